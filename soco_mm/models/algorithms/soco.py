@@ -1,0 +1,167 @@
+from typing import List, Optional
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from soco_mm.registry import MODELS
+from ..utils import CosineEMA, ObjectEncoder
+
+
+@MODELS.register_module()
+class SoCo(BaseModel):
+    """SoCo: `Aligning Pretraining for Detection via Object-Level Contrastive
+    Learning <https://arxiv.org/abs/2106.02637>`_.
+
+    The online network's parameters carry MMDetection's names (``backbone.*``,
+    ``neck.*``, ``roi_head.bbox_head.shared_*``), so that a checkpoint of the
+    training fills a detector as it is.
+
+    Args:
+        backbone (dict): Config of the backbone.
+        neck (dict): Config of the feature pyramid.
+        roi_head (dict): Config of RoIAlign and the R-CNN head.
+        projector (dict): Config of the projector.
+        head (dict): Config of the predictor and the loss.
+        base_momentum (float): Momentum of the target network at the start.
+            Defaults to 0.99.
+        data_preprocessor (dict, optional): Config of the data preprocessor.
+            Defaults to None, ``dict(type='ViewDataPreprocessor')``.
+        init_cfg (dict, optional): Config of the initialisation. Defaults to
+            None.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict,
+                 roi_head: dict,
+                 projector: dict,
+                 head: dict,
+                 base_momentum: float = 0.99,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        if data_preprocessor is None:
+            data_preprocessor = dict(type='soco_mm.ViewDataPreprocessor')
+        super().__init__(data_preprocessor, init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck)
+        self.roi_head = MODELS.build(roi_head)
+        self.projector = MODELS.build(projector)
+        self.head = MODELS.build(head)
+        self.target_net = CosineEMA(self.online_net, base_momentum)
+
+    @property
+    def online_net(self) -> ObjectEncoder:
+        """ObjectEncoder: The online network, a view of this model's parts."""
+        return ObjectEncoder(self.backbone, self.neck, self.roi_head,
+                             self.projector)
+
+    def init_weights(self) -> None:
+        """Initialise the online network, and the target network alike."""
+        super().init_weights()
+        self.reset_target()
+
+    def reset_target(self) -> None:
+        """Make the target network equal to the online network."""
+        self.target_net.reset(self.online_net)
+
+    def update_target(self, step: int, max_steps: int) -> None:
+        """Move the target network towards the online network.
+
+        Args:
+            step (int): How many optimiser steps were done, from 1.
+            max_steps (int): How many there will be.
+        """
+        self.target_net.update_parameters(self.online_net, step, max_steps)
+
+    def forward(self,
+                views: List[Tensor],
+                boxes: List[Tensor],
+                valid: List[Tensor],
+                mode: str = 'tensor'):
+        """Compute the losses, or the online projections of the objects.
+
+        Args:
+            views (list[Tensor]): Normalised images, a view each,
+                (N, 3, H_v, W_v).
+            boxes (list[Tensor]): x1 y1 x2 y2 in pixels of the view, (N, K, 4)
+                each.
+            valid (list[Tensor]): Valid proposals, bool, (N, K) each.
+            mode (str): ``loss`` or ``tensor``. Defaults to ``tensor``.
+
+        Returns:
+            dict | list[Tensor]: The losses by name in mode ``loss``; the
+            projections of each view, (N, K, C), in mode ``tensor``.
+
+        Raises:
+            RuntimeError: If ``mode`` is another.
+        """
+        if mode == 'loss':
+            return dict(loss=self.object_loss(views, boxes, valid))
+        if mode == 'tensor':
+            net = self.online_net
+            return [net(view, box) for view, box in zip(views, boxes)]
+        raise RuntimeError(
+            f'SoCo has the modes "loss" and "tensor", but got "{mode}".')
+
+    def object_loss(self, views: List[Tensor], boxes: List[Tensor],
+                    valid: List[Tensor]) -> Tensor:
+        r"""The symmetric object-level contrastive loss (Section 3.3).
+
+        The first view is contrasted with each other one. Neither network's
+        parameters, nor the step of the target network, change; in training
+        mode batch norm gathers its running statistics as in any forward pass.
+
+        Args:
+            views (list[Tensor]): Normalised images, a view each,
+                (N, 3, H_v, W_v).
+            boxes (list[Tensor]): x1 y1 x2 y2 in pixels of the view, (N, K, 4)
+                each; box k is the same object in all views.
+            valid (list[Tensor]): Valid proposals, bool, (N, K) each. What the
+                boxes of invalid ones hold has no influence.
+
+        Returns:
+            Tensor: :math:`\mathcal{L}^{SoCo}`, a scalar in [-8, 8] for three
+            views, with gradients into the online network only.
+
+        Raises:
+            ValueError: If there are fewer than two views, or not as many
+                boxes and masks as views.
+        """
+        if not len(views) == len(boxes) == len(valid) >= 2:
+            raise ValueError(
+                'The loss contrasts two or more views, with boxes and a mask '
+                f'for each, but got {len(views)} views, {len(boxes)} boxes '
+                f'and {len(valid)} masks.')
+        boxes = [
+            fill_invalid(box, mask, view)
+            for box, mask, view in zip(boxes, valid, views)
+        ]
+        # Eq. 2 and 3, and the symmetric form: both networks see every view.
+        online_net, target_net = self.online_net, self.target_net
+        online = [online_net(view, box) for view, box in zip(views, boxes)]
+        with torch.no_grad():
+            target = [target_net(view, box) for view, box in zip(views, boxes)]
+        # Eq. 4 to 6.
+        return self.head.loss(online, target, valid)
+
+
+def fill_invalid(boxes: Tensor, valid: Tensor, view: Tensor) -> Tensor:
+    """Give invalid slots a real box, so that batch norm sees real objects.
+
+    Args:
+        boxes (Tensor): x1 y1 x2 y2 in pixels of the view, (N, K, 4).
+        valid (Tensor): Valid proposals, bool, (N, K).
+        view (Tensor): The images, (N, 3, H, W).
+
+    Returns:
+        Tensor: The boxes, float32, (N, K, 4), where each invalid one repeats
+        the image's first valid box, or is the whole view if there is none.
+    """
+    boxes = boxes.float()
+    whole = boxes.new_zeros(4)
+    whole[2], whole[3] = view.shape[-1], view.shape[-2]
+    index = valid.int().argmax(1).view(-1, 1, 1).expand(-1, 1, 4)
+    first = boxes.gather(1, index)
+    first = torch.where(valid.any(1)[:, None, None], first, whole)
+    return torch.where(valid.unsqueeze(-1), boxes, first)

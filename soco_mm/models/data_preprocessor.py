@@ -1,0 +1,47 @@
+from typing import Sequence
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+
+from soco_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class ViewDataPreprocessor(BaseDataPreprocessor):
+    """Move a batch of views to the device and normalise it there.
+
+    Args:
+        mean (Sequence[float]): Mean of each channel, of 0 to 255.
+        std (Sequence[float]): Standard deviation of each channel.
+        non_blocking (bool): Do not wait for the transfer, which needs pinned
+            memory to have an effect. Defaults to True.
+    """
+
+    def __init__(self,
+                 mean: Sequence[float] = (123.675, 116.28, 103.53),
+                 std: Sequence[float] = (58.395, 57.12, 57.375),
+                 non_blocking: bool = True) -> None:
+        super().__init__(non_blocking=non_blocking)
+        for name, value in (('mean', mean), ('std', std)):
+            self.register_buffer(
+                name, torch.tensor(value).view(-1, 1, 1), persistent=False)
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Normalise a collated batch.
+
+        Args:
+            data (dict): ``views``: a list of (N, 3, H_v, W_v) RGB images,
+                uint8; ``boxes``: a list of (N, K, 4); ``valid``: a list of
+                (N, K) booleans.
+            training (bool): Not used; views are the same in both modes.
+
+        Returns:
+            dict: The same keys on the model's device, with float32 views in
+            the channels-last memory format, which convolutions prefer.
+        """
+        data = self.cast_data(data)
+        views = [
+            view.to(memory_format=torch.channels_last).float().sub_(
+                self.mean).div_(self.std) for view in data['views']
+        ]
+        return dict(data, views=views)

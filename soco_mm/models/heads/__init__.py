@@ -1,0 +1,3 @@
+from .soco_head import SoCoHead
+
+__all__ = ['SoCoHead']

@@ -1,0 +1,52 @@
+from typing import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from soco_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class SoCoHead(BaseModule):
+    r"""Predictor :math:`q_\theta` and the symmetric loss over view pairs.
+
+    Args:
+        predictor (dict): Config of the predictor; it takes and returns a
+            one-element sequence of (R, C) features, as the necks of MMSelfSup.
+        loss (dict): Config of the loss of one pair and direction. Defaults to
+            ``dict(type='ObjectCosineLoss')``.
+    """
+
+    def __init__(self,
+                 predictor: dict,
+                 loss: dict = dict(type='ObjectCosineLoss')) -> None:
+        super().__init__()
+        self.predictor = MODELS.build(predictor)
+        self.loss_module = MODELS.build(loss)
+
+    def loss(self, online: Sequence[Tensor], target: Sequence[Tensor],
+             valid: Sequence[Tensor]) -> Tensor:
+        r"""Contrast the first view with each other one (Eq. 4 to 6).
+
+        Args:
+            online (Sequence[Tensor]): Projections :math:`g_\theta(h)` of the
+                online network, a view each, (N, K, C).
+            target (Sequence[Tensor]): Projections :math:`g_\xi(h)` of the
+                target network, a view each, (N, K, C).
+            valid (Sequence[Tensor]): Valid proposals, a view each, bool,
+                (N, K).
+
+        Returns:
+            Tensor: The scalar :math:`\mathcal{L} + \tilde{\mathcal{L}}`; in
+            [-8, 8] for three views.
+        """
+        # Eq. 4: v = q(g(h)) online, v' = g(h) of the target network.
+        pred = [
+            self.predictor([z.flatten(0, 1)])[0].view_as(z) for z in online
+        ]
+        loss = 0
+        for j in range(1, len(pred)):
+            both = valid[0] & valid[j]
+            loss = loss + self.loss_module(pred[0], target[j], both)  # L
+            loss = loss + self.loss_module(pred[j], target[0], both)  # L~
+        return loss

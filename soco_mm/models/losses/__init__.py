@@ -1,0 +1,3 @@
+from .object_cosine_loss import ObjectCosineLoss
+
+__all__ = ['ObjectCosineLoss']

@@ -1,0 +1,35 @@
+from torch import Tensor, nn
+
+
+class ObjectEncoder(nn.Module):
+    r"""From a view and its boxes to projections: :math:`g(f^H(f^I(V), b))`.
+
+    Both networks of SoCo are one of these, with different weights.
+
+    Args:
+        backbone (nn.Module): Backbone, the first part of :math:`f^I`.
+        neck (nn.Module): Feature pyramid, the second part of :math:`f^I`.
+        roi_head (nn.Module): RoIAlign and :math:`f^H`.
+        projector (nn.Module): Projector g.
+    """
+
+    def __init__(self, backbone: nn.Module, neck: nn.Module,
+                 roi_head: nn.Module, projector: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.roi_head = roi_head
+        self.projector = projector
+
+    def forward(self, view: Tensor, boxes: Tensor) -> Tensor:
+        """Project the objects of one view (Eq. 1, and g of Eq. 4).
+
+        Args:
+            view (Tensor): Normalised images, (N, 3, H, W).
+            boxes (Tensor): x1 y1 x2 y2 in pixels of the view, (N, K, 4).
+
+        Returns:
+            Tensor: Projections, (N, K, C).
+        """
+        h = self.roi_head(self.neck(self.backbone(view)), boxes)
+        return self.projector([h])[0].unflatten(0, boxes.shape[:2])

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Set up everything that soco_mm needs; run it as often as you like.
+#
+#   bash tools/setup_env.sh          makes .venv beside this folder and fills it
+#   bash tools/setup_env.sh --here   fills the environment that is active
+#
+# PYTHON   the interpreter to make .venv with (default: python3)
+# TORCH    what to install where there is no PyTorch (default: torch==2.13.0)
+# MAX_JOBS, FORCE_CUDA, XDG_CACHE_HOME: see tools/build_mmcv.py
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=${PYTHON:-python3}
+
+say() { printf '[setup] %s\n' "$*"; }
+die() { printf '[setup] ERROR: %s\n' "$*" >&2; exit "${2:-1}"; }
+
+case "${1:-}" in
+  '') here=false ;;
+  --here) here=true ;;
+  -h|--help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) die "unknown argument '$1'; the only one is --here" 2 ;;
+esac
+
+command -v "$python" >/dev/null ||
+  die "there is no '$python'. Install Python 3.11, or name one: PYTHON=/path/to/python bash tools/setup_env.sh"
+"$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' ||
+  die "$("$python" --version) is not supported; Python 3.11 is the tested one (3.10 to 3.12 may work). Name one: PYTHON=/path/to/python bash tools/setup_env.sh"
+
+if ! $here; then
+  if [ ! -x "$root/.venv/bin/python" ] || ! "$root/.venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    say "making $root/.venv with $("$python" --version)"
+    "$python" -m venv "$root/.venv" ||
+      die "the virtual environment could not be made (Debian/Ubuntu: apt-get install python3-venv)"
+  fi
+  python="$root/.venv/bin/python"
+fi
+
+# What was set up is stamped, so that a second run costs nothing.
+state=$(cat "$root"/requirements/*.txt "$root"/setup.cfg "$root"/tools/setup_env.sh "$root"/tools/build_mmcv.py | cksum)
+state="$root $state"
+stamp=$("$python" -c 'import sys; print(sys.prefix)')/.soco_mm_setup
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$state" ]; then
+  exit 0
+fi
+
+started=$SECONDS
+pip() { "$python" -m pip --disable-pip-version-check "$@"; }
+installed() { "$python" -c "import importlib.metadata as m; m.version('$1')" 2>/dev/null; }
+
+say 'build tools'
+pip install -q -r "$root/requirements/build.txt"
+
+if ! installed torch; then
+  say "PyTorch (${TORCH:=torch==2.13.0})"
+  pip install "$TORCH" numpy
+else
+  pip install -q numpy
+fi
+
+say 'MMCV with its compiled ops'
+mmcv=$("$python" "$root/tools/build_mmcv.py")
+mmcv=${mmcv##*$'\n'}
+if ! "$python" -c 'import mmcv.ops' 2>/dev/null; then
+  pip install -q --force-reinstall --no-deps "$mmcv"
+fi
+
+say 'MMEngine, MMDetection, MMSelfSup'
+pip install -q --no-deps $(grep -vE '^(#|mmcv)' "$root/requirements/mminstall.txt")
+
+say 'the other packages, with exactly one OpenCV'
+for other in opencv-python opencv-python-headless opencv-contrib-python-headless; do
+  if installed "$other" && ! { [ "$other" = opencv-contrib-python-headless ] && ! installed opencv-contrib-python; }; then
+    pip uninstall -q -y "$other"
+  fi
+done
+requirements=$(mktemp)
+trap 'rm -f "$requirements"' EXIT
+cp "$root/requirements/runtime.txt" "$requirements"
+if installed opencv-contrib-python-headless; then
+  sed -i 's/^opencv-contrib-python/&-headless/' "$requirements"
+fi
+pip install -q -r "$requirements" -r "$root/requirements/tests.txt" 2>&1 |
+  { grep -vE "dependency resolver|requires opencv-python|^$" || true; }
+if ! "$python" -c 'import cv2; cv2.ximgproc.segmentation' 2>/dev/null; then
+  if "$python" -c 'import cv2' 2>&1 | grep -qE 'lib(GL|gthread|glib|X|xcb)'; then
+    say 'this machine has no graphics libraries: taking the headless build of OpenCV'
+    pip uninstall -q -y opencv-contrib-python
+    package=opencv-contrib-python-headless
+  else
+    package=opencv-contrib-python   # another OpenCV had overwritten its files
+  fi
+  pip install -q --force-reinstall --no-deps "$(grep '^opencv' "$root/requirements/runtime.txt" | sed "s/^opencv-contrib-python/$package/")"
+fi
+
+say 'soco_mm itself'
+pip install -q --no-deps --no-build-isolation -e "$root"
+
+"$python" -m soco_mm.cli doctor --quiet
+printf '%s' "$state" > "$stamp.partial" && mv "$stamp.partial" "$stamp"
+say "done in $((SECONDS - started)) s"
+$here || say "activate it with: source .venv/bin/activate"
