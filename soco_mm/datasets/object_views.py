@@ -1,0 +1,89 @@
+import os.path as osp
+
+from mmengine.dataset import Compose
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from soco_mm.proposals import ProposalStore
+from soco_mm.registry import DATASETS, TRANSFORMS
+from soco_mm.utils import ImageError, SoCoError
+from .sampler import sample_rng
+
+
+@DATASETS.register_module()
+class ObjectViewDataset(Dataset):
+    """Unlabelled images with object proposals.
+
+    A sample is what the pipeline makes of ``dict(img_path, proposals, rng)``:
+    the path of the image, its proposals as x1 y1 x2 y2 in pixels of the image,
+    float32, (P, 4), and a :class:`numpy.random.Generator` that depends on the
+    seed, the epoch and the image alone (see :class:`EpochSampler`).
+
+    Args:
+        data_root (str): The folder of images.
+        proposals (str): The proposals of these images, as written by
+            ``soco-mm proposals``; its images are the data set.
+        pipeline (list): Configs of the transforms.
+        seed (int): Seed of the random numbers. Defaults to 0.
+        max_refetch (int): How many images in a row may be unreadable before
+            training stops. Defaults to 100.
+
+    Raises:
+        SoCoError: If the proposals cannot be read.
+    """
+
+    def __init__(self,
+                 data_root: str,
+                 proposals: str,
+                 pipeline: list,
+                 seed: int = 0,
+                 max_refetch: int = 100) -> None:
+        self.data_root = data_root
+        self.store = ProposalStore.open(proposals)
+        self.pipeline = Compose([TRANSFORMS.build(cfg) for cfg in pipeline])
+        self.seed = seed
+        self.max_refetch = max_refetch
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.store)
+
+    def get_data_info(self, index: int) -> dict:
+        """Path and proposals of one image.
+
+        Args:
+            index (int): Index of the image.
+
+        Returns:
+            dict: ``img_path`` and ``proposals``.
+        """
+        path = self.store.path(index)
+        return dict(
+            img_path=osp.join(self.data_root, path),
+            proposals=self.store[path])
+
+    def __getitem__(self, idx: int) -> dict:
+        """One sample; ``idx`` is ``epoch * len(self) + index``.
+
+        An image that cannot be read is replaced by the next one, with a
+        warning.
+
+        Raises:
+            SoCoError: If ``max_refetch`` images in a row cannot be read.
+        """
+        epoch, index = divmod(idx, len(self))
+        tries = min(self.max_refetch, len(self))
+        for current in range(index, index + tries):
+            current %= len(self)
+            data = self.get_data_info(current)
+            data['rng'] = sample_rng(self.seed, epoch, current)
+            try:
+                return self.pipeline(data)
+            except ImageError as error:
+                print_log(
+                    f'{data["img_path"]} {error}; using another image.',
+                    logger='current',
+                    level=30)
+        raise SoCoError(
+            f'None of {tries} images in a row in {self.data_root} can be '
+            'read. Are the images still where the proposals were made?')

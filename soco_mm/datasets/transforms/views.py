@@ -1,0 +1,155 @@
+from math import exp, log, sqrt
+from typing import Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from soco_mm.registry import TRANSFORMS
+from soco_mm.utils import read_image
+
+# A proposal is visible in a view where this much of it remains, in pixels.
+MIN_VISIBLE = 1.
+
+
+@TRANSFORMS.register_module()
+class LoadImage(BaseTransform):
+    """Read ``img_path`` into ``image``: RGB, uint8, (H, W, 3).
+
+    Raises:
+        ImageError: If the image cannot be read.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Read the image."""
+        results['image'] = read_image(results['img_path'])
+        return results
+
+
+@TRANSFORMS.register_module()
+class ConstructViews(BaseTransform):
+    """Make the views of an image; the proposals follow (Section 3.2).
+
+    Adds ``views``, a list of square RGB images, uint8, (S, S, 3); ``boxes``, a
+    list of the proposals in pixels of each view, clipped to it, float32,
+    (P, 4); and ``visible``, a list of booleans (P,), false where less than a
+    pixel of the proposal remains.
+
+    Args:
+        views (Sequence[dict]): How to make each view, with the keys
+
+            - ``size`` (int): Side of the view in pixels.
+            - ``source`` (int, optional): Index of the earlier view it is made
+              of; the image itself if not given.
+            - ``crop_scale`` (tuple, optional): Range of the area of a random
+              crop, as a share of the source; no crop if not given.
+            - ``crop_ratio`` (tuple, optional): Range of the aspect ratio of
+              the crop. Defaults to (3/4, 4/3).
+
+    Raises:
+        ValueError: If a ``source`` is not an earlier view.
+    """
+
+    def __init__(self, views: Sequence[dict]) -> None:
+        for index, view in enumerate(views):
+            source = view.get('source')
+            if source is not None and not 0 <= source < index:
+                raise ValueError(
+                    f'views[{index}] must be made of an earlier view, but its '
+                    f'source is {source}.')
+        self.specs = [dict(view) for view in views]
+
+    def transform(self, results: dict) -> dict:
+        """Make the views and map the boxes."""
+        rng = results['rng']
+        proposals = np.asarray(results['proposals'], np.float32).reshape(-1, 4)
+        # Each view with the affine map from pixels of the image to its own:
+        # scale (x, y) and shift (x, y).
+        made = []
+        boxes, visible = [], []
+        for spec in self.specs:
+            if spec.get('source') is None:
+                source, scale, shift = results['image'], np.ones(2), np.zeros(
+                    2)
+            else:
+                source, scale, shift = made[spec['source']]
+            size = spec['size']
+            if spec.get('crop_scale') is not None:
+                left, top, width, height = random_crop(
+                    rng, source.shape[1], source.shape[0], spec['crop_scale'],
+                    spec.get('crop_ratio', (3 / 4, 4 / 3)))
+                source = source[top:top + height, left:left + width]
+                shift = shift - (left, top)
+            factor = size / np.array(source.shape[1::-1])
+            view = resize(source, size)
+            scale, shift = scale * factor, shift * factor
+            made.append((view, scale, shift))
+            box = proposals * np.tile(scale, 2) + np.tile(shift, 2)
+            box = box.clip(0, size).astype(np.float32)
+            boxes.append(box)
+            visible.append(
+                (box[:, 2:] - box[:, :2] >= MIN_VISIBLE).all(axis=1))
+        results['views'] = [view for view, _, _ in made]
+        results['boxes'], results['visible'] = boxes, visible
+        return results
+
+
+@TRANSFORMS.register_module()
+class ViewRandomFlip(BaseTransform):
+    """Flip each view horizontally, independently, and its boxes.
+
+    Args:
+        prob (float): Probability. Defaults to 0.5.
+    """
+
+    def __init__(self, prob: float = 0.5) -> None:
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        """Flip some of the views."""
+        for index, view in enumerate(results['views']):
+            if results['rng'].random() >= self.prob:
+                continue
+            results['views'][index] = cv2.flip(view, 1)
+            boxes = results['boxes'][index].copy()
+            boxes[:, [0, 2]] = view.shape[1] - boxes[:, [2, 0]]
+            results['boxes'][index] = boxes
+        return results
+
+
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize to a square, by area where the image gets smaller."""
+    smaller = min(image.shape[:2]) >= size
+    return cv2.resize(
+        image, (size, size),
+        interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+def random_crop(rng: np.random.Generator, width: int, height: int,
+                scale: Tuple[float, float],
+                ratio: Tuple[float, float]) -> Tuple[int, int, int, int]:
+    """Draw a crop of random area and aspect ratio.
+
+    Args:
+        rng (np.random.Generator): Random numbers.
+        width (int): Width of the image.
+        height (int): Height of the image.
+        scale (tuple): Range of the area, as a share of the image's; uniform.
+        ratio (tuple): Range of width / height; uniform in its logarithm.
+
+    Returns:
+        tuple: left, top, width, height in pixels. Where ten draws do not fit
+        into the image, its largest central part of an allowed ratio.
+    """
+    crop: Optional[Tuple[int, int]] = None
+    for _ in range(10):
+        area = width * height * rng.uniform(*scale)
+        aspect = exp(rng.uniform(log(ratio[0]), log(ratio[1])))
+        crop = round(sqrt(area * aspect)), round(sqrt(area / aspect))
+        if 0 < crop[0] <= width and 0 < crop[1] <= height:
+            return (int(rng.integers(width - crop[0] + 1)),
+                    int(rng.integers(height - crop[1] + 1)), *crop)
+    aspect = min(max(width / height, ratio[0]), ratio[1])
+    crop_w = max(1, min(width, round(height * aspect)))
+    crop_h = max(1, min(height, round(width / aspect)))
+    return (width - crop_w) // 2, (height - crop_h) // 2, crop_w, crop_h

@@ -1,0 +1,4 @@
+from .checkpoint_hook import AtomicCheckpointHook
+from .target_update_hook import TargetUpdateHook
+
+__all__ = ['AtomicCheckpointHook', 'TargetUpdateHook']

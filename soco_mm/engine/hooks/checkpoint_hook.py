@@ -1,0 +1,47 @@
+from pathlib import Path
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+
+from soco_mm.registry import HOOKS
+from soco_mm.utils import PARTIAL, atomic_write
+
+CHECKPOINT_DIR = 'checkpoints'
+
+
+@register_backend('soco_mm.AtomicLocalBackend')
+class AtomicLocalBackend(LocalBackend):
+    """Local files that appear whole or not at all."""
+
+    def put(self, obj: bytes, filepath) -> None:
+        """Write bytes under a temporary name, then rename."""
+        atomic_write(filepath, obj)
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """MMEngine's checkpoints in ``WORK_DIR/checkpoints``, never half-written.
+
+    A kill while a checkpoint is written leaves the one before it, provided
+    that ``max_keep_ckpts`` is not 1.
+
+    Args:
+        **kwargs: Arguments of :class:`mmengine.hooks.CheckpointHook` but
+            ``out_dir`` and ``backend_args``.
+    """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(
+            backend_args=dict(backend='soco_mm.AtomicLocalBackend'), **kwargs)
+
+    def before_train(self, runner) -> None:
+        """Prepare the folder, and clear what a kill has left there."""
+        super().before_train(runner)
+        folder = Path(runner.work_dir) / CHECKPOINT_DIR
+        if is_main_process():
+            folder.mkdir(parents=True, exist_ok=True)
+            for partial in folder.glob('*' + PARTIAL):
+                partial.unlink()
+        # MMEngine would append the name of the work dir to an out_dir.
+        self.out_dir = str(folder)

@@ -1,0 +1,43 @@
+from math import ceil
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from soco_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class TargetUpdateHook(Hook):
+    """Update the target network after each optimiser step.
+
+    The model has ``reset_target()`` and ``update_target(step, max_steps)``.
+    Steps are those of the optimiser: with gradient accumulation, iterations
+    that only gather gradients are not counted, so that the momentum's
+    schedule does not depend on it.
+    """
+
+    # Before the hooks that save checkpoints.
+    priority = 'NORMAL'
+
+    def before_train(self, runner) -> None:
+        """Start with equal networks, whatever weights were loaded."""
+        if runner.iter == 0:
+            self._model(runner).reset_target()
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch: dict = None,
+                         outputs: dict = None) -> None:
+        """Update the target network if the optimiser made a step."""
+        if not runner.optim_wrapper.should_update():
+            return
+        per_step = runner.optim_wrapper._accumulative_counts
+        self._model(runner).update_target(
+            step=ceil((runner.iter + 1) / per_step),
+            max_steps=ceil(runner.max_iters / per_step))
+
+    @staticmethod
+    def _model(runner):
+        model = runner.model
+        return model.module if is_model_wrapper(model) else model

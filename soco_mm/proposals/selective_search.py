@@ -1,0 +1,72 @@
+from typing import Optional
+
+import cv2
+import numpy as np
+
+from soco_mm.registry import PROPOSALS
+
+
+@PROPOSALS.register_module()
+class SelectiveSearch:
+    """Selective search with one colour space and one strategy (A.1).
+
+    OpenCV's implementation on HSV with colour, fill, texture and size
+    similarity. The boxes of an image do not depend on what was done before.
+
+    Args:
+        scale (float): Larger values give fewer and larger segments. Defaults
+            to 500.
+        sigma (float): Width of the Gaussian that smooths the image. Defaults
+            to 0.9.
+        min_size (int): Pixels of the smallest segment. Defaults to 10.
+        max_side (int, optional): Images with a longer side are reduced to it
+            first, which bounds the time; 500 is what ImageNet's images have.
+            None to search in full size. Defaults to 500.
+    """
+
+    def __init__(self,
+                 scale: float = 500,
+                 sigma: float = 0.9,
+                 min_size: int = 10,
+                 max_side: Optional[int] = 500) -> None:
+        self.scale = scale
+        self.sigma = sigma
+        self.min_size = min_size
+        self.max_side = max_side
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Propose boxes.
+
+        Args:
+            image (np.ndarray): RGB, uint8, (H, W, 3).
+
+        Returns:
+            np.ndarray: Distinct boxes, x1 y1 x2 y2 in pixels of the image,
+            float32, (P, 4), sorted.
+        """
+        height, width = image.shape[:2]
+        if self.max_side is not None and max(height, width) > self.max_side:
+            factor = self.max_side / max(height, width)
+            image = cv2.resize(
+                image, (max(1, round(width * factor)),
+                        max(1, round(height * factor))),
+                interpolation=cv2.INTER_AREA)
+        segmentation = cv2.ximgproc.segmentation
+        search = segmentation.createSelectiveSearchSegmentation()
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        search.setBaseImage(hsv)
+        search.addImage(hsv)
+        search.addGraphSegmentation(
+            segmentation.createGraphSegmentation(self.sigma, self.scale,
+                                                 self.min_size))
+        search.addStrategy(
+            segmentation.createSelectiveSearchSegmentationStrategyMultiple(
+                segmentation.createSelectiveSearchSegmentationStrategyColor(),
+                segmentation.createSelectiveSearchSegmentationStrategyFill(),
+                segmentation.createSelectiveSearchSegmentationStrategyTexture(),
+                segmentation.createSelectiveSearchSegmentationStrategySize()))
+        xywh = np.asarray(search.process(), np.float32).reshape(-1, 4)
+        boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)
+        boxes *= np.tile([width / image.shape[1], height / image.shape[0]], 2)
+        # OpenCV returns them in an order that it draws at random.
+        return np.unique(boxes.astype(np.float32), axis=0)

@@ -1,0 +1,73 @@
+import os
+from pathlib import Path
+from typing import List, Union
+
+from .errors import UsageError
+
+# A file under this suffix was not finished.
+PARTIAL = '.partial'
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+
+
+def atomic_write(path: Union[str, Path], data: Union[bytes, str]) -> None:
+    """Write a file that appears whole or not at all.
+
+    Args:
+        path (str | Path): The file; its folder is made if needed.
+        data (bytes | str): The content; text is written as UTF-8.
+
+    Raises:
+        OSError: If it cannot be written; nothing stays behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + PARTIAL)
+    try:
+        with partial.open('wb') as stream:
+            stream.write(data.encode() if isinstance(data, str) else data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def list_images(folder: Union[str, Path]) -> List[str]:
+    """Find the images in a folder and the folders below it.
+
+    Links to folders are followed; hidden files and folders are left out.
+
+    Args:
+        folder (str | Path): The folder.
+
+    Returns:
+        list[str]: Paths relative to the folder with ``/`` between the parts,
+        sorted.
+
+    Raises:
+        UsageError: If there is no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(f'There is no folder {folder}. Name the folder that '
+                         'holds your images.')
+    found, seen = [], set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:  # a link back to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        relative = os.path.relpath(parent, folder)
+        for name in files:
+            if (name.lower().endswith(IMAGE_SUFFIXES)
+                    and not name.startswith('.')):
+                path = os.path.normpath(os.path.join(relative, name))
+                found.append(path.replace(os.sep, '/'))
+    if not found:
+        raise UsageError(
+            f'There is no image in {folder} or below it; looked for '
+            f'{", ".join(IMAGE_SUFFIXES)}.')
+    return sorted(found)

@@ -1,0 +1,140 @@
+"""Measure one training step: seconds, images/s and peak memory, as JSON.
+
+A step is what training does for a batch: forward passes of both networks,
+backward pass, LARS and the update of the target network. ResNet-50-FPN at
+224/224/112 with K = 4 unless the config says otherwise. Each variant runs in a
+process of its own, the variants in turn, so that the ratios between them hold
+on a noisy machine.
+"""
+import argparse
+import json
+import multiprocessing
+import platform
+import resource
+import statistics
+import time
+
+VARIANTS = ('float32', 'channels_last', 'bfloat16', 'float16')
+
+
+def make_batch(cfg, batch_size: int, device):
+    """Random normalised views and boxes of the sizes the config asks for."""
+    import torch
+    generator = torch.Generator().manual_seed(0)
+    construct, select = cfg.train_dataloader.dataset.pipeline[1:3]
+    views, boxes, valid = [], [], []
+    for view in construct.views:
+        size = view.size
+        views.append(
+            torch.randn(batch_size, 3, size, size, generator=generator))
+        shape = (batch_size, select.num_proposals, 2)
+        wh = size * (.3 + .5 * torch.rand(shape, generator=generator))
+        xy = (size - wh) * torch.rand(shape, generator=generator)
+        boxes.append(torch.cat([xy, xy + wh], -1))
+        valid.append(torch.ones(shape[:2], dtype=torch.bool))
+    return [[x.to(device) for x in group] for group in (views, boxes, valid)]
+
+
+def measure(config: str, variant: str, batch_size: int, steps: int,
+            use_torchvision: bool, queue) -> None:
+    """Time ``steps`` steps after two that warm up; put the figures."""
+    import torch
+    from mmengine.config import Config
+    from mmengine.model import revert_sync_batchnorm
+
+    from soco_mm.registry import MODELS, OPTIMIZERS
+    cfg = Config.fromfile(config)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    if use_torchvision:
+        cfg.model.roi_head.bbox_roi_extractor.use_torchvision = True
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device).train()
+    model.init_weights()
+    views, boxes, valid = make_batch(cfg, batch_size, device)
+    if variant != 'float32':
+        model.to(memory_format=torch.channels_last)
+        views = [v.to(memory_format=torch.channels_last) for v in views]
+    dtype = dict(
+        bfloat16=torch.bfloat16, float16=torch.float16).get(variant)
+    scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)
+    optimizer = OPTIMIZERS.build(
+        dict(cfg.optim_wrapper.optimizer, params=model.parameters()))
+
+    def step(index: int) -> None:
+        with torch.autocast(device, dtype, enabled=dtype is not None):
+            loss = model.object_loss(views, boxes, valid)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        model.update_target(index, 1000)
+
+    def synchronize() -> float:
+        if device == 'cuda':
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    for index in range(2):
+        step(index + 1)
+    if device == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+    seconds = []
+    for index in range(steps):
+        started = synchronize()
+        step(index + 3)
+        seconds.append(synchronize() - started)
+    median = statistics.median(seconds)
+    memory = (
+        torch.cuda.max_memory_allocated() if device == 'cuda' else
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    queue.put(
+        dict(
+            variant=variant,
+            device=torch.cuda.get_device_name()
+            if device == 'cuda' else platform.processor() or 'cpu',
+            threads=torch.get_num_threads(),
+            seconds_per_step=round(median, 4),
+            seconds_min=round(min(seconds), 4),
+            seconds_max=round(max(seconds), 4),
+            images_per_second=round(batch_size / median, 2),
+            peak_memory_mib=round(memory / 2**20)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        '--config', default='configs/soco/soco_r50_fpn_100e.py')
+    parser.add_argument('--batch-size', type=int, default=8)
+    parser.add_argument('--steps', type=int, default=5)
+    parser.add_argument(
+        '--variants', nargs='+', choices=VARIANTS,
+        default=['float32', 'channels_last', 'bfloat16'],
+        help='channels_last is float32 too; the 16-bit ones use '
+        'channels_last; float16 needs CUDA')
+    parser.add_argument(
+        '--torchvision', action='store_true',
+        help="use torchvision's RoIAlign in place of MMCV's")
+    args = parser.parse_args()
+    context = multiprocessing.get_context('spawn')
+    rows = []
+    for variant in args.variants:
+        queue = context.SimpleQueue()
+        process = context.Process(
+            target=measure,
+            args=(args.config, variant, args.batch_size, args.steps,
+                  args.torchvision, queue))
+        process.start()
+        process.join()
+        if process.exitcode != 0:
+            raise SystemExit(f'{variant}: the step failed.')
+        rows.append(queue.get())
+    for row in rows:
+        row['speed_to_first'] = round(
+            rows[0]['seconds_per_step'] / row['seconds_per_step'], 2)
+    print(json.dumps(
+        dict(
+            config=args.config, batch_size=args.batch_size, steps=args.steps,
+            results=rows), indent=1))
+
+
+if __name__ == '__main__':
+    main()
