@@ -1,4 +1,9 @@
-from .hooks import TargetUpdateHook
+from .hooks import AtomicCheckpointHook, TargetUpdateHook
+from .optim_wrappers import CPUAmpOptimWrapper
 from .optimizers import LARS
+from .runtime import adapt_to_device, allow_checkpoint_types
 
-__all__ = ['TargetUpdateHook', 'LARS']
+__all__ = [
+    'AtomicCheckpointHook', 'TargetUpdateHook', 'CPUAmpOptimWrapper', 'LARS',
+    'adapt_to_device', 'allow_checkpoint_types'
+]

@@ -30,18 +30,19 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
         """Normalise a collated batch.
 
         Args:
-            data (dict): ``views``: a list of (N, 3, H_v, W_v) RGB images,
-                uint8; ``boxes``: a list of (N, K, 4); ``valid``: a list of
-                (N, K) booleans.
+            data (dict): ``views``: a list of RGB images, uint8,
+                (N, H_v, W_v, 3); ``boxes``: a list of (N, K, 4); ``valid``: a
+                list of (N, K) booleans.
             training (bool): Not used; views are the same in both modes.
 
         Returns:
-            dict: The same keys on the model's device, with float32 views in
-            the channels-last memory format, which convolutions prefer.
+            dict: The same keys on the model's device, with float32 views of
+            shape (N, 3, H_v, W_v) in the channels-last memory format, which
+            convolutions prefer.
         """
         data = self.cast_data(data)
         views = [
-            view.to(memory_format=torch.channels_last).float().sub_(
-                self.mean).div_(self.std) for view in data['views']
+            view.permute(0, 3, 1, 2).float().sub_(self.mean).div_(self.std)
+            for view in data['views']
         ]
         return dict(data, views=views)

@@ -40,9 +40,12 @@ def measure(config: str, variant: str, batch_size: int, steps: int,
     """Time ``steps`` steps after two that warm up; put the figures."""
     import torch
     from mmengine.config import Config
+    from mmengine.logging import MMLogger
     from mmengine.model import revert_sync_batchnorm
 
     from soco_mm.registry import MODELS, OPTIMIZERS
+    # The initialisation reports every parameter.
+    MMLogger.get_instance('mmengine', log_level='ERROR')
     cfg = Config.fromfile(config)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     if use_torchvision:
@@ -50,9 +53,11 @@ def measure(config: str, variant: str, batch_size: int, steps: int,
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device).train()
     model.init_weights()
     views, boxes, valid = make_batch(cfg, batch_size, device)
-    if variant != 'float32':
-        model.to(memory_format=torch.channels_last)
-        views = [v.to(memory_format=torch.channels_last) for v in views]
+    memory_format = (
+        torch.contiguous_format
+        if variant == 'float32' else torch.channels_last)
+    model.to(memory_format=memory_format)
+    views = [view.to(memory_format=memory_format) for view in views]
     dtype = dict(
         bfloat16=torch.bfloat16, float16=torch.float16).get(variant)
     scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)

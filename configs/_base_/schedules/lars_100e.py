@@ -2,7 +2,6 @@
 # linearly, a linear warm-up of 10 epochs, then a cosine to 1e-6.
 optim_wrapper = dict(
     type='AmpOptimWrapper',
-    loss_scale='dynamic',
     optimizer=dict(
         type='LARS', lr=8.0, momentum=0.9, weight_decay=1e-5, eta=0.001))
 auto_scale_lr = dict(enable=True, base_batch_size=2048)

@@ -48,6 +48,8 @@ class SoCo(BaseModel):
         self.roi_head = MODELS.build(roi_head)
         self.projector = MODELS.build(projector)
         self.head = MODELS.build(head)
+        # The format in which convolutions are fastest, on GPU and CPU.
+        self.to(memory_format=torch.channels_last)
         self.target_net = CosineEMA(self.online_net, base_momentum)
 
     @property

@@ -1,0 +1,179 @@
+import os
+import re
+from pathlib import Path
+from typing import Optional, Union
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from soco_mm.engine import adapt_to_device, allow_checkpoint_types
+from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR
+from soco_mm.utils import SoCoError, UsageError
+
+CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
+
+
+def load_config(path: Union[str, Path],
+                options: Optional[dict] = None) -> Config:
+    """Read a config and set some of its values.
+
+    Args:
+        path (str | Path): The config, or its name under ``configs/soco``.
+        options (dict, optional): Values by dotted key, as ``--cfg-options``
+            gives them; each key must be there already. Defaults to None.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        UsageError: If there is no such config, it cannot be read, or one of
+            the keys is not in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        known = CONFIG_ROOT / 'soco' / path.with_suffix('.py').name
+        if path.parent != Path('.') or not known.is_file():
+            names = ', '.join(
+                sorted(p.stem for p in (CONFIG_ROOT / 'soco').glob('*.py')))
+            raise UsageError(f'There is no config {path}. Give the path of '
+                             f'one, or one of these names: {names}.')
+        path = known
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is a program: anything can happen
+        raise UsageError(f'The config {path} cannot be read: {error}') from None
+    for key in options or {}:
+        check_key(cfg, key)
+    cfg.merge_from_dict(options or {})
+    return cfg
+
+
+def check_key(cfg: Config, key: str) -> None:
+    """Refuse a dotted key that is not in the config.
+
+    The arguments of components may be new, since a config states only what
+    differs from their defaults; a new key at the top, or in something that is
+    not a component, is taken for a misspelling.
+
+    Raises:
+        UsageError: If the key is not there.
+    """
+    node = cfg._cfg_dict
+    for depth, part in enumerate(parts := key.split('.')):
+        parent = '.'.join(parts[:depth]) or 'the config'
+        if isinstance(node, (list, tuple)):
+            if not part.isdigit() or int(part) >= len(node):
+                raise UsageError(f'The config key {key} does not exist: '
+                                 f'{parent} is a list of {len(node)}.')
+            node = node[int(part)]
+        elif isinstance(node, dict):
+            if part not in node:
+                if 'type' in node and depth == len(parts) - 1:
+                    return
+                raise UsageError(
+                    f'The config key {key} does not exist: {parent} has '
+                    f'{", ".join(map(str, node))}.')
+            node = node[part]
+        else:
+            raise UsageError(f'The config key {key} does not exist: {parent} '
+                             f'is {node!r}.')
+
+
+def latest_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
+    """The checkpoint of the last finished epoch in a work dir, if any."""
+    found = []
+    for path in (Path(work_dir) / CHECKPOINT_DIR).glob('epoch_*.pth'):
+        number = re.fullmatch(r'epoch_(\d+)\.pth', path.name)
+        if number:
+            found.append((int(number[1]), path))
+    return max(found)[1] if found else None
+
+
+def train_model(cfg: Config,
+                work_dir: Union[str, Path],
+                resume: Union[bool, str, Path] = False,
+                amp: bool = False,
+                launcher: str = 'none') -> Path:
+    """Pretrain a model.
+
+    Args:
+        cfg (Config): The config.
+        work_dir (str | Path): Where checkpoints, logs and the resolved config
+            go.
+        resume (bool | str | Path): Continue from the last checkpoint in the
+            work dir if there is one, or from this one. Defaults to False.
+        amp (bool): Train in mixed precision whatever the config says.
+            Defaults to False.
+        launcher (str): What started the processes: ``none``, ``pytorch``,
+            ``slurm`` or ``mpi``. Defaults to ``none``.
+
+    Returns:
+        Path: The checkpoint of the last epoch.
+
+    Raises:
+        SoCoError: If something in the config or the data stops the training.
+    """
+    allow_checkpoint_types()
+    cfg.launcher = launcher
+    cfg.work_dir = str(work_dir)
+    make_writable(work_dir)
+    if amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    if resume:
+        checkpoint = latest_checkpoint(work_dir) if resume is True else resume
+        if checkpoint is not None and not Path(checkpoint).is_file():
+            raise UsageError(f'There is no checkpoint {checkpoint} to resume '
+                             'from.')
+        cfg.load_from = checkpoint and str(checkpoint)
+        cfg.resume = checkpoint is not None
+    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+    if cfg.get('auto_scale_lr'):
+        # MMEngine leaves gradient accumulation out of the batch size.
+        cfg.auto_scale_lr.base_batch_size /= accumulated
+    adapt_to_device(cfg)
+    runner = Runner.from_cfg(cfg)
+    check_dataset_size(runner)
+    runner.train()
+    return latest_checkpoint(work_dir)
+
+
+def make_writable(folder: Union[str, Path]) -> None:
+    """Make a folder, or say why nothing can be written there.
+
+    Raises:
+        UsageError: If it cannot be made or written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f'The folder {folder} cannot be made '
+                         f'({error.strerror}). Choose another.') from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f'The folder {folder} cannot be written. Choose '
+                         'another, or change its permissions.')
+
+
+def check_dataset_size(runner: Runner) -> None:
+    """Refuse a data set that does not fill one batch.
+
+    Raises:
+        SoCoError: If it does not.
+    """
+    loader = runner.train_dataloader
+    if len(loader) == 0:
+        raise SoCoError(
+            f'The data set has {len(loader.dataset)} images, fewer than one '
+            f'batch of {loader.batch_size} on each of {runner.world_size} '
+            'processes. Set a smaller train_dataloader.batch_size.')
+
+
+def add_config_options(parser) -> None:
+    """Add ``--cfg-options`` to an argument parser."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='set values of the config, e.g. train_cfg.max_epochs=10 or '
+        'train_dataloader.dataset.data_root=IMAGES')

@@ -1,0 +1,81 @@
+"""What a Runner needs to know about the machine, decided in one place."""
+import os
+
+import torch
+from mmengine.config import Config
+from mmengine.device import is_cuda_available
+from mmengine.dist import is_distributed
+from mmengine.logging import HistoryBuffer, print_log
+from torch import distributed
+
+
+def allow_checkpoint_types() -> None:
+    """Let ``torch.load`` read MMEngine's own checkpoints as weights only.
+
+    A training checkpoint holds the history of the scalars. These types are
+    plain data; anything else is still refused.
+    """
+    import numpy as np
+    scalars = [np.float64, np.float32, np.int64, np.bool_]
+    try:
+        from numpy._core.multiarray import _reconstruct, scalar
+    except ImportError:  # NumPy 1
+        from numpy.core.multiarray import _reconstruct, scalar
+    torch.serialization.add_safe_globals([
+        HistoryBuffer, _reconstruct, scalar, np.ndarray, np.dtype,
+        *(type(np.dtype(kind)) for kind in scalars)
+    ])
+
+
+def adapt_to_device(cfg: Config) -> None:
+    """Change a config so that it runs where there is no GPU.
+
+    Three things work on a GPU alone: synchronised batch norm, MMEngine's
+    mixed precision and its set-up of distributed training. On a GPU nothing
+    is changed.
+
+    Args:
+        cfg (Config): The config of a training; changed in place.
+    """
+    if is_cuda_available():
+        return
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('type') == 'AmpOptimWrapper':
+        wrapper.pop('loss_scale', None)
+        wrapper.pop('dtype', None)
+        native = getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
+        wrapper.type = 'CPUAmpOptimWrapper' if native else 'OptimWrapper'
+        print_log(
+            'There is no GPU: mixed precision is '
+            f'{"bfloat16" if native else "off"} on this CPU.',
+            logger='current')
+    if cfg.get('launcher', 'none') != 'none':
+        _use_batch_norm(cfg.model)
+        print_log(
+            'There is no GPU: batch norm is not synchronised between '
+            'processes.',
+            logger='current')
+        # Without device_ids, which are for GPUs.
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False)
+        if not is_distributed():
+            # The Runner would select a GPU.
+            distributed.init_process_group(
+                'gloo',
+                rank=int(os.environ['RANK']),
+                world_size=int(os.environ['WORLD_SIZE']))
+    cfg.train_dataloader.pin_memory = False
+
+
+def _use_batch_norm(node) -> None:
+    """Replace SyncBN by BN wherever it stands in a config."""
+    if isinstance(node, dict):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+        for value in node.values():
+            _use_batch_norm(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _use_batch_norm(value)

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Train on a Slurm cluster, one process a GPU:
+#   GPUS=16 GPUS_PER_NODE=8 bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of tools/train.py]
+# CPUS_PER_TASK and SRUN_ARGS are passed on to srun.
+set -euo pipefail
+if [ $# -lt 4 ]; then
+  sed -n '2,4s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+gpus=${GPUS:-8}
+per_node=${GPUS_PER_NODE:-8}
+[ "$per_node" -gt "$gpus" ] && per_node=$gpus
+# SRUN_ARGS holds several words.
+exec srun -p "$1" --job-name="$2" --gres="gpu:$per_node" --ntasks="$gpus" \
+  --ntasks-per-node="$per_node" --cpus-per-task="${CPUS_PER_TASK:-8}" \
+  --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
+  "${PYTHON:-python}" -u "$root/tools/train.py" "$3" --work-dir="$4" \
+  --launcher=slurm "${@:5}"

@@ -1,0 +1,50 @@
+"""Pretrain a model from a config."""
+import argparse
+import os
+from pathlib import Path
+
+from soco_mm.cli import run
+from soco_mm.apis.train import add_config_options, load_config, train_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='the config of the training')
+    parser.add_argument(
+        '--work-dir',
+        help='where checkpoints and logs go (default: work_dir of the config, '
+        'or work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const=True,
+        default=False,
+        metavar='CHECKPOINT',
+        help='continue from this checkpoint; without one, from the last in '
+        'the work dir, or from the start if there is none')
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes (default: none)')
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0,
+        help='set by some launchers')
+    add_config_options(parser)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+
+    cfg = load_config(args.config, args.cfg_options)
+    work_dir = args.work_dir or cfg.get('work_dir') or os.path.join(
+        'work_dirs',
+        Path(args.config).stem)
+    checkpoint = train_model(cfg, work_dir, args.resume, args.amp,
+                             args.launcher)
+    if int(os.environ.get('RANK', 0)) == 0:
+        print(f'The last checkpoint is {checkpoint}.')
+
+
+if __name__ == '__main__':
+    run(main)
