@@ -6,7 +6,7 @@ from typing import Optional, Union
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from soco_mm.engine import adapt_to_device, allow_checkpoint_types
+from soco_mm.engine import adapt_to_device
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR
 from soco_mm.utils import SoCoError, UsageError
 
@@ -113,7 +113,6 @@ def train_model(cfg: Config,
     Raises:
         SoCoError: If something in the config or the data stops the training.
     """
-    allow_checkpoint_types()
     cfg.launcher = launcher
     cfg.work_dir = str(work_dir)
     make_writable(work_dir)

@@ -1,9 +1,9 @@
 from .hooks import AtomicCheckpointHook, TargetUpdateHook
 from .optim_wrappers import CPUAmpOptimWrapper
 from .optimizers import LARS
-from .runtime import adapt_to_device, allow_checkpoint_types
+from .runtime import adapt_to_device
 
 __all__ = [
     'AtomicCheckpointHook', 'TargetUpdateHook', 'CPUAmpOptimWrapper', 'LARS',
-    'adapt_to_device', 'allow_checkpoint_types'
+    'adapt_to_device'
 ]

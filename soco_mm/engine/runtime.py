@@ -5,26 +5,8 @@ import torch
 from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_distributed
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import print_log
 from torch import distributed
-
-
-def allow_checkpoint_types() -> None:
-    """Let ``torch.load`` read MMEngine's own checkpoints as weights only.
-
-    A training checkpoint holds the history of the scalars. These types are
-    plain data; anything else is still refused.
-    """
-    import numpy as np
-    scalars = [np.float64, np.float32, np.int64, np.bool_]
-    try:
-        from numpy._core.multiarray import _reconstruct, scalar
-    except ImportError:  # NumPy 1
-        from numpy.core.multiarray import _reconstruct, scalar
-    torch.serialization.add_safe_globals([
-        HistoryBuffer, _reconstruct, scalar, np.ndarray, np.dtype,
-        *(type(np.dtype(kind)) for kind in scalars)
-    ])
 
 
 def adapt_to_device(cfg: Config) -> None:

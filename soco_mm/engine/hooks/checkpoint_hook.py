@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import HistoryBuffer
 
 from soco_mm.registry import HOOKS
 from soco_mm.utils import PARTIAL, atomic_write
@@ -21,10 +23,13 @@ class AtomicLocalBackend(LocalBackend):
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """MMEngine's checkpoints in ``WORK_DIR/checkpoints``, never half-written.
+    """MMEngine's checkpoints in ``WORK_DIR/checkpoints``, whole and plain.
 
     A kill while a checkpoint is written leaves the one before it, provided
-    that ``max_keep_ckpts`` is not 1.
+    that ``max_keep_ckpts`` is not 1. And a checkpoint holds tensors and plain
+    types alone, so that ``torch.load`` reads it as weights only, in MMDetection
+    too: MMEngine pickles an object for the history of each scalar, which
+    PyTorch refuses from 2.6 on.
 
     Args:
         **kwargs: Arguments of :class:`mmengine.hooks.CheckpointHook` but
@@ -45,3 +50,26 @@ class AtomicCheckpointHook(CheckpointHook):
                 partial.unlink()
         # MMEngine would append the name of the work dir to an out_dir.
         self.out_dir = str(folder)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Replace the histories of the scalars by lists, NumPy's by plain."""
+        hub = checkpoint.get('message_hub')
+        if hub is not None:
+            hub['runtime_info'] = {
+                name: value.item() if isinstance(value, np.generic) else value
+                for name, value in hub['runtime_info'].items()
+            }
+            hub['log_scalars'] = {
+                name: [values.tolist() for values in buffer.data]
+                for name, buffer in hub['log_scalars'].items()
+            }
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Make the histories of the scalars again."""
+        hub = checkpoint.get('message_hub')
+        if hub is not None:
+            hub['log_scalars'] = {
+                name: HistoryBuffer(*values)
+                for name, values in hub['log_scalars'].items()
+                if isinstance(values, list)
+            }
