@@ -45,6 +45,128 @@ def proposals(args: argparse.Namespace) -> None:
             make_proposals(args.images, args.out, args.preset, args.workers)))
 
 
+def add_pretrain(commands) -> None:
+    """Add the command ``pretrain``."""
+    parser = commands.add_parser(
+        'pretrain',
+        help='from a folder of images to a detector that starts from them')
+    parser.add_argument('images', help='the folder of unlabelled images')
+    parser.add_argument(
+        '--out',
+        required=True,
+        metavar='RUN',
+        help='the folder that everything is written to')
+    parser.add_argument(
+        '--config',
+        default='soco_r50_fpn_100e',
+        help='a config, or the name of one under configs/soco '
+        '(default: %(default)s)')
+    parser.add_argument(
+        '--epochs', type=int, help='length of the training (default: as the '
+        'config says)')
+    parser.add_argument(
+        '--batch-size', type=int, help='images a step (default: as the config '
+        'says; 16 on a CPU)')
+    parser.add_argument(
+        '--workers', type=int, help='processes that load images and make '
+        'proposals (default: one a core)')
+    parser.add_argument(
+        '--preset',
+        choices=['paper', 'released'],
+        default='paper',
+        help='parameters of the proposals (default: %(default)s)')
+    parser.add_argument(
+        '--resume', action='store_true', help='continue a run that was '
+        'stopped')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='delete what an earlier run '
+        'left in RUN')
+    add_config_options(parser)
+    parser.set_defaults(function=pretrain)
+
+
+def pretrain(args: argparse.Namespace) -> None:
+    """Run the command ``pretrain``."""
+    from soco_mm.apis.pretrain import pretrain
+    made = pretrain(
+        args.images,
+        args.out,
+        config=args.config,
+        options=args.cfg_options,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        preset=args.preset,
+        resume=args.resume,
+        overwrite=args.overwrite)
+    print('\nUse next:')
+    for name, path in made.items():
+        print(f'  {name:11s} {path}')
+
+
+def add_export(commands) -> None:
+    """Add the command ``export``."""
+    parser = commands.add_parser(
+        'export', help='hand a training checkpoint over to MMDetection')
+    parser.add_argument('config', help='the config of the pretraining')
+    parser.add_argument('checkpoint', help='a checkpoint of it')
+    parser.add_argument('--out', required=True, help='the folder to write')
+    parser.set_defaults(function=export)
+
+
+def export(args: argparse.Namespace) -> None:
+    """Run the command ``export``."""
+    from soco_mm.apis.export import CONFIG, export_detector
+    from soco_mm.apis.train import load_config
+    report = export_detector(
+        load_config(args.config), args.checkpoint, args.out)
+    print(report.describe())
+    print(f'Train it with MMDetection from {args.out}/{CONFIG}.')
+
+
+def add_import(commands) -> None:
+    """Add the command ``import``."""
+    parser = commands.add_parser(
+        'import', help='turn a released checkpoint into one of this plugin')
+    parser.add_argument('released', help='a released checkpoint, FPN layout')
+    parser.add_argument('out', help='the file to write')
+    parser.set_defaults(function=import_)
+
+
+def import_(args: argparse.Namespace) -> None:
+    """Run the command ``import``."""
+    from soco_mm.apis.importing import import_released
+    number = import_released(args.released, args.out)
+    print(f'{args.out}: {number} entries, all of {args.released}.')
+
+
+def add_doctor(commands) -> None:
+    """Add the command ``doctor``."""
+    parser = commands.add_parser(
+        'doctor', help='check this installation and say how to mend it')
+    parser.add_argument(
+        '--quiet', action='store_true', help='print what fails alone')
+    parser.set_defaults(function=doctor)
+
+
+def doctor(args: argparse.Namespace) -> None:
+    """Run the command ``doctor``."""
+    from soco_mm.apis.doctor import check_installation
+    sys.exit(0 if check_installation(args.quiet) else 1)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``, whose values MMEngine reads."""
+    from mmengine.config import DictAction
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='set values of the config, e.g. '
+        'train_dataloader.dataset.pipeline.2.num_proposals=8')
+
+
 def main(arguments: Optional[Sequence[str]] = None) -> None:
     """Run ``soco-mm``."""
     parser = argparse.ArgumentParser(
@@ -54,7 +176,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         '--version', action='version', version=f'soco_mm {__version__}')
     commands = parser.add_subparsers(
         dest='command', required=True, metavar='COMMAND')
-    for add in (add_proposals, ):
+    for add in (add_pretrain, add_proposals, add_export, add_import,
+                add_doctor):
         add(commands)
     args = parser.parse_args(arguments)
     run(lambda: args.function(args))

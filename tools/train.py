@@ -3,8 +3,8 @@ import argparse
 import os
 from pathlib import Path
 
-from soco_mm.cli import run
-from soco_mm.apis.train import add_config_options, load_config, train_model
+from soco_mm.apis.train import load_config, train_model
+from soco_mm.cli import add_config_options, run
 
 
 def main() -> None:

@@ -12,7 +12,9 @@ from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
 
 from soco_mm.proposals import PRESETS, ProposalStore, generate_proposals
 from soco_mm.proposals.filters import STATUS
-from soco_mm.utils import SoCoError, UsageError, atomic_write, list_images
+from soco_mm.proposals.store import HEADER
+from soco_mm.utils import (SoCoError, atomic_write, check_replaceable,
+                           list_images)
 
 FAILURES = 'failures.jsonl'
 
@@ -42,18 +44,7 @@ def make_proposals(images: Union[str, Path],
     """
     out = Path(out)
     paths = list_images(images)
-    if out.exists() and not (out / 'header.json').is_file() and (
-            not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f'{out} is there already and holds no proposals. '
-                         'Choose another place for them.')
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(out.parent, os.W_OK | os.X_OK):
-            raise PermissionError(13, 'Permission denied')
-    except OSError as error:
-        raise UsageError(f'Proposals cannot be written to {out} '
-                         f'({error.strerror}). Choose another place.'
-                         ) from None
+    check_replaceable(out, HEADER, 'proposals')
     workers = num_workers or len(os.sched_getaffinity(0))
     settings = PRESETS[preset]
     started = time.time()

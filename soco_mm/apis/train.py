@@ -1,14 +1,13 @@
-import os
 import re
 from pathlib import Path
 from typing import Optional, Union
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from soco_mm.engine import adapt_to_device
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR
-from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils import SoCoError, UsageError, make_writable
 
 CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
 
@@ -136,23 +135,6 @@ def train_model(cfg: Config,
     return latest_checkpoint(work_dir)
 
 
-def make_writable(folder: Union[str, Path]) -> None:
-    """Make a folder, or say why nothing can be written there.
-
-    Raises:
-        UsageError: If it cannot be made or written.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f'The folder {folder} cannot be made '
-                         f'({error.strerror}). Choose another.') from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f'The folder {folder} cannot be written. Choose '
-                         'another, or change its permissions.')
-
-
 def check_dataset_size(runner: Runner) -> None:
     """Refuse a data set that does not fill one batch.
 
@@ -165,14 +147,3 @@ def check_dataset_size(runner: Runner) -> None:
             f'The data set has {len(loader.dataset)} images, fewer than one '
             f'batch of {loader.batch_size} on each of {runner.world_size} '
             'processes. Set a smaller train_dataloader.batch_size.')
-
-
-def add_config_options(parser) -> None:
-    """Add ``--cfg-options`` to an argument parser."""
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='set values of the config, e.g. train_cfg.max_epochs=10 or '
-        'train_dataloader.dataset.data_root=IMAGES')

@@ -71,3 +71,40 @@ def list_images(folder: Union[str, Path]) -> List[str]:
             f'There is no image in {folder} or below it; looked for '
             f'{", ".join(IMAGE_SUFFIXES)}.')
     return sorted(found)
+
+
+def check_replaceable(folder: Union[str, Path], marker: str,
+                      what: str) -> None:
+    """Refuse a folder that cannot be written or holds something else.
+
+    Args:
+        folder (str | Path): The folder that will be replaced.
+        marker (str): The file by which an earlier result is known.
+        what (str): What an earlier result is, for the message.
+
+    Raises:
+        UsageError: If it should not or cannot be replaced.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / marker).is_file() and (
+            not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f'{folder} is there already and does not hold {what}.'
+                         ' Choose another place.')
+    make_writable(folder.parent)
+
+
+def make_writable(folder: Union[str, Path]) -> None:
+    """Make a folder, or say why nothing can be written there.
+
+    Raises:
+        UsageError: If it cannot be made or written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f'The folder {folder} cannot be made '
+                         f'({error.strerror}). Choose another.') from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f'The folder {folder} cannot be written. Choose '
+                         'another, or change its permissions.')

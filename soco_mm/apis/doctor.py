@@ -1,0 +1,161 @@
+import importlib
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from typing import Callable, NamedTuple
+
+PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmcls',
+            'mmselfsup', 'numpy', 'opencv-contrib-python')
+OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
+           'opencv-contrib-python-headless')
+SET_UP = 'bash tools/setup_env.sh --here'
+
+
+class Check(NamedTuple):
+    """One thing to check.
+
+    Attributes:
+        name (str): What it is, for a person.
+        run (Callable): Returns what to say; raises where it fails.
+        mend (str): The command that mends a failure.
+        needed (bool): Whether the main job cannot run without it.
+    """
+    name: str
+    run: Callable
+    mend: str
+    needed: bool = True
+
+
+def check_installation(quiet: bool = False) -> bool:
+    """Check everything the main job needs, and say how to mend it.
+
+    Args:
+        quiet (bool): Print failures alone. Defaults to False.
+
+    Returns:
+        bool: Whether the main job can run.
+    """
+    if not quiet:
+        print(f'python {platform.python_version()} ({sys.executable})')
+        for name in PACKAGES:
+            print(f'{name} {version(name)}')
+        print()
+    healthy = True
+    for check in CHECKS:
+        # In a process of its own: a broken binary may crash or stay loaded.
+        result = subprocess.run(
+            [
+                sys.executable, '-c', 'import sys\n'
+                'from soco_mm.apis.doctor import run_check\n'
+                'run_check(sys.argv[1])', check.name
+            ],
+            capture_output=True,
+            text=True)
+        passed = result.returncode == 0
+        healthy &= passed or not check.needed
+        if passed and quiet or not check.needed and quiet:
+            continue
+        lines = (result.stdout if passed else
+                 result.stderr).strip().splitlines()
+        said = lines[-1] if lines else f'ended with {result.returncode}'
+        mark = 'ok  ' if passed else 'FAIL' if check.needed else 'none'
+        print(f'[{mark}] {check.name}: {said}')
+        if not passed and check.mend:
+            print(f'       mend it with: {check.mend}')
+    if not quiet:
+        print('\nEverything the main job needs is there.' if healthy else
+              '\nThe main job cannot run here yet.')
+    return healthy
+
+
+def run_check(name: str) -> None:
+    """Run one check in this process and print what it says."""
+    check, = (check for check in CHECKS if check.name == name)
+    print(check.run())
+
+
+def version(name: str) -> str:
+    """Version of an installed package, or words that it is not there."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return 'not installed'
+
+
+def check_stack() -> str:
+    """Import the OpenMMLab packages, which check each other's versions."""
+    for name in ('mmengine', 'mmcv', 'mmdet', 'mmcls', 'mmselfsup'):
+        importlib.import_module(name)
+    return 'their versions fit each other'
+
+
+def check_one_opencv() -> str:
+    """Look for several OpenCV packages, which overwrite each other."""
+    there = [name for name in OPENCVS if version(name) != 'not installed']
+    if len(there) != 1:
+        raise RuntimeError('there must be exactly one, but there are '
+                           f'{", ".join(there) or "none"}')
+    return there[0]
+
+
+def check_selective_search() -> str:
+    """Run a real selective search."""
+    import numpy as np
+
+    from soco_mm.proposals import SelectiveSearch
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[30:90, 40:120] = (200, 60, 30)
+    boxes = SelectiveSearch()(image)
+    found = np.abs(boxes - [40, 30, 120, 90]).max(axis=1).min() <= 2
+    if not found:
+        raise RuntimeError('it did not find a plain rectangle')
+    return f'it found the object among {len(boxes)} boxes'
+
+
+def check_roi_align() -> str:
+    """Run a real RoIAlign of MMCV's compiled operators."""
+    import torch
+    from mmcv.ops import RoIAlign
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    feature = torch.arange(8., device=device).expand(1, 1, 8, 8)
+    pooled = RoIAlign(1, 1., 0, aligned=True)(
+        feature.contiguous(),
+        torch.tensor([[0., 2., 2., 6., 6.]], device=device))
+    if abs(pooled.item() - 3.5) > 1e-5:
+        raise RuntimeError(f'it gave {pooled.item()} in place of 3.5')
+    return f'right on {device}'
+
+
+def check_model() -> str:
+    """Import the model, and through it MMSelfSup's parts."""
+    importlib.import_module('soco_mm.models')
+    return 'it can be imported'
+
+
+def check_cuda() -> str:
+    """Look for a GPU."""
+    import torch
+    if not torch.cuda.is_available():
+        raise RuntimeError('no GPU, training runs on the CPU')
+    return f'{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}'
+
+
+def check_torchvision() -> str:
+    """Look for torchvision, which nothing here needs."""
+    import torchvision
+    return torchvision.__version__
+
+
+CHECKS = (
+    Check('OpenMMLab packages', check_stack, SET_UP),
+    Check('OpenCV packages', check_one_opencv, 'pip uninstall -y ' +
+          ' '.join(OPENCVS) + ' && pip install opencv-contrib-python'),
+    Check('selective search (cv2.ximgproc)', check_selective_search,
+          'pip install --force-reinstall --no-deps opencv-contrib-python'),
+    Check("RoIAlign (mmcv's compiled ops)", check_roi_align,
+          'pip uninstall -y mmcv && ' + SET_UP),
+    Check('SoCo model', check_model, SET_UP),
+    Check('CUDA', check_cuda, '', needed=False),
+    Check('torchvision', check_torchvision, '', needed=False),
+)

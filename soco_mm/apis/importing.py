@@ -1,0 +1,34 @@
+from pathlib import Path
+from typing import Union
+
+from soco_mm.checkpoint import (convert_released, read_checkpoint,
+                                write_checkpoint)
+from soco_mm.utils import SoCoError
+from soco_mm.version import __version__
+
+
+def import_released(source: Union[str, Path], out: Union[str, Path]) -> int:
+    """Turn a released checkpoint (FPN layout) into one of this plugin.
+
+    Args:
+        source (str | Path): A checkpoint ``{'model': ..., 'epoch': ...}``.
+        out (str | Path): The file to write.
+
+    Returns:
+        int: Number of entries, all of which were used.
+
+    Raises:
+        SoCoError: If it is not such a checkpoint.
+    """
+    checkpoint = read_checkpoint(source)
+    if not isinstance(checkpoint.get('model'), dict):
+        raise SoCoError(
+            f'{source} is not a released checkpoint: it has no dictionary '
+            f'"model", only {", ".join(map(str, checkpoint)) or "nothing"}.')
+    state_dict = convert_released(checkpoint['model'])
+    meta = dict(
+        soco_mm_version=__version__,
+        imported_from=Path(source).name,
+        epoch=checkpoint.get('epoch'))
+    write_checkpoint(out, dict(meta=meta, state_dict=state_dict))
+    return len(state_dict)

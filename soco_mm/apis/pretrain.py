@@ -1,0 +1,189 @@
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from mmengine.config import Config
+
+from soco_mm.proposals import ProposalStore
+from soco_mm.utils import (SoCoError, UsageError, atomic_write, list_images,
+                           make_writable)
+from .export import CONFIG, WEIGHTS, export_detector
+from .preview import draw_preview
+from .proposals import describe_proposals, make_proposals
+from .train import latest_checkpoint, load_config, train_model
+
+JOB = 'job.json'
+# R50 at the paper's views takes 0.4 GB an image.
+CPU_BATCH_SIZE = 16
+
+
+def pretrain(images: Union[str, Path],
+             out: Union[str, Path],
+             config: Union[str, Path] = 'soco_r50_fpn_100e',
+             options: Optional[dict] = None,
+             epochs: Optional[int] = None,
+             batch_size: Optional[int] = None,
+             workers: Optional[int] = None,
+             preset: str = 'paper',
+             resume: bool = False,
+             overwrite: bool = False) -> dict:
+    """From a folder of images to a detector that starts from them.
+
+    Makes proposals, pretrains, and exports, all into one folder; what is
+    there already is not made again.
+
+    Args:
+        images (str | Path): The folder of unlabelled images.
+        out (str | Path): The folder of this run.
+        config (str | Path): The config, or its name under ``configs/soco``.
+            Defaults to ``soco_r50_fpn_100e``.
+        options (dict, optional): Values of the config to set, by dotted key.
+            Defaults to None.
+        epochs (int, optional): Length of the training. Defaults to None, as
+            the config says.
+        batch_size (int, optional): Images a step. Defaults to None, as the
+            config says, 16 on a CPU, and no more than there are images.
+        workers (int, optional): Processes that load images, and that make
+            proposals. Defaults to None, one a core.
+        preset (str): Parameters of the proposals. Defaults to ``paper``.
+        resume (bool): Continue a run that was stopped. Defaults to False.
+        overwrite (bool): Delete what an earlier run left. Defaults to False.
+
+    Returns:
+        dict: Paths of what was made, by name.
+
+    Raises:
+        UsageError: If an argument is wrong, or ``out`` holds another job.
+        SoCoError: If the images or the data stop the job.
+    """
+    for name, value, least in (('epochs', epochs, 1),
+                               ('batch size', batch_size, 2),
+                               ('number of workers', workers, 0)):
+        if value is not None and value < least:
+            raise UsageError(f'The {name} must be at least {least}, but is '
+                             f'{value}.')
+    out = Path(out)
+    paths = list_images(images)
+    cfg = load_config(config, options)
+    job = dict(
+        images=os.path.abspath(images),
+        config=Path(config).stem,
+        options={key: str(value) for key, value in (options or {}).items()},
+        epochs=epochs or cfg.train_cfg.max_epochs,
+        batch_size=batch_size,
+        preset=preset)
+    claim(out, job, resume, overwrite)
+
+    store = out / 'proposals'
+    if (store / 'header.json').is_file():
+        summary = ProposalStore.open(store).header['summary']
+        print(f'Proposals: {store}, kept from before ({summary["images"]} '
+              f'images, {summary["boxes"]} boxes)', flush=True)
+    else:
+        print(f'Making proposals for {len(paths)} images', flush=True)
+        print(
+            describe_proposals(
+                make_proposals(images, store, preset, workers or None)),
+            flush=True)
+    number = len(ProposalStore.open(store))
+    if number < 2:
+        raise SoCoError(f'Only {number} image of {images} can be used; '
+                        'pretraining needs two or more.')
+
+    loader = cfg.train_dataloader
+    loader.dataset.data_root = os.path.abspath(images)
+    loader.dataset.proposals = os.path.abspath(store)
+    wanted = batch_size or (
+        loader.batch_size if torch.cuda.is_available() else min(
+            loader.batch_size, CPU_BATCH_SIZE))
+    loader.batch_size = min(wanted, number)
+    loader.num_workers = (
+        len(os.sched_getaffinity(0)) if workers is None else workers)
+    loader.persistent_workers = loader.num_workers > 0
+    set_epochs(cfg, job['epochs'], number // loader.batch_size)
+    cfg.visualizer.save_dir = str(out)
+
+    preview = draw_preview(cfg, out / 'preview.png')
+    print(f'Proposals and views: {preview}', flush=True)
+    last = latest_checkpoint(out)
+    if last is None or last.name != f'epoch_{job["epochs"]}.pth':
+        print(
+            f'Pretraining {cfg.model.type} ({job["config"]}): {number} '
+            f'images, batches of {loader.batch_size}, {job["epochs"]} epochs',
+            flush=True)
+        last = train_model(cfg, out, resume=resume)
+
+    exported = out / 'exported'
+    store = ProposalStore.open(store)
+    report = export_detector(cfg, last, exported,
+                             Path(images, store.path(0)))
+    print(report.describe(), flush=True)
+    return dict(
+        proposals=out / 'proposals',
+        preview=preview,
+        checkpoint=last,
+        weights=exported / WEIGHTS,
+        detector=exported / CONFIG,
+        report=exported / 'report.json',
+        scalars=out / 'vis_data' / 'scalars.json')
+
+
+def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> None:
+    """Take a folder for a job, or say why not.
+
+    Raises:
+        UsageError: If the folder holds another job or other files, the same
+            job without ``resume``, or cannot be written.
+    """
+    marker = out / JOB
+    if overwrite and marker.is_file():
+        shutil.rmtree(out)
+    if out.is_dir() and any(out.iterdir()):
+        if not marker.is_file():
+            raise UsageError(f'{out} holds files that are not of a run. '
+                             'Choose an empty folder.')
+        try:
+            there = json.loads(marker.read_text())
+        except (OSError, ValueError) as error:
+            raise UsageError(f'{marker} cannot be read ({error}). Start anew '
+                             'with --overwrite.') from None
+        differing = [
+            f'{key.replace("_", " ")} {there.get(key)} and not {job[key]}'
+            for key in job if there.get(key) != job[key]
+        ]
+        if differing:
+            raise UsageError(
+                f'{out} holds another job ({"; ".join(differing)}). Choose '
+                'another folder, or delete that job with --overwrite.')
+        if not resume:
+            raise UsageError(
+                f'{out} holds this job already. Continue it with --resume, '
+                'or start anew with --overwrite.')
+    make_writable(out)
+    atomic_write(marker, json.dumps(job, indent=1))
+
+
+def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:
+    """Set the length of a training with a warm-up and a cosine.
+
+    The warm-up shrinks with it, to a tenth of the epochs but no fewer than
+    two iterations, below which MMEngine's never ends.
+
+    Args:
+        cfg (Config): The config; changed in place.
+        epochs (int): Number of epochs.
+        iterations (int): Iterations of an epoch.
+    """
+    warm_up, cosine = cfg.param_scheduler
+    end = min(warm_up.end, math.ceil(epochs / 10))
+    end = max(end, math.ceil(2 / iterations))
+    cfg.train_cfg.max_epochs = epochs
+    if end >= epochs:
+        end = 0
+        cfg.param_scheduler = [cosine]
+    warm_up.end = end
+    cosine.update(begin=end, end=epochs, T_max=epochs - end)

@@ -1,0 +1,36 @@
+from pathlib import Path
+from typing import Union
+
+from mmengine.config import Config
+
+from soco_mm.registry import DATASETS
+from soco_mm.utils import read_image
+from soco_mm.visualization import draw_overview, write_png
+
+
+def draw_preview(cfg: Config, path: Union[str, Path],
+                 number: int = 5) -> Path:
+    """Draw what training will see: proposals, and an object in all views.
+
+    Args:
+        cfg (Config): The config of the training.
+        path (str | Path): The PNG file to write.
+        number (int): Of how many images, evenly picked. Defaults to 5.
+
+    Returns:
+        Path: The file.
+    """
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    samples = []
+    step = max(1, len(dataset) // number)
+    for index in range(0, len(dataset), step)[:number]:
+        info = dataset.get_data_info(index)
+        sample = dataset[index]
+        samples.append(
+            dict(
+                image=read_image(info['img_path']),
+                proposals=info['proposals'],
+                views=[view.numpy() for view in sample['views']],
+                boxes=[boxes.numpy() for boxes in sample['boxes']]))
+    write_png(path, draw_overview(samples))
+    return Path(path)

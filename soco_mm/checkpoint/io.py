@@ -1,0 +1,58 @@
+import io
+from pathlib import Path
+from typing import Union
+
+import torch
+
+from soco_mm.utils import SoCoError, UsageError, atomic_write
+
+
+def read_checkpoint(path: Union[str, Path]) -> dict:
+    """Read a checkpoint, tensors and plain data alone, onto the CPU.
+
+    Args:
+        path (str | Path): The file.
+
+    Returns:
+        dict: What it holds.
+
+    Raises:
+        UsageError: If there is no such file.
+        SoCoError: If it is not a checkpoint, is truncated, or holds objects
+            that would run code when loaded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f'There is no checkpoint {path}.')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # PyTorch has no type for a bad file
+        reason = str(error)
+        if 'weights_only' in reason or 'Unsupported' in reason:
+            raise SoCoError(
+                f'{path} holds more than tensors and plain data, which is not '
+                'loaded since it could run code.') from None
+        raise SoCoError(f'{path} is not a checkpoint, or is truncated '
+                        f'({reason.splitlines()[0]}).') from None
+    if not isinstance(checkpoint, dict):
+        raise SoCoError(f'{path} holds no dictionary of weights.')
+    return checkpoint
+
+
+def write_checkpoint(path: Union[str, Path], checkpoint: dict) -> None:
+    """Write a checkpoint; the file appears whole or not at all.
+
+    Args:
+        path (str | Path): The file.
+        checkpoint (dict): What to write.
+
+    Raises:
+        UsageError: If it cannot be written.
+    """
+    stream = io.BytesIO()
+    torch.save(checkpoint, stream)
+    try:
+        atomic_write(path, stream.getvalue())
+    except OSError as error:
+        raise UsageError(
+            f'{path} cannot be written ({error.strerror}).') from None

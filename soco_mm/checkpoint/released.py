@@ -1,0 +1,98 @@
+"""Names of the authors' released checkpoints, and what they are here."""
+import re
+from typing import Dict
+
+from torch import Tensor
+
+from soco_mm.utils import SoCoError
+
+PREFIX = 'module.'
+# Part of the released model -> its name here. The target network's parts
+# carry the suffix _k.
+PARTS = dict(
+    encoder='backbone',
+    neck='neck',
+    head='roi_head.bbox_head',
+    projector='projector',
+    predictor='head.predictor')
+# Within a part: released name -> name here. Numbers there start from 1.
+RULES = dict(
+    head=((r'conv(\d)\.', 'shared_convs.{}.conv.'),
+          (r'bn(\d)\.', 'shared_convs.{}.bn.'), (r'fc(\d)\.',
+                                                 'shared_fcs.{}.')),
+    projector=((r'linear(\d)\.', 'fc{}.'), (r'bn(\d)\.', 'bn{}.')),
+    predictor=((r'linear(\d)\.', 'fc{}.'), (r'bn(\d)\.', 'bn{}.')))
+
+
+def convert_name(name: str) -> str:
+    """Name of a released entry in a checkpoint of this plugin.
+
+    Args:
+        name (str): For example ``module.head_k.conv1.weight``.
+
+    Returns:
+        str: For example
+        ``target_net.module.roi_head.bbox_head.shared_convs.0.conv.weight``.
+
+    Raises:
+        SoCoError: If no released model of the FPN layout has such an entry.
+    """
+    part, _, rest = name.removeprefix(PREFIX).partition('.')
+    online = part.removesuffix('_k')
+    target = 'target_net.module.' if online != part else ''
+    if (not name.startswith(PREFIX) or online not in PARTS or not rest
+            or part == 'predictor_k'):
+        raise SoCoError(
+            f'The entry {name} is not of a released checkpoint of the FPN '
+            'layout.')
+    if online in RULES:
+        for pattern, template in RULES[online]:
+            match = re.match(pattern, rest)
+            if match:
+                rest = (
+                    template.format(int(match[1]) - 1) + rest[match.end():])
+                break
+        else:
+            raise SoCoError(f'The entry {name} is not of a released '
+                            'checkpoint of the FPN layout.')
+    return f'{target}{PARTS[online]}.{rest}'
+
+
+def convert_released(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Turn the weights of a released FPN model into those of this plugin.
+
+    Both networks, both projectors and the predictor; every entry is used.
+
+    Args:
+        state_dict (dict[str, Tensor]): The ``model`` of a released
+            checkpoint.
+
+    Returns:
+        dict[str, Tensor]: A ``state_dict`` of :class:`SoCo`.
+
+    Raises:
+        SoCoError: If an entry is unknown, a part is missing, or the two
+            networks do not have the same entries.
+    """
+    converted = {
+        convert_name(name): value
+        for name, value in state_dict.items()
+    }
+    for part, here in PARTS.items():
+        if not any(name.startswith(here + '.') for name in converted):
+            raise SoCoError(f'The checkpoint has no {PREFIX}{part}.*; it is '
+                            'not a released one of the FPN layout.')
+    online = {
+        name
+        for name in converted
+        if not name.startswith(('target_net.', 'head.predictor.'))
+    }
+    target = {
+        name.removeprefix('target_net.module.')
+        for name in converted if name.startswith('target_net.')
+    }
+    if online != target:
+        raise SoCoError(
+            'The two networks of the checkpoint do not have the same entries; '
+            f'one of them lacks {sorted(online ^ target)[0]}.')
+    return converted

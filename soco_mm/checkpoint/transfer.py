@@ -1,0 +1,117 @@
+from dataclasses import asdict, dataclass, field
+from typing import Dict, List
+
+from torch import Tensor
+
+from soco_mm.utils import SoCoError
+
+# What the pretext task adds to the online network, and its target network.
+PRETEXT = ('target_net.', 'projector.', 'head.', 'data_preprocessor.')
+# Part of a detector -> the names it begins with.
+PARTS = {
+    'backbone': 'backbone.',
+    'neck': 'neck.',
+    'box head': 'roi_head.bbox_head.',
+    'RPN': 'rpn_head.',
+    'mask head': 'roi_head.mask_head.',
+}
+PretrainedWeights = Dict[str, Tensor]
+
+
+def detector_weights(state_dict: Dict[str, Tensor]) -> PretrainedWeights:
+    """What a detector can use of a training checkpoint.
+
+    Args:
+        state_dict (dict[str, Tensor]): Weights of :class:`SoCo`, or weights
+            that were exported already.
+
+    Returns:
+        dict[str, Tensor]: Those of backbone, neck and R-CNN head, contiguous.
+
+    Raises:
+        SoCoError: If there are none.
+    """
+    kept = {
+        name: value.contiguous()
+        for name, value in state_dict.items() if not name.startswith(PRETEXT)
+    }
+    if not any(name.startswith('backbone.') for name in kept):
+        raise SoCoError('The checkpoint holds no backbone.*; it is not one '
+                        'of a pretraining.')
+    return kept
+
+
+@dataclass
+class PartReport:
+    """What became of one part of a detector.
+
+    Attributes:
+        total (int): Number of its tensors.
+        filled (list): Name and shape of those with pretrained values.
+        new (list): Name and shape of those that start anew.
+        shape_differs (list): Name, shape, and shape of the pretrained one.
+    """
+    total: int = 0
+    filled: list = field(default_factory=list)
+    new: list = field(default_factory=list)
+    shape_differs: list = field(default_factory=list)
+
+
+@dataclass
+class TransferReport:
+    """Which tensors of a detector were filled from pretrained weights.
+
+    Attributes:
+        parts (dict[str, PartReport]): By part of the detector.
+        unused (list[str]): Pretrained tensors that found no place.
+        max_difference (float): Largest difference between the features of
+            the pretrained model and the detector, relative to their size.
+    """
+    parts: Dict[str, PartReport]
+    unused: List[str]
+    max_difference: float = float('nan')
+
+    def to_dict(self) -> dict:
+        """As plain data."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """As a table for people."""
+        lines = ['part         filled   new  shape differs']
+        for name, part in self.parts.items():
+            lines.append(f'{name:11s} {len(part.filled):4d}/{part.total:<4d}'
+                         f'{len(part.new):4d}  '
+                         f'{len(part.shape_differs):4d}')
+        if self.max_difference == self.max_difference:
+            lines.append('features of backbone and neck equal the pretrained '
+                         f"model's (difference {self.max_difference:.1e})")
+        return '\n'.join(lines)
+
+
+def compare_tensors(detector: Dict[str, Tensor],
+                    pretrained: PretrainedWeights) -> TransferReport:
+    """Match pretrained weights with a detector's, by name and shape.
+
+    Args:
+        detector (dict[str, Tensor]): The detector's state dict.
+        pretrained (dict[str, Tensor]): Pretrained weights.
+
+    Returns:
+        TransferReport: What would be filled.
+    """
+    parts: Dict[str, PartReport] = {}
+    for name, value in detector.items():
+        part = next((part for part, prefix in PARTS.items()
+                     if name.startswith(prefix)), 'other')
+        report = parts.setdefault(part, PartReport())
+        report.total += 1
+        shape = list(value.shape)
+        if name not in pretrained:
+            report.new.append([name, shape])
+        elif pretrained[name].shape != value.shape:
+            report.shape_differs.append(
+                [name, shape, list(pretrained[name].shape)])
+        else:
+            report.filled.append([name, shape])
+    unused = [name for name in pretrained if name not in detector]
+    return TransferReport(parts, unused)
