@@ -32,6 +32,9 @@ class ObjectViewDataset(Dataset):
         SoCoError: If the proposals cannot be read.
     """
 
+    # MMEngine keeps it with the checkpoints.
+    metainfo = dict(task='object-level pretraining')
+
     def __init__(self,
                  data_root: str,
                  proposals: str,

@@ -48,7 +48,7 @@ class AtomicCheckpointHook(CheckpointHook):
             folder.mkdir(parents=True, exist_ok=True)
             for partial in folder.glob('*' + PARTIAL):
                 partial.unlink()
-        # MMEngine would append the name of the work dir to an out_dir.
+        # Given as an argument, MMEngine would append the work dir's name.
         self.out_dir = str(folder)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:

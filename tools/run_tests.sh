@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Run the tests; sets up what is missing.
+#
+#   bash tools/run_tests.sh [--here] [arguments of pytest]
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+python=.venv/bin/python
+arguments=()
+if [ "${1:-}" = --here ]; then
+  shift
+  arguments=(--here)
+  python=python
+fi
+bash tools/setup_env.sh ${arguments[@]+"${arguments[@]}"}
+exec "$python" -m pytest "$@"
