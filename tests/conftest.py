@@ -1,0 +1,27 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / 'demo'
+
+
+@pytest.fixture
+def demo_images() -> Path:
+    """Five real photos."""
+    return DEMO / 'images'
+
+
+@pytest.fixture
+def small_model():
+    """The paper's model with a ResNet-18, every part of it real."""
+    from mmengine.config import Config
+    from mmengine.model import revert_sync_batchnorm
+
+    from soco_mm.registry import MODELS
+    torch.manual_seed(0)
+    cfg = Config.fromfile(ROOT / 'configs/soco/soco_r18_fpn_quick.py')
+    return revert_sync_batchnorm(MODELS.build(cfg.model))

@@ -1,0 +1,35 @@
+import golden
+import pytest
+import torch
+from mmengine.config import Config
+
+from soco_mm.apis.importing import import_released
+from soco_mm.apis.train import CONFIG_ROOT
+from soco_mm.registry import MODELS
+
+
+def test_imported_released_model_gives_the_released_loss_and_gradients(
+        tmp_path):
+    torch.save(golden.released_checkpoint(), tmp_path / 'released.pth')
+    number = import_released(tmp_path / 'released.pth', tmp_path / 'out.pth')
+    assert number == len(golden.released_shapes()) == 811
+
+    cfg = Config.fromfile(CONFIG_ROOT / 'soco/soco_r50_fpn_100e.py')
+    model = MODELS.build(cfg.model).eval()
+    state_dict = torch.load(tmp_path / 'out.pth')['state_dict']
+    keys = model.load_state_dict(state_dict, strict=False)
+    assert keys.unexpected_keys == []
+    assert keys.missing_keys == ['target_net.steps']
+
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    loss = model.object_loss(*golden.inputs())
+    loss.backward()
+    assert loss.shape == ()
+    assert loss.item() == pytest.approx(golden.LOSS, rel=1e-4)
+    parameters = dict(model.named_parameters())
+    for name, norm in golden.GRAD_NORMS.items():
+        assert parameters[name].grad.norm().item() == pytest.approx(
+            norm, rel=1e-3), name
+    assert all(p.grad is None for p in model.target_net.parameters())
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name

@@ -1,0 +1,159 @@
+import math
+
+import pytest
+import torch
+
+from soco_mm.models.algorithms.soco import fill_invalid
+
+
+def make_inputs(number=2, proposals=3, sizes=(64, 64, 32)):
+    generator = torch.Generator().manual_seed(1)
+    views = [
+        torch.randn(number, 3, size, size, generator=generator)
+        for size in sizes
+    ]
+    boxes = []
+    for size in sizes:
+        xy = torch.rand(number, proposals, 2, generator=generator) * size / 2
+        wh = size / 8 + torch.rand(
+            number, proposals, 2, generator=generator) * size * 3 / 8
+        boxes.append(torch.cat([xy, xy + wh], -1))
+    valid = [torch.ones(number, proposals, dtype=torch.bool) for _ in sizes]
+    return views, boxes, valid
+
+
+def eq5_and_6(model, views, boxes, valid):
+    """The loss as loops over pairs, images and proposals."""
+    online = [model.online_net(v, b) for v, b in zip(views, boxes)]
+    target = [model.target_net(v, b) for v, b in zip(views, boxes)]
+    total = 0.
+    for j in range(1, len(views)):
+        for here, there in ((0, j), (j, 0)):
+            per_image = []
+            for n in range(len(views[0])):
+                terms = []
+                for k in range(boxes[0].shape[1]):
+                    if valid[0][n, k] and valid[j][n, k]:
+                        v = model.head.predictor([online[here][n, k][None]])
+                        v = v[0][0].double()
+                        w = target[there][n, k].double()
+                        terms.append(-2 * float(v @ w) /
+                                     math.sqrt(float(v @ v) * float(w @ w)))
+                per_image.append(sum(terms) / len(terms) if terms else 0.)
+            total += sum(per_image) / len(per_image)
+    return total
+
+
+@torch.no_grad()
+def perturb_target(model):
+    generator = torch.Generator().manual_seed(2)
+    for p in model.target_net.module.parameters():
+        p += 0.1 * p.std() * torch.randn(p.shape, generator=generator) if (
+            p.ndim > 1) else 0
+
+
+def test_loss_equals_a_loop_over_equations_5_and_6(small_model):
+    perturb_target(small_model.eval())
+    views, boxes, valid = make_inputs()
+    valid[0][0, 1] = valid[1][0, 2] = False
+    valid[2][1] = False  # an image without a proposal in one pair
+    loss = small_model.object_loss(views, boxes, valid)
+    with torch.no_grad():
+        expected = eq5_and_6(small_model, views, boxes, valid)
+    assert loss.item() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_boxes_of_invalid_proposals_have_no_influence(small_model, training):
+    small_model.train(training)
+    views, boxes, valid = make_inputs()
+    valid[1][0, 1] = valid[2][1, 2] = False
+    losses = []
+    for garbage in (0., 1e6, float('nan')):
+        boxes[1][0, 1] = boxes[2][1, 2] = garbage
+        losses.append(small_model.object_loss(views, boxes, valid).item())
+    assert losses[0] == losses[1] == losses[2]
+    assert math.isfinite(losses[0])
+
+
+def test_equal_networks_and_views_need_only_the_predictor(small_model):
+    """With an ideal predictor the loss is its minimum, -8 for three views."""
+    small_model.eval()
+    small_model.head.predictor = torch.nn.Identity()
+    views, boxes, valid = make_inputs(sizes=(64, 64, 64))
+    views, boxes = [views[0]] * 3, [boxes[0]] * 3
+    loss = small_model.object_loss(views, boxes, valid)
+    assert loss.item() == pytest.approx(-8, abs=1e-4)
+
+
+def test_gradients_reach_every_online_parameter_and_no_other(small_model):
+    # The last batch norm of a block starts at 0, which stops gradients.
+    for module in small_model.backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
+    small_model.train()
+    views, boxes, valid = make_inputs()
+    small_model.object_loss(views, boxes, valid).backward()
+    for name, p in small_model.named_parameters():
+        assert (p.grad is None) == name.startswith('target_net.'), name
+
+
+def test_channels_last_and_contiguous_inputs_give_the_same(small_model):
+    small_model.eval()
+    views, boxes, valid = make_inputs()
+    plain = small_model.object_loss(views, boxes, valid)
+    views = [v.to(memory_format=torch.channels_last) for v in views]
+    assert small_model.object_loss(
+        views, boxes, valid).item() == pytest.approx(plain.item(), abs=1e-4)
+
+
+def test_loss_is_float32_under_mixed_precision(small_model):
+    views, boxes, valid = make_inputs()
+    plain = small_model.eval().object_loss(views, boxes, valid)
+    with torch.autocast('cpu', torch.bfloat16):
+        mixed = small_model.object_loss(views, boxes, valid)
+    assert mixed.dtype == torch.float32
+    assert mixed.item() == pytest.approx(plain.item(), abs=0.1)
+
+
+def test_initialisation_makes_both_networks_equal_and_residuals_zero(
+        small_model):
+    small_model.init_weights()
+    target = small_model.target_net.module.state_dict()
+    for name, value in small_model.online_net.state_dict().items():
+        assert torch.equal(value, target[name]), name
+    for layer in (small_model.backbone.layer1, small_model.backbone.layer4):
+        for block in layer:
+            assert not block.bn2.weight.any()
+
+
+def test_online_names_are_those_of_mmdetections_mask_rcnn(small_model):
+    from mmdet.models import Shared4Conv1FCBBoxHead
+    head = Shared4Conv1FCBBoxHead(
+        in_channels=256, num_classes=3, norm_cfg=dict(type='BN'))
+    ours = small_model.roi_head.bbox_head.state_dict()
+    theirs = {
+        k: v.shape
+        for k, v in head.state_dict().items()
+        if not k.startswith(('fc_cls', 'fc_reg'))
+    }
+    assert {k: v.shape for k, v in ours.items()} == theirs
+
+
+def test_fewer_than_two_views_are_refused(small_model):
+    views, boxes, valid = make_inputs()
+    with pytest.raises(ValueError, match='two or more views'):
+        small_model.object_loss(views[:1], boxes[:1], valid[:1])
+    with pytest.raises(ValueError, match='1 masks'):
+        small_model.object_loss(views, boxes, valid[:1])
+    with pytest.raises(RuntimeError, match='modes'):
+        small_model(views, boxes, valid, mode='predict')
+
+
+def test_image_without_valid_boxes_is_given_the_whole_view():
+    boxes = torch.full((2, 2, 4), float('nan'))
+    boxes[0, 1] = torch.tensor([1., 2., 3., 4.])
+    valid = torch.tensor([[False, True], [False, False]])
+    filled = fill_invalid(boxes, valid, torch.zeros(2, 3, 20, 30))
+    assert filled[0].tolist() == [[1, 2, 3, 4]] * 2
+    assert filled[1].tolist() == [[0, 0, 30, 20]] * 2
