@@ -32,8 +32,9 @@ def test_what_is_painted_in_a_box_lands_in_its_box_in_every_view(seed):
     for view, boxes, visible in zip(results['views'], results['boxes'],
                                     results['visible']):
         painted = np.argwhere(view[..., 0] > 127)
-        assert (len(painted) > 0) == bool(visible[0]) or len(painted) < 300
-        if len(painted):
+        if not visible[0]:
+            assert len(painted) <= view.shape[0]  # less than a pixel wide
+        else:
             low = painted.min(0)[::-1]
             high = painted.max(0)[::-1] + 1
             np.testing.assert_allclose(
