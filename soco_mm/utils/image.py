@@ -45,14 +45,15 @@ def decode_image(data: np.ndarray) -> np.ndarray:
         image = None
     if image is None:
         raise ImageError('is empty' if data.size ==
-                         0 else 'is not an image that OpenCV can decode')
+                         0 else 'is damaged, or not an image that OpenCV can '
+                         'decode')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
 def check_image(path: Union[str, Path]) -> np.ndarray:
     """Read an image and refuse it if it is truncated or too small.
 
-    OpenCV fills the missing part of a truncated image and says nothing, so
+    OpenCV 4 fills the missing part of a truncated image and says nothing, so
     the file is decoded by Pillow as well. Slower than :func:`read_image`.
 
     Args:

@@ -83,12 +83,7 @@ def test_schedules_follow_the_closed_forms(tmp_path, accumulated):
         else:  # cosine to 1e-6
             share = (i - warm) / (total - warm)
             expected = 1e-6 + (8 - 1e-6) * (1 + cos(pi * share)) / 2
-        # MMEngine enters the cosine one iteration late, so that its first
-        # iteration repeats the peak.
-        near = 8 * pi / 2 / (total - warm)
-        assert lr[i] == pytest.approx(expected, abs=near if i >= warm else
-                                      1e-5), i
-    assert lr[-1] < 0.01
+        assert lr[i] == pytest.approx(expected, rel=1e-9), i
 
     steps = ceil(total / accumulated)
     assert model.resets == 1

@@ -1,0 +1,130 @@
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint
+
+from soco_mm.apis.export import (CONFIG, WEIGHTS, build_detector,
+                                 compare_features, export_detector)
+from soco_mm.apis.train import CONFIG_ROOT
+from soco_mm.utils import SoCoError, UsageError
+
+QUICK = CONFIG_ROOT / 'soco/soco_r18_fpn_quick.py'
+
+
+@pytest.fixture
+def cfg():
+    return Config.fromfile(QUICK)
+
+
+@pytest.fixture
+def checkpoint(small_model, tmp_path):
+    """A training checkpoint, batch norm statistics moved."""
+    small_model.train()
+    small_model.online_net(
+        torch.randn(2, 3, 64, 64), torch.tensor([[[0., 0., 40., 40.]]] * 2))
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(meta={}, state_dict=small_model.state_dict()), path)
+    return path
+
+
+def test_detector_is_filled_with_the_pretrained_weights(
+        cfg, checkpoint, small_model, tmp_path, demo_images):
+    report = export_detector(cfg, checkpoint, tmp_path / 'exported',
+                             demo_images / 'coffee.jpg')
+    assert report.max_difference < 1e-4 and report.unused == []
+    counts = {
+        name: (len(part.filled), len(part.new))
+        for name, part in report.parts.items()
+    }
+    online = small_model.state_dict()
+
+    def number(prefix):
+        return sum(name.startswith(prefix) for name in online)
+
+    assert counts['backbone'] == (number('backbone.'), 0)
+    assert counts['neck'] == (number('neck.'), 0)
+    # fc_cls and fc_reg are new.
+    assert counts['box head'] == (number('roi_head.bbox_head.'), 4)
+    assert counts['RPN'][0] == counts['mask head'][0] == 0
+    saved = json.loads((tmp_path / 'exported/report.json').read_text())
+    assert saved == report.to_dict()
+    assert not [p for p in tmp_path.rglob('*.partial')]
+
+    # What MMEngine's Runner does with load_from.
+    detector = build_detector(tmp_path / 'exported' / CONFIG)
+    load_from = Config.fromfile(tmp_path / 'exported' / CONFIG).load_from
+    assert load_from == str(tmp_path / 'exported' / WEIGHTS)
+    load_checkpoint(detector, load_from)
+    for name, value in detector.state_dict().items():
+        if name in online:
+            assert torch.equal(value, online[name]), name
+    exported = torch.load(load_from)['state_dict']
+    assert not [
+        name for name in exported
+        if name.startswith(('target_net', 'projector', 'head'))
+    ]
+
+
+def test_training_checkpoint_fills_the_detector_as_it_is(
+        cfg, checkpoint, small_model, tmp_path):
+    export_detector(cfg, checkpoint, tmp_path / 'exported')
+    detector = build_detector(tmp_path / 'exported' / CONFIG)
+    load_checkpoint(detector, str(checkpoint))
+    small_model.eval()
+    assert compare_features(small_model, detector,
+                            torch.randn(1, 3, 96, 96)) < 1e-4
+    assert torch.equal(detector.roi_head.bbox_head.shared_fcs[0].weight,
+                       small_model.roi_head.bbox_head.shared_fcs[0].weight)
+
+
+def test_config_sets_the_papers_optimisation_and_norms(cfg, checkpoint,
+                                                       tmp_path):
+    export_detector(cfg, checkpoint, tmp_path / 'exported')
+    detector = Config.fromfile(tmp_path / 'exported' / CONFIG)
+    assert detector.optim_wrapper.optimizer == dict(
+        type='SGD', lr=0.02, momentum=0.9, weight_decay=2.5e-5)
+    assert detector.param_scheduler[0].end == 1000
+    assert detector.param_scheduler[1].milestones == [8, 11]
+    model = detector.model
+    for part in (model.backbone, model.neck, model.roi_head.bbox_head,
+                 model.roi_head.mask_head):
+        assert part.norm_cfg == dict(type='SyncBN', requires_grad=True)
+    assert model.backbone.frozen_stages == -1
+    assert not model.backbone.norm_eval and model.backbone.init_cfg is None
+
+
+def test_checkpoint_of_another_architecture_is_refused(
+        checkpoint, tmp_path):
+    r50 = Config.fromfile(CONFIG_ROOT / 'soco/soco_r50_fpn_100e.py')
+    with pytest.raises(SoCoError, match='another architecture'):
+        export_detector(r50, checkpoint, tmp_path / 'exported')
+    assert [path.name for path in tmp_path.iterdir()] == ['epoch_1.pth']
+
+
+def test_missing_tensor_and_foreign_checkpoint_are_refused(
+        cfg, checkpoint, tmp_path):
+    state = torch.load(checkpoint)['state_dict']
+    state.pop('neck.fpn_convs.2.bn.running_mean')
+    torch.save(dict(state_dict=state), checkpoint)
+    with pytest.raises(SoCoError, match='fpn_convs.2.bn.running_mean is miss'):
+        export_detector(cfg, checkpoint, tmp_path / 'exported')
+    torch.save(dict(state_dict={'fc.weight': torch.ones(1)}), checkpoint)
+    with pytest.raises(SoCoError, match='no backbone'):
+        export_detector(cfg, checkpoint, tmp_path / 'exported')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine/notes').write_text('')
+    with pytest.raises(UsageError, match='does not hold'):
+        export_detector(cfg, checkpoint, tmp_path / 'mine')
+
+
+def test_detector_that_computes_something_else_is_noticed(
+        cfg, checkpoint, small_model, tmp_path):
+    export_detector(cfg, checkpoint, tmp_path / 'exported')
+    detector = build_detector(tmp_path / 'exported' / CONFIG)
+    load_checkpoint(detector, str(checkpoint))
+    detector.neck.lateral_convs[0].bn.eps = 1.
+    with pytest.raises(SoCoError, match='features differ'):
+        compare_features(small_model.eval(), detector,
+                         torch.randn(1, 3, 96, 96))

@@ -1,0 +1,78 @@
+import golden
+import pytest
+import torch
+
+from soco_mm.checkpoint import convert_released
+from soco_mm.checkpoint.released import convert_name
+from soco_mm.cli import main
+from soco_mm.utils import SoCoError
+
+
+@pytest.mark.parametrize('released, here', [
+    ('module.encoder.layer1.0.downsample.1.running_var',
+     'backbone.layer1.0.downsample.1.running_var'),
+    ('module.neck_k.lateral_convs.0.bn.bias',
+     'target_net.module.neck.lateral_convs.0.bn.bias'),
+    ('module.head.conv4.weight',
+     'roi_head.bbox_head.shared_convs.3.conv.weight'),
+    ('module.head_k.bn1.num_batches_tracked',
+     'target_net.module.roi_head.bbox_head.shared_convs.0.bn.'
+     'num_batches_tracked'),
+    ('module.head.fc1.bias', 'roi_head.bbox_head.shared_fcs.0.bias'),
+    ('module.projector.linear2.weight', 'projector.fc1.weight'),
+    ('module.predictor.bn1.running_mean', 'head.predictor.bn0.running_mean'),
+])
+def test_names(released, here):
+    assert convert_name(released) == here
+
+
+def names():
+    return dict.fromkeys(golden.released_shapes(), torch.zeros(1))
+
+
+def test_names_stay_distinct():
+    assert len(convert_released(names())) == len(names())
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda d: d.update({'module.mask.weight': 0}), 'module.mask.weight'),
+    (lambda d: d.update({'module.head.relu.weight': 0}), 'head.relu.weight'),
+    (lambda d: d.pop('module.encoder_k.conv1.weight'), 'lacks backbone.conv1'),
+    (lambda d: [d.pop(k) for k in list(d) if 'predictor' in k],
+     'no module.predictor'),
+])
+def test_entry_too_many_or_missing_is_refused(change, message):
+    state = names()
+    change(state)
+    with pytest.raises(SoCoError, match=message):
+        convert_released(state)
+
+
+def fails(capsys, arguments, code):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    assert exit_.value.code == code
+    return capsys.readouterr().err
+
+
+def test_files_that_are_not_released_checkpoints(tmp_path, capsys):
+    out = tmp_path / 'out.pth'
+    bad = tmp_path / 'bad.pth'
+    assert 'no checkpoint' in fails(capsys, ['import', bad, out], 2)
+    bad.write_bytes(b'PK\3\4 not a checkpoint')
+    assert 'truncated' in fails(capsys, ['import', bad, out], 1)
+    torch.save(dict(state_dict={}), bad)
+    assert '"model"' in fails(capsys, ['import', bad, out], 1)
+    torch.save(dict(model=names()), bad)
+    bad.write_bytes(bad.read_bytes()[:-200])
+    assert 'truncated' in fails(capsys, ['import', bad, out], 1)
+    torch.save(dict(model=lambda_like), bad)
+    assert 'could run code' in fails(capsys, ['import', bad, out], 1)
+    torch.save(dict(model=names()), bad)
+    assert 'cannot be written' in fails(
+        capsys, ['import', bad, bad / 'below.pth'], 2)
+    assert [path.name for path in tmp_path.iterdir()] == ['bad.pth']
+
+
+def lambda_like():
+    """A function, which a pickle would import."""

@@ -1,0 +1,190 @@
+"""The real commands, as a user types them."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+PRETRAIN = [
+    sys.executable, '-m', 'soco_mm.cli', 'pretrain',
+    str(ROOT / 'demo/images'), '--config', 'soco_r18_fpn_quick',
+    '--batch-size', '2', '--epochs', '4', '--workers', '1', '--cfg-options',
+    'default_hooks.logger.interval=1'
+] + [
+    f'train_dataloader.dataset.pipeline.1.views.{i}.size={size}'
+    for i, size in enumerate((96, 96, 48))
+]
+
+
+def run(command, check=True, **kwargs):
+    result = subprocess.run([str(part) for part in command],
+                            cwd=ROOT,
+                            capture_output=True,
+                            text=True,
+                            **kwargs)
+    if check:
+        assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """An undisturbed run."""
+    out = tmp_path_factory.mktemp('undisturbed') / 'RUN'
+    return out, run([*PRETRAIN, '--out', out]).stdout
+
+
+def test_run_holds_everything_and_names_what_to_use_next(finished):
+    out, printed = finished
+    for name in ('proposals/header.json', 'preview.png',
+                 'checkpoints/epoch_4.pth', 'exported/soco_weights.pth',
+                 'exported/mask-rcnn_fpn_1x_coco.py', 'exported/report.json',
+                 'vis_data/scalars.json', 'soco_r18_fpn_quick.py'):
+        assert (out / name).is_file(), name
+    for name in ('preview.png', 'checkpoints/epoch_4.pth',
+                 'exported/mask-rcnn_fpn_1x_coco.py'):
+        assert str(out / name) in printed
+    rows = [
+        json.loads(line)
+        for line in (out / 'vis_data/scalars.json').read_text().splitlines()
+    ]
+    assert [row['step'] for row in rows] == list(range(1, 9))
+    assert all(-8 <= row['loss'] <= 8 for row in rows)
+    assert list(out.glob('*/*.log'))
+    state = torch.load(out / 'checkpoints/epoch_4.pth')['state_dict']
+    assert state['target_net.steps'] == 8
+
+
+def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
+        finished, tmp_path):
+    out = tmp_path / 'RUN'
+    command = [*PRETRAIN, '--out', str(out)]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True)
+    deadline = time.time() + 180
+    while not (out / 'checkpoints/epoch_2.pth').is_file():
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / 'exported').exists()
+    # What a kill in the middle of writing leaves.
+    (out / 'checkpoints/epoch_3.pth.partial').write_bytes(b'half')
+
+    refused = run(command, check=False)
+    assert refused.returncode == 2 and '--resume' in refused.stderr
+    stamp = (out / 'proposals/boxes.npy').stat().st_mtime_ns
+    printed = run([*command, '--resume']).stdout
+    assert 'resumed epoch: ' in printed
+    assert 'kept from before' in printed
+    assert (out / 'proposals/boxes.npy').stat().st_mtime_ns == stamp
+    assert not list(out.rglob('*.partial'))
+
+    ours, theirs = (
+        torch.load(folder / 'checkpoints/epoch_4.pth')
+        for folder in (out, finished[0]))
+    assert ours['state_dict'].keys() == theirs['state_dict'].keys()
+    for name, value in theirs['state_dict'].items():
+        assert torch.equal(value, ours['state_dict'][name]), name
+    for key, state in theirs['optimizer']['state'].items():
+        assert torch.equal(
+            state['momentum_buffer'],
+            ours['optimizer']['state'][key]['momentum_buffer'])
+    assert ours['param_schedulers'] == theirs['param_schedulers']
+
+
+def test_another_job_and_foreign_files_are_left_alone(finished, tmp_path):
+    out, _ = finished
+    refused = run([*PRETRAIN, '--out', out, '--epochs', '5', '--resume'],
+                  check=False)
+    assert refused.returncode == 2
+    assert 'epochs 4 and not 5' in refused.stderr
+    (tmp_path / 'thesis.txt').write_text('mine')
+    for flags in ([], ['--resume'], ['--overwrite']):
+        refused = run([*PRETRAIN, '--out', tmp_path, *flags], check=False)
+        assert refused.returncode == 2
+        assert 'not of a run' in refused.stderr
+        assert 'Traceback' not in refused.stderr
+    assert (tmp_path / 'thesis.txt').read_text() == 'mine'
+
+
+def test_mmdetection_trains_mask_rcnn_from_the_export(finished, tmp_path):
+    import mmdet
+    demo = (ROOT / 'demo/mask-rcnn_photos.py').read_text()
+    demo = demo.replace(
+        "'../work_dirs/quickstart/exported/mask-rcnn_fpn_1x_coco.py'",
+        repr(str(finished[0] / 'exported/mask-rcnn_fpn_1x_coco.py')))
+    demo = demo.replace("'{{ fileDirname }}/'", repr(f'{ROOT}/demo/'))
+    config = tmp_path / 'config.py'
+    config.write_text(demo)
+    train = Path(mmdet.__file__).parent / '.mim/tools/train.py'
+    work_dir = tmp_path / 'work_dir'
+    result = run([
+        sys.executable, train, config, '--work-dir', work_dir, '--cfg-options',
+        'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
+        'resize.scale=(200,200)', 'train_pipeline.2.scale=(200,200)',
+        'train_dataloader.dataset.pipeline.2.scale=(200,200)',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False'
+    ])
+    assert 'Load checkpoint from ' + str(
+        finished[0] / 'exported/soco_weights.pth') in result.stdout
+    assert 'coco/bbox_mAP' in result.stdout
+    assert (work_dir / 'epoch_1.pth').is_file()
+
+
+def test_two_processes_train_on_the_cpu(finished, tmp_path):
+    out, _ = finished
+    result = run([
+        'bash', 'tools/dist_train.sh', 'configs/soco/soco_r18_fpn_quick.py',
+        '2', '--work-dir', tmp_path, '--cfg-options',
+        f'train_dataloader.dataset.data_root={ROOT}/demo/images',
+        f'train_dataloader.dataset.proposals={out}/proposals',
+        'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False', 'train_cfg.max_epochs=1',
+        'param_scheduler.0.end=1', 'default_hooks.logger.interval=1', *[
+            option for option in PRETRAIN if 'views' in option
+        ]
+    ],
+                 env=dict(
+                     os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1',
+                     PORT='29517'))
+    assert 'batch norm is not synchronised' in result.stdout
+    assert f'The last checkpoint is {tmp_path}' in result.stdout
+    state = torch.load(tmp_path / 'checkpoints/epoch_1.pth')['state_dict']
+    assert state['target_net.steps'] == 1  # 5 images, 2 on each process
+
+
+def test_usage_errors_have_one_sentence_and_exit_code_2(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    for arguments, message in (
+        ([tmp_path / 'none'], 'no folder'), ([tmp_path / 'empty'], 'no image'),
+        ([ROOT / 'demo/images', '--epochs', '0'], 'at least 1'),
+        ([ROOT / 'demo/images', '--config', 'nope'], 'no config'),
+        ([ROOT / 'demo/images', '--cfg-options', 'modle.x=1'], 'modle.x')):
+        result = run([
+            sys.executable, '-m', 'soco_mm.cli', 'pretrain', *arguments,
+            '--out', tmp_path / 'RUN'
+        ],
+                     check=False)
+        assert result.returncode == 2, result.stderr
+        assert message in result.stderr and 'Traceback' not in result.stderr
+        assert not (tmp_path / 'RUN').exists()
+    result = run([
+        sys.executable, 'tools/train.py', 'configs/soco/soco_r18_fpn_quick.py',
+        '--work-dir', tmp_path / 'W', '--cfg-options',
+        f'train_dataloader.dataset.proposals={tmp_path}/none'
+    ],
+                 check=False)
+    assert result.returncode == 1
+    assert 'soco-mm proposals' in result.stderr.splitlines()[-1]
