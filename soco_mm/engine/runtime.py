@@ -6,7 +6,14 @@ from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_distributed
 from mmengine.logging import print_log
+from mmengine.model.utils import _BatchNormXd
+from mmengine.registry import MODELS
 from torch import distributed
+
+# For inputs of any number of dimensions, as SyncBN. In the root registry,
+# where builders of all scopes find it.
+BATCH_NORM = 'SoCoBatchNormXd'
+MODELS.register_module(BATCH_NORM, module=_BatchNormXd)
 
 
 def adapt_to_device(cfg: Config) -> None:
@@ -52,10 +59,10 @@ def adapt_to_device(cfg: Config) -> None:
 
 
 def _use_batch_norm(node) -> None:
-    """Replace SyncBN by BN wherever it stands in a config."""
+    """Replace SyncBN by plain batch norm wherever it stands in a config."""
     if isinstance(node, dict):
         if node.get('type') == 'SyncBN':
-            node['type'] = 'BN'
+            node['type'] = BATCH_NORM
         for value in node.values():
             _use_batch_norm(value)
     elif isinstance(node, (list, tuple)):
