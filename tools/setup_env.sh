@@ -48,9 +48,6 @@ started=$SECONDS
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 installed() { "$python" -c "import importlib.metadata as m; m.version('$1')" 2>/dev/null; }
 
-say 'build tools'
-pip install -q -r "$root/requirements/build.txt"
-
 if ! installed torch; then
   say "PyTorch (${TORCH:=torch==2.13.0})"
   pip install "$TORCH" numpy
@@ -59,6 +56,8 @@ else
 fi
 
 say 'MMCV with its compiled ops'
+# After PyTorch, which brings the newest setuptools along.
+pip install -q -r "$root/requirements/build.txt"
 mmcv=$("$python" "$root/tools/build_mmcv.py")
 mmcv=${mmcv##*$'\n'}
 if ! "$python" -c 'import mmcv.ops' 2>/dev/null; then
