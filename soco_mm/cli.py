@@ -19,6 +19,14 @@ def run(main: Callable) -> None:
         sys.exit(130)
 
 
+def positive(text: str) -> int:
+    """A whole number from 1, for an argument parser."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'must be at least 1, but is {text}')
+    return number
+
+
 def add_proposals(commands) -> None:
     """Add the command ``proposals``."""
     parser = commands.add_parser(
@@ -33,7 +41,9 @@ def add_proposals(commands) -> None:
         help='parameters of the paper or of its released code '
         '(default: paper)')
     parser.add_argument(
-        '--workers', type=int, help='number of processes (default: one a core)')
+        '--workers',
+        type=positive,
+        help='number of processes (default: one a core)')
     parser.set_defaults(function=proposals)
 
 
@@ -62,7 +72,7 @@ def add_pretrain(commands) -> None:
         help='a config, or the name of one under configs/soco '
         '(default: %(default)s)')
     parser.add_argument(
-        '--epochs', type=int, help='length of the training (default: as the '
+        '--epochs', type=positive, help='length of the training (default: as the '
         'config says)')
     parser.add_argument(
         '--batch-size', type=int, help='images a step (default: as the config '
@@ -158,10 +168,21 @@ def doctor(args: argparse.Namespace) -> None:
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``, whose values MMEngine reads."""
     from mmengine.config import DictAction
+
+    class Options(DictAction):
+        """MMEngine's, with a sentence where a value is not KEY=VALUE."""
+
+        def __call__(self, parser, namespace, values, option_string=None):
+            for value in values:
+                if '=' not in value:
+                    parser.error(f'{option_string} takes KEY=VALUE, but got '
+                                 f'{value!r}')
+            super().__call__(parser, namespace, values, option_string)
+
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         metavar='KEY=VALUE',
         help='set values of the config, e.g. '
         'train_dataloader.dataset.pipeline.2.num_proposals=8')

@@ -171,6 +171,8 @@ def test_usage_errors_have_one_sentence_and_exit_code_2(tmp_path):
         ([tmp_path / 'none'], 'no folder'), ([tmp_path / 'empty'], 'no image'),
         ([ROOT / 'demo/images', '--epochs', '0'], 'at least 1'),
         ([ROOT / 'demo/images', '--config', 'nope'], 'no config'),
+        ([ROOT / 'demo/images', '--batch-size', '1'], 'at least 2'),
+        ([ROOT / 'demo/images', '--cfg-options', 'modle'], 'KEY=VALUE'),
         ([ROOT / 'demo/images', '--cfg-options', 'modle.x=1'], 'modle.x')):
         result = run([
             sys.executable, '-m', 'soco_mm.cli', 'pretrain', *arguments,
