@@ -14,7 +14,7 @@ model = dict(
         bbox_head=dict(num_classes=8), mask_head=dict(num_classes=8)),
     train_cfg=dict(
         rpn_proposal=dict(max_per_img=200), rcnn=dict(sampler=dict(num=64))),
-    test_cfg=dict(rpn=dict(max_per_img=100)))
+    test_cfg=dict(rpn=dict(max_per_img=100), rcnn=dict(score_thr=0.)))
 
 data = dict(
     data_root='{{ fileDirname }}/',

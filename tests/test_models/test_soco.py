@@ -2,6 +2,8 @@ import math
 
 import pytest
 import torch
+from mmdet.models import Shared4Conv1FCBBoxHead
+from mmengine.registry import DefaultScope
 
 from soco_mm.models.algorithms.soco import fill_invalid
 
@@ -128,9 +130,9 @@ def test_initialisation_makes_both_networks_equal_and_residuals_zero(
 
 
 def test_online_names_are_those_of_mmdetections_mask_rcnn(small_model):
-    from mmdet.models import Shared4Conv1FCBBoxHead
-    head = Shared4Conv1FCBBoxHead(
-        in_channels=256, num_classes=3, norm_cfg=dict(type='BN'))
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        head = Shared4Conv1FCBBoxHead(
+            in_channels=256, num_classes=3, norm_cfg=dict(type='BN'))
     ours = small_model.roi_head.bbox_head.state_dict()
     theirs = {
         k: v.shape
