@@ -14,6 +14,10 @@ def run(main: Callable) -> None:
     except SoCoError as error:
         print(f'ERROR: {error}', file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # For example a full disk.
+        print(f'ERROR: {error}', file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print('\nInterrupted.', file=sys.stderr)
         sys.exit(130)

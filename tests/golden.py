@@ -4,6 +4,7 @@ Weights follow from the names of a released checkpoint and inputs from a seed,
 so that the case needs no files; the figures are what the released model gave
 on them, in evaluation mode and float32.
 """
+import argparse
 import zlib
 
 import numpy as np
@@ -100,6 +101,7 @@ def released_checkpoint() -> dict:
             name: fill(name, shape)
             for name, shape in released_shapes().items()
         },
+        opt=argparse.Namespace(batch_size=128),
         epoch=100)
 
 

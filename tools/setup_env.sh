@@ -3,6 +3,7 @@
 #
 #   bash tools/setup_env.sh          makes .venv beside this folder and fills it
 #   bash tools/setup_env.sh --here   fills the environment that is active
+#   bash tools/setup_env.sh --force  goes through all steps again
 #
 # PYTHON   the interpreter to make .venv with (default: python3)
 # TORCH    what to install where there is no PyTorch (default: torch==2.13.0)
@@ -15,12 +16,16 @@ python=${PYTHON:-python3}
 say() { printf '[setup] %s\n' "$*"; }
 die() { printf '[setup] ERROR: %s\n' "$*" >&2; exit "${2:-1}"; }
 
-case "${1:-}" in
-  '') here=false ;;
-  --here) here=true ;;
-  -h|--help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
-  *) die "unknown argument '$1'; the only one is --here" 2 ;;
-esac
+here=false
+force=false
+for argument in "$@"; do
+  case "$argument" in
+    --here) here=true ;;
+    --force) force=true ;;
+    -h|--help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) die "unknown argument '$argument'; there are --here and --force" 2 ;;
+  esac
+done
 
 command -v "$python" >/dev/null ||
   die "there is no '$python'. Install Python 3.11, or name one: PYTHON=/path/to/python bash tools/setup_env.sh"
@@ -38,9 +43,12 @@ fi
 
 # What was set up is stamped, so that a second run costs nothing.
 state=$(cat "$root"/requirements/*.txt "$root"/setup.cfg "$root"/tools/setup_env.sh "$root"/tools/build_mmcv.py | cksum)
-state="$root $state"
+versions() {
+  "$python" -m pip list --format=freeze 2>/dev/null |
+    grep -iE '^(torch|mm[a-z]+|numpy|opencv[a-z-]*)==' | tr '\n' ' ' || true
+}
 stamp=$("$python" -c 'import sys; print(sys.prefix)')/.soco_mm_setup
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$state" ]; then
+if ! $force && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$root $state $(versions)" ]; then
   exit 0
 fi
 
@@ -96,6 +104,6 @@ say 'soco_mm itself'
 pip install -q --no-deps --no-build-isolation -e "$root"
 
 "$python" -m soco_mm.cli doctor --quiet
-printf '%s' "$state" > "$stamp.partial" && mv "$stamp.partial" "$stamp"
+printf '%s' "$root $state $(versions)" > "$stamp.partial" && mv "$stamp.partial" "$stamp"
 say "done in $((SECONDS - started)) s"
 $here || say "activate it with: source .venv/bin/activate"

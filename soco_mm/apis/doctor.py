@@ -9,7 +9,7 @@ PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmcls',
             'mmselfsup', 'numpy', 'opencv-contrib-python')
 OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
            'opencv-contrib-python-headless')
-SET_UP = 'bash tools/setup_env.sh --here'
+SET_UP = 'bash tools/setup_env.sh --here --force'
 
 
 class Check(NamedTuple):

@@ -14,7 +14,8 @@ from soco_mm.checkpoint import (TransferReport, compare_tensors,
                                 detector_weights, read_checkpoint,
                                 write_checkpoint)
 from soco_mm.registry import MODELS
-from soco_mm.utils import PARTIAL, SoCoError, check_replaceable, read_image
+from soco_mm.utils import (PARTIAL, ImageError, SoCoError, check_replaceable,
+                           read_image)
 from soco_mm.version import __version__
 
 WEIGHTS = 'soco_weights.pth'
@@ -119,8 +120,8 @@ def export_detector(cfg: Config,
         SoCoError: If the checkpoint is not of this config, or something that
             should match does not; then nothing is written.
     """
-    out = Path(out)
-    check_replaceable(out, REPORT, 'an export')
+    out = Path(out).resolve()
+    check_replaceable(out, WEIGHTS, 'an export')
     weights = detector_weights(
         read_checkpoint(checkpoint).get('state_dict', {}))
     partial = out.with_name(out.name + PARTIAL)
@@ -211,10 +212,14 @@ def fill(detector: torch.nn.Module, weights: dict) -> TransferReport:
 
 def load_input(image: Optional[Union[str, Path]]) -> torch.Tensor:
     """A normalised image for the comparison of features, (1, 3, H, W)."""
-    if image is None:
+    try:
+        pixels = None if image is None else read_image(image)
+    except ImageError:  # it is gone since; noise serves as well
+        pixels = None
+    if pixels is None:
         return torch.randn(
             1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    pixels = torch.from_numpy(read_image(image)).permute(2, 0, 1).float()
+    pixels = torch.from_numpy(pixels).permute(2, 0, 1).float()
     pixels = torch.nn.functional.interpolate(
         pixels[None], (224, 224), mode='bilinear', antialias=True)
     mean = pixels.mean((2, 3), keepdim=True)

@@ -1,3 +1,4 @@
+import argparse
 from pathlib import Path
 from typing import Union
 
@@ -20,7 +21,8 @@ def import_released(source: Union[str, Path], out: Union[str, Path]) -> int:
     Raises:
         SoCoError: If it is not such a checkpoint.
     """
-    checkpoint = read_checkpoint(source)
+    # The released code keeps its arguments in it.
+    checkpoint = read_checkpoint(source, (argparse.Namespace, ))
     if not isinstance(checkpoint.get('model'), dict):
         raise SoCoError(
             f'{source} is not a released checkpoint: it has no dictionary '

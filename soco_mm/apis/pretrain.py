@@ -1,3 +1,4 @@
+import hashlib
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from mmengine.config import Config
 from soco_mm.proposals import ProposalStore
 from soco_mm.utils import (SoCoError, UsageError, atomic_write, list_images,
                            make_writable)
-from .export import CONFIG, WEIGHTS, export_detector
+from .export import CONFIG, REPORT, WEIGHTS, export_detector
 from .preview import draw_preview
 from .proposals import describe_proposals, make_proposals
 from .train import latest_checkpoint, load_config, train_model
@@ -68,14 +69,23 @@ def pretrain(images: Union[str, Path],
                              f'{value}.')
     out = Path(out)
     paths = list_images(images)
+    options = options or {}
     cfg = load_config(config, options)
+    loader = cfg.train_dataloader
+    if batch_size is None:
+        batch_size = loader.batch_size
+        if not (torch.cuda.is_available()
+                or 'train_dataloader.batch_size' in options):
+            batch_size = min(batch_size, CPU_BATCH_SIZE)
+    if 'max_epochs' not in cfg.train_cfg:
+        raise UsageError(f'The config {config} does not count in epochs.')
     job = dict(
         images=os.path.abspath(images),
         config=Path(config).stem,
-        options={key: str(value) for key, value in (options or {}).items()},
         epochs=epochs or cfg.train_cfg.max_epochs,
         batch_size=batch_size,
-        preset=preset)
+        preset=preset,
+        settings=hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:12])
     claim(out, job, resume, overwrite)
 
     store = out / 'proposals'
@@ -94,23 +104,23 @@ def pretrain(images: Union[str, Path],
         raise SoCoError(f'Only {number} image of {images} can be used; '
                         'pretraining needs two or more.')
 
-    loader = cfg.train_dataloader
     loader.dataset.data_root = os.path.abspath(images)
     loader.dataset.proposals = os.path.abspath(store)
-    wanted = batch_size or (
-        loader.batch_size if torch.cuda.is_available() else min(
-            loader.batch_size, CPU_BATCH_SIZE))
-    loader.batch_size = min(wanted, number)
-    loader.num_workers = (
-        len(os.sched_getaffinity(0)) if workers is None else workers)
+    loader.batch_size = min(batch_size, number)
+    if workers is not None:
+        loader.num_workers = workers
+    elif 'train_dataloader.num_workers' not in options:
+        loader.num_workers = len(os.sched_getaffinity(0))
     loader.persistent_workers = loader.num_workers > 0
-    set_epochs(cfg, job['epochs'], number // loader.batch_size)
+    if epochs is not None:
+        set_epochs(cfg, epochs, number // loader.batch_size)
     cfg.visualizer.save_dir = str(out)
 
     preview = draw_preview(cfg, out / 'preview.png')
     print(f'Proposals and views: {preview}', flush=True)
     last = latest_checkpoint(out)
-    if last is None or last.name != f'epoch_{job["epochs"]}.pth':
+    fresh = last is None or last.name != f'epoch_{job["epochs"]}.pth'
+    if fresh:
         print(
             f'Pretraining {cfg.model.type} ({job["config"]}): {number} '
             f'images, batches of {loader.batch_size}, {job["epochs"]} epochs',
@@ -118,17 +128,17 @@ def pretrain(images: Union[str, Path],
         last = train_model(cfg, out, resume=resume)
 
     exported = out / 'exported'
-    store = ProposalStore.open(store)
-    report = export_detector(cfg, last, exported,
-                             Path(images, store.path(0)))
-    print(report.describe(), flush=True)
+    if fresh or not (exported / REPORT).is_file():
+        first = ProposalStore.open(store).path(0)
+        report = export_detector(cfg, last, exported, Path(images, first))
+        print(report.describe(), flush=True)
     return dict(
         proposals=out / 'proposals',
         preview=preview,
         checkpoint=last,
         weights=exported / WEIGHTS,
         detector=exported / CONFIG,
-        report=exported / 'report.json',
+        report=exported / REPORT,
         scalars=out / 'vis_data' / 'scalars.json')
 
 
@@ -141,7 +151,12 @@ def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> None:
     """
     marker = out / JOB
     if overwrite and marker.is_file():
-        shutil.rmtree(out)
+        # The marker last: what a kill leaves can still be overwritten.
+        for path in sorted(out.iterdir(), key=marker.__eq__):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     if out.is_dir() and any(out.iterdir()):
         if not marker.is_file():
             raise UsageError(f'{out} holds files that are not of a run. '
@@ -177,7 +192,16 @@ def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:
         cfg (Config): The config; changed in place.
         epochs (int): Number of epochs.
         iterations (int): Iterations of an epoch.
+
+    Raises:
+        UsageError: If the config has another schedule.
     """
+    schedule = [each.type for each in cfg.param_scheduler]
+    if schedule != ['LinearLR', 'CosineAnnealingLR']:
+        raise UsageError(
+            'The number of epochs can be set for a LinearLR followed by a '
+            f'CosineAnnealingLR, but the config has {schedule}. Set the '
+            'schedule in the config.')
     warm_up, cosine = cfg.param_scheduler
     end = min(warm_up.end, math.ceil(epochs / 10))
     end = max(end, math.ceil(2 / iterations))

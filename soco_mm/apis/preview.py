@@ -4,7 +4,7 @@ from typing import Union
 from mmengine.config import Config
 
 from soco_mm.registry import DATASETS
-from soco_mm.utils import read_image
+from soco_mm.utils import ImageError, SoCoError, read_image
 from soco_mm.visualization import draw_overview, write_png
 
 
@@ -19,18 +19,28 @@ def draw_preview(cfg: Config, path: Union[str, Path],
 
     Returns:
         Path: The file.
+
+    Raises:
+        SoCoError: If none of them can be read.
     """
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     samples = []
     step = max(1, len(dataset) // number)
     for index in range(0, len(dataset), step)[:number]:
         info = dataset.get_data_info(index)
+        try:
+            image = read_image(info['img_path'])
+        except ImageError:  # it is gone since the proposals were made
+            continue
         sample = dataset[index]
         samples.append(
             dict(
-                image=read_image(info['img_path']),
+                image=image,
                 proposals=info['proposals'],
                 views=[view.numpy() for view in sample['views']],
                 boxes=[boxes.numpy() for boxes in sample['boxes']]))
+    if not samples:
+        raise SoCoError(f'The images in {dataset.data_root} cannot be read '
+                        'any more.')
     write_png(path, draw_overview(samples))
     return Path(path)

@@ -12,9 +12,8 @@ from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
 
 from soco_mm.proposals import PRESETS, ProposalStore, generate_proposals
 from soco_mm.proposals.filters import STATUS
-from soco_mm.proposals.store import HEADER
-from soco_mm.utils import (SoCoError, atomic_write, check_replaceable,
-                           list_images)
+from soco_mm.proposals.store import MARKER
+from soco_mm.utils import SoCoError, check_replaceable, list_images
 
 FAILURES = 'failures.jsonl'
 
@@ -42,9 +41,9 @@ def make_proposals(images: Union[str, Path],
         UsageError: If there are no images, or ``out`` cannot be written.
         SoCoError: If none of the images can be used.
     """
-    out = Path(out)
+    out = Path(out).resolve()
     paths = list_images(images)
-    check_replaceable(out, HEADER, 'proposals')
+    check_replaceable(out, MARKER, 'proposals')
     workers = num_workers or len(os.sched_getaffinity(0))
     settings = PRESETS[preset]
     started = time.time()
@@ -75,18 +74,18 @@ def make_proposals(images: Union[str, Path],
         status={name: status[name] for name in STATUS},
         seconds=round(time.time() - started, 2),
         num_workers=workers)
+    failures.sort(key=lambda failure: failure['image'])
     ProposalStore.write(
         out,
         dict(preset=preset, **settings, summary=summary),
         [result.path for result in results],
         [result.boxes for result in results],
         [result.size for result in results],
-        [result.status for result in results])
-    failures.sort(key=lambda failure: failure['image'])
-    atomic_write(
-        out / FAILURES, ''.join(
-            json.dumps(failure, ensure_ascii=False) + '\n'
-            for failure in failures))
+        [result.status for result in results],
+        files={
+            FAILURES: ''.join(
+                json.dumps(failure) + '\n' for failure in failures)
+        })
     return dict(summary, store=str(out), first_failures=failures[:5])
 
 
@@ -113,10 +112,15 @@ def describe_proposals(summary: dict) -> str:
                      f'took the whole image; see '
                      f'{Path(summary["store"]) / FAILURES}')
         lines += [
-            f'    {failure["image"]} {failure["reason"]}'
+            f'    {printable(failure["image"])} {failure["reason"]}'
             for failure in summary['first_failures']
         ]
     return '\n'.join(lines)
+
+
+def printable(path: str) -> str:
+    """A path as a terminal can show it, whatever bytes its name has."""
+    return path.encode('utf-8', 'backslashreplace').decode()
 
 
 class _progress:

@@ -50,14 +50,15 @@ def load_config(path: Union[str, Path],
 def check_key(cfg: Config, key: str) -> None:
     """Refuse a dotted key that is not in the config.
 
-    The arguments of components may be new, since a config states only what
-    differs from their defaults; a new key at the top, or in something that is
-    not a component, is taken for a misspelling.
+    What is inside the arguments of a component may be new, since a config
+    states only what differs from the defaults, and the component refuses what
+    it does not know; any other new key is taken for a misspelling.
 
     Raises:
         UsageError: If the key is not there.
     """
     node = cfg._cfg_dict
+    in_component = False
     for depth, part in enumerate(parts := key.split('.')):
         parent = '.'.join(parts[:depth]) or 'the config'
         if isinstance(node, (list, tuple)):
@@ -66,8 +67,9 @@ def check_key(cfg: Config, key: str) -> None:
                                  f'{parent} is a list of {len(node)}.')
             node = node[int(part)]
         elif isinstance(node, dict):
+            in_component |= 'type' in node
             if part not in node:
-                if 'type' in node and depth == len(parts) - 1:
+                if in_component and depth == len(parts) - 1:
                     return
                 raise UsageError(
                     f'The config key {key} does not exist: {parent} has '
@@ -115,6 +117,10 @@ def train_model(cfg: Config,
     cfg.launcher = launcher
     cfg.work_dir = str(work_dir)
     make_writable(work_dir)
+    if not resume and latest_checkpoint(work_dir):
+        raise UsageError(f'{work_dir} holds the checkpoints of a training '
+                         'already. Continue it with --resume, or choose '
+                         'another folder.')
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     if resume:
@@ -124,24 +130,39 @@ def train_model(cfg: Config,
                              'from.')
         cfg.load_from = checkpoint and str(checkpoint)
         cfg.resume = checkpoint is not None
-    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
-    if cfg.get('auto_scale_lr'):
-        # MMEngine leaves gradient accumulation out of the batch size.
-        cfg.auto_scale_lr.base_batch_size /= accumulated
     adapt_to_device(cfg)
-    runner = Runner.from_cfg(cfg)
-    check_dataset_size(runner)
+    seed = cfg.get('randomness', {}).get('seed')
+    if seed is not None:
+        cfg.train_dataloader.dataset.setdefault('seed', seed)
+    try:
+        runner = Runner.from_cfg(cfg)
+        check_dataset(runner)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SoCoError(
+            f'The config cannot be built into a training: {error}') from error
+    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+    if runner.auto_scale_lr:
+        # MMEngine leaves gradient accumulation out of the batch size.
+        runner.auto_scale_lr = dict(
+            runner.auto_scale_lr,
+            base_batch_size=runner.auto_scale_lr['base_batch_size'] /
+            accumulated)
     runner.train()
     return latest_checkpoint(work_dir)
 
 
-def check_dataset_size(runner: Runner) -> None:
-    """Refuse a data set that does not fill one batch.
+def check_dataset(runner: Runner) -> None:
+    """Refuse a data set that is not there or does not fill one batch.
 
     Raises:
-        SoCoError: If it does not.
+        SoCoError: If so.
     """
     loader = runner.train_dataloader
+    first = loader.dataset.get_data_info(0)['img_path']
+    if not Path(first).is_file():
+        raise SoCoError(f'There is no image {first}, although it has '
+                        'proposals. Set train_dataloader.dataset.data_root to '
+                        'the folder they were made for.')
     if len(loader) == 0:
         raise SoCoError(
             f'The data set has {len(loader.dataset)} images, fewer than one '

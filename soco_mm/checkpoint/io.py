@@ -7,11 +7,13 @@ import torch
 from soco_mm.utils import SoCoError, UsageError, atomic_write
 
 
-def read_checkpoint(path: Union[str, Path]) -> dict:
+def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
     """Read a checkpoint, tensors and plain data alone, onto the CPU.
 
     Args:
         path (str | Path): The file.
+        allowed (tuple): Classes of plain data that it may hold besides.
+            Defaults to ().
 
     Returns:
         dict: What it holds.
@@ -25,7 +27,9 @@ def read_checkpoint(path: Union[str, Path]) -> dict:
     if not path.is_file():
         raise UsageError(f'There is no checkpoint {path}.')
     try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+        with torch.serialization.safe_globals(list(allowed)):
+            checkpoint = torch.load(
+                path, map_location='cpu', weights_only=True)
     except Exception as error:  # PyTorch has no type for a bad file
         reason = str(error)
         if 'weights_only' in reason or 'Unsupported' in reason:

@@ -10,6 +10,8 @@ from mmengine.model.utils import _BatchNormXd
 from mmengine.registry import MODELS
 from torch import distributed
 
+from soco_mm.utils import UsageError
+
 # For inputs of any number of dimensions, as SyncBN. In the root registry,
 # where builders of all scopes find it.
 BATCH_NORM = 'SoCoBatchNormXd'
@@ -50,6 +52,10 @@ def adapt_to_device(cfg: Config) -> None:
             device_ids=None,
             broadcast_buffers=False)
         if not is_distributed():
+            if 'RANK' not in os.environ:
+                raise UsageError(
+                    'On a CPU several processes must be started by '
+                    'tools/dist_train.sh, or by torchrun.')
             # The Runner would select a GPU.
             distributed.init_process_group(
                 'gloo',

@@ -5,4 +5,8 @@ needs torchvision, of which there is no build for every PyTorch.
 """
 from mmselfsup.models import NonLinearNeck
 
+from soco_mm.registry import MODELS
+
+MODELS.register_module(module=NonLinearNeck)
+
 __all__ = ['NonLinearNeck']

@@ -67,8 +67,8 @@ def _start_worker(generator: dict, box_filter: dict, root: str) -> None:
         if use_generator:
             try:
                 boxes = generate(image)
-            except cv2.error as error:
-                failure = f'the generator failed ({error.err})'
+            except Exception as error:  # it costs its image alone
+                failure = f'the generator failed ({error})'
         boxes, status = keep(boxes, width, height)
         return Proposals(path, boxes, (width, height), status, failure)
 
@@ -115,27 +115,26 @@ def generate_proposals(root: Union[str, Path],
     running = {}
     try:
         while True:
-            for path in islice(todo, 4 * num_workers - len(running)):
-                running[executor.submit(_work, path)] = path
-            if not running:
-                return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                try:
+            waiting = list(islice(todo, 4 * num_workers - len(running)))
+            try:
+                while waiting:
+                    running[executor.submit(_work, waiting[-1])] = waiting[-1]
+                    waiting.pop()
+                if not running:
+                    return
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
                     result = future.result()
-                except BrokenProcessPool:
-                    break
-                del running[future]
-                yield result
-            else:
-                continue
-            # A worker died. Which image it was on is not known: try those in
-            # flight one by one, each in a pool that may break.
-            executor.shutdown(cancel_futures=True)
-            suspects, running = list(running.values()), {}
-            for path in suspects:
-                yield _try_alone(pool, path)
-            executor = pool(num_workers)
+                    del running[future]
+                    yield result
+            except BrokenProcessPool:
+                # A worker died. Which image it was on is not known: try those
+                # in flight one by one, each in a pool that may break.
+                executor.shutdown(cancel_futures=True)
+                suspects, running = waiting + list(running.values()), {}
+                for path in suspects:
+                    yield _try_alone(pool, path)
+                executor = pool(num_workers)
     finally:
         executor.shutdown(cancel_futures=True)
 

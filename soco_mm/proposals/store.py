@@ -2,7 +2,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Dict, Iterator, Sequence, Union
+from typing import Dict, Iterator, Optional, Sequence, Union
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from soco_mm.utils import PARTIAL, SoCoError
 FORMAT = 'soco_mm proposals'
 VERSION = 1
 HEADER = 'header.json'
+MARKER = 'path_offsets.npy'  # a name that nothing else has
+# Names of files are bytes; those that are not UTF-8 survive in this way.
+ENCODING = dict(encoding='utf-8', errors='surrogateescape')
 ARRAYS = dict(
     boxes=np.float32,  # (B, 4), x1 y1 x2 y2 in pixels of the image
     offsets=np.int64,  # (N + 1,), the rows of image i in boxes
@@ -86,7 +89,8 @@ class ProposalStore:
     @staticmethod
     def write(folder: Union[str, Path], header: dict, paths: Sequence[str],
               boxes: Sequence[np.ndarray], sizes: Sequence,
-              status: Sequence[int]) -> None:
+              status: Sequence[int],
+              files: Optional[Dict[str, str]] = None) -> None:
         """Write a store; it appears whole or not at all.
 
         Args:
@@ -96,11 +100,13 @@ class ProposalStore:
             boxes (Sequence[np.ndarray]): Boxes of each image, (P_i, 4).
             sizes (Sequence): Width and height of each image.
             status (Sequence[int]): How its boxes came about.
+            files (dict, optional): Texts to keep in the folder, by file
+                name. Defaults to None.
 
         Raises:
             OSError: If it cannot be written.
         """
-        encoded = [path.encode() for path in paths]
+        encoded = [path.encode(**ENCODING) for path in paths]
         order = sorted(range(len(paths)), key=encoded.__getitem__)
         encoded = [encoded[i] for i in order]
         boxes = [np.asarray(boxes[i], np.float32) for i in order]
@@ -128,6 +134,8 @@ class ProposalStore:
         try:
             for name, array in arrays.items():
                 np.save(partial / f'{name}.npy', array)
+            for name, text in (files or {}).items():
+                (partial / name).write_text(text)
             (partial / HEADER).write_text(json.dumps(header, indent=1))
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(partial, folder)
@@ -145,7 +153,7 @@ class ProposalStore:
 
     def path(self, index: int) -> str:
         """Relative path of an image, by its index."""
-        return self._path(index).decode()
+        return self._path(index).decode(**ENCODING)
 
     def _path(self, index: int) -> bytes:
         start, stop = self._arrays['path_offsets'][index:index + 2]
@@ -157,7 +165,7 @@ class ProposalStore:
         Raises:
             KeyError: If there is no such image.
         """
-        wanted = path.encode()
+        wanted = path.encode(**ENCODING)
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
@@ -184,13 +192,3 @@ class ProposalStore:
         index = self.index(path)
         start, stop = self._arrays['offsets'][index:index + 2]
         return np.array(self._arrays['boxes'][start:stop])
-
-    @property
-    def counts(self) -> np.ndarray:
-        """np.ndarray: Number of boxes of each image, int64, (N,)."""
-        return np.diff(self._arrays['offsets'])
-
-    @property
-    def status(self) -> np.ndarray:
-        """np.ndarray: How the boxes came about, uint8, (N,)."""
-        return self._arrays['status']

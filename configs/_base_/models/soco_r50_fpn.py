@@ -1,7 +1,7 @@
 # SoCo-R50-FPN (Sections 3.3 and 4.1).
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 mlp_cfg = dict(
-    type='mmselfsup.NonLinearNeck',
+    type='NonLinearNeck',
     hid_channels=4096,
     out_channels=256,
     num_layers=2,

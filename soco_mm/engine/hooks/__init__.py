@@ -1,4 +1,7 @@
 from .checkpoint_hook import AtomicCheckpointHook
+from .runtime_info_hook import DeferredRuntimeInfoHook
 from .target_update_hook import TargetUpdateHook
 
-__all__ = ['AtomicCheckpointHook', 'TargetUpdateHook']
+__all__ = [
+    'AtomicCheckpointHook', 'DeferredRuntimeInfoHook', 'TargetUpdateHook'
+]
