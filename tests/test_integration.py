@@ -190,3 +190,38 @@ def test_usage_errors_have_one_sentence_and_exit_code_2(tmp_path):
                  check=False)
     assert result.returncode == 1
     assert 'soco-mm proposals' in result.stderr.splitlines()[-1]
+
+
+def test_gradient_accumulation_scales_the_rate_and_counts_steps(
+        finished, tmp_path):
+    command = [
+        sys.executable, 'tools/train.py', 'configs/soco/soco_r18_fpn_quick.py',
+        '--work-dir', tmp_path, '--amp', '--cfg-options',
+        f'train_dataloader.dataset.data_root={ROOT}/demo/images',
+        f'train_dataloader.dataset.proposals={finished[0]}/proposals',
+        'train_dataloader.batch_size=1', 'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False', 'train_cfg.max_epochs=2',
+        'optim_wrapper.accumulative_counts=2', 'auto_scale_lr.enable=True',
+        'auto_scale_lr.base_batch_size=8', 'param_scheduler.0.start_factor=1.0',
+        'randomness.deterministic=True',
+        'default_hooks.logger.interval=2', *[
+            option for option in PRETRAIN if 'views' in option
+        ]
+    ]
+    result = run(command)
+    assert 'mixed precision is' in result.stdout
+    scalars, = tmp_path.glob('*/vis_data/scalars.json')
+    rows = [json.loads(line) for line in scalars.read_text().splitlines()]
+    # lr 2.0 for 8 images, two of one image a step.
+    assert rows[0]['lr'] == pytest.approx(2.0 * 2 / 8)
+    checkpoint = torch.load(tmp_path / 'checkpoints/epoch_2.pth')
+    assert checkpoint['state_dict']['target_net.steps'] == 5  # of 10 iterations
+    # Each iteration's loss is kept, though read only when logged.
+    losses, _ = checkpoint['message_hub']['log_scalars']['train/loss']
+    assert len(losses) == 10 and len(set(losses)) > 5
+    # The logger gives the mean over this epoch's iterations so far.
+    epoch = losses[5:rows[-1]['step']]
+    assert rows[-1]['loss'] == pytest.approx(sum(epoch) / len(epoch))
+
+    refused = run(command, check=False)
+    assert refused.returncode == 2 and '--resume' in refused.stderr

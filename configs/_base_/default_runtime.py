@@ -17,7 +17,7 @@ log_processor = dict(type='LogProcessor', by_epoch=True, window_size=50)
 visualizer = dict(
     type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
-randomness = dict(seed=0)
+randomness = dict(seed=0, deterministic=False)
 log_level = 'INFO'
 load_from = None
 resume = False

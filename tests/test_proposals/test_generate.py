@@ -122,6 +122,20 @@ def test_bad_images_are_skipped_and_counted_and_odd_ones_work(
     assert '4 images had to be skipped' in describe_proposals(summary)
 
 
+def test_file_name_that_is_not_utf8_is_kept(demo_images, tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    name = os.fsdecode(b'caf\xe9.jpg')
+    (folder / name).write_bytes((demo_images / 'chelsea.jpg').read_bytes())
+    (folder / os.fsdecode(b'bad\xe9.jpg')).write_bytes(b'')
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'link').symlink_to(tmp_path / 'elsewhere')
+    summary = make_proposals(folder, tmp_path / 'link', num_workers=1)
+    store = ProposalStore.open(tmp_path / 'elsewhere')
+    assert list(store) == [name] and len(store[name])
+    assert r'bad\udce9.jpg' in describe_proposals(summary)
+
+
 def test_result_does_not_depend_on_the_number_of_workers(
         demo_images, tmp_path):
     for workers in (1, 2):
