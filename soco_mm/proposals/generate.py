@@ -1,4 +1,6 @@
 import multiprocessing
+import os
+import threading
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -47,6 +49,8 @@ _worker: Callable = None
 
 def _start_worker(generator: dict, box_filter: dict, root: str) -> None:
     """Prepare a worker process."""
+    # A worker whose parent was killed would wait for work for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2
     cv2.setNumThreads(1)
     try:
@@ -74,6 +78,11 @@ def _start_worker(generator: dict, box_filter: dict, root: str) -> None:
 
     global _worker
     _worker = work
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _work(path: str, use_generator: bool = True) -> Proposals:

@@ -1,4 +1,8 @@
+import glob
 import os
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
@@ -120,6 +124,34 @@ def test_bad_images_are_skipped_and_counted_and_odd_ones_work(
         line, = (line for line in failures.splitlines() if name in line)
         assert reason in line
     assert '4 images had to be skipped' in describe_proposals(summary)
+
+
+def children(pid):
+    """Processes below one, by /proc."""
+    found = []
+    for task in glob.glob(f'/proc/{pid}/task/*/children'):
+        for child in open(task).read().split():
+            found += [int(child), *children(child)]
+    return found
+
+
+def test_a_kill_leaves_no_process_and_no_file(demo_images, tmp_path):
+    process = subprocess.Popen([
+        sys.executable, '-m', 'soco_mm.cli', 'proposals',
+        str(demo_images), '--out',
+        str(tmp_path / 'out')
+    ])
+    deadline = time.time() + 60
+    while len(below := children(process.pid)) < 3:
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(.01)
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    while any(os.path.exists(f'/proc/{pid}/fd/0') for pid in below):
+        assert time.time() < deadline
+        time.sleep(.1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_file_name_that_is_not_utf8_is_kept(demo_images, tmp_path):
