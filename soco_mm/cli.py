@@ -76,8 +76,9 @@ def add_pretrain(commands) -> None:
         help='a config, or the name of one under configs/soco '
         '(default: %(default)s)')
     parser.add_argument(
-        '--epochs', type=positive, help='length of the training (default: as the '
-        'config says)')
+        '--epochs',
+        type=positive,
+        help='length of the training (default: as the config says)')
     parser.add_argument(
         '--batch-size', type=int, help='images a step (default: as the config '
         'says; 16 on a CPU)')

@@ -143,6 +143,36 @@ def test_mmdetection_trains_mask_rcnn_from_the_export(finished, tmp_path):
     assert (work_dir / 'epoch_1.pth').is_file()
 
 
+def test_checkpoint_of_another_architecture_is_not_resumed(
+        finished, tmp_path):
+    out, _ = finished
+    command = [
+        sys.executable, 'tools/train.py', 'configs/soco/soco_r18_fpn_quick.py',
+        '--work-dir', tmp_path, '--resume'
+    ]
+    options = [
+        '--cfg-options',
+        f'train_dataloader.dataset.data_root={ROOT}/demo/images',
+        f'train_dataloader.dataset.proposals={out}/proposals',
+        'train_dataloader.batch_size=2'
+    ]
+    refused = run([
+        *command, out / 'checkpoints/epoch_4.pth', *options,
+        'model.backbone.depth=34'
+    ],
+                  check=False)
+    assert refused.returncode == 1
+    assert 'not a checkpoint of this training: backbone.' in refused.stderr
+    refused = run([
+        *command, out / 'checkpoints/epoch_4.pth', *options,
+        'model.backbone.depht=34'
+    ],
+                  check=False)
+    assert refused.returncode == 1
+    assert 'cannot be built' in refused.stderr and 'depht' in refused.stderr
+    assert not list(tmp_path.glob('checkpoints/*'))
+
+
 def test_two_processes_train_on_the_cpu(finished, tmp_path):
     out, _ = finished
     result = run([
@@ -202,7 +232,8 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(
         'train_dataloader.batch_size=1', 'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False', 'train_cfg.max_epochs=2',
         'optim_wrapper.accumulative_counts=2', 'auto_scale_lr.enable=True',
-        'auto_scale_lr.base_batch_size=8', 'param_scheduler.0.start_factor=1.0',
+        'auto_scale_lr.base_batch_size=8',
+        'param_scheduler.0.start_factor=1.0',
         'randomness.deterministic=True',
         'default_hooks.logger.interval=2', *[
             option for option in PRETRAIN if 'views' in option
@@ -215,7 +246,8 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(
     # lr 2.0 for 8 images, two of one image a step.
     assert rows[0]['lr'] == pytest.approx(2.0 * 2 / 8)
     checkpoint = torch.load(tmp_path / 'checkpoints/epoch_2.pth')
-    assert checkpoint['state_dict']['target_net.steps'] == 5  # of 10 iterations
+    # Of 10 iterations.
+    assert checkpoint['state_dict']['target_net.steps'] == 5
     # Each iteration's loss is kept, though read only when logged.
     losses, _ = checkpoint['message_hub']['log_scalars']['train/loss']
     assert len(losses) == 10 and len(set(losses)) > 5

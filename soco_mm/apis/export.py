@@ -158,14 +158,7 @@ def build_pretrained(cfg: Config, weights: dict) -> torch.nn.Module:
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
     own = detector_weights(model.state_dict())
     report = compare_tensors(own, weights)
-    wrong = [f'{name} is missing' for part in report.parts.values()
-             for name, _ in part.new]
-    wrong += [
-        f'{name} has the shape {theirs} and not {ours}'
-        for part in report.parts.values()
-        for name, ours, theirs in part.shape_differs
-    ]
-    wrong += [f'{name} is too many' for name in report.unused]
+    wrong = report.mismatches()
     if wrong:
         raise SoCoError(
             'The checkpoint is of another architecture than the config: '

@@ -3,8 +3,10 @@ from pathlib import Path
 from typing import Optional, Union
 
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from soco_mm.checkpoint import compare_tensors, read_checkpoint
 from soco_mm.engine import adapt_to_device
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR
 from soco_mm.utils import SoCoError, UsageError, make_writable
@@ -40,7 +42,8 @@ def load_config(path: Union[str, Path],
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program: anything can happen
-        raise UsageError(f'The config {path} cannot be read: {error}') from None
+        raise UsageError(
+            f'The config {path} cannot be read: {error}') from None
     for key in options or {}:
         check_key(cfg, key)
     cfg.merge_from_dict(options or {})
@@ -137,6 +140,8 @@ def train_model(cfg: Config,
     try:
         runner = Runner.from_cfg(cfg)
         check_dataset(runner)
+        if cfg.resume:
+            check_resumable(runner, cfg.load_from)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SoCoError(
             f'The config cannot be built into a training: {error}') from error
@@ -149,6 +154,26 @@ def train_model(cfg: Config,
             accumulated)
     runner.train()
     return latest_checkpoint(work_dir)
+
+
+def check_resumable(runner: Runner, path: str) -> None:
+    """Refuse a checkpoint that is not of this model.
+
+    MMEngine would load what fits and only warn of the rest.
+
+    Raises:
+        SoCoError: If it is of another architecture, or cannot be read.
+    """
+    checkpoint = read_checkpoint(path)
+    model = runner.model
+    model = model.module if is_model_wrapper(model) else model
+    wrong = compare_tensors(model.state_dict(),
+                            checkpoint.get('state_dict', {})).mismatches()
+    if wrong or 'optimizer' not in checkpoint:
+        raise SoCoError(
+            f'{path} is not a checkpoint of this training: '
+            f'{wrong[0] if wrong else "it has no optimizer"}. Resume with the '
+            'config it was trained with.')
 
 
 def check_dataset(runner: Runner) -> None:

@@ -71,6 +71,17 @@ class TransferReport:
     unused: List[str]
     max_difference: float = float('nan')
 
+    def mismatches(self) -> List[str]:
+        """What keeps the weights from being those of the same model."""
+        found = []
+        for part in self.parts.values():
+            found += [f'{name} is missing' for name, _ in part.new]
+            found += [
+                f'{name} has the shape {theirs} and not {ours}'
+                for name, ours, theirs in part.shape_differs
+            ]
+        return found + [f'{name} is too many' for name in self.unused]
+
     def to_dict(self) -> dict:
         """As plain data."""
         return asdict(self)

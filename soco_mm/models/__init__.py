@@ -7,7 +7,7 @@ from .roi_heads import ObjectBBoxHead, ObjectRoIHead, ScaleAwareRoIExtractor
 from .utils import CosineEMA, ObjectEncoder
 
 __all__ = [
-    'SoCo', 'ViewDataPreprocessor', 'SoCoHead', 'ObjectCosineLoss', 'NonLinearNeck',
-    'ObjectBBoxHead', 'ObjectRoIHead', 'ScaleAwareRoIExtractor', 'CosineEMA',
+    'SoCo', 'ViewDataPreprocessor', 'SoCoHead', 'ObjectCosineLoss',
+    'NonLinearNeck', 'ObjectBBoxHead', 'ObjectRoIHead', 'ScaleAwareRoIExtractor', 'CosineEMA',
     'ObjectEncoder'
 ]

@@ -9,7 +9,8 @@ from soco_mm.engine import LARS
 def train(make, steps=6):
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 5))
+        nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(),
+        nn.Linear(16, 5))
     nn.init.zeros_(model[3].weight)  # a norm of 0
     optimizer = make(model)
     for _ in range(steps):

@@ -46,8 +46,8 @@ class BoxJitter(BaseTransform):
 
     With its probability, a box of centre (x, y) and size (w, h) becomes
     x + r w, y + r h, w + r w, h + r h, each r drawn on its own and uniformly
-    from [-max_ratio, max_ratio]; then it is clipped to the view. A box of which
-    less than a pixel would remain stays as it is.
+    from [-max_ratio, max_ratio]; then it is clipped to the view. A box of
+    which less than a pixel would remain stays as it is.
 
     Args:
         prob (float): Probability for each box. Defaults to 0.5.

@@ -27,9 +27,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     A kill while a checkpoint is written leaves the one before it, provided
     that ``max_keep_ckpts`` is not 1. And a checkpoint holds tensors and plain
-    types alone, so that ``torch.load`` reads it as weights only, in MMDetection
-    too: MMEngine pickles an object for the history of each scalar, which
-    PyTorch refuses from 2.6 on.
+    types alone, so that ``torch.load`` reads it as weights only, also when
+    MMDetection calls it: MMEngine pickles an object for the history of each
+    scalar, which PyTorch refuses from 2.6 on.
 
     Args:
         **kwargs: Arguments of :class:`mmengine.hooks.CheckpointHook` but
