@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+ROOT = Path(__file__).parents[2]
 WIDTH, HEIGHT = 500, 375
 
 
@@ -54,8 +55,9 @@ def plain_opencv(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        '--config', default='configs/soco/soco_r50_fpn_100e.py')
-    parser.add_argument('--images', type=Path, default=Path('demo/images'))
+        '--config', default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'))
+    parser.add_argument(
+        '--images', type=Path, default=ROOT / 'demo/images')
     parser.add_argument('--number', type=int, default=200)
     parser.add_argument('--rounds', type=int, default=5)
     args = parser.parse_args()
@@ -112,7 +114,7 @@ def main() -> None:
     print(
         json.dumps(
             dict(
-                config=args.config,
+                config=Path(args.config).name,
                 images=args.number,
                 rounds=args.rounds,
                 size=[WIDTH, HEIGHT],

@@ -13,7 +13,9 @@ import platform
 import resource
 import statistics
 import time
+from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 VARIANTS = ('float32', 'channels_last', 'bfloat16', 'float16')
 
 
@@ -107,7 +109,7 @@ def measure(config: str, variant: str, batch_size: int, steps: int,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        '--config', default='configs/soco/soco_r50_fpn_100e.py')
+        '--config', default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'))
     parser.add_argument('--batch-size', type=int, default=8)
     parser.add_argument('--steps', type=int, default=5)
     parser.add_argument(
@@ -137,7 +139,7 @@ def main() -> None:
             rows[0]['seconds_per_step'] / row['seconds_per_step'], 2)
     print(json.dumps(
         dict(
-            config=args.config, batch_size=args.batch_size, steps=args.steps,
+            config=Path(args.config).name, batch_size=args.batch_size, steps=args.steps,
             results=rows), indent=1))
 
 
