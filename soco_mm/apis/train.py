@@ -131,8 +131,9 @@ def train_model(cfg: Config,
         if checkpoint is not None and not Path(checkpoint).is_file():
             raise UsageError(f'There is no checkpoint {checkpoint} to resume '
                              'from.')
-        cfg.load_from = checkpoint and str(checkpoint)
         cfg.resume = checkpoint is not None
+        if cfg.resume:
+            cfg.load_from = str(checkpoint)
     adapt_to_device(cfg)
     seed = cfg.get('randomness', {}).get('seed')
     if seed is not None:
