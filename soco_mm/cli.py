@@ -3,7 +3,7 @@ import argparse
 import sys
 from typing import Callable, Optional, Sequence
 
-from soco_mm.utils.errors import SoCoError
+from soco_mm.errors import SoCoError
 from soco_mm.version import __version__
 
 
@@ -170,24 +170,30 @@ def doctor(args: argparse.Namespace) -> None:
     sys.exit(0 if check_installation(args.quiet) else 1)
 
 
+class ConfigOptions(argparse.Action):
+    """MMEngine's ``DictAction``, imported where it is used.
+
+    The command starts without MMEngine, so that ``doctor`` can say that it is
+    missing. And a value that is not KEY=VALUE gets a sentence.
+    """
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Read the values."""
+        from mmengine.config import DictAction
+        for value in values:
+            if '=' not in value:
+                parser.error(f'{option_string} takes KEY=VALUE, but got '
+                             f'{value!r}')
+        read = DictAction(self.option_strings, self.dest, nargs=self.nargs)
+        read(parser, namespace, values, option_string)
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``, whose values MMEngine reads."""
-    from mmengine.config import DictAction
-
-    class Options(DictAction):
-        """MMEngine's, with a sentence where a value is not KEY=VALUE."""
-
-        def __call__(self, parser, namespace, values, option_string=None):
-            for value in values:
-                if '=' not in value:
-                    parser.error(f'{option_string} takes KEY=VALUE, but got '
-                                 f'{value!r}')
-            super().__call__(parser, namespace, values, option_string)
-
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=Options,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='set values of the config, e.g. '
         'train_dataloader.dataset.pipeline.2.num_proposals=8')

@@ -54,7 +54,7 @@ def check_installation(quiet: bool = False) -> bool:
             text=True)
         passed = result.returncode == 0
         healthy &= passed or not check.needed
-        if passed and quiet or not check.needed and quiet:
+        if quiet and (passed or not check.needed):
             continue
         lines = (result.stdout if passed else
                  result.stderr).strip().splitlines()

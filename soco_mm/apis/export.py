@@ -1,7 +1,5 @@
 import json
-import os
 import pprint
-import shutil
 from pathlib import Path
 from typing import Optional, Union
 
@@ -14,8 +12,8 @@ from soco_mm.checkpoint import (TransferReport, compare_tensors,
                                 detector_weights, read_checkpoint,
                                 write_checkpoint)
 from soco_mm.registry import MODELS
-from soco_mm.utils import (PARTIAL, ImageError, SoCoError, check_replaceable,
-                           read_image)
+from soco_mm.utils import (ImageError, SoCoError, atomic_folder,
+                           check_replaceable, read_image)
 from soco_mm.version import __version__
 
 WEIGHTS = 'soco_weights.pth'
@@ -124,9 +122,7 @@ def export_detector(cfg: Config,
     check_replaceable(out, WEIGHTS, 'an export')
     weights = detector_weights(
         read_checkpoint(checkpoint).get('state_dict', {}))
-    partial = out.with_name(out.name + PARTIAL)
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with atomic_folder(out) as partial:
         write_checkpoint(
             partial / WEIGHTS,
             dict(
@@ -142,10 +138,6 @@ def export_detector(cfg: Config,
         report.max_difference = compare_features(pretrained, detector,
                                                  load_input(image))
         (partial / REPORT).write_text(json.dumps(report.to_dict(), indent=1))
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return report
 
 

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from soco_mm.proposals import ProposalStore
+from soco_mm.proposals.store import HEADER
 from soco_mm.utils import (SoCoError, UsageError, atomic_write, list_images,
                            make_writable)
 from .export import CONFIG, REPORT, WEIGHTS, export_detector
@@ -88,24 +89,26 @@ def pretrain(images: Union[str, Path],
         settings=hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:12])
     claim(out, job, resume, overwrite)
 
-    store = out / 'proposals'
-    if (store / 'header.json').is_file():
-        summary = ProposalStore.open(store).header['summary']
-        print(f'Proposals: {store}, kept from before ({summary["images"]} '
+    proposals = out / 'proposals'
+    if (proposals / HEADER).is_file():
+        store = ProposalStore.open(proposals)
+        summary = store.header['summary']
+        print(f'Proposals: {proposals}, kept from before ({summary["images"]} '
               f'images, {summary["boxes"]} boxes)', flush=True)
     else:
         print(f'Making proposals for {len(paths)} images', flush=True)
         print(
             describe_proposals(
-                make_proposals(images, store, preset, workers or None)),
+                make_proposals(images, proposals, preset, workers or None)),
             flush=True)
-    number = len(ProposalStore.open(store))
+        store = ProposalStore.open(proposals)
+    number = len(store)
     if number < 2:
         raise SoCoError(f'Only {number} image of {images} can be used; '
                         'pretraining needs two or more.')
 
     loader.dataset.data_root = os.path.abspath(images)
-    loader.dataset.proposals = os.path.abspath(store)
+    loader.dataset.proposals = os.path.abspath(proposals)
     loader.batch_size = min(batch_size, number)
     if workers is not None:
         loader.num_workers = workers
@@ -129,11 +132,11 @@ def pretrain(images: Union[str, Path],
 
     exported = out / 'exported'
     if fresh or not (exported / REPORT).is_file():
-        first = ProposalStore.open(store).path(0)
-        report = export_detector(cfg, last, exported, Path(images, first))
+        report = export_detector(cfg, last, exported,
+                                 Path(images, store.path(0)))
         print(report.describe(), flush=True)
     return dict(
-        proposals=out / 'proposals',
+        proposals=proposals,
         preview=preview,
         checkpoint=last,
         weights=exported / WEIGHTS,

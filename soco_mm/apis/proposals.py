@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 import numpy as np
+from rich.console import Console
 from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
                            TextColumn, TimeRemainingColumn)
 
@@ -25,7 +26,7 @@ def make_proposals(images: Union[str, Path],
     """Make the object proposals of a folder of images.
 
     Images that cannot be used are left out and listed, with the reason, in
-    ``failures.jsonl`` beside the store.
+    ``failures.jsonl`` in the store.
 
     Args:
         images (str | Path): The folder of images; folders below it count.
@@ -132,7 +133,6 @@ class _progress:
         self.started = self.shown = time.time()
         self.bar = None
         if sys.stderr.isatty():
-            from rich.console import Console
             self.bar = Progress(
                 TextColumn('Proposals'), BarColumn(), MofNCompleteColumn(),
                 TextColumn('{task.fields[rate]:.1f} images/s, '

@@ -3,11 +3,10 @@ from pathlib import Path
 from typing import Optional, Union
 
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import compare_tensors, read_checkpoint
-from soco_mm.engine import adapt_to_device
+from soco_mm.engine import adapt_to_device, unwrap_model
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR
 from soco_mm.utils import SoCoError, UsageError, make_writable
 
@@ -166,9 +165,7 @@ def check_resumable(runner: Runner, path: str) -> None:
         SoCoError: If it is of another architecture, or cannot be read.
     """
     checkpoint = read_checkpoint(path)
-    model = runner.model
-    model = model.module if is_model_wrapper(model) else model
-    wrong = compare_tensors(model.state_dict(),
+    wrong = compare_tensors(unwrap_model(runner.model).state_dict(),
                             checkpoint.get('state_dict', {})).mismatches()
     if wrong or 'optimizer' not in checkpoint:
         raise SoCoError(

@@ -6,9 +6,10 @@ from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import is_distributed
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.model.utils import _BatchNormXd
 from mmengine.registry import MODELS
-from torch import distributed
+from torch import distributed, nn
 
 from soco_mm.utils import UsageError
 
@@ -16,6 +17,11 @@ from soco_mm.utils import UsageError
 # where builders of all scopes find it.
 BATCH_NORM = 'SoCoBatchNormXd'
 MODELS.register_module(BATCH_NORM, module=_BatchNormXd)
+
+
+def unwrap_model(model: nn.Module) -> nn.Module:
+    """The model itself, whether it is wrapped for several processes or not."""
+    return model.module if is_model_wrapper(model) else model
 
 
 def adapt_to_device(cfg: Config) -> None:

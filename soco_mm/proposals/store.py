@@ -1,12 +1,10 @@
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Dict, Iterator, Optional, Sequence, Union
 
 import numpy as np
 
-from soco_mm.utils import PARTIAL, SoCoError
+from soco_mm.utils import SoCoError, atomic_folder
 
 FORMAT = 'soco_mm proposals'
 VERSION = 1
@@ -127,21 +125,12 @@ class ProposalStore:
             version=VERSION,
             shapes={name: array.shape
                     for name, array in arrays.items()})
-        folder = Path(folder)
-        partial = folder.with_name(folder.name + PARTIAL)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
+        with atomic_folder(folder) as partial:
             for name, array in arrays.items():
                 np.save(partial / f'{name}.npy', array)
             for name, text in (files or {}).items():
                 (partial / name).write_text(text)
             (partial / HEADER).write_text(json.dumps(header, indent=1))
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(partial, folder)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
 
     def __len__(self) -> int:
         """Number of images."""

@@ -1,8 +1,10 @@
 import os
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
-from typing import List, Union
+from typing import Iterator, List, Union
 
-from .errors import UsageError
+from soco_mm.errors import UsageError
 
 # A file under this suffix was not finished.
 PARTIAL = '.partial'
@@ -31,6 +33,31 @@ def atomic_write(path: Union[str, Path], data: Union[bytes, str]) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def atomic_folder(folder: Union[str, Path]) -> Iterator[Path]:
+    """Fill a folder that appears whole or not at all.
+
+    Args:
+        folder (str | Path): The folder; what is there is replaced at the end.
+
+    Yields:
+        Path: The folder to fill, under a temporary name.
+
+    Raises:
+        OSError: If it cannot be written; nothing stays behind.
+    """
+    folder = Path(folder)
+    partial = folder.with_name(folder.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def list_images(folder: Union[str, Path]) -> List[str]:

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from soco_mm.apis import doctor
@@ -17,6 +21,18 @@ def test_failure_is_named_with_the_command_that_mends_it(
     assert not doctor.check_installation(quiet=True)
     out = capsys.readouterr().out
     assert 'FAIL' in out and 'mend it with: pip install it' in out
+
+
+def test_it_runs_where_nothing_else_does(tmp_path):
+    for name in ('cv2', 'mmengine', 'torch', 'numpy'):
+        (tmp_path / f'{name}.py').write_text('raise ImportError("broken")')
+    result = subprocess.run(
+        [sys.executable, '-m', 'soco_mm.cli', 'doctor', '--quiet'],
+        env=dict(os.environ, PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True)
+    assert result.returncode == 1 and result.stderr == ''
+    assert result.stdout.count('broken') == result.stdout.count('mend') == 4
 
 
 def test_a_second_opencv_is_noticed(monkeypatch):

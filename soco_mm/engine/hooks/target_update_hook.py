@@ -1,9 +1,9 @@
 from math import ceil
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from soco_mm.registry import HOOKS
+from ..runtime import unwrap_model
 
 
 @HOOKS.register_module()
@@ -22,7 +22,7 @@ class TargetUpdateHook(Hook):
     def before_train(self, runner) -> None:
         """Start with equal networks, whatever weights were loaded."""
         if runner.iter == 0:
-            self._model(runner).reset_target()
+            unwrap_model(runner.model).reset_target()
 
     def after_train_iter(self,
                          runner,
@@ -33,11 +33,6 @@ class TargetUpdateHook(Hook):
         if not runner.optim_wrapper.should_update():
             return
         per_step = runner.optim_wrapper._accumulative_counts
-        self._model(runner).update_target(
+        unwrap_model(runner.model).update_target(
             step=ceil((runner.iter + 1) / per_step),
             max_steps=ceil(runner.max_iters / per_step))
-
-    @staticmethod
-    def _model(runner):
-        model = runner.model
-        return model.module if is_model_wrapper(model) else model
