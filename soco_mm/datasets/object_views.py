@@ -60,10 +60,9 @@ class ObjectViewDataset(Dataset):
         Returns:
             dict: ``img_path`` and ``proposals``.
         """
-        path = self.store.path(index)
         return dict(
-            img_path=osp.join(self.data_root, path),
-            proposals=self.store[path])
+            img_path=osp.join(self.data_root, self.store.path(index)),
+            proposals=self.store.boxes(index))
 
     def __getitem__(self, idx: int) -> dict:
         """One sample; ``idx`` is ``epoch * len(self) + index``.

@@ -1,14 +1,20 @@
+import bisect
+import hashlib
 import json
+import os
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Sequence, Union
+from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Union
 
 import numpy as np
 
-from soco_mm.utils import SoCoError, atomic_folder
+from soco_mm.utils import SoCoError
+from soco_mm.utils.files import atomic_folder
+from .filters import STATUS
 
 FORMAT = 'soco_mm proposals'
-VERSION = 1
+VERSION = 2
 HEADER = 'header.json'
+FAILURES = 'failures.jsonl'
 MARKER = 'path_offsets.npy'  # a name that nothing else has
 # Names of files are bytes; those that are not UTF-8 survive in this way.
 ENCODING = dict(encoding='utf-8', errors='surrogateescape')
@@ -20,29 +26,68 @@ ARRAYS = dict(
     paths=np.uint8,  # the relative paths in UTF-8, one after another, sorted
     path_offsets=np.int64,  # (N + 1,), the bytes of path i in paths
 )
+# Opening reads this many bytes of each array, whatever its length.
+SAMPLE_BLOCKS = 8
+SAMPLE_BYTES = 4096
+
+
+class Proposals(NamedTuple):
+    """What became of one image.
+
+    Attributes:
+        path (str): Its path relative to the folder of images.
+        boxes (np.ndarray): x1 y1 x2 y2 in pixels, float32, (P, 4).
+        size (tuple): Width and height in pixels.
+        status (int): Index in :data:`STATUS`.
+        failure (str, optional): Why it failed. An image that cannot be used
+            has no boxes; one on which the generator failed has the whole
+            image.
+        seconds (float): CPU time that it took. Defaults to 0.
+    """
+    path: str
+    boxes: np.ndarray
+    size: tuple
+    status: int
+    failure: Optional[str] = None
+    seconds: float = 0
 
 
 class ProposalStore:
-    """Boxes of images, by relative path.
+    """Boxes of images, by relative path or by index.
 
     A folder with a JSON header and NumPy arrays, which are mapped into memory:
     opening costs the same for any number of images, and processes share the
-    pages. Paths are sorted and found by bisection.
+    pages. Images are sorted by the bytes of their paths and found by
+    bisection. ``docs/proposal_store.md`` describes the files.
 
     Use :meth:`open` and :meth:`write`.
 
     Args:
+        folder (Path): The folder.
         header (dict): What the boxes were made with, and their counts.
-        arrays (dict): The arrays by name.
+        arrays (dict): The arrays by the names in :data:`ARRAYS`.
+
+    Attributes:
+        header (dict): As above.
+        arrays (dict): As above; for work on all images at once.
     """
 
-    def __init__(self, header: dict, arrays: Dict[str, np.ndarray]) -> None:
+    def __init__(self, folder: Path, header: dict,
+                 arrays: Dict[str, np.ndarray]) -> None:
+        self.folder = folder
         self.header = header
-        self._arrays = arrays
+        self.arrays = arrays
+
+    def __reduce__(self):
+        # Another process maps the files anew; a copy could be gigabytes.
+        return ProposalStore.open, (self.folder, )
 
     @classmethod
     def open(cls, folder: Union[str, Path]) -> 'ProposalStore':
         """Open a store.
+
+        Damage is looked for in the sizes of the files and in a sample of their
+        bytes; :meth:`verify` reads all of them.
 
         Args:
             folder (str | Path): The folder.
@@ -51,102 +96,105 @@ class ProposalStore:
             ProposalStore: The store.
 
         Raises:
-            SoCoError: If it is missing, of another version or incomplete.
+            SoCoError: If it is missing, of another version or damaged.
         """
         folder = Path(folder)
-        try:
-            header = json.loads((folder / HEADER).read_text())
-        except FileNotFoundError:
-            raise SoCoError(
-                f'There are no proposals in {folder}. Make them with: '
-                f'soco-mm proposals IMAGES --out {folder}') from None
-        except (OSError, ValueError) as error:
-            raise SoCoError(
-                f'The header {folder / HEADER} cannot be read ({error}). Make '
-                'the proposals anew.') from None
-        if header.get('format') != FORMAT or header.get('version') != VERSION:
-            raise SoCoError(
-                f'{folder} holds {header.get("format", "something else")} of '
-                f'version {header.get("version")}, but version {VERSION} of '
-                f'{FORMAT} is needed. Make the proposals anew.')
+        header = read_header(folder)
         arrays = {}
         for name, dtype in ARRAYS.items():
             path = folder / f'{name}.npy'
             try:
                 array = np.load(path, mmap_mode='r', allow_pickle=False)
+                array = array.view(np.ndarray)  # slices of these are quicker
             except (OSError, ValueError, EOFError) as error:
                 raise SoCoError(f'{path} is missing or damaged ({error}). '
                                 'Make the proposals anew.') from None
-            expected = header['shapes'][name]
-            if array.dtype != dtype or list(array.shape) != expected:
+            known = header['arrays'][name]
+            if array.dtype != dtype or list(array.shape) != known['shape']:
                 raise SoCoError(f'{path} does not fit the header of its '
                                 'store. Make the proposals anew.')
+            if _sample_hash(path) != known['sample_sha256']:
+                raise SoCoError(f'{path} is damaged: its bytes do not have '
+                                'the hash in the header. Make the proposals '
+                                'anew.')
             arrays[name] = array
-        return cls(header, arrays)
+        return cls(folder, header, arrays)
 
     @staticmethod
-    def write(folder: Union[str, Path], header: dict, paths: Sequence[str],
-              boxes: Sequence[np.ndarray], sizes: Sequence,
-              status: Sequence[int],
-              files: Optional[Dict[str, str]] = None) -> None:
+    def write(folder: Union[str, Path], header: dict,
+              results: Iterable[Proposals]) -> None:
         """Write a store; it appears whole or not at all.
 
         Args:
             folder (str | Path): Where to; a store there is replaced.
             header (dict): What the boxes were made with.
-            paths (Sequence[str]): Relative paths of the images.
-            boxes (Sequence[np.ndarray]): Boxes of each image, (P_i, 4).
-            sizes (Sequence): Width and height of each image.
-            status (Sequence[int]): How its boxes came about.
-            files (dict, optional): Texts to keep in the folder, by file
-                name. Defaults to None.
+            results (Iterable[Proposals]): The images, sorted by
+                :func:`encode_path`, each once. Those without boxes are left
+                out; failures are listed in ``failures.jsonl``.
 
         Raises:
             OSError: If it cannot be written.
         """
-        encoded = [path.encode(**ENCODING) for path in paths]
-        order = sorted(range(len(paths)), key=encoded.__getitem__)
-        encoded = [encoded[i] for i in order]
-        boxes = [np.asarray(boxes[i], np.float32) for i in order]
-        arrays = dict(
-            boxes=np.concatenate(boxes) if boxes else np.zeros((0, 4)),
-            offsets=np.cumsum([0] + [len(box) for box in boxes]),
-            sizes=np.array([sizes[i] for i in order]).reshape(-1, 2),
-            status=np.array([status[i] for i in order]),
-            paths=np.frombuffer(b''.join(encoded), np.uint8),
-            path_offsets=np.cumsum([0] + [len(path) for path in encoded]))
-        arrays = {
-            name: arrays[name].astype(dtype)
-            for name, dtype in ARRAYS.items()
-        }
-        header = dict(
-            header,
-            format=FORMAT,
-            version=VERSION,
-            shapes={name: array.shape
-                    for name, array in arrays.items()})
         with atomic_folder(folder) as partial:
-            for name, array in arrays.items():
-                np.save(partial / f'{name}.npy', array)
-            for name, text in (files or {}).items():
-                (partial / name).write_text(text)
-            (partial / HEADER).write_text(json.dumps(header, indent=1))
+            _write(partial, header, results)
+
+    def verify(self) -> None:
+        """Read all bytes and hold them against the header.
+
+        Raises:
+            SoCoError: If they differ.
+        """
+        for name in ARRAYS:
+            path = self.folder / f'{name}.npy'
+            if _hash(path) != self.header['arrays'][name]['sha256']:
+                raise SoCoError(f'{path} is damaged: its bytes do not have '
+                                'the hash in the header. Make the proposals '
+                                'anew.')
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self._arrays['status'])
+        return len(self.arrays['status'])
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the paths, sorted."""
         return (self.path(index) for index in range(len(self)))
 
+    def __contains__(self, path: str) -> bool:
+        """Whether it holds an image, by path."""
+        try:
+            self.index(path)
+        except KeyError:
+            return False
+        return True
+
+    def __getitem__(self, path: str) -> np.ndarray:
+        """Boxes of an image, by path; see :meth:`boxes`.
+
+        Raises:
+            KeyError: If there is no such image.
+        """
+        return self.boxes(self.index(path))
+
     def path(self, index: int) -> str:
         """Relative path of an image, by its index."""
         return self._path(index).decode(**ENCODING)
 
-    def _path(self, index: int) -> bytes:
-        start, stop = self._arrays['path_offsets'][index:index + 2]
-        return self._arrays['paths'][start:stop].tobytes()
+    def boxes(self, index: int) -> np.ndarray:
+        """Boxes of an image, by its index.
+
+        Returns:
+            np.ndarray: x1 y1 x2 y2 in pixels of the image, float32, (P, 4).
+        """
+        start, stop = self.arrays['offsets'][index:index + 2].tolist()
+        return self.arrays['boxes'][start:stop].copy()
+
+    def size(self, index: int) -> tuple:
+        """Width and height of an image in pixels, by its index."""
+        return tuple(self.arrays['sizes'][index].tolist())
+
+    def status(self, index: int) -> str:
+        """How the boxes of an image came about, one of :data:`STATUS`."""
+        return STATUS[self.arrays['status'][index]]
 
     def index(self, path: str) -> int:
         """Index of an image.
@@ -154,30 +202,196 @@ class ProposalStore:
         Raises:
             KeyError: If there is no such image.
         """
-        wanted = path.encode(**ENCODING)
-        low, high = 0, len(self)
-        while low < high:
-            middle = (low + high) // 2
-            if self._path(middle) < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        if low == len(self) or self._path(low) != wanted:
+        wanted = encode_path(path)
+        found = bisect.bisect_left(range(len(self)), wanted, key=self._path)
+        if found == len(self) or self._path(found) != wanted:
             raise KeyError(path)
-        return low
+        return found
 
-    def __getitem__(self, path: str) -> np.ndarray:
-        """Boxes of an image.
+    def failures(self) -> list:
+        """The images that failed, dictionaries of ``image`` and ``reason``."""
+        lines = (self.folder / FAILURES).read_text().splitlines()
+        return [json.loads(line) for line in lines]
 
-        Args:
-            path (str): Its path relative to the folder of images.
+    def results(self) -> Iterator[Proposals]:
+        """All images as they were written, failed ones too, sorted."""
+        reasons = {each['image']: each['reason'] for each in self.failures()}
+        left_out = sorted((path for path in reasons if path not in self),
+                          key=encode_path)
+        rows = iter(range(len(self)))
+        index = next(rows, None)
+        while index is not None or left_out:
+            path = None if index is None else self.path(index)
+            if left_out and (path is None or
+                             encode_path(left_out[0]) < encode_path(path)):
+                yield unusable(left_out[0], reasons[left_out.pop(0)])
+                continue
+            yield Proposals(path, self.boxes(index), self.size(index),
+                            int(self.arrays['status'][index]),
+                            reasons.get(path))
+            index = next(rows, None)
 
-        Returns:
-            np.ndarray: x1 y1 x2 y2 in pixels of the image, float32, (P, 4).
+    def _path(self, index: int) -> bytes:
+        start, stop = self.arrays['path_offsets'][index:index + 2].tolist()
+        return self.arrays['paths'][start:stop].tobytes()
 
-        Raises:
-            KeyError: If there is no such image.
-        """
-        index = self.index(path)
-        start, stop = self._arrays['offsets'][index:index + 2]
-        return np.array(self._arrays['boxes'][start:stop])
+
+def encode_path(path: str) -> bytes:
+    """The bytes of a path, by which images are sorted."""
+    return path.encode(**ENCODING)
+
+
+def unusable(path: str, reason: str) -> Proposals:
+    """The result of an image that cannot be used."""
+    return Proposals(path, np.zeros((0, 4), np.float32), (0, 0),
+                     STATUS.index('whole_image'), reason)
+
+
+def read_header(folder: Path) -> dict:
+    """Read the header of a store and check it.
+
+    Raises:
+        SoCoError: If it is missing, damaged or of another version.
+    """
+    path = folder / HEADER
+    try:
+        header = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise SoCoError(
+            f'There are no proposals in {folder}. Make them with: soco-mm '
+            f'proposals IMAGES --out {folder}') from None
+    except (OSError, ValueError) as error:
+        raise SoCoError(f'The header {path} cannot be read ({error}). Make '
+                        'the proposals anew.') from None
+    if not isinstance(header, dict):
+        header = {}
+    if header.get('format') != FORMAT or header.get('version') != VERSION:
+        raise SoCoError(
+            f'{folder} holds {header.get("format", "something else")} of '
+            f'version {header.get("version")}, but version {VERSION} of '
+            f'{FORMAT} is needed. Make the proposals anew.')
+    if header.get('hash') != header_hash(header):
+        raise SoCoError(f'The header {path} was changed: it does not have its '
+                        'hash. Make the proposals anew.')
+    return header
+
+
+def header_hash(header: dict) -> str:
+    """SHA-256 of a header but for the hash in it.
+
+    The header holds the hashes of the arrays, so this one names the whole
+    store.
+    """
+    rest = {key: value for key, value in header.items() if key != 'hash'}
+    return hashlib.sha256(
+        json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _write(folder: Path, header: dict, results: Iterable[Proposals]) -> None:
+    """Fill an empty folder with the files of a store."""
+    boxes, sizes, status, counts, lengths = (
+        _ArrayWriter(folder / f'{name}.npy', ARRAYS[name], row)
+        for name, row in (('boxes', (4, )), ('sizes', (2, )), ('status', ()),
+                          ('offsets', ()), ('path_offsets', ())))
+    paths = _ArrayWriter(folder / 'paths.npy', np.uint8, ())
+    numbers = dict.fromkeys(STATUS, 0)
+    failed = 0
+    # The ends of what was written so far become the offsets.
+    counts.append(0)
+    lengths.append(0)
+    with (folder / FAILURES).open('w') as failures:
+        for result in results:
+            if result.failure:
+                failed += 1
+                failures.write(
+                    json.dumps(
+                        dict(image=result.path, reason=result.failure)) + '\n')
+            if not len(result.boxes):
+                continue
+            boxes.append(result.boxes)
+            sizes.append([result.size])
+            status.append([result.status])
+            numbers[STATUS[result.status]] += 1
+            paths.append(np.frombuffer(encode_path(result.path), np.uint8))
+            counts.append(boxes.rows)
+            lengths.append(paths.rows)
+    header = dict(
+        header,
+        format=FORMAT,
+        version=VERSION,
+        num_images=status.rows,
+        num_boxes=boxes.rows,
+        num_failures=failed,
+        status=numbers,
+        arrays={
+            name: writer.close()
+            for name, writer in dict(
+                boxes=boxes,
+                offsets=counts,
+                sizes=sizes,
+                status=status,
+                paths=paths,
+                path_offsets=lengths).items()
+        })
+    header['hash'] = header_hash(header)
+    (folder / HEADER).write_text(json.dumps(header, indent=1))
+
+
+class _ArrayWriter:
+    """Writes an .npy file whose length is known only at its end."""
+
+    def __init__(self, path: Path, dtype: type, row: tuple) -> None:
+        self.path = path
+        self.dtype = np.dtype(dtype).newbyteorder('<')
+        self.row = row
+        self.rows = 0
+        self.stream = path.open('wb')
+        self._write_header()
+
+    def _write_header(self) -> None:
+        # NumPy leaves room for any number of rows, so that it can be written
+        # again in place.
+        np.lib.format.write_array_header_1_0(
+            self.stream,
+            dict(
+                descr=self.dtype.str,
+                fortran_order=False,
+                shape=(self.rows, *self.row)))
+
+    def append(self, rows) -> None:
+        """Append rows, or one number."""
+        rows = np.asarray(rows, self.dtype).reshape(-1, *self.row)
+        self.stream.write(rows.tobytes())
+        self.rows += len(rows)
+
+    def close(self) -> dict:
+        """Complete the file; returns what the header says of it."""
+        self.stream.seek(0)
+        self._write_header()
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
+        self.stream.close()
+        return dict(
+            shape=[self.rows, *self.row],
+            sha256=_hash(self.path),
+            sample_sha256=_sample_hash(self.path))
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open('rb') as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _sample_hash(path: Path) -> str:
+    """Hash of the size and of blocks evenly spread over a file."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open('rb') as stream:
+        for block in range(SAMPLE_BLOCKS):
+            last = max(0, size - SAMPLE_BYTES)
+            stream.seek(last * block // (SAMPLE_BLOCKS - 1))
+            digest.update(stream.read(SAMPLE_BYTES))
+    return digest.hexdigest()

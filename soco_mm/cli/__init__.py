@@ -1,0 +1,28 @@
+"""The command ``soco-mm``: parses arguments and calls :mod:`soco_mm.apis`."""
+import argparse
+from typing import Optional, Sequence
+
+from soco_mm.version import __version__
+from .common import add_config_options, run
+from .doctor import add_doctor
+from .handoff import add_export, add_import
+from .pretrain import add_pretrain
+from .proposals import add_proposals
+
+__all__ = ['add_config_options', 'main', 'run']
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> None:
+    """Run ``soco-mm``."""
+    parser = argparse.ArgumentParser(
+        prog='soco-mm',
+        description='Pretrain whole detectors on unlabelled images (SoCo).')
+    parser.add_argument(
+        '--version', action='version', version=f'soco_mm {__version__}')
+    commands = parser.add_subparsers(
+        dest='command', required=True, metavar='COMMAND')
+    for add in (add_pretrain, add_proposals, add_export, add_import,
+                add_doctor):
+        add(commands)
+    args = parser.parse_args(arguments)
+    run(lambda: args.function(args))

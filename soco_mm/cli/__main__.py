@@ -1,0 +1,4 @@
+"""``python -m soco_mm.cli``."""
+from . import main
+
+main()

@@ -1,0 +1,38 @@
+"""The commands ``export`` and ``import``, for trained weights."""
+import argparse
+
+
+def add_export(commands) -> None:
+    """Add the command ``export``."""
+    parser = commands.add_parser(
+        'export', help='hand a training checkpoint over to MMDetection')
+    parser.add_argument('config', help='the config of the pretraining')
+    parser.add_argument('checkpoint', help='a checkpoint of it')
+    parser.add_argument('--out', required=True, help='the folder to write')
+    parser.set_defaults(function=export)
+
+
+def export(args: argparse.Namespace) -> None:
+    """Run the command ``export``."""
+    from soco_mm.apis.export import CONFIG, export_detector
+    from soco_mm.apis.train import load_config
+    report = export_detector(
+        load_config(args.config), args.checkpoint, args.out)
+    print(report.describe())
+    print(f'Train it with MMDetection from {args.out}/{CONFIG}.')
+
+
+def add_import(commands) -> None:
+    """Add the command ``import``."""
+    parser = commands.add_parser(
+        'import', help='turn a released checkpoint into one of this plugin')
+    parser.add_argument('released', help='a released checkpoint, FPN layout')
+    parser.add_argument('out', help='the file to write')
+    parser.set_defaults(function=import_)
+
+
+def import_(args: argparse.Namespace) -> None:
+    """Run the command ``import``."""
+    from soco_mm.apis.importing import import_released
+    number = import_released(args.released, args.out)
+    print(f'{args.out}: {number} entries, all of {args.released}.')

@@ -1,0 +1,64 @@
+"""The command ``pretrain``."""
+import argparse
+
+from .common import add_config_options, positive
+
+
+def add_pretrain(commands) -> None:
+    """Add the command ``pretrain``."""
+    parser = commands.add_parser(
+        'pretrain',
+        help='from a folder of images to a detector that starts from them')
+    parser.add_argument('images', help='the folder of unlabelled images')
+    parser.add_argument(
+        '--out',
+        required=True,
+        metavar='RUN',
+        help='the folder that everything is written to')
+    parser.add_argument(
+        '--config',
+        default='soco_r50_fpn_100e',
+        help='a config, or the name of one under configs/soco '
+        '(default: %(default)s)')
+    parser.add_argument(
+        '--epochs',
+        type=positive,
+        help='length of the training (default: as the config says)')
+    parser.add_argument(
+        '--batch-size', type=int, help='images a step (default: as the config '
+        'says; 16 on a CPU)')
+    parser.add_argument(
+        '--workers', type=int, help='processes that load images and make '
+        'proposals (default: one a core)')
+    parser.add_argument(
+        '--preset',
+        choices=['paper', 'released'],
+        default='paper',
+        help='parameters of the proposals (default: %(default)s)')
+    parser.add_argument(
+        '--resume', action='store_true', help='continue a run that was '
+        'stopped')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='delete what an earlier run '
+        'left in RUN')
+    add_config_options(parser)
+    parser.set_defaults(function=pretrain)
+
+
+def pretrain(args: argparse.Namespace) -> None:
+    """Run the command ``pretrain``."""
+    from soco_mm.apis.pretrain import pretrain
+    made = pretrain(
+        args.images,
+        args.out,
+        config=args.config,
+        options=args.cfg_options,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        preset=args.preset,
+        resume=args.resume,
+        overwrite=args.overwrite)
+    print('\nUse next:')
+    for name, path in made.items():
+        print(f'  {name:11s} {path}')
