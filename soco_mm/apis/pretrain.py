@@ -9,7 +9,7 @@ from typing import Optional, Union
 import torch
 from mmengine.config import Config
 
-from soco_mm.proposals import ProposalStore
+from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.store import HEADER
 from soco_mm.utils import (SoCoError, UsageError, atomic_write, list_images,
                            make_writable)
@@ -92,14 +92,17 @@ def pretrain(images: Union[str, Path],
     proposals = out / 'proposals'
     if (proposals / HEADER).is_file():
         store = ProposalStore.open(proposals)
-        summary = store.header['summary']
-        print(f'Proposals: {proposals}, kept from before ({summary["images"]} '
-              f'images, {summary["boxes"]} boxes)', flush=True)
+        print(f'Proposals: {proposals}, kept from before ({len(store)} images, '
+              f'{store.header["num_boxes"]} boxes)', flush=True)
     else:
         print(f'Making proposals for {len(paths)} images', flush=True)
         print(
             describe_proposals(
-                make_proposals(images, proposals, preset, workers or None)),
+                make_proposals(
+                    images,
+                    proposals,
+                    build_settings(preset),
+                    num_workers=workers or None)),
             flush=True)
         store = ProposalStore.open(proposals)
     number = len(store)

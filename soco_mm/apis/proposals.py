@@ -1,104 +1,239 @@
 import json
 import os
-import sys
-import time
-from collections import Counter
+import shutil
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
-from rich.console import Console
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
-                           TextColumn, TimeRemainingColumn)
 
-from soco_mm.proposals import PRESETS, ProposalStore, generate_proposals
-from soco_mm.proposals.filters import STATUS
-from soco_mm.proposals.store import MARKER
-from soco_mm.utils import SoCoError, check_replaceable, list_images
+from soco_mm.proposals import (Journal, ProposalStore, build_settings,
+                               generate_proposals)
+from soco_mm.proposals.journal import describe_difference
+from soco_mm.proposals.listing import list_input
+from soco_mm.proposals.presets import made_with
+from soco_mm.proposals.shards import hash_listing, merge_shards, open_shards
+from soco_mm.proposals.store import FAILURES, MARKER
+from soco_mm.proposals.worker import Worker
+from soco_mm.utils import SoCoError, UsageError, check_replaceable
+from .progress import ImageProgress
 
-FAILURES = 'failures.jsonl'
+UNFINISHED = '.unfinished'
 
 
 def make_proposals(images: Union[str, Path],
                    out: Union[str, Path],
-                   preset: str = 'paper',
-                   num_workers: Optional[int] = None) -> dict:
-    """Make the object proposals of a folder of images.
+                   settings: Optional[dict] = None,
+                   root: Optional[Union[str, Path]] = None,
+                   num_workers: Optional[int] = None,
+                   shard: Optional[Tuple[int, int]] = None,
+                   overwrite: bool = False) -> dict:
+    """Make the object proposals of a set of images.
 
-    Images that cannot be used are left out and listed, with the reason, in
-    ``failures.jsonl`` in the store.
+    Results are kept in ``OUT.unfinished`` as they come, so that a run that
+    was killed goes on where it was; the store appears at the end. A store of
+    the same settings that is there already is completed with the images that
+    are not in it. Images that cannot be used are left out and listed, with
+    the reason, in ``failures.jsonl`` in the store.
 
     Args:
-        images (str | Path): The folder of images; folders below it count.
+        images (str | Path): A folder, a text file or a COCO json, see
+            :func:`soco_mm.proposals.listing.list_input`.
         out (str | Path): The store to write, a folder.
-        preset (str): ``paper`` or ``released``. Defaults to ``paper``.
+        settings (dict, optional): What :func:`build_settings` returns.
+            Defaults to None, the preset ``paper``.
+        root (str | Path, optional): What the paths in a file are relative to.
+            Defaults to None, the folder of the file.
         num_workers (int, optional): Number of processes. Defaults to None,
             one a core.
+        shard (tuple, optional): i and n, to make the i-th of n parts, from 1.
+            Defaults to None, all.
+        overwrite (bool): Delete what is there. Defaults to False.
 
     Returns:
         dict: The figures that :func:`describe_proposals` puts into words.
 
     Raises:
-        UsageError: If there are no images, or ``out`` cannot be written.
+        UsageError: If there are no images, or ``out`` cannot be written or
+            holds something else.
         SoCoError: If none of the images can be used.
     """
     out = Path(out).resolve()
-    paths = list_images(images)
+    settings = settings or build_settings()
+    root, paths = list_input(images, root)
+    _check_generator(settings)
     check_replaceable(out, MARKER, 'proposals')
+    header = plain(
+        dict(
+            settings,
+            root=root,
+            made_with=made_with(),
+            shard=shard and dict(index=shard[0], count=shard[1])))
+    listing = hash_listing(paths)
+    if shard:
+        paths = paths[shard[0] - 1::shard[1]]
+    unfinished = out.with_name(out.name + UNFINISHED)
+    if overwrite:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    earlier = None if overwrite else _earlier(out, header)
+    if earlier and earlier.header['listing'] == listing:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return summarize(earlier, kept=len(paths))
+
+    journal = Journal(unfinished, header)
+    if earlier and not len(journal):
+        for result in earlier.results():
+            journal.append(result)
+    todo = [path for path in paths if path not in journal]
+    kept = len(paths) - len(todo)
+    part = f' [{shard[0]}/{shard[1]}]' if shard else ''
     workers = num_workers or len(os.sched_getaffinity(0))
-    settings = PRESETS[preset]
-    started = time.time()
-    results, failures = [], []
-    with _progress(len(paths)) as advance:
-        for result in generate_proposals(
-                images, paths, num_workers=workers, **settings):
-            if result.failure:
-                failures.append(
-                    dict(image=result.path, reason=result.failure))
-            if len(result.boxes):
-                results.append(result)
-            advance(len(failures))
-    if not results:
+    try:
+        with ImageProgress(
+                f'Proposals{part}',
+                len(paths),
+                kept,
+                journal.num_failures,
+                plain=bool(shard)) as progress:
+            for result in generate_proposals(root, todo, settings, workers):
+                journal.append(result)
+                progress.advance(result.failure is not None)
+    except KeyboardInterrupt:
+        print(f'\n{len(journal)} of {len(paths)} images are done and kept; '
+              'the same command goes on.')
+        raise
+    seconds = journal.seconds
+    if not shard and not any(len(journal[path].boxes) for path in paths):
+        failure = journal[paths[0]]
+        journal.delete()
         raise SoCoError(
-            f'None of the {len(paths)} images in {images} can be used; '
-            f'the first, {failures[0]["image"]}, {failures[0]["reason"]}.')
-    counts = [len(result.boxes) for result in results]
-    status = Counter(STATUS[result.status] for result in results)
-    summary = dict(
-        images=len(results),
+            f'None of the {len(paths)} images in {root} can be used; '
+            f'the first, {failure.path}, {failure.failure}.')
+    ProposalStore.write(out, dict(header, listing=listing),
+                        (journal[path] for path in paths))
+    journal.delete()
+    return summarize(ProposalStore.open(out), kept=kept, seconds=seconds)
+
+
+def plain(settings: dict) -> dict:
+    """Settings as they come back from JSON."""
+    return json.loads(json.dumps(settings))
+
+
+def _check_generator(settings: dict) -> None:
+    """Build the generator once, before anything is written."""
+    try:
+        Worker(settings, '')
+    except (KeyError, ImportError, AttributeError, TypeError) as error:
+        raise UsageError('The proposal generator '
+                         f'{settings["generator"]["type"]} cannot be built '
+                         f'({error}).') from None
+
+
+def _earlier(out: Path, header: dict) -> Optional[ProposalStore]:
+    """The store that is there already, if it was made in the same way.
+
+    Raises:
+        UsageError: If it was not.
+    """
+    if not (out / MARKER).is_file():
+        return None
+    advice = ('Choose another place, or replace it with --overwrite.')
+    try:
+        store = ProposalStore.open(out)
+    except SoCoError as error:
+        raise UsageError(f'{out} holds proposals that cannot be read: {error} '
+                         f'{advice}') from None
+    there = {key: store.header.get(key) for key in header}
+    if difference := describe_difference(there, header):
+        raise UsageError(f'{out} holds proposals made in another way '
+                         f'({difference}). {advice}')
+    return store
+
+
+def merge_proposals(shards: Sequence[Union[str, Path]],
+                    out: Union[str, Path],
+                    overwrite: bool = False) -> dict:
+    """Make one store of the shards of a set of images.
+
+    Args:
+        shards (Sequence[str | Path]): The stores of all shards.
+        out (str | Path): The store to write.
+        overwrite (bool): Replace a store that is there. Defaults to False.
+
+    Returns:
+        dict: The figures that :func:`describe_proposals` puts into words.
+
+    Raises:
+        UsageError: If they do not belong together, or ``out`` cannot be
+            written.
+        SoCoError: If one is damaged.
+    """
+    out = Path(out).resolve()
+    check_replaceable(out, MARKER, 'proposals')
+    stores, header = open_shards(shards)
+    earlier = None if overwrite else _earlier(out, header)
+    if earlier:  # made by the same command
+        return summarize(earlier, kept=len(earlier))
+    return summarize(merge_shards(stores, header, out))
+
+
+def summarize(store: ProposalStore,
+              kept: int = 0,
+              seconds: Optional[float] = None) -> dict:
+    """Figures of a store.
+
+    Args:
+        store (ProposalStore): The store.
+        kept (int): Images that were done before. Defaults to 0.
+        seconds (float, optional): CPU time of all images. Defaults to None,
+            not known.
+
+    Returns:
+        dict: ``store``, ``images``, ``boxes``, ``boxes_per_image``
+        (quantiles), ``status``, ``failures``, ``left_out``,
+        ``first_failures``, ``kept``, ``bytes_per_image`` and
+        ``seconds_per_image``.
+    """
+    counts = np.diff(store.arrays['offsets'])
+    quantiles = dict(min=0, p10=.1, median=.5, p90=.9, max=1)
+    failures = store.failures()
+    left_out = sum(each['image'] not in store for each in failures)
+    size = sum(path.stat().st_size for path in store.folder.iterdir())
+    number = len(store)
+    tried = number + left_out
+    return dict(
+        store=str(store.folder),
+        images=number,
+        boxes=store.header['num_boxes'],
+        boxes_per_image={
+            name: float(np.quantile(counts, q)) if number else 0.
+            for name, q in quantiles.items()
+        },
+        status=store.header['status'],
         failures=len(failures),
-        skipped=len(paths) - len(results),
-        boxes=sum(counts),
-        boxes_per_image=dict(
-            zip(('min', 'median', 'max'),
-                np.quantile(counts, [0, .5, 1]).tolist())),
-        status={name: status[name] for name in STATUS},
-        seconds=round(time.time() - started, 2),
-        num_workers=workers)
-    failures.sort(key=lambda failure: failure['image'])
-    ProposalStore.write(
-        out,
-        dict(preset=preset, **settings, summary=summary),
-        [result.path for result in results],
-        [result.boxes for result in results],
-        [result.size for result in results],
-        [result.status for result in results],
-        files={
-            FAILURES: ''.join(
-                json.dumps(failure) + '\n' for failure in failures)
-        })
-    return dict(summary, store=str(out), first_failures=failures[:5])
+        left_out=left_out,
+        first_failures=failures[:5],
+        kept=kept,
+        bytes_per_image=round(size / max(number, 1), 1),
+        seconds_per_image=None
+        if seconds is None else round(seconds / max(tried, 1), 4))
 
 
 def describe_proposals(summary: dict) -> str:
-    """Put the figures of :func:`make_proposals` into words."""
+    """Put the figures of :func:`summarize` into words."""
     quantiles = summary['boxes_per_image']
     lines = [
         f'Proposals: {summary["store"]}',
         f'  {summary["images"]} images, {summary["boxes"]} boxes; '
-        f'{quantiles["median"]:.0f} an image (from {quantiles["min"]:.0f} to '
-        f'{quantiles["max"]:.0f}); {summary["seconds"]:.1f} s',
+        f'{quantiles["median"]:.0f} an image ({quantiles["p10"]:.0f} to '
+        f'{quantiles["p90"]:.0f} in four fifths of them, '
+        f'{quantiles["min"]:.0f} to {quantiles["max"]:.0f} in all); '
+        f'{summary["bytes_per_image"]:.0f} bytes an image'
     ]
+    if summary['seconds_per_image'] is not None:
+        lines[-1] += f', {summary["seconds_per_image"]:.3f} CPU-seconds'
+    if summary['kept']:
+        lines.append(f'  {summary["kept"]} images were done before')
     fallbacks = {
         name: number
         for name, number in summary['status'].items()
@@ -109,9 +244,11 @@ def describe_proposals(summary: dict) -> str:
             f'{name.replace("_", " ")} {number}'
             for name, number in fallbacks.items()))
     if summary['failures']:
-        lines.append(f'  {summary["failures"]} images had to be skipped or '
-                     f'took the whole image; see '
-                     f'{Path(summary["store"]) / FAILURES}')
+        lines.append(
+            f'  {summary["failures"]} images failed: '
+            f'{summary["left_out"]} cannot be used, '
+            f'{summary["failures"] - summary["left_out"]} got the whole image '
+            f'as their box; see {Path(summary["store"]) / FAILURES}')
         lines += [
             f'    {printable(failure["image"])} {failure["reason"]}'
             for failure in summary['first_failures']
@@ -122,45 +259,3 @@ def describe_proposals(summary: dict) -> str:
 def printable(path: str) -> str:
     """A path as a terminal can show it, whatever bytes its name has."""
     return path.encode('utf-8', 'backslashreplace').decode()
-
-
-class _progress:
-    """A progress bar on a terminal, and a line now and then elsewhere."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.done = 0
-        self.started = self.shown = time.time()
-        self.bar = None
-        if sys.stderr.isatty():
-            self.bar = Progress(
-                TextColumn('Proposals'), BarColumn(), MofNCompleteColumn(),
-                TextColumn('{task.fields[rate]:.1f} images/s, '
-                           '{task.fields[failed]} failed,'),
-                TimeRemainingColumn(), console=Console(stderr=True))
-            self.task = self.bar.add_task('', total=total, rate=0., failed=0)
-
-    def __enter__(self):
-        if self.bar:
-            self.bar.start()
-        return self.advance
-
-    def __exit__(self, *error) -> None:
-        if self.bar:
-            self.bar.stop()
-
-    def advance(self, failed: int) -> None:
-        self.done += 1
-        now = time.time()
-        rate = self.done / max(now - self.started, 1e-6)
-        if self.bar:
-            self.bar.update(
-                self.task, completed=self.done, rate=rate, failed=failed)
-        elif now - self.shown > 10 or self.done == self.total:
-            self.shown = now
-            print(
-                f'Proposals: {self.done}/{self.total} images, {rate:.1f} '
-                f'images/s, {failed} failed, '
-                f'{(self.total - self.done) / rate:.0f} s left',
-                file=sys.stderr,
-                flush=True)

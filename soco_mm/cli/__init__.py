@@ -1,5 +1,6 @@
 """The command ``soco-mm``: parses arguments and calls :mod:`soco_mm.apis`."""
 import argparse
+import sys
 from typing import Optional, Sequence
 
 from soco_mm.version import __version__
@@ -7,7 +8,7 @@ from .common import add_config_options, run
 from .doctor import add_doctor
 from .handoff import add_export, add_import
 from .pretrain import add_pretrain
-from .proposals import add_proposals
+from .proposals import ACTIONS, add_merge, add_proposals
 
 __all__ = ['add_config_options', 'main', 'run']
 
@@ -21,8 +22,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         '--version', action='version', version=f'soco_mm {__version__}')
     commands = parser.add_subparsers(
         dest='command', required=True, metavar='COMMAND')
-    for add in (add_pretrain, add_proposals, add_export, add_import,
-                add_doctor):
+    for add in (add_pretrain, add_proposals, add_merge, add_export,
+                add_import, add_doctor):
         add(commands)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ['proposals'] and arguments[1:2] != [] and (
+            arguments[1] in ACTIONS):
+        arguments[:2] = [' '.join(arguments[:2])]
     args = parser.parse_args(arguments)
     run(lambda: args.function(args))

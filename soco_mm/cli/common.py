@@ -1,7 +1,8 @@
 """What several commands need to read their arguments."""
 import argparse
+import math
 import sys
-from typing import Callable
+from typing import Callable, Union
 
 from soco_mm.errors import SoCoError
 
@@ -28,6 +29,14 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f'must be at least 1, but is {text}')
     return number
+
+
+def number(text: str) -> Union[int, float]:
+    """A number, whole if it can be, for an argument parser."""
+    value = float(text)
+    if not math.isfinite(value) or value < 0:
+        raise argparse.ArgumentTypeError(f'must be at least 0, but is {text}')
+    return int(value) if value.is_integer() else value
 
 
 class ConfigOptions(argparse.Action):

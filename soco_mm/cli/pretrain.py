@@ -2,6 +2,7 @@
 import argparse
 
 from .common import add_config_options, positive
+from .proposals import add_preset
 
 
 def add_pretrain(commands) -> None:
@@ -30,11 +31,7 @@ def add_pretrain(commands) -> None:
     parser.add_argument(
         '--workers', type=int, help='processes that load images and make '
         'proposals (default: one a core)')
-    parser.add_argument(
-        '--preset',
-        choices=['paper', 'released'],
-        default='paper',
-        help='parameters of the proposals (default: %(default)s)')
+    add_preset(parser)
     parser.add_argument(
         '--resume', action='store_true', help='continue a run that was '
         'stopped')

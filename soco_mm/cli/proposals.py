@@ -1,32 +1,208 @@
-"""The command ``proposals`` and those on what it makes."""
+"""The command ``proposals``, and ``proposals merge``."""
 import argparse
+import os
+from typing import Optional, Tuple
 
-from .common import positive
+from soco_mm.errors import UsageError
+from .common import number, positive
+
+# 'soco-mm proposals X ...' is the command 'proposals X' for these.
+ACTIONS = ('merge', 'report', 'import', 'export')
 
 
 def add_proposals(commands) -> None:
     """Add the command ``proposals``."""
     parser = commands.add_parser(
-        'proposals', help='make the object proposals of a folder of images')
-    parser.add_argument('images', help='the folder of images')
+        'proposals',
+        help='make the object proposals of images',
+        description='Make the object proposals of images. A run that was '
+        'stopped goes on when the same command is given again.',
+        epilog='See also: ' + ', '.join(
+            f'soco-mm proposals {action} --help' for action in ACTIONS) +
+        '. A folder of such a name is given as ./NAME.')
     parser.add_argument(
-        '--out', required=True, help='the folder to write the proposals to')
+        'images', help='a folder of images, nested as you like; a text file '
+        'with a path a line; or a COCO json')
+    parser.add_argument(
+        '--root', metavar='FOLDER', help='what the paths in a file are '
+        'relative to (default: the folder of the file)')
+    parser.add_argument(
+        '--out',
+        required=True,
+        metavar='STORE',
+        help='the folder to write the proposals to')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='delete what is in STORE')
+    parser.add_argument(
+        '--workers',
+        type=positive,
+        metavar='N',
+        help='number of processes (default: one a core)')
+    add_preset(parser)
+    parser.add_argument(
+        '--method',
+        default='selective-search',
+        help='selective-search (default); random boxes of the shapes that '
+        'the filter keeps (random); the whole image (whole); or the import '
+        'path of a class, such as my_module.MyGenerator')
+
+    search = parser.add_argument_group('selective search')
+    search.add_argument(
+        '--scale', type=number, help='larger gives fewer and larger segments '
+        '(paper 500, released 300)')
+    search.add_argument(
+        '--sigma', type=number, help='smoothing before it, in pixels (0.9)')
+    search.add_argument(
+        '--min-size', type=positive, metavar='PIXELS', help='the smallest '
+        'segment (paper 10, released 100)')
+    search.add_argument(
+        '--max-side', type=positive, metavar='PIXELS', help='images with a '
+        'longer side are first reduced to it (500)')
+    search.add_argument(
+        '--color-space', choices=['hsv', 'lab', 'rgb', 'gray'],
+        help='(hsv)')
+    search.add_argument(
+        '--similarities',
+        nargs='+',
+        choices=['color', 'fill', 'texture', 'size'],
+        help='by what segments are merged (all four)')
+
+    kept = parser.add_argument_group('which boxes are kept')
+    add_filter(kept)
+    kept.add_argument(
+        '--max-boxes', type=positive, metavar='N', help='boxes kept of an '
+        'image, drawn at random; the number of random boxes (all; 32)')
+    kept.add_argument('--seed', type=int, help='of what is random (0)')
+
+    limits = parser.add_argument_group(
+        'limits of an image', 'An image beyond them costs itself alone; see '
+        'failures.jsonl in STORE.')
+    limits.add_argument(
+        '--max-pixels', type=positive, metavar='N', help='width times height '
+        '(100000000)')
+    limits.add_argument(
+        '--timeout', type=number, metavar='SECONDS', help='(60)')
+
+    many = parser.add_argument_group('several machines')
+    many.add_argument(
+        '--shard',
+        type=shard,
+        metavar='I/N',
+        help='make part I of N, from 1/N to N/N, in any order and anywhere; '
+        'then: soco-mm proposals merge')
+    many.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='each process makes its shard, in STORE.shards; for '
+        'tools/dist_proposals.sh and tools/slurm_proposals.sh')
+    parser.set_defaults(function=proposals)
+
+
+def add_preset(parser) -> None:
+    """Add ``--preset``."""
     parser.add_argument(
         '--preset',
         choices=['paper', 'released'],
         default='paper',
-        help='parameters of the paper or of its released code '
-        '(default: paper)')
+        help='parameters of the proposals: those of the paper or of its '
+        'released code (default: paper)')
+
+
+def add_filter(parser) -> None:
+    """Add the arguments of the filter."""
     parser.add_argument(
-        '--workers',
-        type=positive,
-        help='number of processes (default: one a core)')
-    parser.set_defaults(function=proposals)
+        '--max-aspect', type=number, metavar='R', help='1/R <= w/h <= R (3)')
+    parser.add_argument(
+        '--size-range',
+        type=number,
+        nargs=2,
+        metavar=('LOW', 'HIGH'),
+        help='of sqrt(wh) / sqrt(WH) (0.3 0.8)')
+    parser.add_argument(
+        '--min-side', type=number, metavar='PIXELS', help='of width and '
+        'height (paper 0, released 32)')
+
+
+def shard(text: str) -> Tuple[int, int]:
+    """Read I/N, for an argument parser."""
+    try:
+        index, count = map(int, text.split('/'))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'must be I/N, such as 1/4, but is {text}') from None
+    if not 1 <= index <= count:
+        raise argparse.ArgumentTypeError(
+            f'I must be from 1 to N, but it is {text}')
+    return index, count
+
+
+def launched_shard(launcher: str) -> Optional[Tuple[int, int]]:
+    """The shard of this process."""
+    if launcher == 'none':
+        return None
+    names = dict(
+        pytorch=('RANK', 'WORLD_SIZE'),
+        slurm=('SLURM_PROCID', 'SLURM_NTASKS'))[launcher]
+    try:
+        rank, count = (int(os.environ[name]) for name in names)
+    except KeyError as error:
+        raise UsageError(f'--launcher {launcher} needs the variable '
+                         f'{error.args[0]}, which the launcher sets.'
+                         ) from None
+    return rank + 1, count
 
 
 def proposals(args: argparse.Namespace) -> None:
     """Run the command ``proposals``."""
     from soco_mm.apis.proposals import describe_proposals, make_proposals
+    from soco_mm.proposals import build_settings
+    out, workers, part = args.out, args.workers, args.shard
+    if launched := launched_shard(args.launcher):
+        if part:
+            raise UsageError('--shard and --launcher exclude each other.')
+        part = launched
+        out = f'{out}.shards/{part[0]}-of-{part[1]}'
+        if workers is None:
+            here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+            workers = max(1, len(os.sched_getaffinity(0)) // here)
+    settings = build_settings(
+        args.preset,
+        args.method,
+        **{
+            key: getattr(args, key)
+            for key in ('scale', 'sigma', 'min_size', 'max_side',
+                        'color_space', 'similarities', 'max_aspect',
+                        'size_range', 'min_side', 'max_boxes', 'seed',
+                        'max_pixels', 'timeout')
+        })
+    summary = make_proposals(
+        args.images,
+        out,
+        settings,
+        root=args.root,
+        num_workers=workers,
+        shard=part,
+        overwrite=args.overwrite)
+    print(describe_proposals(summary), flush=True)
+
+
+def add_merge(commands) -> None:
+    """Add the command ``proposals merge``."""
+    parser = commands.add_parser(
+        'proposals merge', help='make one store of all shards')
+    parser.add_argument(
+        'shards', nargs='+', help='the stores made with --shard')
+    parser.add_argument(
+        '--out', required=True, metavar='STORE', help='the folder to write')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace STORE')
+    parser.set_defaults(function=merge)
+
+
+def merge(args: argparse.Namespace) -> None:
+    """Run the command ``proposals merge``."""
+    from soco_mm.apis.proposals import describe_proposals, merge_proposals
     print(
         describe_proposals(
-            make_proposals(args.images, args.out, args.preset, args.workers)))
+            merge_proposals(args.shards, args.out, args.overwrite)))

@@ -3,11 +3,16 @@
 Boxes are x1 y1 x2 y2 in pixels of the image, continuous (x2 = x1 + w).
 """
 from .filters import ProposalFilter
-from .generate import PRESETS, generate_proposals
+from .generate import generate_proposals
+from .journal import Journal
+from .presets import METHODS, PRESETS, build_settings
+from .random_boxes import RandomBoxes
 from .selective_search import SelectiveSearch
 from .store import Proposals, ProposalStore
+from .whole_image import WholeImage
 
 __all__ = [
-    'ProposalFilter', 'PRESETS', 'generate_proposals', 'SelectiveSearch',
-    'Proposals', 'ProposalStore'
+    'ProposalFilter', 'generate_proposals', 'Journal', 'METHODS', 'PRESETS',
+    'build_settings', 'RandomBoxes', 'SelectiveSearch', 'Proposals',
+    'ProposalStore', 'WholeImage'
 ]

@@ -55,3 +55,11 @@ class ProposalFilter:
             if keep.any():
                 return boxes[keep], status
         return np.float32([[0, 0, width, height]]), len(tried)
+
+    @staticmethod
+    def keep_all(boxes: np.ndarray, width: int,
+                 height: int) -> Tuple[np.ndarray, int]:
+        """Keep every proposal; an image without any gets the whole image."""
+        if len(boxes):
+            return boxes, 0
+        return np.float32([[0, 0, width, height]]), len(STATUS) - 1

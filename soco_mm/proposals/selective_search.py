@@ -1,17 +1,25 @@
-from typing import Optional
+from typing import Optional, Sequence
 
 import cv2
 import numpy as np
 
 from soco_mm.registry import PROPOSALS
 
+# Conversions from RGB.
+COLOR_SPACES = dict(
+    hsv=cv2.COLOR_RGB2HSV,
+    lab=cv2.COLOR_RGB2LAB,
+    rgb=None,
+    gray=cv2.COLOR_RGB2GRAY)
+SIMILARITIES = ('color', 'fill', 'texture', 'size')
+
 
 @PROPOSALS.register_module()
 class SelectiveSearch:
     """Selective search with one colour space and one strategy (A.1).
 
-    OpenCV's implementation on HSV with colour, fill, texture and size
-    similarity. The boxes of an image do not depend on what was done before.
+    OpenCV's implementation. The boxes of an image do not depend on what was
+    done before.
 
     Args:
         scale (float): Larger values give fewer and larger segments. Defaults
@@ -22,23 +30,35 @@ class SelectiveSearch:
         max_side (int, optional): Images with a longer side are reduced to it
             first, which bounds the time; 500 is what ImageNet's images have.
             None to search in full size. Defaults to 500.
+        color_space (str): ``hsv``, ``lab``, ``rgb`` or ``gray``. Defaults to
+            ``hsv``.
+        similarities (Sequence[str]): By what segments are merged, of
+            ``color``, ``fill``, ``texture`` and ``size``, with equal weights.
+            Defaults to all four.
     """
 
     def __init__(self,
                  scale: float = 500,
                  sigma: float = 0.9,
                  min_size: int = 10,
-                 max_side: Optional[int] = 500) -> None:
+                 max_side: Optional[int] = 500,
+                 color_space: str = 'hsv',
+                 similarities: Sequence[str] = SIMILARITIES) -> None:
         self.scale = scale
         self.sigma = sigma
         self.min_size = min_size
         self.max_side = max_side
+        self.color_space = color_space
+        self.similarities = tuple(similarities)
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
+    def __call__(self,
+                 image: np.ndarray,
+                 rng: Optional[np.random.Generator] = None) -> np.ndarray:
         """Propose boxes.
 
         Args:
             image (np.ndarray): RGB, uint8, (H, W, 3).
+            rng (np.random.Generator, optional): Not used.
 
         Returns:
             np.ndarray: Distinct boxes, x1 y1 x2 y2 in pixels of the image,
@@ -53,18 +73,22 @@ class SelectiveSearch:
                 interpolation=cv2.INTER_AREA)
         segmentation = cv2.ximgproc.segmentation
         search = segmentation.createSelectiveSearchSegmentation()
-        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-        search.setBaseImage(hsv)
-        search.addImage(hsv)
+        conversion = COLOR_SPACES[self.color_space]
+        if conversion is not None:
+            image = cv2.cvtColor(image, conversion)
+        search.setBaseImage(image)
+        search.addImage(image)
         search.addGraphSegmentation(
             segmentation.createGraphSegmentation(self.sigma, self.scale,
                                                  self.min_size))
-        search.addStrategy(
-            segmentation.createSelectiveSearchSegmentationStrategyMultiple(
-                segmentation.createSelectiveSearchSegmentationStrategyColor(),
-                segmentation.createSelectiveSearchSegmentationStrategyFill(),
-                segmentation.createSelectiveSearchSegmentationStrategyTexture(),
-                segmentation.createSelectiveSearchSegmentationStrategySize()))
+        strategy = (
+            segmentation.createSelectiveSearchSegmentationStrategyMultiple())
+        for name in self.similarities:
+            create = getattr(
+                segmentation, 'createSelectiveSearchSegmentationStrategy' +
+                name.capitalize())
+            strategy.addStrategy(create(), 1 / len(self.similarities))
+        search.addStrategy(strategy)
         xywh = np.asarray(search.process(), np.float32).reshape(-1, 4)
         boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)
         boxes *= np.tile([width / image.shape[1], height / image.shape[0]], 2)

@@ -316,13 +316,15 @@ def _write(folder: Path, header: dict, results: Iterable[Proposals]) -> None:
             counts.append(boxes.rows)
             lengths.append(paths.rows)
     header = dict(
-        header,
         format=FORMAT,
         version=VERSION,
         num_images=status.rows,
         num_boxes=boxes.rows,
         num_failures=failed,
         status=numbers,
+        # In an order of their own, so that equal stores have equal bytes.
+        **{key: header[key]
+           for key in sorted(header)},
         arrays={
             name: writer.close()
             for name, writer in dict(

@@ -1,18 +1,12 @@
-import glob
 import os
-import subprocess
-import sys
-import time
 
 import cv2
 import numpy as np
 import pytest
 
-from soco_mm.apis.proposals import describe_proposals, make_proposals
-from soco_mm.proposals import (PRESETS, ProposalStore, SelectiveSearch,
-                               generate_proposals)
-from soco_mm.registry import PROPOSALS
-from soco_mm.utils import UsageError, read_image
+from soco_mm.proposals import (RandomBoxes, SelectiveSearch, WholeImage,
+                               build_settings, generate_proposals)
+from soco_mm.utils import read_image
 
 
 def test_selective_search_finds_a_plain_object_whatever_was_done_before(
@@ -33,160 +27,137 @@ def test_large_images_are_reduced_and_boxes_are_in_their_own_pixels():
     assert np.abs(boxes - [600, 400, 1400, 1000]).max(1).min() <= 20
 
 
-# Registered where worker processes find it by its import path.
-CRASHING = """
-import os
-import numpy as np
-from soco_mm.registry import PROPOSALS
+@pytest.mark.parametrize('settings', [
+    dict(color_space='gray'),
+    dict(color_space='lab'),
+    dict(color_space='rgb', similarities=['color']),
+    dict(similarities=['size', 'fill'])
+])
+def test_other_spaces_and_similarities_find_other_boxes(demo_images, settings):
+    image = read_image(demo_images / 'chelsea.jpg')
+    boxes = SelectiveSearch(**settings)(image)
+    assert len(boxes) > 20
+    assert not np.array_equal(boxes, SelectiveSearch()(image))
 
-@PROPOSALS.register_module(force=True)
-class CrashingGenerator:
-    def __call__(self, image):
-        if image.shape[:2] == (300, 451):  # chelsea.jpg
+
+def test_four_similarities_are_opencvs_strategy_of_all(demo_images):
+    image = read_image(demo_images / 'chelsea.jpg')
+    found = SelectiveSearch()(image)
+    segmentation = cv2.ximgproc.segmentation
+    search = segmentation.createSelectiveSearchSegmentation()
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    search.setBaseImage(hsv)
+    search.addImage(hsv)
+    search.addGraphSegmentation(
+        segmentation.createGraphSegmentation(.9, 500, 10))
+    each = [
+        getattr(segmentation,
+                f'createSelectiveSearchSegmentationStrategy{name}')()
+        for name in ('Color', 'Fill', 'Texture', 'Size')
+    ]
+    search.addStrategy(
+        segmentation.createSelectiveSearchSegmentationStrategyMultiple(*each))
+    expected = {(x, y, x + w, y + h) for x, y, w, h in search.process()}
+    assert {tuple(box) for box in found.astype(int).tolist()} == expected
+
+
+@pytest.mark.parametrize('height, width', [(300, 400), (40, 900)])
+def test_random_boxes_have_the_shapes_and_sizes_asked_for(height, width):
+    image = np.zeros((height, width, 3), np.uint8)
+    boxes = RandomBoxes(500, 3, (.3, .8))(image, np.random.default_rng(0))
+    assert len(boxes) == 500
+    assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= [width, height
+                                                           ]).all()
+    w, h = (boxes[:, 2:] - boxes[:, :2]).T
+    assert (w > 0).all() and (h > 0).all()
+    if width < 2 * height:  # in a long image they are cut
+        relative = np.sqrt(w * h / (width * height))
+        assert .3 - 1e-4 <= relative.min() < .32 and relative.max() <= .8001
+        assert 2.7 < (w / h).max() < 3.001 and .333 < (w / h).min() < .37
+        assert abs(np.log(w / h).mean()) < .15
+        centres = (boxes[:, :2] + boxes[:, 2:]).mean(0) / 2
+        np.testing.assert_allclose(centres, [200, 150], atol=10)
+
+
+def test_whole_image_is_the_only_box():
+    image = np.zeros((20, 30, 3), np.uint8)
+    assert WholeImage()(image, None).tolist() == [[0, 0, 30, 20]]
+
+
+# Registered where worker processes find it by its import path.
+FAILING = """
+import os, time
+import numpy as np
+
+class FailingGenerator:
+    def __call__(self, image, rng):
+        kind = image.shape[:2]
+        if kind == (300, 451):  # chelsea.jpg
             os.abort()
+        if kind == (400, 600):  # coffee.jpg
+            time.sleep(600)
+        if kind == (512, 512):  # astronaut.jpg
+            os.kill(os.getpid(), 9)
+        if kind == (427, 640):  # rocket.jpg
+            raise RuntimeError('no luck')
         return np.float32([[0, 0, image.shape[1] / 2, image.shape[0] / 2]])
 """
 
 
-def test_a_crash_of_native_code_costs_its_image_alone(
+def test_a_crash_a_hang_and_a_kill_cost_their_images_alone(
         demo_images, tmp_path, monkeypatch):
-    (tmp_path / 'crashing_generator.py').write_text(CRASHING)
+    (tmp_path / 'failing_generator.py').write_text(FAILING)
+    monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-    generator = dict(type='CrashingGenerator')
-    monkeypatch.setattr(PROPOSALS, '_locations', ['crashing_generator'])
-    (tmp_path / 'sitecustomize.py').write_text('import crashing_generator\n')
     paths = sorted(os.listdir(demo_images))
+    settings = build_settings(
+        method='failing_generator.FailingGenerator', timeout=1)
     results = {
         r.path: r
-        for r in generate_proposals(demo_images, paths, generator,
-                                    PRESETS['paper']['filter'], 2)
+        for r in generate_proposals(demo_images, paths, settings, 2)
     }
     assert sorted(results) == paths
-    crashed = results.pop('chelsea.jpg')
-    assert crashed.failure == 'the generator crashed'
-    assert crashed.boxes.tolist() == [[0, 0, 451, 300]]
-    assert all(r.failure is None and len(r.boxes) == 1
-               for r in results.values())
+    shapes = {
+        path: read_image(demo_images / path).shape[:2]
+        for path in paths
+    }
+    reasons = {
+        (300, 451): 'the generator crashed or was killed (SIGABRT)',
+        (400, 600): 'the generator took longer than 1 s',
+        (512, 512): 'the generator crashed or was killed (SIGKILL, perhaps '
+        'for memory)',
+        (427, 640): 'the generator failed (no luck)'
+    }
+    met = 0
+    for path, result in results.items():
+        height, width = shapes[path]
+        reason = reasons.get((height, width))
+        assert result.failure == reason
+        met += reason is not None
+        scale = 1 if reason else 2
+        assert result.boxes.tolist() == [[0, 0, width / scale, height / scale]]
+    assert met == 4
 
 
-@pytest.fixture
-def bad_folder(tmp_path, demo_images):
-    """Images of every kind that has broken something before."""
-    folder = tmp_path / 'images'
-    good = (demo_images / 'coffee.jpg').read_bytes()
-    pixels = cv2.imdecode(np.frombuffer(good, np.uint8), cv2.IMREAD_COLOR)
-    pixels = cv2.resize(pixels, (150, 100))
+def test_what_is_random_depends_on_seed_and_path_alone(demo_images):
+    paths = sorted(os.listdir(demo_images))
 
-    def write(name, image, params=()):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        done, data = cv2.imencode(path.suffix, image, params)
-        assert done
-        path.write_bytes(data.tobytes())
+    def boxes(order, workers, **settings):
+        made = generate_proposals(
+            demo_images, order, build_settings(**settings), workers)
+        return {r.path: r.boxes.tolist() for r in made}
 
-    write('name with spaces/ünïcödé 猫.jpg', pixels)
-    write('a/same.png', pixels)
-    write('b/same.png', pixels[:, ::-1])
-    write('grey.png', pixels[..., 0])
-    write('deep.png', pixels.astype(np.uint16) * 256)
-    write('one pixel.png', pixels[:1, :1])
-    from PIL import Image
-    Image.fromarray(pixels).convert('CMYK').save(folder / 'cmyk.jpg')
-    exif = Image.Exif()
-    exif[0x112] = 6  # turned by 90 degrees
-    Image.fromarray(pixels).save(folder / 'rotated.jpg', exif=exif)
-    write('truncated.jpg', pixels)
-    data = (folder / 'truncated.jpg').read_bytes()
-    (folder / 'truncated.jpg').write_bytes(data[:len(data) // 2])
-    (folder / 'empty.jpg').write_bytes(b'')
-    (folder / 'text.jpg').write_text('not an image')
-    (folder / 'notes.txt').write_text('left alone')
-    (folder / '.hidden.jpg').write_bytes(b'left alone')
-    return folder
+    once = boxes(paths, 2, method='random', max_boxes=5)
+    assert once == boxes(paths[::-1], 1, method='random', max_boxes=5)
+    assert once != boxes(paths, 2, method='random', max_boxes=5, seed=1)
+    assert all(len(each) == 5 for each in once.values())
+    first, second = once[paths[0]], once[paths[1]]
+    assert first != second
 
 
-def test_bad_images_are_skipped_and_counted_and_odd_ones_work(
-        bad_folder, tmp_path):
-    summary = make_proposals(bad_folder, tmp_path / 'store', num_workers=2)
-    store = ProposalStore.open(tmp_path / 'store')
-    assert list(store) == [
-        'a/same.png', 'b/same.png', 'cmyk.jpg', 'deep.png', 'grey.png',
-        'name with spaces/ünïcödé 猫.jpg', 'rotated.jpg'
-    ]
-    index = store.index('rotated.jpg')
-    assert store._arrays['sizes'][index].tolist() == [100, 150]
-    assert read_image(bad_folder / 'rotated.jpg').shape == (150, 100, 3)
-    assert summary['skipped'] == summary['failures'] == 4
-    failures = (tmp_path / 'store/failures.jsonl').read_text()
-    for name, reason in (('truncated.jpg', 'damaged'), ('empty.jpg', 'empty'),
-                         ('text.jpg', 'not an image'),
-                         ('one pixel.png', 'too small (1x1')):
-        line, = (line for line in failures.splitlines() if name in line)
-        assert reason in line
-    assert '4 images had to be skipped' in describe_proposals(summary)
-
-
-def children(pid):
-    """Processes below one, by /proc."""
-    found = []
-    for task in glob.glob(f'/proc/{pid}/task/*/children'):
-        for child in open(task).read().split():
-            found += [int(child), *children(child)]
-    return found
-
-
-def test_a_kill_leaves_no_process_and_no_file(demo_images, tmp_path):
-    process = subprocess.Popen([
-        sys.executable, '-m', 'soco_mm.cli', 'proposals',
-        str(demo_images), '--out',
-        str(tmp_path / 'out')
-    ])
-    deadline = time.time() + 60
-    while len(below := children(process.pid)) < 3:
-        assert process.poll() is None and time.time() < deadline
-        time.sleep(.01)
-    time.sleep(1)
-    process.kill()
-    process.wait()
-    while any(os.path.exists(f'/proc/{pid}/fd/0') for pid in below):
-        assert time.time() < deadline
-        time.sleep(.1)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_file_name_that_is_not_utf8_is_kept(demo_images, tmp_path):
-    folder = tmp_path / 'images'
-    folder.mkdir()
-    name = os.fsdecode(b'caf\xe9.jpg')
-    (folder / name).write_bytes((demo_images / 'chelsea.jpg').read_bytes())
-    (folder / os.fsdecode(b'bad\xe9.jpg')).write_bytes(b'')
-    (tmp_path / 'elsewhere').mkdir()
-    (tmp_path / 'link').symlink_to(tmp_path / 'elsewhere')
-    summary = make_proposals(folder, tmp_path / 'link', num_workers=1)
-    store = ProposalStore.open(tmp_path / 'elsewhere')
-    assert list(store) == [name] and len(store[name])
-    assert r'bad\udce9.jpg' in describe_proposals(summary)
-
-
-def test_result_does_not_depend_on_the_number_of_workers(
-        demo_images, tmp_path):
-    for workers in (1, 2):
-        make_proposals(
-            demo_images, tmp_path / str(workers), num_workers=workers)
-    for name in ('boxes', 'offsets', 'paths', 'status'):
-        assert (tmp_path / f'1/{name}.npy').read_bytes() == (
-            tmp_path / f'2/{name}.npy').read_bytes()
-
-
-def test_folders_that_cannot_serve_are_refused(demo_images, tmp_path):
-    with pytest.raises(UsageError, match='no folder'):
-        make_proposals(tmp_path / 'none', tmp_path / 'out')
-    (tmp_path / 'empty').mkdir()
-    with pytest.raises(UsageError, match='no image in'):
-        make_proposals(tmp_path / 'empty', tmp_path / 'out')
-    (tmp_path / 'file').write_text('')
-    with pytest.raises(UsageError, match='holds no|does not hold'):
-        make_proposals(demo_images, tmp_path / 'file')
-    with pytest.raises(UsageError, match='cannot be made'):
-        make_proposals(demo_images, tmp_path / 'file/out')
-    assert not (tmp_path / 'out').exists()
+def test_no_more_boxes_are_kept_than_asked_for(demo_images):
+    paths = ['coffee.jpg']
+    all_boxes, = generate_proposals(demo_images, paths, build_settings())
+    few, = generate_proposals(demo_images, paths, build_settings(max_boxes=3))
+    assert len(few.boxes) == 3 < len(all_boxes.boxes)
+    assert {tuple(b) for b in few.boxes} < {tuple(b) for b in all_boxes.boxes}

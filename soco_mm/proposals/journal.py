@@ -1,0 +1,150 @@
+import fcntl
+import json
+import shutil
+import struct
+import zlib
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+
+from soco_mm.utils import UsageError, atomic_write
+from .store import Proposals
+
+SETTINGS = 'settings.json'
+RECORDS = 'records.bin'
+# Bytes of the text, number of boxes, CRC-32 of what follows.
+_HEAD = struct.Struct('<III')
+
+
+class Journal:
+    """Results of an unfinished run, kept so that a kill loses none of them.
+
+    A folder with the settings and one growing file of records: a head, a JSON
+    text and the boxes. A record that a kill cut short is dropped when the
+    journal is opened again. One process at a time can hold it.
+
+    Args:
+        folder (str | Path): The folder; it is made if needed.
+        settings (dict): What the results are made with, of JSON's types.
+
+    Raises:
+        UsageError: If the folder holds results of other settings, or another
+            process holds it.
+    """
+
+    def __init__(self, folder: Union[str, Path], settings: dict) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._stream = (self.folder / RECORDS).open('a+b')
+        try:
+            self._lock()
+            self._check(settings)
+        except BaseException:
+            self._stream.close()
+            raise
+        self._offsets = {}
+        self.num_failures = 0
+        self.seconds = 0.
+        end = 0
+        while result := self._read(end):
+            self._note(result, end)
+            end = self._stream.tell()
+        self._stream.truncate(end)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f'Another process is making these proposals (it holds '
+                f'{self.folder}). Wait for it, or stop it.') from None
+        except OSError:
+            pass  # a file system without locks
+
+    def _check(self, settings: dict) -> None:
+        path = self.folder / SETTINGS
+        try:
+            there = json.loads(path.read_text())
+        except FileNotFoundError:
+            self._stream.truncate(0)
+            atomic_write(path, json.dumps(settings, indent=1))
+            return
+        except (OSError, ValueError) as error:
+            raise UsageError(f'{path} cannot be read ({error}). Start anew '
+                             'with --overwrite.') from None
+        if difference := describe_difference(there, settings):
+            raise UsageError(
+                f'{self.folder} holds an unfinished run with other settings '
+                f'({difference}). Use the same, or start anew with '
+                '--overwrite.')
+
+    def append(self, result: Proposals) -> None:
+        """Keep a result."""
+        text = json.dumps(
+            dict(
+                path=result.path,
+                size=result.size,
+                status=result.status,
+                failure=result.failure,
+                seconds=round(result.seconds, 6))).encode()
+        rest = text + np.asarray(result.boxes, '<f4').tobytes()
+        head = _HEAD.pack(len(text), len(result.boxes), zlib.crc32(rest))
+        offset = self._stream.seek(0, 2)
+        self._stream.write(head + rest)
+        self._stream.flush()  # to the system, which outlives this process
+        self._note(result, offset)
+
+    def _note(self, result: Proposals, offset: int) -> None:
+        self._offsets[result.path] = offset
+        self.num_failures += result.failure is not None
+        self.seconds += result.seconds
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self._offsets)
+
+    def __contains__(self, path: str) -> bool:
+        """Whether an image is done."""
+        return path in self._offsets
+
+    def __getitem__(self, path: str) -> Proposals:
+        """The result of an image."""
+        return self._read(self._offsets[path])
+
+    def _read(self, offset: int):
+        """The record at an offset, None if there is no whole one."""
+        self._stream.seek(offset)
+        head = self._stream.read(_HEAD.size)
+        if len(head) < _HEAD.size:
+            return None
+        length, number, checksum = _HEAD.unpack(head)
+        rest = self._stream.read(length + 16 * number)
+        if len(rest) < length + 16 * number or zlib.crc32(rest) != checksum:
+            return None
+        fields = json.loads(rest[:length])
+        fields['size'] = tuple(fields['size'])
+        boxes = np.frombuffer(rest[length:], '<f4').reshape(-1, 4)
+        return Proposals(boxes=boxes, **fields)
+
+    def close(self) -> None:
+        """Let another process have it."""
+        self._stream.close()
+
+    def delete(self) -> None:
+        """Remove it with all its results."""
+        shutil.rmtree(self.folder)
+        self._stream.close()
+
+
+def describe_difference(there: dict, wanted: dict, prefix: str = '') -> str:
+    """Put into words where two settings differ, empty if they do not."""
+    parts = []
+    for key in sorted({*there, *wanted}):
+        old, new = there.get(key), wanted.get(key)
+        name = f'{prefix}{key}'
+        if isinstance(old, dict) and isinstance(new, dict):
+            parts.append(describe_difference(old, new, f'{name}.'))
+        elif old != new:
+            parts.append(f'{name} {old} and not {new}')
+    return '; '.join(part for part in parts if part)

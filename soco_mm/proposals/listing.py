@@ -1,0 +1,74 @@
+import json
+import os
+from pathlib import Path
+from typing import List, Optional, Tuple, Union
+
+from soco_mm.utils import UsageError, list_images
+from .store import encode_path
+
+
+def list_input(images: Union[str, Path],
+               root: Optional[Union[str, Path]] = None
+               ) -> Tuple[str, List[str]]:
+    """Find out which images are meant.
+
+    Args:
+        images (str | Path): A folder of images, nested as it likes; a text
+            file with a path a line; or a COCO json.
+        root (str | Path, optional): What the paths in a file are relative to.
+            Defaults to None, the folder of the file.
+
+    Returns:
+        tuple: The folder that the paths are relative to, absolute, and the
+        paths, each once, sorted by their bytes.
+
+    Raises:
+        UsageError: If there is no image, the file has another layout, or
+            names something outside of the folder.
+    """
+    images = Path(images)
+    if images.is_file():
+        root = os.path.abspath(root or images.parent)
+        paths = [_below(path, root, images) for path in _read(images)]
+        paths = sorted(set(paths), key=encode_path)
+        if not paths:
+            raise UsageError(f'{images} names no image.')
+        if not any(os.path.exists(os.path.join(root, path))
+                   for path in paths):
+            raise UsageError(
+                f'None of the {len(paths)} images that {images} names is in '
+                f'{root}, for example {paths[0]}. Name the folder that they '
+                'are relative to with --root.')
+        return root, paths
+    if root is not None:
+        raise UsageError(f'--root is for the paths in a file, but {images} is '
+                         'not a file.')
+    paths = list_images(images)
+    return os.path.abspath(images), sorted(paths, key=encode_path)
+
+
+def _read(path: Path) -> List[str]:
+    """The paths that a file names."""
+    try:
+        if path.suffix.lower() != '.json':
+            text = path.read_bytes().decode('utf-8', 'surrogateescape')
+            return [line for line in text.splitlines() if line.strip()]
+        content = json.loads(path.read_text())
+        return [str(image['file_name']) for image in content['images']]
+    except OSError as error:
+        raise UsageError(f'{path} cannot be read ({error.strerror}).'
+                         ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f'{path} is not a COCO json, whose "images" have a "file_name" '
+            f'each ({type(error).__name__}: {error}).') from None
+
+
+def _below(path: str, root: str, source: Path) -> str:
+    """A path relative to the root."""
+    relative = os.path.normpath(
+        os.path.relpath(path, root) if os.path.isabs(path) else path)
+    if relative.split(os.sep)[0] == os.pardir:
+        raise UsageError(f'{source} names {path}, which is not below {root}. '
+                         'Name a folder above it with --root.')
+    return relative.replace(os.sep, '/')

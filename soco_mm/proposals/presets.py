@@ -1,0 +1,102 @@
+from copy import deepcopy
+from importlib.metadata import version
+
+import cv2
+
+from soco_mm.utils import UsageError
+from soco_mm.version import __version__
+
+_LIMITS = dict(max_boxes=None, seed=0, max_pixels=100_000_000, timeout=60)
+# The paper's parameters (3.2, A.1), and those of the released code.
+PRESETS = dict(
+    paper=dict(
+        generator=dict(
+            type='SelectiveSearch', scale=500, sigma=0.9, min_size=10),
+        filter=dict(max_aspect=3, size_range=(0.3, 0.8), min_side=0),
+        **_LIMITS),
+    released=dict(
+        generator=dict(
+            type='SelectiveSearch', scale=300, sigma=0.9, min_size=100),
+        filter=dict(max_aspect=3, size_range=(0.3, 0.8), min_side=32),
+        **_LIMITS))
+METHODS = {
+    'selective-search': 'SelectiveSearch',
+    'random': 'RandomBoxes',
+    'whole': 'WholeImage'
+}
+# Which part of the settings a flag sets, for each method.
+_SEARCH = ('scale', 'sigma', 'min_size', 'max_side', 'color_space',
+           'similarities')
+_SHAPE = ('max_aspect', 'size_range')
+_EVERY = tuple(_LIMITS)
+
+
+def build_settings(preset: str = 'paper',
+                   method: str = 'selective-search',
+                   **changes) -> dict:
+    """Settings of :func:`generate_proposals`: a preset and what differs.
+
+    Args:
+        preset (str): A name in :data:`PRESETS`. Defaults to ``paper``.
+        method (str): A name in :data:`METHODS`, or the import path of a class
+            that is called as ``generator(image, rng)`` and returns boxes.
+            Defaults to ``selective-search``.
+        **changes: Arguments of the generator and of :class:`ProposalFilter`,
+            and ``max_boxes``, ``seed``, ``max_pixels``, ``timeout``; None
+            changes nothing.
+
+    Returns:
+        dict: ``generator``, ``filter`` (None keeps every box), ``max_boxes``,
+        ``seed``, ``max_pixels`` and ``timeout``.
+
+    Raises:
+        UsageError: If there is no such method, or something was set that has
+            no meaning for it.
+    """
+    settings = deepcopy(PRESETS[preset])
+    changes = {key: value for key, value in changes.items()
+               if value is not None}
+    settings.update(
+        {key: changes.pop(key) for key in _EVERY if key in changes})
+    shape = settings['filter']
+    shape.update({
+        key: changes.pop(key)
+        for key in (*_SHAPE, 'min_side')
+        if key in changes and method not in ('whole', 'random')
+    })
+    if method == 'selective-search':
+        settings['generator'].update(
+            {key: changes.pop(key) for key in _SEARCH if key in changes})
+    elif method == 'random':
+        # Drawn as the filter would have them.
+        settings['generator'] = dict(
+            type='RandomBoxes',
+            max_aspect=changes.pop('max_aspect', shape['max_aspect']),
+            size_range=changes.pop('size_range', shape['size_range']))
+        if settings['max_boxes'] is not None:
+            settings['generator']['num_boxes'] = settings['max_boxes']
+        settings['filter'] = None
+    elif method == 'whole':
+        settings['generator'] = dict(type='WholeImage')
+        settings['filter'] = None
+    elif '.' in method:
+        settings['generator'] = dict(type=method)
+    else:
+        raise UsageError(
+            f'There is no method {method}. Choose {", ".join(METHODS)}, or '
+            'the import path of a class, such as my_module.MyGenerator.')
+    if changes:
+        flags = ', '.join(f'--{key.replace("_", "-")}' for key in changes)
+        raise UsageError(f'{flags} does nothing with --method {method}; leave '
+                         'it out.')
+    low, high = shape['size_range']
+    if not 0 <= low < high:
+        raise UsageError('The size range must be two numbers from 0, the '
+                         f'smaller one first, but is {low} {high}.')
+    return settings
+
+
+def made_with() -> dict:
+    """Versions of the libraries that the boxes depend on."""
+    return dict(
+        soco_mm=__version__, opencv=cv2.__version__, numpy=version('numpy'))

@@ -1,0 +1,107 @@
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from soco_mm.registry import PROPOSALS
+from soco_mm.utils import ImageError, check_image
+from .filters import ProposalFilter
+from .store import Proposals, encode_path, unusable
+
+
+class Worker:
+    """Makes the proposals of one image at a time.
+
+    What comes out depends on the settings, the path and the image alone.
+
+    Args:
+        settings (dict): See :func:`build_settings`.
+        root (str): The folder of images.
+    """
+
+    def __init__(self, settings: dict, root: str) -> None:
+        self.generator = PROPOSALS.build(dict(settings['generator']))
+        self.filter = settings['filter'] and ProposalFilter(
+            **settings['filter'])
+        self.max_boxes = settings['max_boxes']
+        self.max_pixels = settings['max_pixels']
+        self.seed = settings['seed']
+        self.root = root
+
+    def __call__(self, path: str, use_generator: bool = True) -> Proposals:
+        """Make the proposals of an image.
+
+        Args:
+            path (str): Its path relative to the folder.
+            use_generator (bool): False for one on which the generator fails:
+                it gets the whole image. Defaults to True.
+
+        Returns:
+            Proposals: What became of it.
+        """
+        started = time.process_time()
+        result = self._work(path, use_generator)
+        return result._replace(seconds=time.process_time() - started)
+
+    def _work(self, path: str, use_generator: bool) -> Proposals:
+        try:
+            image = check_image(Path(self.root, path), self.max_pixels)
+        except ImageError as error:
+            return unusable(path, str(error))
+        height, width = image.shape[:2]
+        rng = np.random.default_rng([self.seed, zlib.crc32(encode_path(path))])
+        boxes, failure = np.zeros((0, 4), np.float32), None
+        if use_generator:
+            try:
+                boxes = check_boxes(self.generator(image, rng))
+            except Exception as error:  # it costs its image alone
+                failure = f'the generator failed ({error})'
+        boxes, status = (self.filter or ProposalFilter.keep_all)(
+            boxes, width, height)
+        if self.max_boxes is not None and len(boxes) > self.max_boxes:
+            kept = rng.choice(len(boxes), self.max_boxes, replace=False)
+            boxes = boxes[np.sort(kept)]
+        return Proposals(path, boxes, (width, height), status, failure)
+
+
+def check_boxes(boxes: np.ndarray) -> np.ndarray:
+    """The boxes as float32 (P, 4), if that is what a generator returned."""
+    boxes = np.asarray(boxes, np.float32)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise ValueError(f'it returned {boxes.shape} and not finite numbers '
+                         'of shape (P, 4)')
+    return boxes
+
+
+_worker: Worker = None
+
+
+def start_worker(settings: dict, root: str) -> None:
+    """Prepare this process as a worker."""
+    # An interrupt is for the parent, which ends its workers. A worker whose
+    # parent was killed would wait for work for ever.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import cv2
+    cv2.setNumThreads(1)
+    try:
+        cv2.setLogLevel(0)  # bad images are reported with their names
+    except AttributeError:
+        pass
+    global _worker
+    _worker = Worker(settings, root)
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def work(path: str, use_generator: bool = True) -> Proposals:
+    """Make the proposals of an image, in a worker process."""
+    return _worker(path, use_generator)

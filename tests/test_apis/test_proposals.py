@@ -1,0 +1,280 @@
+"""From images to a store, as ``soco-mm proposals`` does it."""
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from soco_mm.apis.proposals import (describe_proposals, make_proposals,
+                                    merge_proposals)
+from soco_mm.proposals import ProposalStore, build_settings
+from soco_mm.utils import SoCoError, UsageError, read_image
+
+ROOT = Path(__file__).parents[2]
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def bad_folder(tmp_path, demo_images):
+    """Images of every kind that has broken something before."""
+    folder = tmp_path / 'images'
+    good = (demo_images / 'coffee.jpg').read_bytes()
+    pixels = cv2.imdecode(np.frombuffer(good, np.uint8), cv2.IMREAD_COLOR)
+    pixels = cv2.resize(pixels, (150, 100))
+
+    def write(name, image, params=()):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        done, data = cv2.imencode(path.suffix, image, params)
+        assert done
+        path.write_bytes(data.tobytes())
+
+    write('name with spaces/ünïcödé 猫.jpg', pixels)
+    write('a/same.png', pixels)
+    write('b/same.png', pixels[:, ::-1])
+    write('grey.png', pixels[..., 0])
+    write('deep.png', pixels.astype(np.uint16) * 256)
+    write('one pixel.png', pixels[:1, :1])
+    write('huge.png', np.zeros((300, 400), np.uint8))
+    from PIL import Image
+    Image.fromarray(pixels).convert('CMYK').save(folder / 'cmyk.jpg')
+    exif = Image.Exif()
+    exif[0x112] = 6  # turned by 90 degrees
+    Image.fromarray(pixels).save(folder / 'rotated.jpg', exif=exif)
+    write('truncated.jpg', pixels)
+    data = (folder / 'truncated.jpg').read_bytes()
+    (folder / 'truncated.jpg').write_bytes(data[:len(data) // 2])
+    (folder / 'empty.jpg').write_bytes(b'')
+    (folder / 'text.jpg').write_text('not an image')
+    (folder / 'notes.txt').write_text('left alone')
+    (folder / '.hidden.jpg').write_bytes(b'left alone')
+    return folder
+
+
+def test_bad_images_are_skipped_and_counted_and_odd_ones_work(
+        bad_folder, tmp_path):
+    summary = make_proposals(
+        bad_folder,
+        tmp_path / 'store',
+        build_settings(max_pixels=100_000),
+        num_workers=2)
+    store = ProposalStore.open(tmp_path / 'store')
+    assert list(store) == [
+        'a/same.png', 'b/same.png', 'cmyk.jpg', 'deep.png', 'grey.png',
+        'name with spaces/ünïcödé 猫.jpg', 'rotated.jpg'
+    ]
+    index = store.index('rotated.jpg')
+    assert store.size(index) == (100, 150)
+    assert read_image(bad_folder / 'rotated.jpg').shape == (150, 100, 3)
+    assert summary['left_out'] == summary['failures'] == 5
+    failures = (tmp_path / 'store/failures.jsonl').read_text()
+    for name, reason in (('truncated.jpg', 'damaged'), ('empty.jpg', 'empty'),
+                         ('text.jpg', 'not an image'),
+                         ('one pixel.png', 'too small (1x1'),
+                         ('huge.png', 'too large (400x300')):
+        line, = (line for line in failures.splitlines() if name in line)
+        assert reason in line
+    assert '5 images failed: 5 cannot be used' in describe_proposals(summary)
+
+
+@pytest.fixture(scope='module')
+def many(tmp_path_factory):
+    """A folder of images, and the store of an undisturbed run."""
+    folder = tmp_path_factory.mktemp('many')
+    for number, path in enumerate(
+            sorted((ROOT / 'demo/images').iterdir()) * 8):
+        image = cv2.imread(str(path))[number:, ::2]
+        (folder / f'images/{number % 3}').mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f'images/{number % 3}/{number}.jpg'), image)
+    (folder / 'images/broken.jpg').write_bytes(b'')
+    make_proposals(folder / 'images', folder / 'store', num_workers=1)
+    return folder / 'images', folder / 'store'
+
+
+def children(pid):
+    """Processes below one, by /proc."""
+    found = []
+    for task in glob.glob(f'/proc/{pid}/task/*/children'):
+        for child in open(task).read().split():
+            found += [int(child), *children(child)]
+    return found
+
+
+def test_killed_and_restarted_run_ends_with_the_same_bytes(many, tmp_path):
+    images, undisturbed = many
+    out = tmp_path / 'out'
+    command = [
+        sys.executable, '-m', 'soco_mm.cli', 'proposals',
+        str(images), '--out',
+        str(out), '--workers', '2'
+    ]
+    records = tmp_path / 'out.unfinished/records.bin'
+    deadline = time.time() + 120
+    for round in range(3):
+        size = records.stat().st_size if records.is_file() else 0
+        process = subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, cwd=ROOT)
+        while not records.is_file() or records.stat().st_size < size + 2000:
+            assert process.poll() is None and time.time() < deadline
+            time.sleep(.002)
+        below = children(process.pid)
+        process.kill()
+        process.wait()
+        # The workers end too.
+        while any(os.path.exists(f'/proc/{pid}/fd/0') for pid in below):
+            assert time.time() < deadline
+            time.sleep(.1)
+        assert below and not out.exists()
+    kept = int(
+        subprocess.run(command, capture_output=True, text=True, check=True,
+                       cwd=ROOT).stdout.split(' images were done before')[0]
+        .split()[-1])
+    assert 3 <= kept < 41
+    assert content(out) == content(undisturbed)
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+def test_result_does_not_depend_on_workers_and_shards(many, tmp_path):
+    images, undisturbed = many
+    make_proposals(images, tmp_path / 'two', num_workers=2)
+    assert content(tmp_path / 'two') == content(undisturbed)
+    shards = [tmp_path / str(i) for i in range(2)]
+    for i, shard in enumerate(shards, 1):
+        make_proposals(images, shard, num_workers=2, shard=(i, 2))
+    summary = merge_proposals(shards, tmp_path / 'merged')
+    assert content(tmp_path / 'merged') == content(undisturbed)
+    assert summary['images'] == 40 and summary['left_out'] == 1
+    assert merge_proposals(shards, tmp_path / 'merged')['kept'] == 40
+    make_proposals(images, tmp_path / 'o', build_settings(method='whole'))
+    with pytest.raises(UsageError, match='generator.type WholeImage and not'):
+        merge_proposals(shards, tmp_path / 'o')
+    merge_proposals(shards, tmp_path / 'o', overwrite=True)
+    assert content(tmp_path / 'o') == content(undisturbed)
+
+
+def test_launched_processes_make_the_same_store(many, tmp_path):
+    images, undisturbed = many
+    script = ROOT / 'tools/dist_proposals.sh'
+    command = ['bash', script, images, tmp_path / 'a store', '2']
+    for _ in range(2):  # the second time there is nothing left to do
+        done = subprocess.run(
+            command,
+            env=dict(os.environ, PYTHON=sys.executable, PORT='29713'),
+            capture_output=True,
+            text=True)
+        assert done.returncode == 0, done.stderr
+        assert content(tmp_path / 'a store') == content(undisturbed)
+    assert '20 images were done before' in done.stdout
+
+
+def test_slurm_script_starts_a_process_a_shard_and_merges(
+        many, tmp_path):
+    images, undisturbed = many
+    srun = tmp_path / 'bin/srun'
+    srun.parent.mkdir()
+    # What srun does for one machine: the command, once a task.
+    srun.write_text("""#!/usr/bin/env bash
+tasks=$(printf '%s\\n' "$@" | sed -n 's/^--ntasks=//p')
+while [[ "$1" != */python* ]]; do shift; done
+for ((rank = 0; rank < tasks; rank++)); do
+  SLURM_PROCID=$rank SLURM_NTASKS=$tasks "$@" || exit
+done
+""")
+    srun.chmod(0o755)
+    done = subprocess.run(
+        [
+            'bash', ROOT / 'tools/slurm_proposals.sh', 'gpu', 'name', images,
+            tmp_path / 'store'
+        ],
+        env=dict(
+            os.environ,
+            PATH=f'{srun.parent}:{os.environ["PATH"]}',
+            PYTHON=sys.executable,
+            PROCESSES='2',
+            CPUS_PER_TASK='1'),
+        capture_output=True,
+        text=True)
+    assert done.returncode == 0, done.stderr
+    assert content(tmp_path / 'store') == content(undisturbed)
+    assert (tmp_path / 'store.shards/2-of-2/header.json').is_file()
+
+
+def test_new_images_complete_a_store(many, tmp_path):
+    images, undisturbed = many
+    shutil.copytree(images, tmp_path / 'images')
+    (tmp_path / 'images/0').rename(tmp_path / 'later')
+    out = tmp_path / 'store'
+    few = make_proposals(tmp_path / 'images', out)
+    (tmp_path / 'later').rename(tmp_path / 'images/0')
+    summary = make_proposals(tmp_path / 'images', out)
+    assert summary['kept'] == few['images'] + 1  # the broken one
+    assert summary['images'] == 40
+    for name, data in content(undisturbed).items():
+        if name != 'header.json':  # it holds the folder
+            assert (out / name).read_bytes() == data, name
+    again = make_proposals(tmp_path / 'images', out)
+    assert again['kept'] == 41 and again['images'] == 40
+
+
+def test_a_store_of_other_settings_is_replaced_on_request_alone(
+        demo_images, tmp_path):
+    out = tmp_path / 'store'
+    make_proposals(demo_images, out, build_settings(method='whole'))
+    before = content(out)
+    with pytest.raises(UsageError, match='type WholeImage and not Random'):
+        make_proposals(demo_images, out, build_settings(method='random'))
+    assert content(out) == before
+    make_proposals(
+        demo_images, out, build_settings(method='random'), overwrite=True)
+    header = json.loads((out / 'header.json').read_text())
+    assert header['generator']['type'] == 'RandomBoxes'
+
+
+def test_images_that_all_fail_leave_nothing_behind(tmp_path):
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'images/a.jpg').write_bytes(b'no')
+    with pytest.raises(SoCoError, match='None of the 1 images .* a.jpg'):
+        make_proposals(tmp_path / 'images', tmp_path / 'out')
+    assert [path.name for path in tmp_path.iterdir()] == ['images']
+
+
+def test_file_name_that_is_not_utf8_is_kept(demo_images, tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    name = os.fsdecode(b'caf\xe9.jpg')
+    (folder / name).write_bytes((demo_images / 'chelsea.jpg').read_bytes())
+    (folder / os.fsdecode(b'bad\xe9.jpg')).write_bytes(b'')
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'link').symlink_to(tmp_path / 'elsewhere')
+    summary = make_proposals(folder, tmp_path / 'link', num_workers=1)
+    store = ProposalStore.open(tmp_path / 'elsewhere')
+    assert list(store) == [name] and len(store[name])
+    assert r'bad\udce9.jpg' in describe_proposals(summary)
+
+
+def test_folders_that_cannot_serve_are_refused(demo_images, tmp_path):
+    with pytest.raises(UsageError, match='no folder'):
+        make_proposals(tmp_path / 'none', tmp_path / 'out')
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(UsageError, match='no image in'):
+        make_proposals(tmp_path / 'empty', tmp_path / 'out')
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(UsageError, match='holds no|does not hold'):
+        make_proposals(demo_images, tmp_path / 'file')
+    with pytest.raises(UsageError, match='cannot be made'):
+        make_proposals(demo_images, tmp_path / 'file/out')
+    settings = dict(build_settings(), generator=dict(type='no.Such'))
+    with pytest.raises(UsageError, match='no.Such cannot be built'):
+        make_proposals(demo_images, tmp_path / 'out', settings)
+    assert not (tmp_path / 'out').exists()
+    assert not (tmp_path / 'out.unfinished').exists()

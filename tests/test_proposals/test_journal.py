@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from soco_mm.proposals import Journal, Proposals
+from soco_mm.utils import UsageError
+
+SETTINGS = dict(generator=dict(type='SelectiveSearch', scale=500), seed=0)
+RESULTS = [
+    Proposals('a b.jpg', np.float32([[1, 2, 3.3, 4]] * 3), (20, 10), 0, None,
+              .25),
+    Proposals('\udce9.jpg', np.zeros((0, 4), np.float32), (0, 0), 3, 'is bad'),
+    Proposals('猫/c.jpg', np.float32([[0, 0, 7, 7]]), (7, 7), 1, None, .5)
+]
+
+
+def same(journal, results):
+    assert len(journal) == len(results)
+    for expected in results:
+        result = journal[expected.path]
+        np.testing.assert_array_equal(result.boxes, expected.boxes)
+        assert result._replace(boxes=0) == expected._replace(boxes=0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    journal = Journal(tmp_path / 'j', SETTINGS)
+    for result in RESULTS:
+        journal.append(result)
+        same(journal, RESULTS[:len(journal)])
+    journal.close()
+    return tmp_path / 'j'
+
+
+def test_results_are_there_again(folder):
+    journal = Journal(folder, SETTINGS)
+    same(journal, RESULTS)
+    assert '猫/c.jpg' in journal and 'c.jpg' not in journal
+    assert journal.num_failures == 1 and journal.seconds == .75
+
+
+def test_a_record_cut_at_any_byte_is_dropped_and_written_anew(folder):
+    records = folder / 'records.bin'
+    whole = records.read_bytes()
+    ends = []
+    for cut in range(len(whole) + 1):
+        records.write_bytes(whole[:cut])
+        journal = Journal(folder, SETTINGS)
+        number = len(journal)
+        ends.append(number)
+        same(journal, RESULTS[:number])
+        for result in RESULTS[number:]:
+            journal.append(result)
+        journal.close()
+        assert records.read_bytes() == whole
+    assert ends == sorted(ends) and set(ends) == {0, 1, 2, 3}
+    assert ends.count(3) == 1
+
+
+def test_a_changed_byte_ends_what_is_trusted(folder):
+    records = folder / 'records.bin'
+    data = bytearray(records.read_bytes())
+    data[-3] ^= 1
+    records.write_bytes(data)
+    same(Journal(folder, SETTINGS), RESULTS[:2])
+
+
+def test_other_settings_are_refused_by_name(folder):
+    other = dict(SETTINGS, generator=dict(SETTINGS['generator'], scale=300))
+    with pytest.raises(UsageError, match='generator.scale 500 and not 300'):
+        Journal(folder, other)
+    same(Journal(folder, SETTINGS), RESULTS)
+
+
+def test_two_at_once_are_refused(folder):
+    journal = Journal(folder, SETTINGS)
+    with pytest.raises(UsageError, match='Another process'):
+        Journal(folder, SETTINGS)
+    journal.close()
+    Journal(folder, SETTINGS).delete()
+    assert not folder.exists()
