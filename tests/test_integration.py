@@ -1,6 +1,7 @@
 """The real commands, as a user types them."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -257,3 +258,24 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(
 
     refused = run(command, check=False)
     assert refused.returncode == 2 and '--resume' in refused.stderr
+
+
+def test_pretrain_takes_proposals_made_before(finished, tmp_path):
+    store = finished[0] / 'proposals'
+    out = tmp_path / 'RUN'
+    printed = run([
+        *PRETRAIN, '--out', out, '--proposals', store, '--epochs', '1'
+    ]).stdout
+    assert 'made before (5 images' in printed
+    assert not (out / 'proposals').exists()
+    assert (out / 'exported/report.json').is_file()
+    (tmp_path / 'others').mkdir()
+    shutil.copy(ROOT / 'demo/images/coins.jpg', tmp_path / 'others/other.jpg')
+    command = [
+        sys.executable, '-m', 'soco_mm.cli', 'pretrain', tmp_path / 'others',
+        '--out', tmp_path / 'no', '--proposals', store
+    ]
+    refused = run(command, check=False)
+    assert refused.returncode == 2
+    assert 'astronaut.jpg is not in' in refused.stderr.splitlines()[-1]
+    assert not (tmp_path / 'no').exists()

@@ -1,5 +1,6 @@
-_base_ = './soco_r50_fpn_100e.py'
-
-train_cfg = dict(max_epochs=400)
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(end=400, T_max=390)
+_base_ = [
+    '../_base_/models/soco_r50_fpn.py',
+    '../_base_/datasets/soco_views.py',
+    '../_base_/schedules/lars_400e.py',
+    '../_base_/default_runtime.py',
+]

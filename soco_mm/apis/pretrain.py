@@ -31,6 +31,7 @@ def pretrain(images: Union[str, Path],
              batch_size: Optional[int] = None,
              workers: Optional[int] = None,
              preset: str = 'paper',
+             proposals: Optional[Union[str, Path]] = None,
              resume: bool = False,
              overwrite: bool = False) -> dict:
     """From a folder of images to a detector that starts from them.
@@ -52,6 +53,8 @@ def pretrain(images: Union[str, Path],
         workers (int, optional): Processes that load images, and that make
             proposals. Defaults to None, one a core.
         preset (str): Parameters of the proposals. Defaults to ``paper``.
+        proposals (str | Path, optional): Proposals that were made before.
+            Defaults to None, make them.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
 
@@ -78,6 +81,8 @@ def pretrain(images: Union[str, Path],
         if not (torch.cuda.is_available()
                 or 'train_dataloader.batch_size' in options):
             batch_size = min(batch_size, CPU_BATCH_SIZE)
+    if proposals is not None:
+        check_proposals(proposals, images)
     if 'max_epochs' not in cfg.train_cfg:
         raise UsageError(f'The config {config} does not count in epochs.')
     job = dict(
@@ -86,24 +91,24 @@ def pretrain(images: Union[str, Path],
         epochs=epochs or cfg.train_cfg.max_epochs,
         batch_size=batch_size,
         preset=preset,
+        proposals=proposals and os.path.abspath(proposals),
         settings=hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:12])
     claim(out, job, resume, overwrite)
 
-    proposals = out / 'proposals'
-    if (proposals / HEADER).is_file():
+    given = proposals is not None
+    proposals = Path(proposals if given else out / 'proposals')
+    if given or (proposals / HEADER).is_file():
         store = ProposalStore.open(proposals)
-        print(f'Proposals: {proposals}, kept from before ({len(store)} images, '
+        print(f'Proposals: {proposals}, made before ({len(store)} images, '
               f'{store.header["num_boxes"]} boxes)', flush=True)
     else:
         print(f'Making proposals for {len(paths)} images', flush=True)
-        print(
-            describe_proposals(
-                make_proposals(
-                    images,
-                    proposals,
-                    build_settings(preset),
-                    num_workers=workers or None)),
-            flush=True)
+        summary = make_proposals(
+            images,
+            proposals,
+            build_settings(preset),
+            num_workers=workers or None)
+        print(describe_proposals(summary), flush=True)
         store = ProposalStore.open(proposals)
     number = len(store)
     if number < 2:
@@ -146,6 +151,22 @@ def pretrain(images: Union[str, Path],
         detector=exported / CONFIG,
         report=exported / REPORT,
         scalars=out / 'vis_data' / 'scalars.json')
+
+
+def check_proposals(proposals: Union[str, Path],
+                    images: Union[str, Path]) -> None:
+    """Refuse proposals of other images.
+
+    Raises:
+        SoCoError: If they cannot be read.
+        UsageError: If the first image is not in the folder.
+    """
+    store = ProposalStore.open(proposals)
+    if len(store) and not Path(images, store.path(0)).is_file():
+        raise UsageError(
+            f'The proposals in {proposals} are of other images: '
+            f'{store.path(0)} is not in {images}. Name the folder that they '
+            'were made of.')
 
 
 def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> None:

@@ -223,7 +223,7 @@ def describe_proposals(summary: dict) -> str:
     """Put the figures of :func:`summarize` into words."""
     quantiles = summary['boxes_per_image']
     lines = [
-        f'Proposals: {summary["store"]}',
+        f'Proposals: {printable(summary["store"])}',
         f'  {summary["images"]} images, {summary["boxes"]} boxes; '
         f'{quantiles["median"]:.0f} an image ({quantiles["p10"]:.0f} to '
         f'{quantiles["p90"]:.0f} in four fifths of them, '

@@ -33,6 +33,11 @@ def add_pretrain(commands) -> None:
         'proposals (default: one a core)')
     add_preset(parser)
     parser.add_argument(
+        '--proposals',
+        metavar='STORE',
+        help='proposals that soco-mm proposals made of IMAGES (default: make '
+        'them)')
+    parser.add_argument(
         '--resume', action='store_true', help='continue a run that was '
         'stopped')
     parser.add_argument(
@@ -54,6 +59,7 @@ def pretrain(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         workers=args.workers,
         preset=args.preset,
+        proposals=args.proposals,
         resume=args.resume,
         overwrite=args.overwrite)
     print('\nUse next:')

@@ -26,8 +26,8 @@ train_pipeline = [
         hue=0.1,
         prob=0.8),
     dict(type='ViewRandomGrayscale', prob=0.2),
-    dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=(1.0, 0.1, 0.1)),
-    dict(type='ViewSolarize', threshold=128, prob=(0.0, 0.2, 0.2)),
+    dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=(1.0, 0.1)),
+    dict(type='ViewSolarize', threshold=128, prob=(0.0, 0.2)),
     dict(type='PackViews'),
 ]
 

@@ -1,11 +1,11 @@
-from .boxes import BoxJitter, SelectProposals
+from .boxes import BoxCutout, BoxJitter, SelectProposals
 from .formatting import PackViews
 from .photometric import (ViewColorJitter, ViewGaussianBlur,
                           ViewRandomGrayscale, ViewSolarize)
 from .views import ConstructViews, LoadImage, ViewRandomFlip
 
 __all__ = [
-    'BoxJitter', 'SelectProposals', 'PackViews', 'ViewColorJitter',
+    'BoxCutout', 'BoxJitter', 'SelectProposals', 'PackViews', 'ViewColorJitter',
     'ViewGaussianBlur', 'ViewRandomGrayscale', 'ViewSolarize',
     'ConstructViews', 'LoadImage', 'ViewRandomFlip'
 ]

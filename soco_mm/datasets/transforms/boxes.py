@@ -1,43 +1,69 @@
+from typing import Optional, Sequence, Tuple
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from soco_mm.registry import TRANSFORMS
+from .per_view import Prob, per_view
 
 
 @TRANSFORMS.register_module()
 class SelectProposals(BaseTransform):
     """Draw K of the proposals that are visible in all views (Section 3.2).
 
-    Turns ``boxes`` into lists of (K, 4) where box k is the same object in all
-    views, and adds ``valid``, a list of booleans (K,). Where fewer than K are
-    visible, those are repeated in slots that are not valid; where none is, the
-    whole view stands for it, one valid box.
+    Turns ``boxes`` into lists of (S K, 4) where box k is the same object in
+    all views, and adds ``valid``, a list of booleans (S K,). S is 1 in the
+    paper. The authors' released code draws S = 2 sets, each for some of the
+    views, and visible in these: K slots for each set, valid in its views.
+    Where fewer than K are visible, those are repeated in slots that are not
+    valid; where none is, the whole view stands for it, one valid box.
 
     Args:
         num_proposals (int): K. Defaults to 4.
+        view_sets (Sequence[Sequence[int]], optional): The views of each set,
+            by index from 0. Defaults to None, one set for all views.
+
+    Raises:
+        ValueError: If a set is of one view or fewer.
     """
 
-    def __init__(self, num_proposals: int = 4) -> None:
+    def __init__(self,
+                 num_proposals: int = 4,
+                 view_sets: Optional[Sequence[Sequence[int]]] = None) -> None:
+        if view_sets is not None and min(map(len, view_sets)) < 2:
+            raise ValueError('A set of proposals needs two or more views to '
+                             f'be contrasted, but view_sets is {view_sets}.')
         self.num_proposals = num_proposals
+        self.view_sets = view_sets
 
     def transform(self, results: dict) -> dict:
         """Select the proposals."""
+        number = len(results['views'])
+        parts = [
+            self._select(results, views)
+            for views in self.view_sets or [range(number)]
+        ]
+        for key, each in zip(('boxes', 'valid'), zip(*parts)):
+            results[key] = [np.concatenate(view) for view in zip(*each)]
+        return results
+
+    def _select(self, results: dict, views: Sequence[int]) -> tuple:
+        """Boxes and masks of one set, a list of all views each."""
         candidates = np.flatnonzero(
-            np.logical_and.reduce(results['visible']))
+            np.logical_and.reduce([results['visible'][v] for v in views]))
         number = min(len(candidates), self.num_proposals)
         if number:
             chosen = results['rng'].choice(candidates, number, replace=False)
             slots = np.resize(chosen, self.num_proposals)
-            results['boxes'] = [boxes[slots] for boxes in results['boxes']]
+            boxes = [boxes[slots] for boxes in results['boxes']]
         else:
-            results['boxes'] = [
+            boxes = [
                 np.tile(
                     np.float32([0, 0, view.shape[1], view.shape[0]]),
                     (self.num_proposals, 1)) for view in results['views']
             ]
         valid = np.arange(self.num_proposals) < max(number, 1)
-        results['valid'] = [valid.copy() for _ in results['views']]
-        return results
+        return boxes, [valid & (v in views) for v in range(len(boxes))]
 
 
 @TRANSFORMS.register_module()
@@ -50,11 +76,14 @@ class BoxJitter(BaseTransform):
     which less than a pixel would remain stays as it is.
 
     Args:
-        prob (float): Probability for each box. Defaults to 0.5.
+        prob (float | Sequence[float]): Probability for each box, see
+            :func:`per_view`. Defaults to 0.5.
         max_ratio (float): Largest shift and growth. Defaults to 0.1.
     """
 
-    def __init__(self, prob: float = 0.5, max_ratio: float = 0.1) -> None:
+    def __init__(self,
+                 prob: Prob = 0.5,
+                 max_ratio: float = 0.1) -> None:
         self.prob = prob
         self.max_ratio = max_ratio
 
@@ -72,7 +101,50 @@ class BoxJitter(BaseTransform):
         jittered = np.concatenate([moved - half, moved + half], -1)
         jittered = jittered.clip(0, np.tile(limit, 2)[:, None])
         remains = (jittered[..., 2:] - jittered[..., :2] >= 1).all(-1)
-        chosen = (rng.random(boxes.shape[:2]) < self.prob) & remains
+        prob = np.array(per_view(self.prob, len(boxes)))[:, None]
+        chosen = (rng.random(boxes.shape[:2]) < prob) & remains
         boxes = np.where(chosen[..., None], jittered, boxes)
         results['boxes'] = list(boxes.astype(np.float32))
+        return results
+
+
+@TRANSFORMS.register_module()
+class BoxCutout(BaseTransform):
+    """Cover a part of each object, as the authors' released code does.
+
+    With its probability, a rectangle of the box's own aspect ratio at a random
+    place inside of it becomes grey, ImageNet's mean.
+
+    Args:
+        prob (float | Sequence[float]): Probability for each box, see
+            :func:`per_view`.
+        area (tuple): Range of the share of the box that is covered, uniform.
+            Defaults to (0.1, 0.3).
+    """
+
+    COLOR = (124, 116, 104)
+
+    def __init__(self,
+                 prob: Prob,
+                 area: Tuple[float, float] = (0.1, 0.3)) -> None:
+        self.prob = prob
+        self.area = area
+
+    def transform(self, results: dict) -> dict:
+        """Cover parts of some of the objects."""
+        rng = results['rng']
+        boxes = np.stack(results['boxes'])
+        size = boxes[..., 2:] - boxes[..., :2]
+        covered = size * np.sqrt(
+            rng.uniform(*self.area, (*boxes.shape[:2], 1)))
+        start = boxes[..., :2] + rng.random(size.shape) * (size - covered)
+        patches = np.concatenate([start, start + covered], -1).round()
+        prob = np.array(per_view(self.prob, len(boxes)))[:, None]
+        chosen = rng.random(boxes.shape[:2]) < prob
+        chosen &= np.stack(results['valid'])
+        for view, slot in np.argwhere(chosen):
+            x1, y1, x2, y2 = patches[view, slot].astype(int)
+            image = np.ascontiguousarray(results['views'][view])
+            image[y1:y2, x1:x2] = self.COLOR
+            results['views'][view] = image
         return results

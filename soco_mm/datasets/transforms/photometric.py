@@ -4,13 +4,14 @@ The semantics are those of torchvision's transforms on PIL images, in uint8:
 each step clips and rounds.
 """
 from abc import abstractmethod
-from typing import Sequence, Tuple, Union
+from typing import Tuple
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from soco_mm.registry import TRANSFORMS
+from .per_view import Prob, per_view
 
 LEVELS = np.arange(256, dtype=np.float32)
 
@@ -19,11 +20,10 @@ class ViewTransform(BaseTransform):
     """Change the pixels of each view with a probability.
 
     Args:
-        prob (float | Sequence[float]): Probability; for all views, or one a
-            view.
+        prob (float | Sequence[float]): Probability, see :func:`per_view`.
     """
 
-    def __init__(self, prob: Union[float, Sequence[float]]) -> None:
+    def __init__(self, prob: Prob) -> None:
         self.prob = prob
 
     @abstractmethod
@@ -33,8 +33,7 @@ class ViewTransform(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Change some of the views."""
         views, rng = results['views'], results['rng']
-        probs = np.broadcast_to(self.prob, len(views))
-        for index, prob in enumerate(probs):
+        for index, prob in enumerate(per_view(self.prob, len(views))):
             if rng.random() < prob:
                 views[index] = self.apply(views[index], rng)
         return results
@@ -60,7 +59,7 @@ class ViewColorJitter(ViewTransform):
                  contrast: float = 0.4,
                  saturation: float = 0.2,
                  hue: float = 0.1,
-                 prob: Union[float, Sequence[float]] = 0.8) -> None:
+                 prob: Prob = 0.8) -> None:
         super().__init__(prob)
         self.steps = ((adjust_brightness, 1, brightness),
                       (adjust_contrast, 1, contrast),
@@ -83,7 +82,7 @@ class ViewRandomGrayscale(ViewTransform):
             to 0.2.
     """
 
-    def __init__(self, prob: Union[float, Sequence[float]] = 0.2) -> None:
+    def __init__(self, prob: Prob = 0.2) -> None:
         super().__init__(prob)
 
     def apply(self, view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -105,7 +104,7 @@ class ViewGaussianBlur(ViewTransform):
     def __init__(
         self,
         sigma: Tuple[float, float] = (0.1, 2.0),
-        prob: Union[float, Sequence[float]] = (1.0, 0.1, 0.1)
+        prob: Prob = (1.0, 0.1, 0.1)
     ) -> None:
         super().__init__(prob)
         self.sigma = sigma
@@ -128,7 +127,7 @@ class ViewSolarize(ViewTransform):
     def __init__(
         self,
         threshold: int = 128,
-        prob: Union[float, Sequence[float]] = (0.0, 0.2, 0.2)
+        prob: Prob = (0.0, 0.2, 0.2)
     ) -> None:
         super().__init__(prob)
         self.table = np.where(LEVELS < threshold, LEVELS,

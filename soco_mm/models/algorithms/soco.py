@@ -19,7 +19,7 @@ class SoCo(BaseModel):
 
     Args:
         backbone (dict): Config of the backbone.
-        neck (dict): Config of the feature pyramid.
+        neck (dict, optional): Config of the feature pyramid; None for C4.
         roi_head (dict): Config of RoIAlign and the R-CNN head.
         projector (dict): Config of the projector.
         head (dict): Config of the predictor and the loss.
@@ -33,7 +33,7 @@ class SoCo(BaseModel):
 
     def __init__(self,
                  backbone: dict,
-                 neck: dict,
+                 neck: Optional[dict],
                  roi_head: dict,
                  projector: dict,
                  head: dict,
@@ -44,7 +44,7 @@ class SoCo(BaseModel):
             data_preprocessor = dict(type='soco_mm.ViewDataPreprocessor')
         super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
-        self.neck = MODELS.build(neck)
+        self.neck = neck and MODELS.build(neck)
         self.roi_head = MODELS.build(roi_head)
         self.projector = MODELS.build(projector)
         self.head = MODELS.build(head)

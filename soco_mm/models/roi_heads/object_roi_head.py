@@ -1,4 +1,4 @@
-from typing import Tuple
+from typing import Optional, Tuple
 
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -10,17 +10,27 @@ from soco_mm.registry import MODELS
 class ObjectRoIHead(BaseModule):
     r"""From feature maps and boxes to object-level features.
 
-    It is :math:`h = f^H(\mathrm{RoIAlign}(\cdot, b))` of Eq. 1.
+    It is :math:`h = f^H(\mathrm{RoIAlign}(\cdot, b))` of Eq. 1. The head
+    :math:`f^H` is that of the detector: for FPN the shared layers of its box
+    head, for C4 the whole res5, which MMDetection calls the shared head, and
+    a global average pool.
 
     Args:
         bbox_roi_extractor (dict): Config of the RoI extractor.
-        bbox_head (dict): Config of the head :math:`f^H`.
+        bbox_head (dict, optional): Config of the box head. Defaults to None,
+            a global average pool.
+        shared_head (dict, optional): Config of what comes before it. Defaults
+            to None, nothing.
     """
 
-    def __init__(self, bbox_roi_extractor: dict, bbox_head: dict) -> None:
+    def __init__(self,
+                 bbox_roi_extractor: dict,
+                 bbox_head: Optional[dict] = None,
+                 shared_head: Optional[dict] = None) -> None:
         super().__init__()
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
-        self.bbox_head = MODELS.build(bbox_head)
+        self.shared_head = shared_head and MODELS.build(shared_head)
+        self.bbox_head = bbox_head and MODELS.build(bbox_head)
 
     def forward(self, feats: Tuple[Tensor], boxes: Tensor) -> Tensor:
         """Compute the object-level features of Eq. 1.
@@ -33,4 +43,9 @@ class ObjectRoIHead(BaseModule):
         Returns:
             Tensor: Object features, (N * K, C').
         """
-        return self.bbox_head(self.bbox_roi_extractor(feats, boxes))
+        x = self.bbox_roi_extractor(feats, boxes)
+        if self.shared_head is not None:
+            x = self.shared_head(x)
+        if self.bbox_head is None:
+            return x.mean((2, 3))
+        return self.bbox_head(x)

@@ -1,3 +1,5 @@
+from typing import Optional
+
 from torch import Tensor, nn
 
 
@@ -8,12 +10,13 @@ class ObjectEncoder(nn.Module):
 
     Args:
         backbone (nn.Module): Backbone, the first part of :math:`f^I`.
-        neck (nn.Module): Feature pyramid, the second part of :math:`f^I`.
+        neck (nn.Module, optional): Feature pyramid, the second part of
+            :math:`f^I`; None for C4.
         roi_head (nn.Module): RoIAlign and :math:`f^H`.
         projector (nn.Module): Projector g.
     """
 
-    def __init__(self, backbone: nn.Module, neck: nn.Module,
+    def __init__(self, backbone: nn.Module, neck: Optional[nn.Module],
                  roi_head: nn.Module, projector: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
@@ -31,5 +34,8 @@ class ObjectEncoder(nn.Module):
         Returns:
             Tensor: Projections, (N, K, C).
         """
-        h = self.roi_head(self.neck(self.backbone(view)), boxes)
+        feats = self.backbone(view)
+        if self.neck is not None:
+            feats = self.neck(feats)
+        h = self.roi_head(feats, boxes)
         return self.projector([h])[0].unflatten(0, boxes.shape[:2])

@@ -1,0 +1,103 @@
+"""Histograms as SVG, to be put into a page."""
+from html import escape
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+
+WIDTH, HEIGHT = 360, 210  # of the drawing, in units of the view box
+LEFT, RIGHT, TOP, BOTTOM = 38, 10, 22, 30  # margins of the plot in it
+
+
+def draw_histogram(edges: np.ndarray,
+                   counts: np.ndarray,
+                   ticks: Sequence[Tuple[float, str]],
+                   title: str,
+                   bounds: Sequence[Tuple[float, str]] = (),
+                   compared: Optional[np.ndarray] = None) -> str:
+    """Draw a histogram of shares.
+
+    Colours and fonts are those of the page, by the classes ``bar``, ``step``
+    (the compared distribution), ``bound``, ``grid`` and ``axis``.
+
+    Args:
+        edges (np.ndarray): Of the bins, ascending, (B + 1,).
+        counts (np.ndarray): Numbers in the bins, (B,).
+        ticks (Sequence[tuple]): Places on the axis and their labels; those
+            outside are left out.
+        title (str): What is shown, for those who do not see it.
+        bounds (Sequence[tuple]): Places that are marked by a line, and their
+            labels. Defaults to none.
+        compared (np.ndarray, optional): Numbers of another distribution in
+            the bins, drawn as a line, (B,). Defaults to None.
+
+    Returns:
+        str: An ``<svg>`` element.
+    """
+    series = [counts] if compared is None else [counts, compared]
+    shares = [100 * each / max(each.sum(), 1) for each in series]
+    step, top = _scale(max(share.max() for share in shares))
+    span = edges[-1] - edges[0]
+
+    def across(place) -> np.ndarray:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (place - edges[0]) / span
+
+    def up(share) -> np.ndarray:
+        return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * share / top
+
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'aria-label="{escape(title)}">'
+    ]
+    for share in np.arange(0, top + step / 2, step):
+        y = up(share)
+        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H'
+                     f'{WIDTH - RIGHT}"/><text class="axis" x="{LEFT - 6}" '
+                     f'y="{y + 3.5:.1f}" text-anchor="end">{share:g}%</text>')
+    base = up(0)
+    bars = ''.join(
+        f'M{left:.1f} {base:.1f}V{height:.1f}H{right:.1f}V{base:.1f}Z'
+        for left, right, height in zip(
+            across(edges[:-1]) + .3,
+            across(edges[1:]) - .3, up(shares[0])) if base - height > .05)
+    parts.append(f'<path class="bar" d="{bars}"/>')
+    if compared is not None:
+        line = f'M{LEFT} {base:.1f}' + ''.join(
+            f'V{height:.1f}H{right:.1f}'
+            for right, height in zip(across(edges[1:]), up(shares[1])))
+        parts.append(f'<path class="step" d="{line}V{base:.1f}"/>')
+    for place, label in ticks:
+        if edges[0] <= place <= edges[-1]:
+            parts.append(
+                f'<text class="axis" x="{across(place):.1f}" '
+                f'y="{base + 15:.1f}" text-anchor="middle">{escape(label)}'
+                '</text>')
+    for place, label in bounds:
+        if edges[0] <= place <= edges[-1]:
+            x = across(place)
+            parts.append(
+                f'<path class="bound" d="M{x:.1f} {TOP - 4}V{base:.1f}"/>'
+                f'<text class="axis bound-label" x="{x:.1f}" y="{TOP - 8}" '
+                f'text-anchor="middle">{escape(label)}</text>')
+    return ''.join(parts) + '</svg>'
+
+
+def round_step(length: float, parts: int) -> float:
+    """The round step, 1, 2 or 5 times a power of ten, that cuts a length.
+
+    Args:
+        length (float): Of the axis.
+        parts (int): The largest number of steps in it.
+
+    Returns:
+        float: The smallest such step.
+    """
+    power = 10.**np.floor(np.log10(length / parts))
+    return next(power * factor for factor in (1, 2, 5, 10)
+                if power * factor * parts >= length * (1 - 1e-9))
+
+
+def _scale(largest: float) -> Tuple[float, float]:
+    """Step and upper end of the axis of shares."""
+    largest = max(largest, 1e-3)
+    step = round_step(largest, 4)
+    return step, step * np.ceil(largest / step - 1e-9)
