@@ -2,7 +2,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, Union
+from typing import Iterator, List, TextIO, Union
 
 from soco_mm.errors import UsageError
 
@@ -21,12 +21,29 @@ def atomic_write(path: Union[str, Path], data: Union[bytes, str]) -> None:
     Raises:
         OSError: If it cannot be written; nothing stays behind.
     """
+    with atomic_stream(path) as stream:
+        stream.buffer.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def atomic_stream(path: Union[str, Path]) -> Iterator[TextIO]:
+    """Write a file, part by part, that appears whole or not at all.
+
+    Args:
+        path (str | Path): The file; its folder is made if needed.
+
+    Yields:
+        TextIO: A stream to write to, UTF-8.
+
+    Raises:
+        OSError: If it cannot be written; nothing stays behind.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + PARTIAL)
     try:
-        with partial.open('wb') as stream:
-            stream.write(data.encode() if isinstance(data, str) else data)
+        with partial.open('w', encoding='utf-8') as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)
