@@ -7,14 +7,19 @@ from torch import Tensor
 from soco_mm.utils import SoCoError
 
 PREFIX = 'module.'
-# Part of the released model -> its name here. The target network's parts
-# carry the suffix _k.
-PARTS = dict(
-    encoder='backbone',
-    neck='neck',
-    head='roi_head.bbox_head',
-    projector='projector',
-    predictor='head.predictor')
+# For each layout: part of the released model -> its name here. The target
+# network's parts carry the suffix _k. SoCo* has the layout of FPN.
+LAYOUTS = dict(
+    FPN=dict(
+        encoder='backbone',
+        neck='neck',
+        head='roi_head.bbox_head',
+        projector='projector',
+        predictor='head.predictor'),
+    C4=dict(
+        encoder='backbone',
+        projector='projector',
+        predictor='head.predictor'))
 # Within a part: released name -> name here. Numbers there start from 1.
 RULES = dict(
     head=((r'conv(\d)\.', 'shared_convs.{}.conv.'),
@@ -22,29 +27,36 @@ RULES = dict(
                                                  'shared_fcs.{}.')),
     projector=((r'linear(\d)\.', 'fc{}.'), (r'bn(\d)\.', 'bn{}.')),
     predictor=((r'linear(\d)\.', 'fc{}.'), (r'bn(\d)\.', 'bn{}.')))
+# C4's last stage is the head.
+RES5 = 'layer4.'
 
 
-def convert_name(name: str) -> str:
+def convert_name(name: str, layout: str = 'FPN') -> str:
     """Name of a released entry in a checkpoint of this plugin.
 
     Args:
         name (str): For example ``module.head_k.conv1.weight``.
+        layout (str): ``FPN`` or ``C4``. Defaults to ``FPN``.
 
     Returns:
         str: For example
         ``target_net.module.roi_head.bbox_head.shared_convs.0.conv.weight``.
 
     Raises:
-        SoCoError: If no released model of the FPN layout has such an entry.
+        SoCoError: If no released model of the layout has such an entry.
     """
+    parts = LAYOUTS[layout]
     part, _, rest = name.removeprefix(PREFIX).partition('.')
     online = part.removesuffix('_k')
     target = 'target_net.module.' if online != part else ''
-    if (not name.startswith(PREFIX) or online not in PARTS or not rest
+    unknown = SoCoError(f'The entry {name} is not of a released checkpoint of '
+                        f'the {layout} layout.')
+    if (not name.startswith(PREFIX) or online not in parts or not rest
             or part == 'predictor_k'):
-        raise SoCoError(
-            f'The entry {name} is not of a released checkpoint of the FPN '
-            'layout.')
+        raise unknown
+    here = parts[online]
+    if online == 'encoder' and layout == 'C4' and rest.startswith(RES5):
+        here = 'roi_head.shared_head'
     if online in RULES:
         for pattern, template in RULES[online]:
             match = re.match(pattern, rest)
@@ -53,15 +65,15 @@ def convert_name(name: str) -> str:
                     template.format(int(match[1]) - 1) + rest[match.end():])
                 break
         else:
-            raise SoCoError(f'The entry {name} is not of a released '
-                            'checkpoint of the FPN layout.')
-    return f'{target}{PARTS[online]}.{rest}'
+            raise unknown
+    return f'{target}{here}.{rest}'
 
 
 def convert_released(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """Turn the weights of a released FPN model into those of this plugin.
+    """Turn the weights of a released model into those of this plugin.
 
-    Both networks, both projectors and the predictor; every entry is used.
+    Both networks, both projectors and the predictor; every entry is used. A
+    checkpoint without a neck has the C4 layout.
 
     Args:
         state_dict (dict[str, Tensor]): The ``model`` of a released
@@ -74,14 +86,21 @@ def convert_released(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         SoCoError: If an entry is unknown, a part is missing, or the two
             networks do not have the same entries.
     """
+    has_neck = any(name.startswith(f'{PREFIX}neck.') for name in state_dict)
+    has_head = any(name.startswith(f'{PREFIX}head.') for name in state_dict)
+    layout = 'FPN' if has_neck or has_head else 'C4'
     converted = {
-        convert_name(name): value
+        convert_name(name, layout): value
         for name, value in state_dict.items()
     }
-    for part, here in PARTS.items():
+    wanted = dict(LAYOUTS[layout])
+    if layout == 'C4':
+        wanted[f'encoder.{RES5[:-1]}'] = 'roi_head.shared_head'
+    for part, here in wanted.items():
         if not any(name.startswith(here + '.') for name in converted):
-            raise SoCoError(f'The checkpoint has no {PREFIX}{part}.*; it is '
-                            'not a released one of the FPN layout.')
+            raise SoCoError(
+                f'The checkpoint has no {PREFIX}{part}.*; it is not a '
+                f'released one of the {layout} layout.')
     online = {
         name
         for name in converted

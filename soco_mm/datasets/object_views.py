@@ -1,5 +1,7 @@
 import os.path as osp
+from typing import Optional
 
+import numpy as np
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
@@ -24,12 +26,15 @@ class ObjectViewDataset(Dataset):
         proposals (str): The proposals of these images, as written by
             ``soco-mm proposals``; its images are the data set.
         pipeline (list): Configs of the transforms.
+        num_images (int, optional): Use so many of them alone, drawn with
+            the seed. Defaults to None, all.
         seed (int): Seed of the random numbers. Defaults to 0.
         max_refetch (int): How many images in a row may be unreadable before
             training stops. Defaults to 100.
 
     Raises:
-        SoCoError: If the proposals cannot be read.
+        SoCoError: If the proposals cannot be read, or are of fewer images
+            than ``num_images``.
     """
 
     # MMEngine keeps it with the checkpoints.
@@ -39,17 +44,28 @@ class ObjectViewDataset(Dataset):
                  data_root: str,
                  proposals: str,
                  pipeline: list,
+                 num_images: Optional[int] = None,
                  seed: int = 0,
                  max_refetch: int = 100) -> None:
         self.data_root = data_root
         self.store = ProposalStore.open(proposals)
         self.pipeline = Compose([TRANSFORMS.build(cfg) for cfg in pipeline])
         self.seed = seed
+        self.chosen = None
+        if num_images is not None:
+            if num_images > len(self.store):
+                raise SoCoError(
+                    f'The config wants {num_images} images (num_images), but '
+                    f'{proposals} has proposals of {len(self.store)}.')
+            rng = np.random.default_rng(seed)
+            self.chosen = rng.choice(
+                len(self.store), num_images, replace=False)
+            self.chosen.sort()
         self.max_refetch = max_refetch
 
     def __len__(self) -> int:
         """Number of images."""
-        return len(self.store)
+        return len(self.store if self.chosen is None else self.chosen)
 
     def get_data_info(self, index: int) -> dict:
         """Path and proposals of one image.
@@ -60,6 +76,8 @@ class ObjectViewDataset(Dataset):
         Returns:
             dict: ``img_path`` and ``proposals``.
         """
+        if self.chosen is not None:
+            index = int(self.chosen[index])
         return dict(
             img_path=osp.join(self.data_root, self.store.path(index)),
             proposals=self.store.boxes(index))

@@ -7,8 +7,7 @@ from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Union
 
 import numpy as np
 
-from soco_mm.utils import SoCoError
-from soco_mm.utils.files import atomic_folder
+from soco_mm.utils import SoCoError, atomic_folder
 from .filters import STATUS
 
 FORMAT = 'soco_mm proposals'

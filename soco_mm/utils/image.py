@@ -1,7 +1,7 @@
 import io
 import warnings
 from pathlib import Path
-from typing import Optional, Tuple, Union
+from typing import Optional, Union
 
 import cv2
 import numpy as np
@@ -9,7 +9,6 @@ from PIL import Image
 
 # Objects of fewer pixels hold nothing to learn from.
 MIN_SIDE = 8
-ORIENTATION = 0x112  # the EXIF tag; from 5 on the image lies on its side
 
 
 class ImageError(Exception):
@@ -36,33 +35,6 @@ def read_image(path: Union[str, Path]) -> np.ndarray:
     except OSError as error:
         raise ImageError(f'cannot be read ({error.strerror})') from None
     return decode_image(data)
-
-
-def read_size(path: Union[str, Path]) -> Tuple[int, int]:
-    """Width and height of an image in pixels, from its header alone.
-
-    Args:
-        path (str | Path): The file.
-
-    Returns:
-        tuple: Width and height as :func:`read_image` gives them.
-
-    Raises:
-        ImageError: If the file is missing or not an image.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            with Image.open(path) as image:
-                width, height = image.size
-                turned = image.getexif().get(ORIENTATION, 1) >= 5
-    except FileNotFoundError:
-        raise ImageError('cannot be read (No such file or directory)'
-                         ) from None
-    except Exception:  # a format that OpenCV alone knows, or no image
-        height, width = read_image(path).shape[:2]
-        turned = False
-    return (height, width) if turned else (width, height)
 
 
 def decode_image(data: np.ndarray) -> np.ndarray:

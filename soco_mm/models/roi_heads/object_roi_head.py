@@ -1,6 +1,7 @@
 from typing import Optional, Tuple
 
-from mmengine.model import BaseModule
+from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
+from mmengine.model import BaseModule, constant_init
 from torch import Tensor
 
 from soco_mm.registry import MODELS
@@ -31,6 +32,16 @@ class ObjectRoIHead(BaseModule):
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
         self.shared_head = shared_head and MODELS.build(shared_head)
         self.bbox_head = bbox_head and MODELS.build(bbox_head)
+
+    def init_weights(self) -> None:
+        """Initialise; the last norm of each residual block starts at 0."""
+        super().init_weights()
+        if self.shared_head is None:
+            return
+        for module in self.shared_head.modules():
+            if isinstance(module, (BasicBlock, Bottleneck)):
+                last = 'norm2' if isinstance(module, BasicBlock) else 'norm3'
+                constant_init(getattr(module, last), 0)
 
     def forward(self, feats: Tuple[Tensor], boxes: Tensor) -> Tensor:
         """Compute the object-level features of Eq. 1.

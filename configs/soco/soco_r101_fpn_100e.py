@@ -1,0 +1,3 @@
+_base_ = './soco_r50_fpn_100e.py'
+
+model = dict(backbone=dict(depth=101))

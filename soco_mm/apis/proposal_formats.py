@@ -1,0 +1,209 @@
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Callable, Dict, Iterator, Optional, Union
+
+from soco_mm.proposals import (PRESETS, ProposalFilter, Proposals,
+                               ProposalStore)
+from soco_mm.proposals.formats import (DESCRIPTION, BoxFile, clip_boxes,
+                                       match_images, read_box_file,
+                                       read_sizes, to_corners, write_coco)
+from soco_mm.proposals.presets import made_with
+from soco_mm.proposals.store import MARKER, unusable
+from soco_mm.utils import (ImageError, SoCoError, UsageError,
+                           check_replaceable, list_images, make_writable)
+from .progress import ImageProgress
+from .proposals import describe_proposals, plain, printable, summarize
+
+FORMATS = dict(
+    released='the JSON of the released code',
+    coco='a COCO json',
+    coco_results='COCO results')
+EXAMPLES = 3
+MANY_CLIPPED = 0.1  # of the boxes, which hardly happens by rounding
+
+
+def import_proposals(source: Union[str, Path],
+                     images: Union[str, Path],
+                     out: Union[str, Path],
+                     annotations: Optional[Union[str, Path]] = None,
+                     score_thr: Optional[float] = None,
+                     filter_cfg: Optional[dict] = PRESETS['paper']['filter'],
+                     overwrite: bool = False) -> dict:
+    """Make a store of boxes that are in a file.
+
+    Boxes are clipped to their images; those without area and repeated ones
+    are left out. An image left without any gets the whole image. Images that
+    are missing, unreadable, or of another size than the file says are left
+    out and listed, with the reason, in ``failures.jsonl`` in the store.
+
+    Args:
+        source (str | Path): The JSON of the authors' released code, whose
+            keys are file names without folder and suffix; a COCO json; or
+            COCO results.
+        images (str | Path): The folder of the images, nested as it likes.
+            COCO's ``file_name`` are relative to it.
+        out (str | Path): The store to write, a folder.
+        annotations (str | Path, optional): For COCO results, the COCO json
+            with their images. Defaults to None.
+        score_thr (float, optional): The least score of a box that is kept.
+            Defaults to None, all.
+        filter_cfg (dict, optional): Arguments of :class:`ProposalFilter`,
+            None to keep every box. Defaults to the paper's.
+        overwrite (bool): Replace a store that is there. Defaults to False.
+
+    Returns:
+        dict: What :func:`soco_mm.apis.proposals.summarize` returns, and
+        ``source``, ``folder``, ``format``, ``clipped`` (number of boxes),
+        ``left_out_boxes`` (numbers by reason), ``without_boxes`` (number of
+        images that got the whole image), ``unmatched`` and
+        ``first_unmatched`` (names in the file that fit no image), ``unnamed``
+        and ``first_unnamed`` (images in the folder that the file does not
+        name).
+
+    Raises:
+        UsageError: If the file has another layout, does not fit the images,
+            or ``out`` cannot be written or holds something else.
+        SoCoError: If none of the images can be used.
+    """
+    out = Path(out).resolve()
+    check_replaceable(out, MARKER, 'proposals')
+    if (out / MARKER).is_file() and not overwrite:
+        raise UsageError(f'{out} holds proposals already. Choose another '
+                         'place, or replace them with --overwrite.')
+    root = os.path.abspath(images)
+    listed = list_images(root)
+    found = read_box_file(source, annotations, score_thr)
+    paths, unmatched = match_images(found, source, root, listed)
+
+    keep = ProposalFilter.keep_all
+    if filter_cfg is not None:
+        keep = ProposalFilter(**filter_cfg)
+    header = plain(
+        dict(
+            generator=dict(
+                type='Imported', format=found.format, score_thr=score_thr),
+            filter=filter_cfg,
+            root=root,
+            made_with=made_with()))
+    counts = Counter()
+    ProposalStore.write(out, header,
+                        _convert(found, source, root, paths, keep, counts))
+    unnamed = [path for path in listed if path not in paths]
+    clipped, without = (counts.pop(key, 0) for key in ('clipped', 'without'))
+    return dict(
+        summarize(ProposalStore.open(out)),
+        source=str(source),
+        folder=root,
+        format=found.format,
+        clipped=clipped,
+        left_out_boxes=dict(+(found.left_out + counts)),
+        without_boxes=without,
+        unmatched=len(unmatched),
+        first_unmatched=unmatched[:EXAMPLES],
+        unnamed=len(unnamed),
+        first_unnamed=unnamed[:EXAMPLES])
+
+
+def _convert(found: BoxFile, source: Union[str, Path], root: str,
+             paths: Dict[str, str], keep: Callable,
+             counts: Counter) -> Iterator[Proposals]:
+    """The results of all images; ``counts`` is filled on the way."""
+    failure, usable = None, False
+    with ImageProgress('Import', len(paths)) as progress:
+        for size, (path, name) in zip(read_sizes(root, paths), paths.items()):
+            try:
+                boxes = to_corners(found.boxes[name])
+            except ValueError as error:
+                raise UsageError(
+                    f'In {source}, image {name}: {error}.') from None
+            known = found.sizes.get(name, size)
+            if not isinstance(size, ImageError) and size != known:
+                size = ImageError(
+                    f'is {size[0]}x{size[1]} pixels large, but its boxes are '
+                    f'for {known[0]}x{known[1]}')
+            failed = isinstance(size, ImageError)
+            progress.advance(failed)
+            if failed:
+                failure = failure or f'{path}, {size}'
+                counts['of images that cannot be used'] += len(boxes)
+                yield unusable(path, str(size))
+                continue
+            usable = True
+            boxes = clip_boxes(boxes, *size, counts)
+            counts['without'] += not len(boxes)
+            kept, status = keep(boxes, *size)
+            counts['filtered out'] += max(0, len(boxes) - len(kept))
+            yield Proposals(path, kept, size, status)
+    if not usable:
+        raise SoCoError(f'None of the {len(paths)} images in {root} that '
+                        f'{source} names can be used; the first, {failure}.')
+
+
+def describe_import(summary: dict) -> str:
+    """Put what :func:`import_proposals` returns into words."""
+    source, folder = (printable(summary[key]) for key in ('source', 'folder'))
+    lines = [
+        describe_proposals(summary),
+        f'  imported from {source}, {FORMATS[summary["format"]]}'
+    ]
+    if summary['left_out_boxes']:
+        lines.append('  boxes left out: ' + ', '.join(
+            f'{number} {reason}'
+            for reason, number in summary['left_out_boxes'].items()))
+    if summary['clipped']:
+        hint = ''
+        if summary['clipped'] > MANY_CLIPPED * summary['boxes']:
+            hint = '; were they made on images of another size?'
+        lines.append(f'  {summary["clipped"]} boxes reached out of their '
+                     f'images and were clipped{hint}')
+    if summary['without_boxes']:
+        lines.append(f'  {summary["without_boxes"]} images have no box of '
+                     'their own and got the whole image')
+    for key, words in (('unmatched', f'names in it have no image in {folder}'),
+                       ('unnamed', f'images in {folder} are not in it')):
+        if summary[key]:
+            examples = ', '.join(map(printable, summary[f'first_{key}']))
+            lines.append(f'  {summary[key]} {words}, for example {examples}')
+    return '\n'.join(lines)
+
+
+def export_proposals(store: Union[str, Path], out: Union[str, Path]) -> dict:
+    """Write a store as a COCO json with the one category ``object``.
+
+    :func:`import_proposals` reads the same boxes, to the last bit, from it.
+    Images that could not be used are not in it.
+
+    Args:
+        store (str | Path): The store.
+        out (str | Path): The file to write.
+
+    Returns:
+        dict: ``out``, ``images``, ``boxes``, and ``left_out``, the number of
+        images of the store that could not be used.
+
+    Raises:
+        UsageError: If ``out`` cannot be written or holds something else.
+        SoCoError: If the store is missing or damaged.
+    """
+    store, out = ProposalStore.open(store), Path(out)
+    if out.exists() and not _is_export(out):
+        raise UsageError(f'{out} is there already and is not an earlier '
+                         'export. Choose another name.')
+    make_writable(out.parent)
+    write_coco(out, store)
+    failed = {each['image'] for each in store.failures()}
+    return dict(
+        out=str(out),
+        images=len(store),
+        boxes=store.header['num_boxes'],
+        left_out=sum(path not in store for path in failed))
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a file begins as :func:`write_coco` begins it."""
+    start = f'{{"info": {{"description": "{DESCRIPTION}"'.encode()
+    if not path.is_file():
+        return False
+    with path.open('rb') as stream:
+        return stream.read(len(start)) == start

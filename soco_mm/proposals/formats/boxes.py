@@ -1,0 +1,58 @@
+from collections import Counter
+
+import numpy as np
+
+ROUNDING = 1e-3  # of a pixel; a box that reaches out so far is not reported
+
+
+def to_corners(xywh: list) -> np.ndarray:
+    """Convert boxes as JSON has them.
+
+    Args:
+        xywh (list): Lists of x, y, w, h.
+
+    Returns:
+        np.ndarray: x1 y1 x2 y2, float64, (P, 4).
+
+    Raises:
+        ValueError: If one of them is not four finite numbers.
+    """
+    if not xywh:
+        return np.zeros((0, 4))
+    try:
+        array = np.array(xywh)
+    except ValueError:  # of different lengths
+        array = np.zeros(0)
+    # Of a text or a null among them NumPy would make an array of texts or of
+    # objects.
+    if (array.dtype.kind not in 'iuf' or array.shape != (len(xywh), 4)
+            or not np.isfinite(array).all()):
+        raise ValueError('a box is not four finite numbers x, y, w, h')
+    array = array.astype(np.float64)
+    array[:, 2:] += array[:, :2]
+    return array
+
+
+def clip_boxes(boxes: np.ndarray, width: int, height: int,
+               changed: Counter) -> np.ndarray:
+    """Make boxes what a store holds of an image.
+
+    Args:
+        boxes (np.ndarray): x1 y1 x2 y2 in pixels, float64, (P, 4).
+        width (int): Width of the image in pixels.
+        height (int): Height of the image in pixels.
+        changed (Counter): The numbers of boxes that were ``clipped``, or left
+            out as ``without area`` or ``repeated``, are added to it.
+
+    Returns:
+        np.ndarray: Distinct boxes within the image, float32, (Q, 4), sorted.
+    """
+    clipped = np.clip(boxes, 0, [width, height, width, height])
+    inside = clipped.astype(np.float32)
+    kept = (inside[:, :2] < inside[:, 2:]).all(1)
+    distinct = np.unique(inside[kept], axis=0)
+    moved = ~np.isclose(clipped, boxes, rtol=0, atol=ROUNDING).all(1)
+    changed['clipped'] += int(moved[kept].sum())
+    changed['without area'] += len(boxes) - int(kept.sum())
+    changed['repeated'] += int(kept.sum()) - len(distinct)
+    return distinct

@@ -1,0 +1,84 @@
+import os
+import posixpath
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple, Union
+
+from soco_mm.utils import UsageError
+from ..store import encode_path
+from .reading import BoxFile
+
+
+def match_images(found: BoxFile, source: Union[str, Path], root: str,
+                 listed: Sequence[str]) -> Tuple[Dict[str, str], List[str]]:
+    """Find the images that the boxes of a file are of.
+
+    Args:
+        found (BoxFile): The boxes.
+        source (str | Path): Their file, for messages.
+        root (str): The folder of images, absolute.
+        listed (Sequence[str]): Paths of the images in it, relative.
+
+    Returns:
+        tuple: The names in ``found`` by the relative paths of the images,
+        sorted as a store is; and the names that fit no image, which only the
+        released format can have: others name files, which may be missing.
+
+    Raises:
+        UsageError: If no image fits, or one name fits several images.
+    """
+    match = _match_stems if found.format == 'released' else _match_paths
+    paths = match(found.boxes, source, root, listed)
+    matched = set(paths.values())
+    unmatched = [name for name in found.boxes if name not in matched]
+    return dict(sorted(paths.items(), key=_by_path)), unmatched
+
+
+def _by_path(item: Tuple[str, str]) -> bytes:
+    return encode_path(item[0])
+
+
+def _match_stems(names, source, root, listed) -> Dict[str, str]:
+    paths = {}
+    for path in listed:
+        stem = posixpath.splitext(posixpath.basename(path))[0]
+        if stem not in names:
+            continue
+        if stem in paths:
+            raise UsageError(
+                f'{paths[stem]} and {path} in {root} have the same name but '
+                f'for folder and suffix, so that the boxes of {stem} in '
+                f'{source} could be of either. Name a folder without one of '
+                'them.')
+        paths[stem] = path
+    if not paths:
+        raise UsageError(
+            f'No image in {root} has boxes in {source}, which has for example '
+            f'{next(iter(names))}; the folder has {listed[0]}. Name the '
+            'folder that holds the images of these boxes.')
+    return {path: stem for stem, path in paths.items()}
+
+
+def _match_paths(names, source, root, listed) -> Dict[str, str]:
+    paths = {}
+    for name in names:
+        path = name
+        if os.path.isabs(name):
+            path = os.path.relpath(name, root).replace(os.sep, '/')
+        if path.split('/')[0] == os.pardir:
+            raise UsageError(f'{source} names {name}, which is not below '
+                             f'{root}. Name a folder above it.')
+        try:
+            encode_path(path)
+        except UnicodeEncodeError:
+            raise UsageError(f'{source} names {name!r}, which no file can be '
+                             'called.') from None
+        if path in paths:
+            raise UsageError(f'{source} names {path} twice, as {name} and as '
+                             f'{paths[path]}.')
+        paths[path] = name
+    if paths.keys().isdisjoint(listed):
+        raise UsageError(
+            f'None of the images that {source} names is in {root}: it names '
+            f'for example {next(iter(names))}, the folder has {listed[0]}. '
+            'Name the folder that its file names are relative to.')
+    return paths

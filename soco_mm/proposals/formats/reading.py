@@ -1,0 +1,175 @@
+import json
+import posixpath
+from collections import Counter
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Union
+
+from soco_mm.utils import UsageError
+
+EXPECTED = (
+    'Expected the JSON of the released code, {"file name without suffix": '
+    '[[x, y, w, h], ...], ...}; a COCO json, which has "images" and '
+    '"annotations"; or COCO results, [{"image_id": ..., "bbox": [x, y, w, h], '
+    '"score": ...}, ...].')
+# What reading an entry of the wrong types raises.
+_WRONG = (AttributeError, KeyError, TypeError, ValueError)
+
+
+class BoxFile(NamedTuple):
+    """The boxes in a file.
+
+    Attributes:
+        format (str): ``released``, ``coco`` or ``coco_results``.
+        boxes (dict): Lists of x, y, w, h in pixels, not checked, by the name
+            of their image: in the released format its file name without
+            folder and suffix, else its normalised path.
+        sizes (dict): Width and height in pixels of the images for which the
+            file says it, by the same names.
+        left_out (Counter): Numbers of boxes that are not in ``boxes``, by the
+            reason.
+    """
+    format: str
+    boxes: Dict[str, list]
+    sizes: Dict[str, tuple]
+    left_out: Counter
+
+
+def read_box_file(path: Union[str, Path],
+                  annotations: Optional[Union[str, Path]] = None,
+                  score_thr: Optional[float] = None) -> BoxFile:
+    """Read the boxes in a file, whose layout is recognised by its content.
+
+    Args:
+        path (str | Path): The JSON of the authors' released code, a COCO json
+            (crowds are left out), or COCO results.
+        annotations (str | Path, optional): For COCO results alone, which need
+            it: the COCO json whose ``images`` name the files. Defaults to
+            None.
+        score_thr (float, optional): The least ``score`` of a box that is
+            kept; one without a score is kept. Defaults to None, all.
+
+    Returns:
+        BoxFile: The boxes.
+
+    Raises:
+        UsageError: If a file cannot be read or has another layout, there is
+            no box, or an argument does not suit it.
+    """
+    content = _load(path)
+    if isinstance(content, list):
+        if annotations is None:
+            raise UsageError(
+                f'{path} holds COCO results, which have no file names. Give '
+                'the COCO json that their image_id refer to with --ann.')
+        listing = _load(annotations)
+        if not isinstance(listing, dict) or 'images' not in listing:
+            raise UsageError(f'{annotations} is not a COCO json: it has no '
+                             '"images".')
+        found = _read_coco('coco_results', annotations, listing['images'],
+                           path, content, score_thr)
+    elif annotations is not None:
+        raise UsageError(f'--ann is for COCO results, but {path} is not a '
+                         'list of those. Leave it out.')
+    elif isinstance(content, dict) and {'images', 'annotations'} <= {*content}:
+        found = _read_coco('coco', path, content['images'], path,
+                           content['annotations'], score_thr)
+    elif _is_released(content):
+        if score_thr is not None:
+            raise UsageError(f'{path} has no scores. Leave --score-thr out.')
+        found = BoxFile('released', content, {}, Counter())
+    else:
+        raise UsageError(f'{path} has an unknown layout. {EXPECTED}')
+    if not any(found.boxes.values()):
+        if not found.left_out:
+            raise UsageError(f'{path} has no box. {EXPECTED}')
+        reasons = ', '.join(f'{number} {reason}'
+                            for reason, number in found.left_out.items())
+        raise UsageError(f'{path} has no box that can be used ({reasons}).')
+    return found
+
+
+def _load(path: Union[str, Path]):
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f'{path} cannot be read ({error.strerror}).') from None
+    if not data.strip():
+        raise UsageError(f'{path} is empty. {EXPECTED}')
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f'{path} is not JSON ({error}). {EXPECTED}') from None
+
+
+def _is_released(content) -> bool:
+    return isinstance(content, dict) and bool(content) and all(
+        isinstance(boxes, list) and not (boxes and isinstance(boxes[0], dict))
+        for boxes in content.values())
+
+
+def _read_coco(layout: str, images_path: Union[str, Path], images: List[dict],
+               path: Union[str, Path], entries: List[dict],
+               score_thr: Optional[float]) -> BoxFile:
+    """Gather the boxes of COCO's entries by image."""
+    names, sizes = _read_images(images_path, images)
+    boxes = {name: [] for name in names.values()}
+    left_out = Counter()
+    scored, unlisted = False, []
+    for number, each in _enumerate(entries, path, 'annotations'):
+        try:
+            image, box = each['image_id'], each['bbox']
+            score = each.get('score')
+            low = (
+                score is not None and score_thr is not None
+                and not score >= score_thr)
+            if image not in names:
+                unlisted.append(image)
+            elif each.get('iscrowd'):
+                left_out['crowds'] += 1
+            elif low:
+                left_out[f'scored below {score_thr:g}'] += 1
+            else:
+                boxes[names[image]].append(box)
+        except _WRONG as error:
+            raise _not_coco(path, 'annotation', number, error) from None
+        scored = scored or score is not None
+    if unlisted:
+        left_out['of images that are not listed'] = len(unlisted)
+    if names and len(unlisted) == len(entries) > 0:
+        raise UsageError(
+            f'The boxes in {path} are of no image that {images_path} lists: '
+            f'they have for example the image_id {unlisted[0]!r}, the images '
+            f'the id {next(iter(names))!r}.')
+    if score_thr is not None and entries and not scored:
+        raise UsageError(f'{path} has no scores. Leave --score-thr out.')
+    return BoxFile(layout, boxes, sizes, left_out)
+
+
+def _read_images(path: Union[str, Path], images: List[dict]) -> tuple:
+    """Names of COCO's images by id, and their sizes by name."""
+    names, sizes = {}, {}
+    for number, each in _enumerate(images, path, 'images'):
+        try:
+            name = posixpath.normpath(each['file_name'])
+            if names.setdefault(each['id'], name) != name:
+                raise ValueError(f'its id is that of {names[each["id"]]} too')
+            size = each.get('width'), each.get('height')
+        except _WRONG as error:
+            raise _not_coco(path, 'image', number, error) from None
+        if all(size):
+            sizes[name] = size
+    return names, sizes
+
+
+def _enumerate(entries: List[dict], path: Union[str, Path], what: str):
+    if not isinstance(entries, list):
+        raise UsageError(f'In {path} the {what} are not a list. {EXPECTED}')
+    return enumerate(entries)
+
+
+def _not_coco(path: Union[str, Path], what: str, number: int,
+              error: Exception) -> UsageError:
+    reason = f'it has no {error}' if isinstance(error, KeyError) else error
+    return UsageError(f'{path} is not a COCO file: {what} {number} (from 0) '
+                      f'is wrong ({reason}).')
