@@ -20,7 +20,7 @@ def plain(value):
     """A value as the table shows it."""
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
-    return round(value, 2) if isinstance(value, float) else value
+    return float(f'{value:.3g}') if isinstance(value, float) else value
 
 
 def shorten(key: str) -> str:

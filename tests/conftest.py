@@ -15,6 +15,15 @@ def demo_images() -> Path:
     return DEMO / 'images'
 
 
+@pytest.fixture(scope='session')
+def store(tmp_path_factory) -> Path:
+    """The proposals of these photos."""
+    from soco_mm.apis.proposals import make_proposals
+    folder = tmp_path_factory.mktemp('proposals') / 'store'
+    make_proposals(DEMO / 'images', folder, num_workers=2)
+    return folder
+
+
 @pytest.fixture
 def small_model():
     """The paper's model with a ResNet-18, every part of it real."""

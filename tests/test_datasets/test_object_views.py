@@ -4,19 +4,10 @@ import torch
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
-from soco_mm.apis.proposals import make_proposals
 from soco_mm.apis.train import CONFIG_ROOT
 from soco_mm.datasets import EpochSampler, ObjectViewDataset
 from soco_mm.models import ViewDataPreprocessor
 from soco_mm.utils import SoCoError
-
-
-@pytest.fixture(scope='module')
-def store(tmp_path_factory):
-    from conftest import DEMO
-    folder = tmp_path_factory.mktemp('proposals') / 'store'
-    make_proposals(DEMO / 'images', folder, num_workers=2)
-    return folder
 
 
 @pytest.fixture
@@ -86,3 +77,23 @@ def test_preprocessor_normalises_in_channels_last():
     expected = (128 - np.array([123.675, 116.28, 103.53])) / [
         58.395, 57.12, 57.375]
     np.testing.assert_allclose(view[0, :, 0, 0], expected, rtol=1e-5)
+
+
+def test_a_part_of_the_images_is_drawn_with_the_seed(store, demo_images):
+
+    def paths(**kwargs):
+        dataset = ObjectViewDataset(
+            str(demo_images), str(store), [], **kwargs)
+        return [
+            dataset.get_data_info(index)['img_path']
+            for index in range(len(dataset))
+        ]
+
+    every = paths()
+    some = paths(num_images=3)
+    assert len(set(some)) == 3 and set(some) < set(every)
+    assert some == paths(num_images=3) == sorted(some)
+    assert any(paths(num_images=3, seed=seed) != some for seed in range(1, 9))
+    assert paths(num_images=5) == every
+    with pytest.raises(SoCoError, match='has proposals of 5'):
+        paths(num_images=6)

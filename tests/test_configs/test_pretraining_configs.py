@@ -1,0 +1,124 @@
+"""The recipes under configs/soco, against the table in the documentation."""
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from config_changes import describe_changes
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+
+from soco_mm.apis.train import CONFIG_ROOT
+from soco_mm.datasets import ObjectViewDataset
+from soco_mm.registry import MODELS, TRANSFORMS
+
+ROOT = CONFIG_ROOT / 'soco'
+DOCS = Path(__file__).parents[2] / 'docs/pretraining.md'
+NAMES = sorted(
+    str(path.relative_to(ROOT).with_suffix('')) for path in ROOT.rglob('*.py'))
+
+
+def rows():
+    """Config -> base and changes, as the documentation has them."""
+    found = {}
+    for line in DOCS.read_text().splitlines():
+        cells = [cell.strip() for cell in line.split('|')[1:-1]]
+        if len(cells) == 4 and cells[1].startswith('`'):
+            name, base = cells[1].strip('`'), cells[2].strip('`')
+            assert name not in found, f'{name} is there twice'
+            found[name] = base, re.findall('`([^`]+)`', cells[3])
+    return found
+
+
+def load(name):
+    return Config.fromfile(ROOT / f'{name}.py')
+
+
+def test_every_recipe_has_its_row():
+    assert sorted(rows()) == NAMES
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_recipe_changes_what_its_row_says_and_nothing_else(name):
+    base, changes = rows()[name]
+    if not base:
+        assert name == 'soco_r50_fpn_100e'
+        return
+    assert describe_changes(load(base), load(name)) == changes
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_recipe_trains_a_step_in_small(name):
+    cfg = load(name)
+    for part in (cfg.model.projector, cfg.model.head.predictor):
+        part.hid_channels = 16
+    torch.manual_seed(0)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    specs = next(t for t in pipeline if t.type == 'ConstructViews').views
+    select = next(t for t in pipeline if t.type == 'SelectProposals')
+    slots = select.num_proposals * len(select.get('view_sets') or [0])
+    views, boxes, valid = [], [], []
+    for index, spec in enumerate(specs):
+        side = spec['size'] // 2
+        corner = torch.rand(2, slots, 2) * side / 2
+        views.append(torch.randn(2, 3, side, side))
+        boxes.append(torch.cat([corner, corner + side / 2], -1))
+        sets = select.get('view_sets') or [range(len(specs))]
+        mask = [index in views for views in sets
+                for _ in range(select.num_proposals)]
+        valid.append(torch.tensor(mask).expand(2, slots))
+    loss = model.object_loss(views, boxes, valid)
+    loss.backward()
+    assert abs(loss.item()) <= 4 * (len(specs) - 1)
+    for key, parameter in model.named_parameters():
+        assert (parameter.grad is None) == key.startswith('target_net.'), key
+    stem = next(iter(model.backbone.parameters()))
+    assert stem.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_recipe_makes_samples_of_real_photos(name, store, demo_images):
+    cfg = load(name)
+    data = cfg.train_dataloader.dataset
+    dataset = ObjectViewDataset(
+        str(demo_images), str(store), data.pipeline, num_images=3)
+    sample = dataset[1]
+    specs = data.pipeline[1]['views']
+    assert [tuple(view.shape) for view in sample['views']
+            ] == [(spec['size'], spec['size'], 3) for spec in specs]
+    for view, boxes, valid in zip(*sample.values()):
+        assert boxes.min() >= 0 and boxes.max() <= view.shape[0]
+        assert valid.any()
+    both = sample['valid'][0]
+    for mask in sample['valid'][1:]:
+        assert (both & mask).any()
+
+
+def test_every_transform_of_the_table_exists():
+    assert all(
+        TRANSFORMS.get(transform.type)
+        for name in NAMES
+        for transform in load(name).train_dataloader.dataset.pipeline)
+
+
+def test_the_optimiser_of_other_backbones_does_not_decay_norms_and_biases():
+    from mmengine.optim import build_optim_wrapper
+    cfg = load('soco_swin-t_fpn_100e')
+    model = MODELS.build(cfg.model)
+    cfg.optim_wrapper.type = 'OptimWrapper'
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    names = {p: n for n, p in model.named_parameters()}
+    decays = {
+        names[p]: group['weight_decay']
+        for group in wrapper.param_groups for p in group['params']
+        if p in names
+    }
+    assert type(wrapper.optimizer) is torch.optim.AdamW
+    assert decays['backbone.stages.0.blocks.0.attn.w_msa.qkv.weight'] == .05
+    for name in ('backbone.stages.0.blocks.0.norm1.weight',
+                 'backbone.stages.0.blocks.0.attn.w_msa.qkv.bias',
+                 'backbone.stages.0.blocks.0.attn.w_msa.'
+                 'relative_position_bias_table',
+                 'neck.lateral_convs.0.bn.weight'):
+        assert decays[name] == 0, name
