@@ -31,12 +31,13 @@ def load_config(path: Union[str, Path],
     """
     path = Path(path)
     if not path.is_file():
-        known = CONFIG_ROOT / 'soco' / path.with_suffix('.py').name
-        if path.parent != Path('.') or not known.is_file():
-            names = ', '.join(
-                sorted(p.stem for p in (CONFIG_ROOT / 'soco').glob('*.py')))
-            raise UsageError(f'There is no config {path}. Give the path of '
-                             f'one, or one of these names: {names}.')
+        root = CONFIG_ROOT / 'soco'
+        known = root / path.with_suffix('.py')
+        if not known.is_file():
+            names = ', '.join(sorted(p.stem for p in root.glob('*.py')))
+            raise UsageError(
+                f'There is no config {path}. Give the path of one, or one of '
+                f'these names: {names}; or one in released/ or ablations/.')
         path = known
     try:
         cfg = Config.fromfile(path)

@@ -4,6 +4,7 @@ import sys
 from typing import Optional, Sequence
 
 from soco_mm.version import __version__
+from .browse import add_browse
 from .common import add_config_options, run
 from .doctor import add_doctor
 from .handoff import add_export, add_import
@@ -24,7 +25,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         '--version', action='version', version=f'soco_mm {__version__}')
     commands = parser.add_subparsers(
         dest='command', required=True, metavar='COMMAND')
-    for add in (add_pretrain, add_proposals, add_merge, add_report,
+    for add in (add_pretrain, add_browse, add_proposals, add_merge, add_report,
                 add_import_proposals, add_export_proposals, add_export,
                 add_import, add_doctor):
         add(commands)

@@ -31,6 +31,14 @@ def positive(text: str) -> int:
     return number
 
 
+def natural(text: str) -> int:
+    """A whole number from 0, for an argument parser."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f'must be at least 0, but is {text}')
+    return number
+
+
 def number(text: str) -> Union[int, float]:
     """A number, whole if it can be, for an argument parser."""
     value = float(text)

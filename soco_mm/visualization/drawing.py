@@ -10,6 +10,8 @@ HEIGHT = 224  # of a row of pictures, in pixels
 GAP = 6
 PAPER = 255
 INK = (40, 40, 40)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+TAG_SCALE = 0.45
 
 
 def object_colors(number: int) -> np.ndarray:
@@ -43,6 +45,60 @@ def draw_boxes(image: np.ndarray,
                       (round(float(x2)) - 1, round(float(y2)) - 1),
                       tuple(map(int, color)), thickness, cv2.LINE_AA)
     return image
+
+
+def draw_dashed_box(image: np.ndarray,
+                    box: np.ndarray,
+                    color: np.ndarray,
+                    dash: int = 8,
+                    gap: int = 6) -> None:
+    """Draw a dashed box on an image, in place.
+
+    Args:
+        image (np.ndarray): RGB, uint8, (H, W, 3).
+        box (np.ndarray): x1 y1 x2 y2 in pixels, (4,).
+        color (np.ndarray): RGB, (3,).
+        dash (int): Length of a dash in pixels. Defaults to 8.
+        gap (int): Pixels between two. Defaults to 6.
+    """
+    x1, y1, x2, y2 = (round(float(value)) for value in box)
+    color = tuple(map(int, color))
+    for x in range(x1, x2, dash + gap):
+        end = min(x + dash, x2) - 1
+        for y in (y1, y2 - 1):
+            cv2.line(image, (x, y), (end, y), color, 2)
+    for y in range(y1, y2, dash + gap):
+        end = min(y + dash, y2) - 1
+        for x in (x1, x2 - 1):
+            cv2.line(image, (x, y), (x, end), color, 2)
+
+
+def draw_tag(image: np.ndarray,
+             text: str,
+             box: np.ndarray,
+             color: np.ndarray,
+             corner: int = 0) -> None:
+    """Write a short text into a corner of a box on an image, in place.
+
+    Args:
+        image (np.ndarray): RGB, uint8, (H, W, 3).
+        text (str): The text.
+        box (np.ndarray): x1 y1 x2 y2 in pixels, (4,).
+        color (np.ndarray): Its background, RGB, (3,).
+        corner (int): 0 top left, 1 top right, 2 bottom left, 3 bottom right.
+            Defaults to 0.
+    """
+    (width, height), _ = cv2.getTextSize(text, FONT, TAG_SCALE, 1)
+    width, height = width + 6, height + 6
+    # Inside of the image, also where the box is smaller than the text.
+    x = box[2] - width if corner % 2 else box[0]
+    y = box[3] - height if corner // 2 else box[1]
+    x = int(np.clip(round(float(x)), 0, image.shape[1] - width))
+    y = int(np.clip(round(float(y)), 0, image.shape[0] - height))
+    image[y:y + height, x:x + width] = color
+    light = np.dot(color, (0.299, 0.587, 0.114)) > 120
+    cv2.putText(image, text, (x + 3, y + height - 3), FONT, TAG_SCALE,
+                (0, 0, 0) if light else (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
@@ -87,7 +143,7 @@ def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
 def label(image: np.ndarray, text: str) -> np.ndarray:
     """Put a line of text above an image."""
     strip = np.full((20, image.shape[1], 3), PAPER, np.uint8)
-    cv2.putText(strip, text, (2, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, INK, 1,
+    cv2.putText(strip, text, (2, 14), FONT, 0.42, INK, 1,
                 cv2.LINE_AA)
     return np.concatenate([strip, image])
 

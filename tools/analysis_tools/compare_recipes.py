@@ -29,8 +29,8 @@ RECIPES = [
     'ablations/table4-6_box-jitter', 'ablations/table5a_v3-96',
     'ablations/table5a_v3-192', 'ablations/table5c_selective-search-k1',
     'ablations/table5c_selective-search-k16', 'ablations/table5c_random-k1',
-    'ablations/table5c_random-k4', 'ablations/table5d_tau-0.98',
-    'ablations/table5d_tau-0.993'
+    'ablations/table5c_random-k4', 'ablations/table5d_tau-098',
+    'ablations/table5d_tau-0993'
 ]
 # Curves of one picture, side by side.
 PANELS = {
