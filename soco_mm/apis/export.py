@@ -1,5 +1,4 @@
 import json
-import pprint
 from pathlib import Path
 from typing import Optional, Union
 
@@ -15,83 +14,10 @@ from soco_mm.registry import MODELS
 from soco_mm.utils import (ImageError, SoCoError, atomic_folder,
                            check_replaceable, read_image)
 from soco_mm.version import __version__
+from .detector_config import detector_config
 
 WEIGHTS = 'soco_weights.pth'
-CONFIG = 'mask-rcnn_fpn_1x_coco.py'
 REPORT = 'report.json'
-
-MASK_RCNN = """\
-# Mask R-CNN with an FPN that starts from SoCo's weights (Section 4.2 of the
-# paper). Inherit from this file and set the data and num_classes of your own;
-# the learning rate is for 16 images a step.
-_base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
-
-# Synchronised batch norm in all layers, the new ones too; MMEngine makes it
-# plain batch norm where there is one process.
-norm_cfg = dict(type='SyncBN', requires_grad=True)
-model = dict(
-    backbone=dict({backbone}
-        frozen_stages=-1,
-        norm_cfg=norm_cfg,
-        norm_eval=False,
-        init_cfg=None),
-    neck=dict(in_channels={in_channels}, norm_cfg=norm_cfg),
-    roi_head=dict(
-        bbox_head=dict(
-            type='Shared4Conv1FCBBoxHead',
-            conv_out_channels={conv_out_channels},
-            fc_out_channels={fc_out_channels},
-            norm_cfg=norm_cfg),
-        mask_head=dict(norm_cfg=norm_cfg)))
-
-optim_wrapper = dict(optimizer=dict(lr=0.02, weight_decay=2.5e-5))
-# Warm-up of 1000 iterations, steps at 2/3 and 8/9.
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
-        end=1000),
-    dict(
-        type='MultiStepLR',
-        begin=0,
-        end=12,
-        by_epoch=True,
-        milestones=[8, 11],
-        gamma=0.1),
-]
-
-load_from = '{{{{ fileDirname }}}}/{weights}'
-"""
-
-
-def mask_rcnn_config(model: Config) -> str:
-    """Text of the Mask R-CNN config that fits a pretrained model.
-
-    Args:
-        model (Config): The ``model`` of the pretraining's config.
-
-    Returns:
-        str: A config that inherits from MMDetection's.
-
-    Raises:
-        SoCoError: If the model is not a ResNet with an FPN.
-    """
-    if (model.backbone.type, model.neck.type) != ('mmdet.ResNet', 'mmdet.FPN'):
-        raise SoCoError(
-            'Only an mmdet.ResNet with an mmdet.FPN can be exported to Mask '
-            f'R-CNN, but the model has {model.backbone.type} and '
-            f'{model.neck.type}.')
-    set_above = ('type', 'frozen_stages', 'norm_cfg', 'norm_eval', 'init_cfg',
-                 'zero_init_residual', 'out_indices')
-    backbone = ''.join(
-        f'\n        {key}={pprint.pformat(value)},'
-        for key, value in model.backbone.items() if key not in set_above)
-    head = model.roi_head.bbox_head
-    return MASK_RCNN.format(
-        backbone=backbone,
-        in_channels=list(model.neck.in_channels),
-        conv_out_channels=head.conv_out_channels,
-        fc_out_channels=head.fc_out_channels,
-        weights=WEIGHTS)
 
 
 def export_detector(cfg: Config,
@@ -112,7 +38,8 @@ def export_detector(cfg: Config,
             compared. Defaults to None, noise.
 
     Returns:
-        TransferReport: Which tensors of the detector were filled.
+        TransferReport: Which tensors of the detector were filled; its
+        ``config`` is the path of the detector's config.
 
     Raises:
         SoCoError: If the checkpoint is not of this config, or something that
@@ -131,10 +58,12 @@ def export_detector(cfg: Config,
                     checkpoint=str(checkpoint),
                     config=cfg.filename and Path(cfg.filename).name),
                 state_dict=weights))
-        (partial / CONFIG).write_text(mask_rcnn_config(cfg.model))
+        name, text = detector_config(cfg.model, WEIGHTS)
+        (partial / name).write_text(text)
         pretrained = build_pretrained(cfg, weights)
-        detector = build_detector(partial / CONFIG)
+        detector = build_detector(partial / name)
         report = fill(detector, weights)
+        report.config = str(out / name)
         report.max_difference = compare_features(pretrained, detector,
                                                  load_input(image))
         (partial / REPORT).write_text(json.dumps(report.to_dict(), indent=1))
@@ -174,8 +103,9 @@ def fill(detector: torch.nn.Module, weights: dict) -> TransferReport:
     """Fill a detector and report; refuse if a weight finds no place.
 
     Raises:
-        SoCoError: If a pretrained tensor is not used, or a tensor of the
-            backbone or the neck is not filled.
+        SoCoError: If a pretrained tensor is not used, or a part is filled by
+            half: a tensor of the backbone is not, or one of a neck or shared
+            head that was pretrained.
     """
     report = compare_tensors(detector.state_dict(), weights)
     problems = [f'{name} has no place in the detector'
@@ -185,7 +115,9 @@ def fill(detector: torch.nn.Module, weights: dict) -> TransferReport:
             f'{tensor} has the shape {ours} in the detector and {theirs} in '
             'the weights' for tensor, ours, theirs in part.shape_differs
         ]
-        if name in ('backbone', 'neck'):
+        whole = name == 'backbone' or (name in ('neck', 'shared head')
+                                       and part.filled)
+        if whole:
             problems += [f'{tensor} is not pretrained'
                          for tensor, _ in part.new]
     if problems:
@@ -214,7 +146,7 @@ def load_input(image: Optional[Union[str, Path]]) -> torch.Tensor:
 @torch.no_grad()
 def compare_features(pretrained: torch.nn.Module, detector: torch.nn.Module,
                      image: torch.Tensor) -> float:
-    """Compare backbone and neck of both on an image.
+    """Compare backbone and neck, or res5, of both on an image.
 
     Returns:
         float: The largest difference, relative to the largest value.
@@ -223,11 +155,17 @@ def compare_features(pretrained: torch.nn.Module, detector: torch.nn.Module,
         SoCoError: If the features differ by more than rounding.
     """
     largest = 0.
-    expected = pretrained.backbone(image)
     actual = detector.backbone(image)
-    expected += pretrained.neck(expected)
-    actual += detector.neck(actual)[:len(expected) - len(actual)]
-    for ours, theirs in zip(expected, actual):
+    # One that is pretrained without a neck gives its last stages alone.
+    expected = pretrained.backbone(image)
+    used = actual[-len(expected):]
+    if pretrained.neck is not None:
+        expected += pretrained.neck(expected)
+        used += detector.neck(actual)[:len(expected) - len(used)]
+    elif detector.with_shared_head:
+        expected += (pretrained.roi_head.shared_head(expected[-1]), )
+        used += (detector.roi_head.shared_head(actual[-1]), )
+    for ours, theirs in zip(expected, used):
         scale = ours.abs().max().clamp(min=1e-12)
         largest = max(largest, ((ours - theirs).abs().max() / scale).item())
     if not largest < 1e-4:

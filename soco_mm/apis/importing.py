@@ -9,7 +9,7 @@ from soco_mm.version import __version__
 
 
 def import_released(source: Union[str, Path], out: Union[str, Path]) -> int:
-    """Turn a released checkpoint (FPN layout) into one of this plugin.
+    """Turn a released checkpoint, FPN, SoCo* or C4, into one of this plugin.
 
     Args:
         source (str | Path): A checkpoint ``{'model': ..., 'epoch': ...}``.

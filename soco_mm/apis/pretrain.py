@@ -13,7 +13,7 @@ from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.store import HEADER
 from soco_mm.utils import (SoCoError, UsageError, atomic_write, list_images,
                            make_writable)
-from .export import CONFIG, REPORT, WEIGHTS, export_detector
+from .export import REPORT, WEIGHTS, export_detector
 from .preview import draw_preview
 from .proposals import describe_proposals, make_proposals
 from .train import latest_checkpoint, load_config, train_model
@@ -143,12 +143,13 @@ def pretrain(images: Union[str, Path],
         report = export_detector(cfg, last, exported,
                                  Path(images, store.path(0)))
         print(report.describe(), flush=True)
+    detector = json.loads((exported / REPORT).read_text())['config']
     return dict(
         proposals=proposals,
         preview=preview,
         checkpoint=last,
         weights=exported / WEIGHTS,
-        detector=exported / CONFIG,
+        detector=exported / Path(detector).name,
         report=exported / REPORT,
         scalars=out / 'vis_data' / 'scalars.json')
 

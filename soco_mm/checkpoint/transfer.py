@@ -11,6 +11,7 @@ PRETEXT = ('target_net.', 'projector.', 'head.', 'data_preprocessor.')
 PARTS = {
     'backbone': 'backbone.',
     'neck': 'neck.',
+    'shared head': 'roi_head.shared_head.',
     'box head': 'roi_head.bbox_head.',
     'RPN': 'rpn_head.',
     'mask head': 'roi_head.mask_head.',
@@ -66,10 +67,12 @@ class TransferReport:
         unused (list[str]): Pretrained tensors that found no place.
         max_difference (float): Largest difference between the features of
             the pretrained model and the detector, relative to their size.
+        config (str): Path of the detector's config, empty if not written.
     """
     parts: Dict[str, PartReport]
     unused: List[str]
     max_difference: float = float('nan')
+    config: str = ''
 
     def mismatches(self) -> List[str]:
         """What keeps the weights from being those of the same model."""
@@ -94,8 +97,8 @@ class TransferReport:
                          f'{len(part.new):4d}  '
                          f'{len(part.shape_differs):4d}')
         if self.max_difference == self.max_difference:
-            lines.append('features of backbone and neck equal the pretrained '
-                         f"model's (difference {self.max_difference:.1e})")
+            lines.append('the features equal those of the pretrained '
+                         f'model (difference {self.max_difference:.1e})')
         return '\n'.join(lines)
 
 

@@ -14,19 +14,19 @@ def add_export(commands) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Run the command ``export``."""
-    from soco_mm.apis.export import CONFIG, export_detector
+    from soco_mm.apis.export import export_detector
     from soco_mm.apis.train import load_config
     report = export_detector(
         load_config(args.config), args.checkpoint, args.out)
     print(report.describe())
-    print(f'Train it with MMDetection from {args.out}/{CONFIG}.')
+    print(f'Train it with MMDetection from {report.config}.')
 
 
 def add_import(commands) -> None:
     """Add the command ``import``."""
     parser = commands.add_parser(
         'import', help='turn a released checkpoint into one of this plugin')
-    parser.add_argument('released', help='a released checkpoint, FPN layout')
+    parser.add_argument('released', help='a released checkpoint: FPN, SoCo* or C4')
     parser.add_argument('out', help='the file to write')
     parser.set_defaults(function=import_)
 

@@ -5,9 +5,11 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
-from soco_mm.apis.export import (CONFIG, WEIGHTS, build_detector,
+from soco_mm.apis.detector_config import FPN_CONFIG as CONFIG
+from soco_mm.apis.export import (WEIGHTS, build_detector,
                                  compare_features, export_detector)
-from soco_mm.apis.train import CONFIG_ROOT
+from soco_mm.apis.train import CONFIG_ROOT, load_config
+from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 
 QUICK = CONFIG_ROOT / 'soco/soco_r18_fpn_quick.py'
@@ -128,3 +130,53 @@ def test_detector_that_computes_something_else_is_noticed(
     with pytest.raises(SoCoError, match='features differ'):
         compare_features(small_model.eval(), detector,
                          torch.randn(1, 3, 96, 96))
+
+
+@pytest.mark.parametrize('name, filled, new', [
+    ('soco_r50_c4_100e', ['backbone', 'shared head'], ['RPN']),
+    ('soco_swin-t_fpn_100e', ['backbone', 'neck'], ['RPN', 'mask head']),
+    ('soco_convnext-t_fpn_100e', ['backbone', 'neck'], ['RPN', 'mask head']),
+    ('ablations/table4-3_fpn', ['backbone', 'neck'], ['box head']),
+    ('ablations/table4-2_selective-search', ['backbone'],
+     ['neck', 'box head']),
+])
+def test_other_models_fit_detectors_of_theirs(name, filled, new, tmp_path):
+    cfg = load_config(name)
+    cfg.model.projector.hid_channels = 8
+    cfg.model.head.predictor.hid_channels = 8
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.running_mean.normal_()
+            module.weight.data.uniform_(.5, 1)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'c.pth')
+    report = export_detector(cfg, tmp_path / 'c.pth', tmp_path / 'out')
+    assert report.max_difference < 1e-4 and report.unused == []
+    for part in filled:
+        assert not report.parts[part].new and report.parts[part].filled, part
+    for part in new:
+        assert not report.parts[part].filled and report.parts[part].new, part
+    detector = build_detector(report.config)
+    load_checkpoint(detector, str(tmp_path / 'out' / WEIGHTS))
+    saved = detector.state_dict()
+    for key, value in model.state_dict().items():
+        if key.startswith(('backbone.', 'neck.', 'roi_head.')):
+            assert torch.equal(saved[key], value), key
+
+
+def test_c4_detector_reads_images_as_the_pretraining_does(tmp_path):
+    from soco_mm.apis.detector_config import detector_config
+    name, text = detector_config(load_config('soco_r50_c4_100e').model, 'w')
+    (tmp_path / name).write_text(text)
+    cfg = Config.fromfile(tmp_path / name)
+    ours = load_config('soco_r50_c4_100e').model
+    assert cfg.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
+    assert cfg.model.data_preprocessor.bgr_to_rgb
+    for part, mine in ((cfg.model.backbone, ours.backbone),
+                       (cfg.model.roi_head.shared_head,
+                        ours.roi_head.shared_head)):
+        assert part.style == mine.style == 'pytorch'
+        assert not part.norm_eval and part.norm_cfg.type == 'SyncBN'
+    assert cfg.model.backbone.frozen_stages == -1
+    assert cfg.model.backbone.init_cfg is None

@@ -76,3 +76,41 @@ def test_files_that_are_not_released_checkpoints(tmp_path, capsys):
 
 def lambda_like():
     """A function, which a pickle would import."""
+
+
+def c4_names():
+    return dict.fromkeys(
+        (name for name in golden.released_shapes()
+         if not name.startswith(('module.neck', 'module.head'))),
+        torch.zeros(1))
+
+
+@pytest.mark.parametrize('released, here', [
+    ('module.encoder.layer3.0.conv1.weight', 'backbone.layer3.0.conv1.weight'),
+    ('module.encoder.layer4.2.bn3.bias',
+     'roi_head.shared_head.layer4.2.bn3.bias'),
+    ('module.encoder_k.layer4.0.downsample.0.weight',
+     'target_net.module.roi_head.shared_head.layer4.0.downsample.0.weight'),
+    ('module.projector_k.linear1.bias',
+     'target_net.module.projector.fc0.bias'),
+])
+def test_names_of_c4(released, here):
+    converted = convert_released(c4_names())
+    assert len(converted) == len(c4_names())
+    assert convert_name(released, 'C4') == here and here in converted
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda d: d.update({'module.fc.weight': 0}), 'fc.weight .* C4 layout'),
+    (lambda d: d.pop('module.encoder_k.layer4.0.conv1.weight'),
+     'lacks roi_head.shared_head.layer4.0.conv1'),
+    (lambda d: [d.pop(k) for k in list(d) if 'layer4' in k],
+     'no module.encoder.layer4'),
+    (lambda d: d.update({'module.neck.lateral_convs.0.conv.weight': 0}),
+     'no module.head'),
+])
+def test_c4_entry_too_many_or_missing_is_refused(change, message):
+    state = c4_names()
+    change(state)
+    with pytest.raises(SoCoError, match=message):
+        convert_released(state)
