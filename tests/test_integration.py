@@ -87,7 +87,7 @@ def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
     stamp = (out / 'proposals/boxes.npy').stat().st_mtime_ns
     printed = run([*command, '--resume']).stdout
     assert 'resumed epoch: ' in printed
-    assert 'kept from before' in printed
+    assert 'made before' in printed
     assert (out / 'proposals/boxes.npy').stat().st_mtime_ns == stamp
     assert not list(out.rglob('*.partial'))
 
