@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # Make proposals in several processes or on several machines:
-#   bash tools/dist_proposals.sh IMAGES STORE PROCESSES [arguments of soco-mm proposals]
-# On several machines with a common file system set NNODES, NODE_RANK,
-# MASTER_ADDR and PORT on each. Each process keeps its shard in STORE.shards;
-# the first machine makes STORE of them. The same command goes on after a kill.
+#   bash tools/dist_proposals.sh IMAGES STORE PROCESSES [arguments]
+# Each process keeps its shard in STORE.shards, of which STORE is made at the
+# end. The same command goes on after a kill. On several machines with a common
+# file system set NNODES, NODE_RANK, MASTER_ADDR and PORT on each; it then says
+# how to make STORE when all are done.
 set -euo pipefail
 if [ $# -lt 3 ]; then
-  sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python}
 [ -z "${PYTHON:-}" ] && [ -z "${VIRTUAL_ENV:-}" ] && [ -x "$root/.venv/bin/python" ] && python="$root/.venv/bin/python"
-images=$1 store=$2 processes=$3
+images=$1 store=${2%/} processes=$3
 nodes=${NNODES:-1}
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 # Each process sets its own number of threads.
@@ -24,18 +25,15 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
   --master_port="${PORT:-29500}" \
   --nproc_per_node="$processes" \
   -m soco_mm.cli proposals "$images" --out "$store" --launcher pytorch "${@:4}"
-[ "${NODE_RANK:-0}" -ne 0 ] && exit
 count=$((nodes * processes))
 shards=()
+for ((i = 1; i <= count; i++)); do
+  shards+=("$store.shards/$i-of-$count")
+done
+if [ "$nodes" -gt 1 ]; then
+  echo "When all machines are done: soco-mm proposals merge $(printf '%q ' "${shards[@]}")--out $(printf %q "$store")"
+  exit
+fi
 overwrite=()
 [[ " $* " == *' --overwrite '* ]] && overwrite=(--overwrite)
-for ((i = 1; i <= count; i++)); do
-  shard=$store.shards/$i-of-$count
-  # Machines may end a little apart.
-  for ((waited = 0; waited < 600 && nodes > 1; waited++)); do
-    [ -e "$shard/header.json" ] && break
-    sleep 1
-  done
-  shards+=("$shard")
-done
 "$python" -m soco_mm.cli proposals merge "${shards[@]}" --out "$store" "${overwrite[@]}"

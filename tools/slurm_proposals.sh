@@ -10,7 +10,7 @@ if [ $# -lt 4 ]; then
 fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python}
-store=$4
+store=${4%/}
 count=${PROCESSES:-8}
 cpus=${CPUS_PER_TASK:-8}
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"

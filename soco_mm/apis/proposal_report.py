@@ -56,6 +56,9 @@ def report_proposals(
     out = Path(out)
     if out.is_dir():
         raise UsageError(f'{out} is a folder. Name a file for the page.')
+    if out.suffix != '.html':
+        raise UsageError(f'{out} does not end in .html. Name a file for the '
+                         'page.')
     make_writable(out.parent)
     header, summary = store.header, summarize(store)
     recall, objects = None, ()

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Optional, Sequence, Tuple, Union
 
@@ -11,13 +12,17 @@ from soco_mm.proposals import (Journal, ProposalStore, build_settings,
 from soco_mm.proposals.journal import describe_difference
 from soco_mm.proposals.listing import list_input
 from soco_mm.proposals.presets import made_with
-from soco_mm.proposals.shards import hash_listing, merge_shards, open_shards
+from soco_mm.proposals.shards import (hash_listing, merge_shards, open_shards,
+                                      take_shard)
 from soco_mm.proposals.store import FAILURES, MARKER
 from soco_mm.proposals.worker import Worker
-from soco_mm.utils import SoCoError, UsageError, check_replaceable
+from soco_mm.utils import (SoCoError, UsageError, check_replaceable,
+                           exclusive)
 from .progress import ImageProgress
 
 UNFINISHED = '.unfinished'
+# When all of so many images fail first, the generator cannot work.
+TRIED = 20
 
 
 def make_proposals(images: Union[str, Path],
@@ -26,7 +31,8 @@ def make_proposals(images: Union[str, Path],
                    root: Optional[Union[str, Path]] = None,
                    num_workers: Optional[int] = None,
                    shard: Optional[Tuple[int, int]] = None,
-                   overwrite: bool = False) -> dict:
+                   overwrite: bool = False,
+                   retry_failed: bool = False) -> dict:
     """Make the object proposals of a set of images.
 
     Results are kept in ``OUT.unfinished`` as they come, so that a run that
@@ -47,7 +53,10 @@ def make_proposals(images: Union[str, Path],
             one a core.
         shard (tuple, optional): i and n, to make the i-th of n parts, from 1.
             Defaults to None, all.
-        overwrite (bool): Delete what is there. Defaults to False.
+        overwrite (bool): Make all anew and replace the store that is there.
+            Defaults to False.
+        retry_failed (bool): Try images that failed before again. Defaults to
+            False.
 
     Returns:
         dict: The figures that :func:`describe_proposals` puts into words.
@@ -55,14 +64,15 @@ def make_proposals(images: Union[str, Path],
     Raises:
         UsageError: If there are no images, or ``out`` cannot be written or
             holds something else.
-        SoCoError: If none of the images can be used.
+        SoCoError: If none of the images can be used, or the generator fails
+            on all of them.
     """
     out = Path(out).resolve()
     settings = settings or build_settings()
     root, paths = list_input(images, root)
     _check_generator(settings)
     check_replaceable(out, MARKER, 'proposals')
-    header = plain(
+    header = _plain(
         dict(
             settings,
             root=root,
@@ -70,51 +80,83 @@ def make_proposals(images: Union[str, Path],
             shard=shard and dict(index=shard[0], count=shard[1])))
     listing = hash_listing(paths)
     if shard:
-        paths = paths[shard[0] - 1::shard[1]]
-    unfinished = out.with_name(out.name + UNFINISHED)
-    if overwrite:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    earlier = None if overwrite else _earlier(out, header)
-    if earlier and earlier.header['listing'] == listing:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        return summarize(earlier, kept=len(paths))
+        paths = take_shard(paths, *shard)
+    with exclusive(out, 'proposals'):
+        made_by = {key: value for key, value in header.items()
+                   if key != 'root'}  # which may move
+        with closing(
+                Journal(
+                    out.with_name(out.name + UNFINISHED), made_by,
+                    overwrite)) as journal:
+            # Also a run that goes on may be one that makes all anew.
+            earlier = None
+            if not journal.replaces:
+                earlier = _earlier(out, header, paths)
+            if (earlier and earlier.header['listing'] == listing
+                    and not (retry_failed and len(earlier.failures()))):
+                journal.delete()
+                return summarize(earlier, kept=len(paths))
+            for result in earlier.results() if earlier else ():
+                if result.path not in journal:
+                    journal.append(result)
+            kept = _generate(journal, root, paths, settings, num_workers,
+                             shard, retry_failed)
+            seconds = list(journal.seconds.values())
+            ProposalStore.write(out, dict(header, listing=listing),
+                                (journal[path] for path in paths))
+            journal.delete()
+    return summarize(
+        ProposalStore.open(out),
+        kept=kept,
+        seconds=float(np.mean(seconds)) if seconds else None)
 
-    journal = Journal(unfinished, header)
-    if earlier and not len(journal):
-        for result in earlier.results():
-            journal.append(result)
-    todo = [path for path in paths if path not in journal]
+
+def _generate(journal: Journal, root: str, paths: Sequence[str],
+              settings: dict, num_workers: Optional[int],
+              shard: Optional[tuple], retry_failed: bool) -> int:
+    """Make what is not in the journal; returns how many were there."""
+    todo = [
+        path for path in paths if path not in journal or (
+            retry_failed and path in journal.failed)
+    ]
     kept = len(paths) - len(todo)
     part = f' [{shard[0]}/{shard[1]}]' if shard else ''
     workers = num_workers or len(os.sched_getaffinity(0))
+    failed_before = len(journal.failed)
+    first, done = None, 0
     try:
         with ImageProgress(
                 f'Proposals{part}',
                 len(paths),
                 kept,
-                journal.num_failures,
+                failed_before,
                 plain=bool(shard)) as progress:
             for result in generate_proposals(root, todo, settings, workers):
                 journal.append(result)
                 progress.advance(result.failure is not None)
+                done += 1
+                first = first or result
+                if done == TRIED and len(
+                        journal) == len(journal.failed) and len(first.boxes):
+                    break
     except KeyboardInterrupt:
         print(f'\n{len(journal)} of {len(paths)} images are done and kept; '
               'the same command goes on.')
         raise
-    seconds = journal.seconds
-    if not shard and not any(len(journal[path].boxes) for path in paths):
-        failure = journal[paths[0]]
+    if paths and len(journal.failed) == len(journal) and (
+            not shard or done >= TRIED):
+        first = first or journal[paths[0]]
         journal.delete()
+        if len(first.boxes):
+            raise SoCoError('The generator fails on all images: on '
+                            f'{first.path}, {first.failure}.')
         raise SoCoError(
             f'None of the {len(paths)} images in {root} can be used; '
-            f'the first, {failure.path}, {failure.failure}.')
-    ProposalStore.write(out, dict(header, listing=listing),
-                        (journal[path] for path in paths))
-    journal.delete()
-    return summarize(ProposalStore.open(out), kept=kept, seconds=seconds)
+            f'the first, {first.path}, {first.failure}.')
+    return kept
 
 
-def plain(settings: dict) -> dict:
+def _plain(settings: dict) -> dict:
     """Settings as they come back from JSON."""
     return json.loads(json.dumps(settings))
 
@@ -129,24 +171,37 @@ def _check_generator(settings: dict) -> None:
                          f'({error}).') from None
 
 
-def _earlier(out: Path, header: dict) -> Optional[ProposalStore]:
-    """The store that is there already, if it was made in the same way.
+def _earlier(out: Path, header: dict,
+             paths: Sequence[str]) -> Optional[ProposalStore]:
+    """The store that is there already, if this run may complete it.
 
     Raises:
-        UsageError: If it was not.
+        UsageError: If it was made in another way, or holds images that this
+            run would drop.
     """
     if not (out / MARKER).is_file():
         return None
-    advice = ('Choose another place, or replace it with --overwrite.')
+    advice = 'Choose another place, or replace it with --overwrite.'
     try:
         store = ProposalStore.open(out)
     except SoCoError as error:
         raise UsageError(f'{out} holds proposals that cannot be read: {error} '
                          f'{advice}') from None
-    there = {key: store.header.get(key) for key in header}
-    if difference := describe_difference(there, header):
+    # The folder of images may have moved.
+    same = [key for key in header if key != 'root']
+    difference = describe_difference(
+        *({key: each.get(key) for key in same}
+          for each in (store.header, header)))
+    if difference:
         raise UsageError(f'{out} holds proposals made in another way '
                          f'({difference}). {advice}')
+    wanted = set(paths)
+    gone = [path for path in store if path not in wanted]
+    if gone:
+        raise UsageError(
+            f'{out} holds proposals of {len(gone)} images that are not among '
+            f'the {len(paths)} given, for example {printable(gone[0])}. '
+            f'{advice}')
     return store
 
 
@@ -157,8 +212,9 @@ def merge_proposals(shards: Sequence[Union[str, Path]],
 
     Args:
         shards (Sequence[str | Path]): The stores of all shards.
-        out (str | Path): The store to write.
-        overwrite (bool): Replace a store that is there. Defaults to False.
+        out (str | Path): The store to write; one of the same settings and
+            fewer images is replaced.
+        overwrite (bool): Replace any store that is there. Defaults to False.
 
     Returns:
         dict: The figures that :func:`describe_proposals` puts into words.
@@ -171,10 +227,17 @@ def merge_proposals(shards: Sequence[Union[str, Path]],
     out = Path(out).resolve()
     check_replaceable(out, MARKER, 'proposals')
     stores, header = open_shards(shards)
-    earlier = None if overwrite else _earlier(out, header)
-    if earlier:  # made by the same command
-        return summarize(earlier, kept=len(earlier))
-    return summarize(merge_shards(stores, header, out))
+    with exclusive(out, 'proposals'):
+        if not overwrite:
+            same = {
+                key: value
+                for key, value in header.items() if key != 'listing'
+            }
+            earlier = _earlier(out, same,
+                               [path for store in stores for path in store])
+            if earlier and earlier.header['listing'] == header['listing']:
+                return summarize(earlier, kept=len(earlier))
+        return summarize(merge_shards(stores, header, out))
 
 
 def summarize(store: ProposalStore,
@@ -185,8 +248,8 @@ def summarize(store: ProposalStore,
     Args:
         store (ProposalStore): The store.
         kept (int): Images that were done before. Defaults to 0.
-        seconds (float, optional): CPU time of all images. Defaults to None,
-            not known.
+        seconds (float, optional): CPU time of an image. Defaults to None, not
+            known.
 
     Returns:
         dict: ``store``, ``images``, ``boxes``, ``boxes_per_image``
@@ -200,7 +263,6 @@ def summarize(store: ProposalStore,
     left_out = sum(each['image'] not in store for each in failures)
     size = sum(path.stat().st_size for path in store.folder.iterdir())
     number = len(store)
-    tried = number + left_out
     return dict(
         store=str(store.folder),
         images=number,
@@ -215,8 +277,7 @@ def summarize(store: ProposalStore,
         first_failures=failures[:5],
         kept=kept,
         bytes_per_image=round(size / max(number, 1), 1),
-        seconds_per_image=None
-        if seconds is None else round(seconds / max(tried, 1), 4))
+        seconds_per_image=seconds and round(seconds, 4))
 
 
 def describe_proposals(summary: dict) -> str:
@@ -234,15 +295,14 @@ def describe_proposals(summary: dict) -> str:
         lines[-1] += f', {summary["seconds_per_image"]:.3f} CPU-seconds'
     if summary['kept']:
         lines.append(f'  {summary["kept"]} images were done before')
-    fallbacks = {
-        name: number
-        for name, number in summary['status'].items()
-        if number and name != 'filtered'
-    }
-    if fallbacks:
+    fallbacks = dict(summary['status'])
+    del fallbacks['filtered']
+    # Those on which the generator failed are counted below.
+    fallbacks['whole_image'] -= summary['failures'] - summary['left_out']
+    if any(fallbacks.values()):
         lines.append('  images whose filter had to be relaxed: ' + ', '.join(
             f'{name.replace("_", " ")} {number}'
-            for name, number in fallbacks.items()))
+            for name, number in fallbacks.items() if number))
     if summary['failures']:
         lines.append(
             f'  {summary["failures"]} images failed: '

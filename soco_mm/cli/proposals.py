@@ -4,7 +4,7 @@ import os
 from typing import Optional, Tuple
 
 from soco_mm.errors import UsageError
-from .common import number, positive
+from .common import natural, number, positive
 
 # 'soco-mm proposals X ...' is the command 'proposals X' for these.
 ACTIONS = ('merge', 'report', 'import', 'export')
@@ -32,7 +32,12 @@ def add_proposals(commands) -> None:
         metavar='STORE',
         help='the folder to write the proposals to')
     parser.add_argument(
-        '--overwrite', action='store_true', help='delete what is in STORE')
+        '--overwrite', action='store_true', help='make all anew and replace '
+        'STORE')
+    parser.add_argument(
+        '--retry-failed',
+        action='store_true',
+        help='try images that failed before again')
     parser.add_argument(
         '--workers',
         type=positive,
@@ -72,7 +77,7 @@ def add_proposals(commands) -> None:
     kept.add_argument(
         '--max-boxes', type=positive, metavar='N', help='boxes kept of an '
         'image, drawn at random; the number of random boxes (all; 32)')
-    kept.add_argument('--seed', type=int, help='of what is random (0)')
+    kept.add_argument('--seed', type=natural, help='of what is random (0)')
 
     limits = parser.add_argument_group(
         'limits of an image', 'An image beyond them costs itself alone; see '
@@ -157,7 +162,9 @@ def proposals(args: argparse.Namespace) -> None:
     """Run the command ``proposals``."""
     from soco_mm.apis.proposals import describe_proposals, make_proposals
     from soco_mm.proposals import build_settings
-    out, workers, part = args.out, args.workers, args.shard
+    from soco_mm.proposals.presets import SETTINGS
+    out = os.path.normpath(args.out)
+    workers, part = args.workers, args.shard
     if launched := launched_shard(args.launcher):
         if part:
             raise UsageError('--shard and --launcher exclude each other.')
@@ -169,13 +176,8 @@ def proposals(args: argparse.Namespace) -> None:
     settings = build_settings(
         args.preset,
         args.method,
-        **{
-            key: getattr(args, key)
-            for key in ('scale', 'sigma', 'min_size', 'max_side',
-                        'color_space', 'similarities', 'max_aspect',
-                        'size_range', 'min_side', 'max_boxes', 'seed',
-                        'max_pixels', 'timeout')
-        })
+        **{key: getattr(args, key)
+           for key in SETTINGS})
     summary = make_proposals(
         args.images,
         out,
@@ -183,7 +185,8 @@ def proposals(args: argparse.Namespace) -> None:
         root=args.root,
         num_workers=workers,
         shard=part,
-        overwrite=args.overwrite)
+        overwrite=args.overwrite,
+        retry_failed=args.retry_failed)
     print(describe_proposals(summary), flush=True)
 
 

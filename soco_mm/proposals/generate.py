@@ -1,14 +1,77 @@
 import multiprocessing
 import signal
-from concurrent.futures import FIRST_COMPLETED, wait
-from itertools import islice
+import time
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Iterator, Sequence, Union
+from typing import Iterator, NamedTuple, Optional, Sequence, Union
 
-from pebble import ProcessExpired, ProcessPool
-
+from soco_mm.utils import SoCoError
 from .store import Proposals, unusable
-from .worker import start_worker, work
+from .worker import serve
+
+# Forking a process that runs threads can hang the child.
+_SPAWN = multiprocessing.get_context('spawn')
+# Processes that end one after another before they are ready.
+MAX_FALSE_STARTS = 10
+
+
+class _Task(NamedTuple):
+    """An image to work on, and why the first try failed, if it did."""
+    path: str
+    failure: Optional[str] = None
+
+
+class _Process:
+    """A worker process, with a pipe of its own and one image at a time.
+
+    What happens to one worker, whenever it happens, thus concerns the image
+    it is on and nothing else.
+    """
+
+    def __init__(self, settings: dict, root: str) -> None:
+        self.pipe, theirs = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(
+            target=serve, args=(theirs, settings, root), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.ready = False
+        self.task: Optional[_Task] = None
+        self.deadline = float('inf')
+
+    def give(self, task: _Task, timeout: float) -> None:
+        self.task = task
+        self.deadline = time.monotonic() + timeout
+        try:
+            self.pipe.send((task.path, task.failure is None))
+        except OSError:
+            pass  # it has ended, which is noticed next
+
+    def take(self) -> Optional[Proposals]:
+        """The result that it has sent, None if it says that it is ready.
+
+        Raises:
+            EOFError: If it has ended.
+        """
+        try:
+            result = self.pipe.recv()
+        except OSError:
+            raise EOFError from None
+        self.ready = True
+        self.task, self.deadline = None, float('inf')
+        return result
+
+    def end(self, timeout: float) -> str:
+        """End it; says why it has ended, in words after 'the generator'."""
+        late = time.monotonic() >= self.deadline
+        if late:
+            self.process.kill()
+        self.pipe.close()  # which ends one that waits for work
+        self.process.join(5)
+        self.process.kill()
+        self.process.join()
+        if late:
+            return f'took longer than {timeout:g} s'
+        return explain(self.process.exitcode)
 
 
 def generate_proposals(root: Union[str, Path],
@@ -30,56 +93,77 @@ def generate_proposals(root: Union[str, Path],
 
     Yields:
         Proposals: What became of each image, in any order.
+
+    Raises:
+        SoCoError: If worker processes cannot be started.
     """
-    todo = iter(paths)
-    pool = ProcessPool(
-        num_workers,
-        # Forking a process that runs threads can hang the child.
-        context=multiprocessing.get_context('spawn'),
-        initializer=start_worker,
-        initargs=(settings, str(root)))
     timeout = settings['timeout']
-    running = {}
-    failures = {}
+    todo = map(_Task, paths)
+    # No more workers than images.
+    again = [task for _, task in zip(range(num_workers), todo)]
+    workers = []
+    false_starts = 0
     try:
-        while True:
-            for path in islice(todo, 4 * num_workers - len(running)):
-                future = pool.schedule(work, (path, ), timeout=timeout)
-                running[future] = path
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                path = running.pop(future)
+        workers += [_Process(settings, str(root)) for _ in again]
+        while workers:
+            pipes = {worker.pipe: worker for worker in workers}
+            soonest = min(worker.deadline for worker in workers)
+            ready = [pipes[pipe] for pipe in wait(pipes, _remaining(soonest))]
+            now = time.monotonic()
+            late = [
+                worker for worker in workers
+                if worker not in ready and now >= worker.deadline
+            ]
+            for worker in ready + late:
+                task = worker.task
                 try:
-                    result = future.result()
-                except (ProcessExpired, TimeoutError) as error:
-                    reason = explain(error, timeout)
-                    if path in failures:
-                        del failures[path]
-                        yield unusable(path, f'reading it {reason}')
-                        continue
-                    failures[path] = reason
-                    future = pool.schedule(
-                        work, (path, False), timeout=timeout)
-                    running[future] = path
-                    continue
-                reason = failures.pop(path, None)
-                if reason and not result.failure:
-                    result = result._replace(
-                        failure=f'the generator {reason}')
-                yield result
+                    result = worker.take() if worker in ready else None
+                    ended = worker in late
+                    false_starts = 0
+                except EOFError:
+                    result, ended = None, True
+                if result is not None:
+                    if task.failure and not result.failure:
+                        result = result._replace(
+                            failure=f'the generator {task.failure}')
+                    yield result
+                if ended:
+                    false_starts += not worker.ready
+                    workers.remove(worker)
+                    reason = worker.end(timeout)
+                    if false_starts >= MAX_FALSE_STARTS:
+                        raise SoCoError(
+                            'Worker processes end before they start (one '
+                            f'{reason}). A script that makes proposals needs: '
+                            "if __name__ == '__main__'.")
+                    if task is not None and task.failure:
+                        yield unusable(task.path, f'reading it {reason}')
+                    elif task is not None:
+                        again.append(task._replace(failure=reason))
+                    workers.append(_Process(settings, str(root)))
+                elif task := again.pop() if again else next(todo, None):
+                    worker.give(task, timeout)
+                else:
+                    workers.remove(worker)
+                    worker.end(timeout)
     finally:
-        pool.stop()
-        pool.join()
+        for worker in workers:
+            worker.process.kill()
+            worker.end(timeout)
 
 
-def explain(error: Exception, timeout: float) -> str:
+def _remaining(deadline: float) -> Optional[float]:
+    """Seconds until then; None for ever."""
+    if deadline == float('inf'):
+        return None
+    return max(0, deadline - time.monotonic())
+
+
+def explain(exitcode: int) -> str:
     """Why a worker ended, in words that follow 'the generator'."""
-    if isinstance(error, TimeoutError):
-        return f'took longer than {timeout:g} s'
     try:
-        name = signal.Signals(-error.exitcode).name
-    except (TypeError, ValueError):
-        return f'ended its process (exit code {error.exitcode})'
+        name = signal.Signals(-exitcode).name
+    except ValueError:
+        return f'ended its process (exit code {exitcode})'
     hint = ', perhaps for memory' if name == 'SIGKILL' else ''
     return f'crashed or was killed ({name}{hint})'

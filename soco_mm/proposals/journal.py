@@ -1,5 +1,5 @@
-import fcntl
 import json
+import os
 import shutil
 import struct
 import zlib
@@ -13,6 +13,7 @@ from .store import Proposals
 
 SETTINGS = 'settings.json'
 RECORDS = 'records.bin'
+REPLACES = 'replaces'
 # Bytes of the text, number of boxes, CRC-32 of what follows.
 _HEAD = struct.Struct('<III')
 
@@ -22,52 +23,55 @@ class Journal:
 
     A folder with the settings and one growing file of records: a head, a JSON
     text and the boxes. A record that a kill cut short is dropped when the
-    journal is opened again. One process at a time can hold it.
+    journal is opened again. Of two records of an image the later one counts.
 
     Args:
         folder (str | Path): The folder; it is made if needed.
         settings (dict): What the results are made with, of JSON's types.
+        replaces (bool): Whether this run replaces a store that is there. Then
+            it goes on only with results of such a run and deletes others.
+            Defaults to False.
+
+    Attributes:
+        replaces (bool): Whether the run that began it replaces a store.
+        failed (set[str]): The images that failed.
+        seconds (dict[str, float]): CPU time by image, where it is known.
 
     Raises:
-        UsageError: If the folder holds results of other settings, or another
-            process holds it.
+        UsageError: If the folder holds results of other settings.
     """
 
-    def __init__(self, folder: Union[str, Path], settings: dict) -> None:
+    def __init__(self,
+                 folder: Union[str, Path],
+                 settings: dict,
+                 replaces: bool = False) -> None:
         self.folder = Path(folder)
+        marker = self.folder / REPLACES
+        if replaces and not marker.is_file():
+            shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._check(settings)
+        if replaces:
+            marker.touch()
+        self.replaces = marker.is_file()
         self._stream = (self.folder / RECORDS).open('a+b')
-        try:
-            self._lock()
-            self._check(settings)
-        except BaseException:
-            self._stream.close()
-            raise
         self._offsets = {}
-        self.num_failures = 0
-        self.seconds = 0.
+        self.failed = set()
+        self.seconds = {}
         end = 0
+        self._size = os.fstat(self._stream.fileno()).st_size
         while result := self._read(end):
             self._note(result, end)
             end = self._stream.tell()
         self._stream.truncate(end)
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f'Another process is making these proposals (it holds '
-                f'{self.folder}). Wait for it, or stop it.') from None
-        except OSError:
-            pass  # a file system without locks
+        self._size = end
 
     def _check(self, settings: dict) -> None:
         path = self.folder / SETTINGS
         try:
             there = json.loads(path.read_text())
         except FileNotFoundError:
-            self._stream.truncate(0)
+            (self.folder / RECORDS).unlink(missing_ok=True)
             atomic_write(path, json.dumps(settings, indent=1))
             return
         except (OSError, ValueError) as error:
@@ -90,15 +94,18 @@ class Journal:
                 seconds=round(result.seconds, 6))).encode()
         rest = text + np.asarray(result.boxes, '<f4').tobytes()
         head = _HEAD.pack(len(text), len(result.boxes), zlib.crc32(rest))
-        offset = self._stream.seek(0, 2)
         self._stream.write(head + rest)
         self._stream.flush()  # to the system, which outlives this process
-        self._note(result, offset)
+        self._note(result, self._size)
+        self._size += len(head) + len(rest)
 
     def _note(self, result: Proposals, offset: int) -> None:
         self._offsets[result.path] = offset
-        self.num_failures += result.failure is not None
-        self.seconds += result.seconds
+        self.failed.discard(result.path)
+        if result.failure is not None:
+            self.failed.add(result.path)
+        if result.seconds:
+            self.seconds[result.path] = result.seconds
 
     def __len__(self) -> int:
         """Number of images."""
@@ -119,6 +126,9 @@ class Journal:
         if len(head) < _HEAD.size:
             return None
         length, number, checksum = _HEAD.unpack(head)
+        # Zeros are what a power failure may leave.
+        if not length or offset + length + 16 * number > self._size:
+            return None
         rest = self._stream.read(length + 16 * number)
         if len(rest) < length + 16 * number or zlib.crc32(rest) != checksum:
             return None
@@ -128,13 +138,13 @@ class Journal:
         return Proposals(boxes=boxes, **fields)
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Close its file."""
         self._stream.close()
 
     def delete(self) -> None:
         """Remove it with all its results."""
-        shutil.rmtree(self.folder)
         self._stream.close()
+        shutil.rmtree(self.folder)
 
 
 def describe_difference(there: dict, wanted: dict, prefix: str = '') -> str:

@@ -1,3 +1,4 @@
+import codecs
 import json
 import os
 from pathlib import Path
@@ -51,8 +52,10 @@ def _read(path: Path) -> List[str]:
     """The paths that a file names."""
     try:
         if path.suffix.lower() != '.json':
-            text = path.read_bytes().decode('utf-8', 'surrogateescape')
-            return [line for line in text.splitlines() if line.strip()]
+            data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+            lines = data.decode('utf-8', 'surrogateescape').split('\n')
+            lines = [line.removesuffix('\r') for line in lines]
+            return [line for line in lines if line.strip()]
         content = json.loads(path.read_text())
         return [str(image['file_name']) for image in content['images']]
     except OSError as error:
@@ -66,6 +69,13 @@ def _read(path: Path) -> List[str]:
 
 def _below(path: str, root: str, source: Path) -> str:
     """A path relative to the root."""
+    try:
+        os.stat(encode_path(path))
+    except (UnicodeEncodeError, ValueError):
+        raise UsageError(f'{source} names {path!r}, which cannot be the name '
+                         'of a file.') from None
+    except OSError:
+        pass  # it may be relative to the root, or missing
     relative = os.path.normpath(
         os.path.relpath(path, root) if os.path.isabs(path) else path)
     if relative.split(os.sep)[0] == os.pardir:

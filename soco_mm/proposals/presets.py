@@ -29,6 +29,8 @@ _SEARCH = ('scale', 'sigma', 'min_size', 'max_side', 'color_space',
            'similarities')
 _SHAPE = ('max_aspect', 'size_range')
 _EVERY = tuple(_LIMITS)
+# All that can be set.
+SETTINGS = (*_SEARCH, *_SHAPE, 'min_side', *_EVERY)
 
 
 def build_settings(preset: str = 'paper',
@@ -59,11 +61,13 @@ def build_settings(preset: str = 'paper',
     settings.update(
         {key: changes.pop(key) for key in _EVERY if key in changes})
     shape = settings['filter']
-    shape.update({
-        key: changes.pop(key)
-        for key in (*_SHAPE, 'min_side')
-        if key in changes and method not in ('whole', 'random')
-    })
+    aspect = changes.get('max_aspect', shape['max_aspect'])
+    size_range = changes.get('size_range', shape['size_range'])
+    if method not in ('whole', 'random'):
+        shape.update({
+            key: changes.pop(key)
+            for key in (*_SHAPE, 'min_side') if key in changes
+        })
     if method == 'selective-search':
         settings['generator'].update(
             {key: changes.pop(key) for key in _SEARCH if key in changes})
@@ -71,8 +75,10 @@ def build_settings(preset: str = 'paper',
         # Drawn as the filter would have them.
         settings['generator'] = dict(
             type='RandomBoxes',
-            max_aspect=changes.pop('max_aspect', shape['max_aspect']),
-            size_range=changes.pop('size_range', shape['size_range']))
+            max_aspect=aspect,
+            size_range=size_range)
+        for key in _SHAPE:
+            changes.pop(key, None)
         if settings['max_boxes'] is not None:
             settings['generator']['num_boxes'] = settings['max_boxes']
         settings['filter'] = None
@@ -89,7 +95,13 @@ def build_settings(preset: str = 'paper',
         flags = ', '.join(f'--{key.replace("_", "-")}' for key in changes)
         raise UsageError(f'{flags} does nothing with --method {method}; leave '
                          'it out.')
-    low, high = shape['size_range']
+    if settings['timeout'] <= 0:
+        raise UsageError('The time limit of an image must be more than 0 '
+                         f'seconds, but is {settings["timeout"]}.')
+    if aspect < 1:
+        raise UsageError(f'The largest aspect ratio must be at least 1, but '
+                         f'is {aspect}.')
+    low, high = size_range
     if not 0 <= low < high:
         raise UsageError('The size range must be two numbers from 0, the '
                          f'smaller one first, but is {low} {high}.')

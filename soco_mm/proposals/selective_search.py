@@ -44,6 +44,11 @@ class SelectiveSearch:
                  max_side: Optional[int] = 500,
                  color_space: str = 'hsv',
                  similarities: Sequence[str] = SIMILARITIES) -> None:
+        if not hasattr(cv2, 'ximgproc'):
+            raise ImportError(
+                'OpenCV has no selective search: another package than '
+                'opencv-contrib-python was installed over it; soco-mm doctor '
+                'says how to mend that')
         self.scale = scale
         self.sigma = sigma
         self.min_size = min_size

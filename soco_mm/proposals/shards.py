@@ -1,5 +1,6 @@
 import hashlib
 import heapq
+import zlib
 from pathlib import Path
 from typing import List, Sequence, Tuple, Union
 
@@ -18,6 +19,26 @@ def hash_listing(paths: Sequence[str]) -> str:
     for path in paths:
         digest.update(encode_path(path) + b'\0')
     return digest.hexdigest()
+
+
+def take_shard(paths: Sequence[str], index: int, count: int) -> List[str]:
+    """The paths of one of several shards.
+
+    Which one an image is in depends on its path alone, so that shards can be
+    completed when images were added.
+
+    Args:
+        paths (Sequence[str]): All paths.
+        index (int): Which shard, from 1.
+        count (int): How many there are.
+
+    Returns:
+        list[str]: Its paths, in the same order.
+    """
+    return [
+        path for path in paths
+        if zlib.crc32(encode_path(path)) % count == index - 1
+    ]
 
 
 def open_shards(
@@ -72,8 +93,10 @@ def open_shards(
         raise UsageError(
             f'Of {count} shards, {", ".join(missing)} '
             f'{"is" if len(missing) == 1 else "are"} missing.')
-    header = {key: first.header[key] for key in (*_COMMON, 'root')}
-    return stores, dict(header, shard=None)
+    header = {key: first.header[key] for key in _COMMON}
+    one = next(store for store in stores
+               if store.header['shard']['index'] == 1)
+    return stores, dict(header, root=one.header['root'], shard=None)
 
 
 def merge_shards(stores: Sequence[ProposalStore], header: dict,

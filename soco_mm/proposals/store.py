@@ -25,6 +25,8 @@ ARRAYS = dict(
     paths=np.uint8,  # the relative paths in UTF-8, one after another, sorted
     path_offsets=np.int64,  # (N + 1,), the bytes of path i in paths
 )
+DAMAGED = ('{} is damaged or missing: its bytes do not have the hash in the '
+           'header. Make the proposals anew.')
 # Opening reads this many bytes of each array, whatever its length.
 SAMPLE_BLOCKS = 8
 SAMPLE_BYTES = 4096
@@ -99,6 +101,7 @@ class ProposalStore:
         """
         folder = Path(folder)
         header = read_header(folder)
+        _check_sample(folder / FAILURES, header['failures'])
         arrays = {}
         for name, dtype in ARRAYS.items():
             path = folder / f'{name}.npy'
@@ -112,10 +115,7 @@ class ProposalStore:
             if array.dtype != dtype or list(array.shape) != known['shape']:
                 raise SoCoError(f'{path} does not fit the header of its '
                                 'store. Make the proposals anew.')
-            if _sample_hash(path) != known['sample_sha256']:
-                raise SoCoError(f'{path} is damaged: its bytes do not have '
-                                'the hash in the header. Make the proposals '
-                                'anew.')
+            _check_sample(path, known)
             arrays[name] = array
         return cls(folder, header, arrays)
 
@@ -143,12 +143,15 @@ class ProposalStore:
         Raises:
             SoCoError: If they differ.
         """
-        for name in ARRAYS:
-            path = self.folder / f'{name}.npy'
-            if _hash(path) != self.header['arrays'][name]['sha256']:
-                raise SoCoError(f'{path} is damaged: its bytes do not have '
-                                'the hash in the header. Make the proposals '
-                                'anew.')
+        known = {
+            f'{name}.npy': self.header['arrays'][name]
+            for name in ARRAYS
+        }
+        known[FAILURES] = self.header['failures']
+        for name, hashes in known.items():
+            path = self.folder / name
+            if _hash(path) != hashes['sha256']:
+                raise SoCoError(DAMAGED.format(path))
 
     def __len__(self) -> int:
         """Number of images."""
@@ -286,6 +289,20 @@ def header_hash(header: dict) -> str:
         json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
+def _check_sample(path: Path, known: dict) -> None:
+    """Hold a sample of a file's bytes against the header.
+
+    Raises:
+        SoCoError: If it differs, or the file is missing.
+    """
+    try:
+        damaged = _sample_hash(path) != known['sample_sha256']
+    except OSError:
+        damaged = True
+    if damaged:
+        raise SoCoError(DAMAGED.format(path))
+
+
 def _write(folder: Path, header: dict, results: Iterable[Proposals]) -> None:
     """Fill an empty folder with the files of a store."""
     boxes, sizes, status, counts, lengths = (
@@ -333,7 +350,8 @@ def _write(folder: Path, header: dict, results: Iterable[Proposals]) -> None:
                 status=status,
                 paths=paths,
                 path_offsets=lengths).items()
-        })
+        },
+        failures=_hashes(folder / FAILURES))
     header['hash'] = header_hash(header)
     (folder / HEADER).write_text(json.dumps(header, indent=1))
 
@@ -372,10 +390,11 @@ class _ArrayWriter:
         self.stream.flush()
         os.fsync(self.stream.fileno())
         self.stream.close()
-        return dict(
-            shape=[self.rows, *self.row],
-            sha256=_hash(self.path),
-            sample_sha256=_sample_hash(self.path))
+        return dict(shape=[self.rows, *self.row], **_hashes(self.path))
+
+
+def _hashes(path: Path) -> dict:
+    return dict(sha256=_hash(path), sample_sha256=_sample_hash(path))
 
 
 def _hash(path: Path) -> str:

@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 import zlib
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +54,16 @@ class Worker:
             image = check_image(Path(self.root, path), self.max_pixels)
         except ImageError as error:
             return unusable(path, str(error))
+        except Exception as error:  # it costs its image alone
+            return unusable(path, f'cannot be read ({error})')
         height, width = image.shape[:2]
         rng = np.random.default_rng([self.seed, zlib.crc32(encode_path(path))])
         boxes, failure = np.zeros((0, 4), np.float32), None
         if use_generator:
             try:
-                boxes = check_boxes(self.generator(image, rng))
-            except Exception as error:  # it costs its image alone
+                boxes = check_boxes(
+                    self.generator(image, rng), width, height)
+            except (Exception, SystemExit) as error:
                 failure = f'the generator failed ({error})'
         boxes, status = (self.filter or ProposalFilter.keep_all)(
             boxes, width, height)
@@ -69,22 +73,36 @@ class Worker:
         return Proposals(path, boxes, (width, height), status, failure)
 
 
-def check_boxes(boxes: np.ndarray) -> np.ndarray:
-    """The boxes as float32 (P, 4), if that is what a generator returned."""
+def check_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The boxes of a generator, clipped to the image, those of no area left
+    out, float32, (P, 4).
+
+    Raises:
+        ValueError: If they are not finite numbers of shape (P, 4).
+    """
     boxes = np.asarray(boxes, np.float32)
+    if boxes.size == 0:
+        return np.zeros((0, 4), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
         raise ValueError(f'it returned {boxes.shape} and not finite numbers '
                          'of shape (P, 4)')
-    return boxes
+    boxes = boxes.clip(0, np.float32([width, height, width, height]))
+    return boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
 
 
-_worker: Worker = None
+def serve(pipe: Connection, settings: dict, root: str) -> None:
+    """Be a worker process.
 
+    Sends None once it is ready, then takes pairs of a path and
+    ``use_generator`` and sends what became of each, until the pipe closes.
 
-def start_worker(settings: dict, root: str) -> None:
-    """Prepare this process as a worker."""
-    # An interrupt is for the parent, which ends its workers. A worker whose
-    # parent was killed would wait for work for ever.
+    Args:
+        pipe (Connection): The pipe to the parent.
+        settings (dict): See :func:`build_settings`.
+        root (str): The folder of images.
+    """
+    # An interrupt is for the parent, which ends its workers. A worker that is
+    # busy while its parent is killed would not notice the closed pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2
@@ -93,15 +111,16 @@ def start_worker(settings: dict, root: str) -> None:
         cv2.setLogLevel(0)  # bad images are reported with their names
     except AttributeError:
         pass
-    global _worker
-    _worker = Worker(settings, root)
+    worker = Worker(settings, root)
+    pipe.send(None)
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(worker(*task))
 
 
 def _end_with_parent() -> None:
     multiprocessing.parent_process().join()
     os._exit(1)
-
-
-def work(path: str, use_generator: bool = True) -> Proposals:
-    """Make the proposals of an image, in a worker process."""
-    return _worker(path, use_generator)

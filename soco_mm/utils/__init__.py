@@ -1,10 +1,11 @@
 from soco_mm.errors import SoCoError, UsageError
 from .files import (PARTIAL, atomic_folder, atomic_stream, atomic_write,
-                    check_replaceable, list_images, make_writable)
+                    check_replaceable, exclusive, list_images,
+                    make_writable)
 from .image import ImageError, check_image, read_image
 
 __all__ = [
     'SoCoError', 'UsageError', 'PARTIAL', 'atomic_folder', 'atomic_stream',
-    'atomic_write', 'check_replaceable', 'list_images', 'make_writable',
-    'ImageError', 'check_image', 'read_image'
+    'atomic_write', 'check_replaceable', 'exclusive', 'list_images',
+    'make_writable', 'ImageError', 'check_image', 'read_image'
 ]

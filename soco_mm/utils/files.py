@@ -1,3 +1,4 @@
+import fcntl
 import os
 import shutil
 from contextlib import contextmanager
@@ -8,6 +9,9 @@ from soco_mm.errors import UsageError
 
 # A file under this suffix was not finished.
 PARTIAL = '.partial'
+# The folder that is being replaced.
+OLD = '.old'
+LOCK = '.lock'
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
 
@@ -67,14 +71,56 @@ def atomic_folder(folder: Union[str, Path]) -> Iterator[Path]:
     """
     folder = Path(folder)
     partial = folder.with_name(folder.name + PARTIAL)
+    old = folder.with_name(folder.name + OLD)
     shutil.rmtree(partial, ignore_errors=True)
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)  # a kill came between the two below
     try:
         partial.mkdir(parents=True)
         yield partial
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, old)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def exclusive(folder: Union[str, Path], what: str) -> Iterator[None]:
+    """Keep other processes from making the same folder at the same time.
+
+    Args:
+        folder (str | Path): The folder, which need not be there.
+        what (str): What is being made, for the message.
+
+    Raises:
+        UsageError: If another process is making it.
+    """
+    path = Path(folder).with_name(Path(folder).name + LOCK)
+    while True:
+        stream = path.open('a')
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.close()
+            raise UsageError(f'Another process is making {what} in {folder}. '
+                             'Wait for it, or stop it.') from None
+        except OSError:
+            pass  # a file system without locks
+        try:
+            if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                break
+        except FileNotFoundError:
+            pass
+        stream.close()  # the one who had it has removed it just now
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        stream.close()
 
 
 def list_images(folder: Union[str, Path]) -> List[str]:
@@ -90,20 +136,30 @@ def list_images(folder: Union[str, Path]) -> List[str]:
         sorted.
 
     Raises:
-        UsageError: If there is no such folder, or no image in it.
+        UsageError: If there is no such folder, no image in it, or a folder
+            below it cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(f'There is no folder {folder}. Name the folder that '
                          'holds your images.')
     found, seen = [], set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(f'The folder {error.filename} cannot be read '
+                         f'({error.strerror}). Change its permissions, or '
+                         'take it out of the images.')
+
+    for parent, folders, files in os.walk(
+            folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:  # a link back to a folder above
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith('.')]
+        # Sorted: of a folder and a link to it, the same one counts always.
+        folders[:] = sorted(
+            name for name in folders if not name.startswith('.'))
         relative = os.path.relpath(parent, folder)
         for name in files:
             if (name.lower().endswith(IMAGE_SUFFIXES)

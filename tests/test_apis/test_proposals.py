@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 from soco_mm.apis.proposals import (describe_proposals, make_proposals,
                                     merge_proposals)
 from soco_mm.proposals import ProposalStore, build_settings
-from soco_mm.utils import SoCoError, UsageError, read_image
+from soco_mm.utils import SoCoError, UsageError, atomic_folder, read_image
 
 ROOT = Path(__file__).parents[2]
 
@@ -174,7 +175,7 @@ def test_launched_processes_make_the_same_store(many, tmp_path):
             text=True)
         assert done.returncode == 0, done.stderr
         assert content(tmp_path / 'a store') == content(undisturbed)
-    assert '20 images were done before' in done.stdout
+    assert done.stdout.count(' images were done before') >= 2
 
 
 def test_slurm_script_starts_a_process_a_shard_and_merges(
@@ -216,6 +217,7 @@ def test_new_images_complete_a_store(many, tmp_path):
     out = tmp_path / 'store'
     few = make_proposals(tmp_path / 'images', out)
     (tmp_path / 'later').rename(tmp_path / 'images/0')
+    assert few['images'] == 26
     summary = make_proposals(tmp_path / 'images', out)
     assert summary['kept'] == few['images'] + 1  # the broken one
     assert summary['images'] == 40
@@ -224,6 +226,137 @@ def test_new_images_complete_a_store(many, tmp_path):
             assert (out / name).read_bytes() == data, name
     again = make_proposals(tmp_path / 'images', out)
     assert again['kept'] == 41 and again['images'] == 40
+
+
+def test_images_are_never_dropped_from_a_store_unasked(many, tmp_path):
+    images, undisturbed = many
+    out = tmp_path / 'store'
+    shutil.copytree(undisturbed, out)
+    (tmp_path / 'few.txt').write_text('0/0.jpg\n1/1.jpg\n')
+    with pytest.raises(UsageError, match='38 images that are not among'):
+        make_proposals(tmp_path / 'few.txt', out, root=images)
+    assert content(out) == content(undisturbed)
+    few = make_proposals(
+        tmp_path / 'few.txt', out, root=images, overwrite=True)
+    assert few['images'] == 2
+
+
+def test_failed_images_are_tried_again_on_request(many, tmp_path):
+    images, _ = many
+    shutil.copytree(images, tmp_path / 'images')
+    out = tmp_path / 'store'
+    make_proposals(tmp_path / 'images', out)
+    shutil.copy(images / '0/0.jpg', tmp_path / 'images/broken.jpg')
+    assert make_proposals(tmp_path / 'images', out)['failures'] == 1
+    summary = make_proposals(tmp_path / 'images', out, retry_failed=True)
+    assert summary['failures'] == 0 and summary['images'] == 41
+    assert summary['kept'] == 40
+    store = ProposalStore.open(out)
+    np.testing.assert_array_equal(store['broken.jpg'], store['0/0.jpg'])
+
+
+def start(images, out, *arguments):
+    """Start making proposals; returns once a few are done."""
+    records = out.with_name(out.name + '.unfinished') / 'records.bin'
+    size = records.stat().st_size if records.is_file() else 0
+    process = subprocess.Popen(
+        [
+            sys.executable, '-m', 'soco_mm.cli', 'proposals',
+            str(images), '--out',
+            str(out), '--workers', '2', *arguments
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True)
+    deadline = time.time() + 120
+    while not records.is_file() or records.stat().st_size < size + 2000:
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(.002)
+    return process
+
+
+def test_a_run_that_replaces_goes_on_after_a_kill(many, tmp_path):
+    images, undisturbed = many
+    out = tmp_path / 'out'
+    make_proposals(images, out, build_settings(method='whole'))
+    before = content(out)
+    process = start(images, out, '--overwrite')
+    process.kill()
+    process.communicate()
+    assert content(out) == before
+    summary = make_proposals(images, out, overwrite=True)
+    assert summary['kept'] >= 3
+    assert content(out) == content(undisturbed)
+
+
+def test_two_processes_do_not_make_the_same_store(many, tmp_path):
+    images, undisturbed = many
+    out = tmp_path / 'out'
+    process = start(images, out)
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match='Another process is making'):
+            make_proposals(images, out, overwrite=overwrite)
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert content(out) == content(undisturbed)
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+def test_workers_killed_at_any_time_cost_no_more_than_their_image(
+        many, tmp_path):
+    images, _ = many
+    process = start(images, tmp_path / 'out', '--sigma', '0.8')
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        time.sleep(rng.uniform(.2, 1.))
+        for pid in children(process.pid):
+            name = Path(f'/proc/{pid}/cmdline')
+            try:
+                if b'spawn_main' in name.read_bytes() and rng.random() < .5:
+                    os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    store = ProposalStore.open(tmp_path / 'out')
+    reasons = [each['reason'] for each in store.failures()]
+    assert len(store) + sum('reading' in r or 'empty' in r
+                            for r in reasons) == 41
+    assert len(reasons) <= 9
+
+
+def test_a_kill_while_a_folder_is_replaced_leaves_one(tmp_path):
+    folder = tmp_path / 'store'
+    with atomic_folder(folder) as partial:
+        (partial / 'old').touch()
+    # What is there between the two renames.
+    folder.rename(tmp_path / 'store.old')
+    with pytest.raises(RuntimeError), atomic_folder(folder):
+        raise RuntimeError
+    assert (folder / 'old').is_file()
+    with atomic_folder(folder) as partial:
+        (partial / 'new').touch()
+    assert [path.name for path in tmp_path.rglob('*')] == ['store', 'new']
+
+
+BROKEN_GENERATOR = """
+class Broken:
+    def __call__(self, image, rng):
+        raise SystemExit('no licence')
+"""
+
+
+def test_a_generator_that_always_fails_ends_the_run(demo_images, tmp_path,
+                                                    monkeypatch):
+    (tmp_path / 'broken_generator.py').write_text(BROKEN_GENERATOR)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    settings = build_settings(method='broken_generator.Broken')
+    with pytest.raises(SoCoError, match='fails on all .*no licence'):
+        make_proposals(demo_images, tmp_path / 'out', settings)
+    assert [path.name for path in tmp_path.iterdir()
+            ] == ['broken_generator.py']
 
 
 def test_a_store_of_other_settings_is_replaced_on_request_alone(

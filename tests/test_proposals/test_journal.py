@@ -35,7 +35,8 @@ def test_results_are_there_again(folder):
     journal = Journal(folder, SETTINGS)
     same(journal, RESULTS)
     assert '猫/c.jpg' in journal and 'c.jpg' not in journal
-    assert journal.num_failures == 1 and journal.seconds == .75
+    assert journal.failed == {'\udce9.jpg'}
+    assert journal.seconds == {'a b.jpg': .25, '猫/c.jpg': .5}
 
 
 def test_a_record_cut_at_any_byte_is_dropped_and_written_anew(folder):
@@ -71,10 +72,35 @@ def test_other_settings_are_refused_by_name(folder):
     same(Journal(folder, SETTINGS), RESULTS)
 
 
-def test_two_at_once_are_refused(folder):
+@pytest.mark.parametrize('tail', [bytes(40), bytes([255]) * 40])
+def test_a_tail_of_zeros_or_ones_is_dropped(folder, tail):
+    records = folder / 'records.bin'
+    whole = records.read_bytes()
+    records.write_bytes(whole + tail)
     journal = Journal(folder, SETTINGS)
-    with pytest.raises(UsageError, match='Another process'):
-        Journal(folder, SETTINGS)
+    same(journal, RESULTS)
     journal.close()
-    Journal(folder, SETTINGS).delete()
+    assert records.read_bytes() == whole
+
+
+def test_the_later_of_two_records_counts(folder):
+    journal = Journal(folder, SETTINGS)
+    again = RESULTS[0]._replace(path='\udce9.jpg')
+    journal.append(again)
+    same(journal, [RESULTS[0], again, RESULTS[2]])
+    assert not journal.failed
+    journal.close()
+    same(Journal(folder, SETTINGS), [RESULTS[0], again, RESULTS[2]])
+
+
+def test_a_run_that_replaces_goes_on_with_its_like_alone(folder):
+    journal = Journal(folder, SETTINGS, replaces=True)
+    assert len(journal) == 0 and journal.replaces
+    journal.append(RESULTS[0])
+    journal.close()
+    for replaces in (True, False):
+        journal = Journal(folder, SETTINGS, replaces)
+        same(journal, RESULTS[:1])
+        assert journal.replaces
+    journal.delete()
     assert not folder.exists()

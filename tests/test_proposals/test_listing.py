@@ -20,8 +20,10 @@ def test_folder_list_and_coco_name_the_same_images(folder, tmp_path):
     paths = ['a 1.jpg', 'b/2.jpg', 'b/ü.png']
     assert list_input(folder) == (str(folder), paths)
     text = tmp_path / 'list.txt'
-    text.write_text(f'b/ü.png\n\n./b/2.jpg\n{folder}/a 1.jpg\nb/2.jpg\n')
-    assert list_input(text, folder) == (str(folder), paths)
+    lines = f'b/ü.png\n\n./b/2.jpg\n{folder}/a 1.jpg\nb/2.jpg\n'
+    for content in (lines, lines.replace('\n', '\r\n'), '\ufeff' + lines):
+        text.write_text(content)
+        assert list_input(text, folder) == (str(folder), paths)
     inside = folder / 'list.txt'
     inside.write_text(text.read_text())
     assert list_input(inside) == (str(folder), paths)
@@ -48,6 +50,8 @@ def test_paths_are_sorted_by_their_bytes_and_keep_them(folder, tmp_path):
     ('c.json', '{"images": [{"id": 3}]}', 'file_name'),
     ('c.json', '{', 'not a COCO json'),
     ('c.json', '[]', 'not a COCO json'),
+    ('c.json', '{"images": [{"file_name": "\\ud800.jpg"}]}', 'the name'),
+    ('l.txt', 'a\0b.jpg', 'cannot be the name'),
 ])
 def test_files_that_do_not_list_images_are_refused(folder, name, text, words):
     (folder / name).write_text(text)

@@ -31,6 +31,9 @@ def test_random_boxes_obey_the_filter_and_are_not_filtered():
     (dict(method='random', min_side=3), '--min-side does nothing'),
     (dict(method='guess'), 'no method guess'),
     (dict(size_range=(.8, .3)), 'smaller one first'),
+    (dict(max_aspect=.5), 'at least 1'),
+    (dict(method='random', max_aspect=0), 'at least 1'),
+    (dict(timeout=0), 'more than 0'),
 ])
 def test_settings_without_a_meaning_are_refused(changes, words):
     with pytest.raises(UsageError, match=words):

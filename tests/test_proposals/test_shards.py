@@ -6,7 +6,7 @@ import pytest
 from soco_mm.proposals import Proposals, ProposalStore, build_settings
 from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.shards import (hash_listing, merge_shards,
-                                      open_shards)
+                                      open_shards, take_shard)
 from soco_mm.proposals.store import unusable
 from soco_mm.utils import SoCoError, UsageError
 
@@ -33,7 +33,7 @@ def write(folder, index, count, paths=PATHS, **changes):
             made_with=made_with(),
             listing=hash_listing(paths),
             shard=shard),
-        map(result, paths[index - 1::count] if count else paths))
+        map(result, take_shard(paths, index, count) if count else paths))
     return folder
 
 
@@ -80,3 +80,21 @@ def test_damage_inside_a_shard_is_found(tmp_path):
     with pytest.raises(SoCoError, match='boxes.npy is damaged'):
         merge_shards(stores, header, tmp_path / 'merged')
     assert not (tmp_path / 'merged').exists()
+
+
+def test_a_cut_list_of_failures_is_found(tmp_path):
+    one = write(tmp_path / 'one', 0, 0)
+    failures = one / 'failures.jsonl'
+    failures.write_text(failures.read_text()[:-5])
+    with pytest.raises(SoCoError, match='failures.jsonl is damaged'):
+        ProposalStore.open(one)
+
+
+def test_every_image_is_in_one_shard_whatever_others_there_are():
+    many = [f'{i}.jpg' for i in range(1000)]
+    shards = [take_shard(many, i, 4) for i in range(1, 5)]
+    assert sorted(sum(shards, [])) == sorted(many)
+    assert all(200 < len(shard) < 300 for shard in shards)
+    assert take_shard(many[::3], 2, 4) == [
+        path for path in many[::3] if path in shards[1]
+    ]
