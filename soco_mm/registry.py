@@ -26,8 +26,9 @@ PROPOSALS = Registry(
     'proposal generator', scope='soco_mm', locations=['soco_mm.proposals'])
 
 # Nothing of its own, but without them MMEngine warns at each look-up.
-for _parent in (root.LOOPS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS,
-                root.OPTIM_WRAPPER_CONSTRUCTORS, root.PARAM_SCHEDULERS,
+for _parent in (root.LOOPS, root.LOG_PROCESSORS, root.METRICS,
+                root.MODEL_WRAPPERS, root.OPTIM_WRAPPER_CONSTRUCTORS,
+                root.PARAM_SCHEDULERS,
                 root.RUNNERS, root.VISBACKENDS, root.VISUALIZERS,
                 root.WEIGHT_INITIALIZERS, root.FUNCTIONS):
     _child(_parent, 'engine')

@@ -1,23 +1,23 @@
-import html
 import os
 import re
 from pathlib import Path
-from typing import List, Optional, Union
-from urllib.parse import quote
+from typing import Callable, List, Optional, Union
 
-import numpy as np
 from mmengine.config import Config
 from torch import Tensor
 
-from soco_mm.registry import DATASETS, MODELS
+from soco_mm.registry import MODELS
 from soco_mm.utils import (ImageError, SoCoError, UsageError, atomic_write,
                            make_writable, read_image)
-from soco_mm.visualization import DrawnView, draw_sample, write_png
+from soco_mm.visualization import (DrawnView, describe_view, draw_sample,
+                                   render_gallery, write_png)
+from .preview import build_dataset
 from .proposals import printable
 from .train import load_config
 
 INDEX = 'index.html'
 FINEST = 2  # the first level of a pyramid is P2
+NAME_BYTES = 200  # of a picture's name; most file systems allow 255
 
 
 def browse(config: Union[str, Path],
@@ -50,15 +50,12 @@ def browse(config: Union[str, Path],
     Raises:
         UsageError: If there are fewer images than ``start``, or ``out``
             cannot be written.
-        SoCoError: If the proposals or none of the images can be read.
+        SoCoError: If the data set or the model of the config cannot be built,
+            or none of the images can be read.
     """
-    cfg = load_config(config, options or {})
+    cfg = load_config(config, options)
     out = Path(out or Path('work_dirs/browse', Path(config).stem))
-    data = cfg.train_dataloader.dataset
-    seed = cfg.get('randomness', {}).get('seed')
-    if seed is not None:
-        data.setdefault('seed', seed)
-    dataset = DATASETS.build(data)
+    dataset = build_dataset(cfg)
     if start >= len(dataset):
         raise UsageError(f'The first image is number {start}, but there are '
                          f'{len(dataset)}, numbered from 0.')
@@ -82,23 +79,43 @@ def browse(config: Union[str, Path],
         write_png(path, draw_sample(image, info['proposals'], views))
         made.append(path)
         name = os.path.relpath(info['img_path'], dataset.data_root)
-        entries.append((path.name, f'{index}: {printable(name)}'))
+        entries.append(
+            (path.name, f'{index}: {printable(name)}',
+             '; '.join(describe_view(*each) for each in enumerate(views, 1))))
     if not made:
         raise SoCoError(f'None of the images in {dataset.data_root} can be '
                         'read. Set train_dataloader.dataset.data_root to the '
                         'folder that the proposals were made of.')
-    atomic_write(out / INDEX, make_page(Path(config).stem, entries))
+    page = render_gallery(
+        f'What {printable(Path(config).stem)} sees',
+        f'Images of {printable(str(dataset.data_root))} in epoch {epoch}: '
+        'some of the proposals, then the views after all augmentation. An '
+        'object has one colour in all views; at its box stands the pyramid '
+        'level that its features come from, if the model has several. Dashed '
+        'boxes do not count in that view.', entries)
+    atomic_write(out / INDEX, page)
     return [*made, out / INDEX]
 
 
-def box_levels(cfg: Config):
+def box_levels(cfg: Config) -> Callable[[Tensor], List[str]]:
     """How the model names the level of each box of a view.
+
+    Args:
+        cfg (Config): The config of the training.
 
     Returns:
         Callable: From boxes, (K, 4), to a list of K names; of none for a
         model with a single level.
+
+    Raises:
+        SoCoError: If the config has no RoI extractor, or one of wrong
+            parameters.
     """
-    extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)
+    try:
+        extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SoCoError('The model.roi_head.bbox_roi_extractor of the config '
+                        f'cannot be built: {error}') from error
 
     def levels(boxes: Tensor) -> List[str]:
         if len(extractor.roi_layers) == 1:
@@ -114,31 +131,5 @@ def box_levels(cfg: Config):
 def picture_name(index: int, path: str) -> str:
     """Name of a picture: the image's, without what file systems dislike."""
     stem = re.sub(r'[^\w.-]+', '_', printable(Path(path).stem))
-    return f'{index:06d}_{stem[:80]}.png'
-
-
-def make_page(title: str, entries: list) -> str:
-    """A page that shows pictures below each other."""
-    figures = '\n'.join(
-        f'<figure><figcaption>{html.escape(text)}</figcaption>'
-        f'<a href="{quote(name)}"><img loading="lazy" src="{quote(name)}" '
-        f'alt="{html.escape(text)}"></a></figure>' for name, text in entries)
-    title = html.escape(title)
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
-  margin: 2em auto; padding: 0 1em; max-width: 1600px; }}
-figure {{ margin: 0 0 2em; }}
-figcaption {{ font-weight: 600; overflow-wrap: anywhere; }}
-img {{ max-width: 100%; height: auto; border: 1px solid #ddd; }}
-p {{ max-width: 46em; color: #555; }}
-</style></head><body>
-<h1>What {title} sees</h1>
-<p>Each image with some of its proposals, then its views after all augmentation.
-An object has one colour in all views; at its box stands the pyramid level that
-its features come from. Dashed boxes do not count in that view.</p>
-{figures}
-</body></html>
-"""
+    stem = stem.encode()[:NAME_BYTES].decode(errors='ignore')
+    return f'{index:06d}_{stem}.png'

@@ -1,8 +1,14 @@
 """Texts of MMDetection configs that fit a pretrained model."""
+import os
 import pprint
 import textwrap
+from pathlib import Path
+from typing import Union
 
 from mmengine.config import Config
+from mmengine.hub import get_config
+
+from soco_mm.utils import UsageError
 
 FPN_CONFIG = 'mask-rcnn_fpn_1x_coco.py'
 C4_CONFIG = 'mask-rcnn_c4_1x_coco.py'
@@ -115,6 +121,69 @@ def detector_config(model: Config, weights: str) -> tuple:
         conv_out_channels=head.get('conv_out_channels', 256),
         fc_out_channels=head.get('fc_out_channels', 1024))
     return FPN_CONFIG, text + end
+
+
+INHERITING = """\
+# The detector of the config below, which starts from SoCo's weights.
+_base_ = {base!r}
+
+model = {model}
+
+load_from = '{{{{ fileDirname }}}}/{weights}'
+"""
+
+
+def inheriting_config(detector: Union[str, Path], model: Config, weights: str,
+                      adapt: bool) -> tuple:
+    """Name and text of a config of any detector that loads weights.
+
+    Args:
+        detector (str | Path): The MMDetection config, a path or
+            ``mmdet::...``.
+        model (Config): The ``model`` of the pretraining's config.
+        weights (str): Name of the file of weights beside it.
+        adapt (bool): Give the detector the norm layers and the normalisation
+            of images that the pretrained model has.
+
+    Returns:
+        tuple: Name and text of the config.
+
+    Raises:
+        UsageError: If the detector's config cannot be read.
+    """
+    base = str(detector)
+    if '::' not in base:
+        base = os.path.abspath(base)
+    try:
+        theirs = (get_config(base)
+                  if '::' in base else Config.fromfile(base)).model
+    except Exception as error:  # a config is a program: anything can happen
+        raise UsageError(f'The config {detector} of the detector cannot be '
+                         f'read: {error}') from None
+    backbone = dict(init_cfg=None)  # not another download
+    changes = dict(backbone=backbone)
+    if adapt:
+        ours = model.backbone
+        for key in ('norm_cfg', 'norm_eval', 'style'):
+            if key in ours:
+                backbone[key] = to_plain(ours[key])
+        if 'frozen_stages' in theirs.backbone:
+            backbone['frozen_stages'] = -1
+        if theirs.get('neck') and model.get('neck'):
+            changes['neck'] = dict(norm_cfg=to_plain(model.neck.norm_cfg))
+        changes['data_preprocessor'] = dict(
+            mean=[123.675, 116.28, 103.53],
+            std=[58.395, 57.12, 57.375],
+            bgr_to_rgb=True)
+    text = INHERITING.format(
+        base=base, model=pprint.pformat(changes, sort_dicts=False),
+        weights=weights)
+    return Path(base.rpartition('::')[2]).name, text
+
+
+def to_plain(value):
+    """A part of a config as plain data."""
+    return value.to_dict() if hasattr(value, 'to_dict') else value
 
 
 def backbone_text(backbone: Config) -> str:

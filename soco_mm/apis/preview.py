@@ -2,10 +2,35 @@ from pathlib import Path
 from typing import Union
 
 from mmengine.config import Config
+from torch.utils.data import Dataset
 
 from soco_mm.registry import DATASETS
 from soco_mm.utils import ImageError, SoCoError, read_image
 from soco_mm.visualization import draw_overview, write_png
+
+
+def build_dataset(cfg: Config) -> Dataset:
+    """Build the data set of a training, with the same random numbers.
+
+    Args:
+        cfg (Config): The config of the training.
+
+    Returns:
+        Dataset: The data set.
+
+    Raises:
+        SoCoError: If the config has none, or one of wrong parameters; or the
+            proposals cannot be read.
+    """
+    try:
+        data = cfg.train_dataloader.dataset.copy()
+        seed = cfg.get('randomness', {}).get('seed')
+        if seed is not None:
+            data.setdefault('seed', seed)
+        return DATASETS.build(data)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SoCoError('The train_dataloader.dataset of the config cannot be '
+                        f'built: {error}') from error
 
 
 def draw_preview(cfg: Config, path: Union[str, Path],
@@ -21,9 +46,10 @@ def draw_preview(cfg: Config, path: Union[str, Path],
         Path: The file.
 
     Raises:
-        SoCoError: If none of them can be read.
+        SoCoError: If the data set cannot be built, or none of the images can
+            be read.
     """
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    dataset = build_dataset(cfg)
     samples = []
     step = max(1, len(dataset) // number)
     for index in range(0, len(dataset), step)[:number]:

@@ -72,7 +72,7 @@ def make_proposals(images: Union[str, Path],
     root, paths = list_input(images, root)
     _check_generator(settings)
     check_replaceable(out, MARKER, 'proposals')
-    header = _plain(
+    header = plain(
         dict(
             settings,
             root=root,
@@ -156,7 +156,7 @@ def _generate(journal: Journal, root: str, paths: Sequence[str],
     return kept
 
 
-def _plain(settings: dict) -> dict:
+def plain(settings: dict) -> dict:
     """Settings as they come back from JSON."""
     return json.loads(json.dumps(settings))
 

@@ -9,6 +9,7 @@ from .common import add_config_options, run
 from .doctor import add_doctor
 from .handoff import add_export, add_import
 from .pretrain import add_pretrain
+from .probe import add_probe
 from .proposals import ACTIONS, add_merge, add_proposals
 from .proposals_formats import add_export_proposals, add_import_proposals
 from .proposals_report import add_report
@@ -27,7 +28,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         dest='command', required=True, metavar='COMMAND')
     for add in (add_pretrain, add_browse, add_proposals, add_merge, add_report,
                 add_import_proposals, add_export_proposals, add_export,
-                add_import, add_doctor):
+                add_import, add_probe, add_doctor):
         add(commands)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ['proposals'] and arguments[1:2] != [] and (

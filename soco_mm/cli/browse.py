@@ -35,6 +35,7 @@ def add_browse(commands) -> None:
 def browse(args: argparse.Namespace) -> None:
     """Run the command ``browse``."""
     from soco_mm.apis.browse import browse
+    from soco_mm.apis.proposals import printable
     made = browse(
         args.config,
         args.out,
@@ -42,4 +43,4 @@ def browse(args: argparse.Namespace) -> None:
         start=args.start,
         epoch=args.epoch,
         options=args.cfg_options)
-    print(f'{len(made) - 1} pictures in {made[0].parent}; look at {made[-1]}')
+    print(f'Pictures of {len(made) - 1} images: {printable(str(made[-1]))}')

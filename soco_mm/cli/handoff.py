@@ -6,9 +6,25 @@ def add_export(commands) -> None:
     """Add the command ``export``."""
     parser = commands.add_parser(
         'export', help='hand a training checkpoint over to MMDetection')
-    parser.add_argument('config', help='the config of the pretraining')
+    parser.add_argument(
+        'config',
+        nargs='?',
+        help='the config of the pretraining, or its name under configs/soco '
+        '(default: the one in the checkpoint)')
     parser.add_argument('checkpoint', help='a checkpoint of it')
-    parser.add_argument('--out', required=True, help='the folder to write')
+    parser.add_argument(
+        '--out', required=True, metavar='FOLDER', help='the folder to write')
+    parser.add_argument(
+        '--detector',
+        metavar='CONFIG',
+        help='the MMDetection config of your detector, a path or '
+        'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py (default: the Mask '
+        'R-CNN that the model was made for)')
+    parser.add_argument(
+        '--adapt',
+        action='store_true',
+        help='give that detector the norm layers and the normalisation of '
+        'images that the pretrained model has')
     parser.set_defaults(function=export)
 
 
@@ -16,8 +32,13 @@ def export(args: argparse.Namespace) -> None:
     """Run the command ``export``."""
     from soco_mm.apis.export import export_detector
     from soco_mm.apis.train import load_config
+    cfg = None if args.config is None else load_config(args.config)
     report = export_detector(
-        load_config(args.config), args.checkpoint, args.out)
+        cfg,
+        args.checkpoint,
+        args.out,
+        detector=args.detector,
+        adapt=args.adapt)
     print(report.describe())
     print(f'Train it with MMDetection from {report.config}.')
 

@@ -11,7 +11,7 @@ from soco_mm.utils import SoCoError, atomic_folder
 from .filters import STATUS
 
 FORMAT = 'soco_mm proposals'
-VERSION = 2
+VERSION = 3
 HEADER = 'header.json'
 FAILURES = 'failures.jsonl'
 MARKER = 'path_offsets.npy'  # a name that nothing else has

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Optional, Sequence, Union
+from typing import Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -11,11 +11,14 @@ GAP = 6
 PAPER = 255
 INK = (40, 40, 40)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+LABEL_SCALE = 0.42
 TAG_SCALE = 0.45
 
 
 def object_colors(number: int) -> np.ndarray:
     """Distinct bright colours, RGB, uint8, (number, 3)."""
+    if not number:  # which OpenCV refuses
+        return np.zeros((0, 3), np.uint8)
     hsv = np.full((1, number, 3), 255, np.uint8)
     # Steps of the golden ratio keep neighbours far apart.
     hsv[0, :, 0] = (np.arange(number) * 0.618 % 1 * 179).astype(np.uint8)
@@ -58,47 +61,90 @@ def draw_dashed_box(image: np.ndarray,
         image (np.ndarray): RGB, uint8, (H, W, 3).
         box (np.ndarray): x1 y1 x2 y2 in pixels, (4,).
         color (np.ndarray): RGB, (3,).
-        dash (int): Length of a dash in pixels. Defaults to 8.
-        gap (int): Pixels between two. Defaults to 6.
+        dash (int): About the length of a dash in pixels; an edge starts and
+            ends with one and has two or more. Defaults to 8.
+        gap (int): About the pixels between two. Defaults to 6.
     """
     x1, y1, x2, y2 = (round(float(value)) for value in box)
     color = tuple(map(int, color))
-    for x in range(x1, x2, dash + gap):
-        end = min(x + dash, x2) - 1
+    share = gap / (dash + gap)
+
+    def dashes(start: int, stop: int) -> np.ndarray:
+        """First and last pixels of the dashes of an edge, (D, 2)."""
+        number = max(2, round((stop - start) / (dash + gap) + share))
+        period = (stop - start) / (number - share)
+        first = start + period * np.arange(number)
+        ends = np.stack([first, first + period * (1 - share) - 1], 1)
+        return ends.round().astype(int)
+
+    # As wide as the lines of draw_boxes; cv2.line would round the ends, which
+    # closes small gaps.
+    for first, last in dashes(x1, x2).tolist():
         for y in (y1, y2 - 1):
-            cv2.line(image, (x, y), (end, y), color, 2)
-    for y in range(y1, y2, dash + gap):
-        end = min(y + dash, y2) - 1
+            cv2.rectangle(image, (first, y - 1), (last, y + 1), color, -1)
+    for first, last in dashes(y1, y2).tolist():
         for x in (x1, x2 - 1):
-            cv2.line(image, (x, y), (x, end), color, 2)
+            cv2.rectangle(image, (x - 1, first), (x + 1, last), color, -1)
 
 
-def draw_tag(image: np.ndarray,
-             text: str,
-             box: np.ndarray,
-             color: np.ndarray,
-             corner: int = 0) -> None:
-    """Write a short text into a corner of a box on an image, in place.
+def draw_tags(image: np.ndarray, texts: Sequence[str], boxes: np.ndarray,
+              colors: np.ndarray) -> None:
+    """Write a short text at a corner of each box on an image, in place.
+
+    The first at the top left of its box, the next at the top right and so on,
+    as boxes may coincide; or at the corner where they cover each other least.
+
+    Args:
+        image (np.ndarray): RGB, uint8, (H, W, 3).
+        texts (Sequence[str]): P texts.
+        boxes (np.ndarray): x1 y1 x2 y2 in pixels, (P, 4).
+        colors (np.ndarray): Their backgrounds, RGB, (P, 3).
+    """
+    taken = np.zeros(image.shape[:2], bool)
+    for index, (text, box, color) in enumerate(zip(texts, boxes, colors)):
+        places = [
+            place_tag(image, text, box, (index + turn) % 4)
+            for turn in range(4)
+        ]
+        place = min(places, key=lambda each: taken[each].sum())
+        taken[place] = True
+        image[place] = color
+        light = np.dot(color, (0.299, 0.587, 0.114)) > 120
+        rows, columns = place
+        cv2.putText(image, text, (columns.start + 3, rows.stop - 3), FONT,
+                    TAG_SCALE, (0, 0, 0) if light else (255, 255, 255), 1,
+                    cv2.LINE_AA)
+
+
+def place_tag(image: np.ndarray, text: str, box: np.ndarray,
+              corner: int) -> Tuple[slice, slice]:
+    """Find the place of a short text at a corner of a box.
+
+    Inside of the box, or above or below one of which it would cover more than
+    a quarter; always inside of the image.
 
     Args:
         image (np.ndarray): RGB, uint8, (H, W, 3).
         text (str): The text.
         box (np.ndarray): x1 y1 x2 y2 in pixels, (4,).
-        color (np.ndarray): Its background, RGB, (3,).
         corner (int): 0 top left, 1 top right, 2 bottom left, 3 bottom right.
-            Defaults to 0.
+
+    Returns:
+        tuple[slice]: Its rows and columns.
     """
     (width, height), _ = cv2.getTextSize(text, FONT, TAG_SCALE, 1)
     width, height = width + 6, height + 6
-    # Inside of the image, also where the box is smaller than the text.
-    x = box[2] - width if corner % 2 else box[0]
-    y = box[3] - height if corner // 2 else box[1]
-    x = int(np.clip(round(float(x)), 0, image.shape[1] - width))
-    y = int(np.clip(round(float(y)), 0, image.shape[0] - height))
-    image[y:y + height, x:x + width] = color
-    light = np.dot(color, (0.299, 0.587, 0.114)) > 120
-    cv2.putText(image, text, (x + 3, y + height - 3), FONT, TAG_SCALE,
-                (0, 0, 0) if light else (255, 255, 255), 1, cv2.LINE_AA)
+    x1, y1, x2, y2 = (round(float(value)) for value in box)
+    x = x2 - width if corner % 2 else x1
+    y = y2 - height if corner // 2 else y1
+    covered = width * height > (x2 - x1) * (y2 - y1) / 4
+    if covered or width > x2 - x1 or height > y2 - y1:
+        above, below = y1 - height - 1, y2 + 1
+        fits = below + height <= image.shape[0]
+        y = below if fits and (corner // 2 or above < 0) else above
+    x = max(0, min(x, image.shape[1] - width))
+    y = max(0, min(y, image.shape[0] - height))
+    return slice(y, y + height), slice(x, x + width)
 
 
 def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
@@ -120,18 +166,7 @@ def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
         image, proposals = sample['image'], sample['proposals']
         factor = HEIGHT / image.shape[0]
         width = int(np.clip(round(image.shape[1] * factor), 40, 2 * HEIGHT))
-        scale = np.tile([width / image.shape[1], factor], 2)
-        small = cv2.resize(
-            image, (width, HEIGHT), interpolation=cv2.INTER_AREA)
-        picked = np.unique(
-            np.linspace(0,
-                        len(proposals) - 1,
-                        min(max_boxes, len(proposals))).round().astype(int))
-        tiles = [
-            label(
-                draw_boxes(small, proposals[picked] * scale),
-                f'{len(proposals)} proposals')
-        ]
+        tiles = [draw_proposals(image, proposals, (width, HEIGHT), max_boxes)]
         for number, (view, boxes) in enumerate(
                 zip(sample['views'], sample['boxes']), 1):
             drawn = draw_boxes(view, boxes[:1], np.uint8([[255, 220, 0]]), 3)
@@ -140,12 +175,36 @@ def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
     return join(rows, axis=0)
 
 
+def draw_proposals(image: np.ndarray, proposals: np.ndarray,
+                   size: Tuple[int, int], max_boxes: int) -> np.ndarray:
+    """Draw some of an image's proposals; the line above says how many.
+
+    Args:
+        image (np.ndarray): RGB, uint8, (H, W, 3).
+        proposals (np.ndarray): x1 y1 x2 y2 in its pixels, (P, 4).
+        size (tuple): Width and height of the image in the picture.
+        max_boxes (int): How many proposals are drawn, evenly picked.
+
+    Returns:
+        np.ndarray: The picture.
+    """
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    number = min(max_boxes, len(proposals))
+    picked = np.linspace(0, len(proposals) - 1, number).round().astype(int)
+    scale = np.tile(np.divide(size, image.shape[1::-1]), 2)
+    some = '' if number == len(proposals) else f', {number} drawn'
+    return label(
+        draw_boxes(small, proposals[picked] * scale),
+        f'{len(proposals)} proposals{some}')
+
+
 def label(image: np.ndarray, text: str) -> np.ndarray:
-    """Put a line of text above an image."""
-    strip = np.full((20, image.shape[1], 3), PAPER, np.uint8)
-    cv2.putText(strip, text, (2, 14), FONT, 0.42, INK, 1,
-                cv2.LINE_AA)
-    return np.concatenate([strip, image])
+    """Put a line of text above an image, which gets as wide as the text."""
+    (width, _), _ = cv2.getTextSize(text, FONT, LABEL_SCALE, 1)
+    pad = max(0, width + 4 - image.shape[1])
+    image = np.pad(image, [(20, 0), (0, pad), (0, 0)], constant_values=PAPER)
+    return cv2.putText(image, text, (2, 14), FONT, LABEL_SCALE, INK, 1,
+                       cv2.LINE_AA)
 
 
 def join(images: Sequence[np.ndarray], axis: int) -> np.ndarray:

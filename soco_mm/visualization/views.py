@@ -1,12 +1,38 @@
-from typing import NamedTuple, Sequence
+from html import escape
+from typing import NamedTuple, Sequence, Tuple
+from urllib.parse import quote
 
 import cv2
 import numpy as np
 
-from .drawing import (draw_boxes, draw_dashed_box, draw_tag, join, label,
-                      object_colors)
+from .drawing import (draw_boxes, draw_dashed_box, draw_proposals, draw_tags,
+                      join, label, object_colors)
 
 ENLARGE = 2  # at which the levels can be read
+LINE = 2  # pixels
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
+  margin: 2em auto; padding: 0 1em; max-width: 2000px; }}
+figure {{ margin: 0 0 2em; }}
+h1, p, figcaption {{ overflow-wrap: anywhere; }}
+img {{ max-width: 100%; height: auto; border: 1px solid #ddd; }}
+p {{ max-width: 60em; color: #555; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{text}</p>
+{figures}
+</body>
+</html>
+"""
 
 
 class DrawnView(NamedTuple):
@@ -17,8 +43,8 @@ class DrawnView(NamedTuple):
         boxes (np.ndarray): x1 y1 x2 y2 in pixels of the view, (K, 4); box k
             is object k.
         valid (np.ndarray): Which of them count, bool, (K,).
-        levels (Sequence[str]): What is written at each box, such as ``P3``;
-            empty for nothing.
+        levels (Sequence[str]): What is written at each box that counts, such
+            as ``P3``; empty for nothing.
     """
     image: np.ndarray
     boxes: np.ndarray
@@ -43,12 +69,16 @@ def draw_view(view: DrawnView, colors: np.ndarray) -> np.ndarray:
     # Those that count last: others may repeat them.
     for k in np.flatnonzero(~view.valid):
         draw_dashed_box(picture, boxes[k], colors[k])
-    for k in np.flatnonzero(view.valid):
-        picture = draw_boxes(picture, boxes[k:k + 1], colors[k:k + 1])
-    for k in np.flatnonzero(view.valid):
-        if view.levels:
-            # At different corners, since boxes may coincide.
-            draw_tag(picture, view.levels[k], boxes[k], colors[k], k % 4)
+    counting = np.flatnonzero(view.valid)
+    for rank, k in enumerate(counting):
+        # Later boxes may coincide with this one: it becomes their rim.
+        distance = np.abs(boxes[counting[rank + 1:]] - boxes[k])
+        over = int((distance <= LINE).all(-1).sum())
+        picture = draw_boxes(picture, boxes[k:k + 1], colors[k:k + 1],
+                             LINE * (1 + 2 * over))
+    if view.levels:
+        draw_tags(picture, [view.levels[k] for k in counting],
+                  boxes[counting], colors[counting])
     return picture
 
 
@@ -71,19 +101,40 @@ def draw_sample(image: np.ndarray,
     """
     height = ENLARGE * max(view.image.shape[0] for view in views)
     factor = min(height / image.shape[0], 1.6 * height / image.shape[1])
-    size = [max(1, round(side * factor)) for side in image.shape[1::-1]]
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    number = min(max_boxes, len(proposals))
-    picked = np.linspace(0, len(proposals) - 1, number).round().astype(int)
-    scale = np.tile(np.array(size) / image.shape[1::-1], 2)
-    drawn = draw_boxes(small, proposals[picked] * scale)
-    some = '' if number == len(proposals) else f', {number} drawn'
-    tiles = [label(drawn, f'{len(proposals)} proposals{some}')]
+    width, height = (
+        max(1, round(side * factor)) for side in image.shape[1::-1])
+    tiles = [draw_proposals(image, proposals, (width, height), max_boxes)]
     for index, view in enumerate(views, 1):
-        colors = object_colors(len(view.boxes))
-        tiles.append(
-            label(
-                draw_view(view, colors),
-                f'V{index}, {view.image.shape[1]} px, '
-                f'{int(view.valid.sum())} of {len(view.valid)} objects'))
+        drawn = draw_view(view, object_colors(len(view.boxes)))
+        tiles.append(label(drawn, describe_view(index, view)))
     return join(tiles, axis=1)
+
+
+def describe_view(number: int, view: DrawnView) -> str:
+    """One line on a view: its number, size, and how many objects count."""
+    height, width = view.image.shape[:2]
+    return (f'V{number}, {width}x{height} px, {int(view.valid.sum())} of '
+            f'{len(view.valid)} objects')
+
+
+def render_gallery(title: str, text: str,
+                   entries: Sequence[Tuple[str, str, str]]) -> str:
+    """Write a page that shows pictures below each other.
+
+    Args:
+        title (str): Its heading.
+        text (str): A paragraph below.
+        entries (Sequence[tuple]): File name of each picture, relative to the
+            page; heading; and a line on what is seen.
+
+    Returns:
+        str: The page, HTML.
+    """
+    figures = '\n'.join(
+        f'<figure><figcaption><strong>{escape(head)}</strong><br>'
+        f'{escape(line)}</figcaption><a href="{quote(name)}"><img '
+        f'loading="lazy" src="{quote(name)}" alt="{escape(head)}"></a>'
+        '</figure>'
+        for name, head, line in entries)
+    return PAGE.format(
+        title=escape(title), text=escape(text), figures=figures)

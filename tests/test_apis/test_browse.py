@@ -1,5 +1,6 @@
 import os
 import shutil
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from soco_mm.apis.browse import box_levels, browse
+from soco_mm.apis.preview import build_dataset
 from soco_mm.apis.train import load_config
 from soco_mm.cli import main
 from soco_mm.registry import DATASETS
@@ -61,12 +63,42 @@ def test_pictures_show_what_the_pipeline_gives(config, demo_images, store,
     np.testing.assert_array_equal(drawn, expected)
     text = page.read_text()
     assert text.index('000001_chelsea.png') < text.index('000002_coffee.png')
+    first = text[text.index('1: chelsea.jpg'):text.index('000002_coffee.png')]
+    for view, valid in zip(sample['views'], sample['valid']):
+        height, width, _ = view.shape
+        assert (f'{width}x{height} px, {int(valid.sum())} of {len(valid)} '
+                'objects') in first
+
+
+def test_seed_and_resolved_config_are_those_of_the_training(
+        demo_images, store, tmp_path):
+    cfg = load_config('soco_r50_fpn_100e',
+                      dict(options(demo_images, store), **{
+                          'randomness.seed': 7
+                      }))
+    cfg.dump(tmp_path / 'resolved.py')
+    *pictures, _ = browse(tmp_path / 'resolved.py', tmp_path / '7', number=1)
+    sample = build_dataset(cfg)[0]
+    seeded = DATASETS.build(dict(cfg.train_dataloader.dataset, seed=7))
+    assert all(map(torch.equal, sample['views'], seeded[0]['views']))
+    *others, _ = browse(
+        'soco_r50_fpn_100e',
+        tmp_path / '0',
+        number=1,
+        options=options(demo_images, store))
+    assert pictures[0].read_bytes() != others[0].read_bytes()
+    browse(
+        'soco_r50_fpn_100e',
+        tmp_path / '0',
+        number=1,
+        options=dict(options(demo_images, store), **{'randomness.seed': 7}))
+    assert pictures[0].read_bytes() == others[0].read_bytes()
 
 
 def test_odd_names_and_missing_images(demo_images, tmp_path, capsys):
     folder = tmp_path / 'images'
     for name in ('a/same <b>.jpg', 'b/same <b>.jpg', 'gone.jpg',
-                 os.fsdecode(b'caf\xe9.jpg')):
+                 os.fsdecode(b'caf\xe9.jpg'), '\u732b' * 80 + '.jpg'):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(demo_images / 'coins.jpg', folder / name)
     store = tmp_path / 'store'
@@ -76,12 +108,12 @@ def test_odd_names_and_missing_images(demo_images, tmp_path, capsys):
           str(tmp_path / 'out'), '--cfg-options'] +
          [f'{key}={value}' for key, value in options(folder, store).items()])
     printed = capsys.readouterr().out
-    assert 'gone.jpg cannot be read' in printed and '3 pictures' in printed
+    assert 'gone.jpg cannot be read' in printed and 'of 4 images' in printed
     names = sorted(path.name for path in (tmp_path / 'out').glob('*.png'))
     assert names[:2] == ['000000_same_b_.png', '000001_same_b_.png']
     page = (tmp_path / 'out/index.html').read_text()
     assert 'a/same &lt;b&gt;.jpg' in page and '<b>' not in page
-    assert all(name in page for name in names)
+    assert len(names) == 4 and all(quote(name) in page for name in names)
 
 
 def test_what_cannot_be_drawn_is_said(demo_images, store, tmp_path):
@@ -101,4 +133,12 @@ def test_what_cannot_be_drawn_is_said(demo_images, store, tmp_path):
             'soco_r50_fpn_100e',
             tmp_path / 'out',
             options=options(tmp_path, store))
+    for key, message in (('train_dataloader.dataset.nonsense', 'nonsense'),
+                         ('model.roi_head.bbox_roi_extractor.scale_bounds',
+                          'ascending bound')):
+        with pytest.raises(SoCoError, match=f'cannot be built: .*{message}'):
+            browse(
+                'soco_r50_fpn_100e',
+                tmp_path / 'out',
+                options=dict(options(demo_images, store), **{key: [1]}))
     assert not list(tmp_path.glob('out/*'))

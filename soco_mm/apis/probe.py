@@ -1,0 +1,289 @@
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Optional, Tuple, Union
+
+import torch
+from mmcls.evaluation import Accuracy
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+from soco_mm.checkpoint import read_checkpoint
+from soco_mm.engine import adapt_to_device
+from soco_mm.evaluation import (TEMPERATURE, backbone_config, extract_features,
+                                find_classes, knn_scores, load_backbone)
+from soco_mm.registry import DATASETS, MODELS
+from soco_mm.utils import SoCoError, UsageError, atomic_write, make_writable
+from .export import model_of
+from .progress import ImageProgress
+from .train import (CONFIG_ROOT, check_resumable, latest_checkpoint,
+                    load_config)
+
+LINEAR_PROBE = (
+    CONFIG_ROOT / 'benchmarks/linear_probe/resnet50_linear-100e_imagenet.py')
+PRETRAINING = 'soco_r50_fpn_100e'
+
+
+def probe_config(checkpoint: Union[str, Path],
+                 config: Optional[Union[str, Path]] = None,
+                 batch_size: Optional[int] = None,
+                 workers: Optional[int] = None,
+                 epochs: Optional[int] = None,
+                 lr: Optional[float] = None) -> Config:
+    """The paper's linear probe, for the backbone of a checkpoint.
+
+    Args:
+        checkpoint (str | Path): A checkpoint of a pretraining, or exported
+            weights.
+        config (str | Path, optional): The config of the pretraining.
+            Defaults to None: what the checkpoint says, else the paper's
+            R50-FPN.
+        batch_size (int, optional): Images a step. Defaults to None, 256, and
+            64 where nothing is trained.
+        workers (int, optional): Processes that load images. Defaults to None,
+            one a core.
+        epochs (int, optional): Length of the training; the steps of the
+            learning rate move with it. Defaults to None, 100.
+        lr (float, optional): The learning rate for 256 images. Defaults to
+            None, 30.
+
+    Returns:
+        Config: For :func:`linear_probe` and :func:`knn_probe`.
+
+    Raises:
+        UsageError: If there is no such checkpoint or config.
+        SoCoError: If the checkpoint cannot be read.
+    """
+    cfg = Config.fromfile(LINEAR_PROBE)
+    cfg.model.backbone = backbone_config(pretrained_model(checkpoint, config))
+    if workers is None:
+        workers = len(os.sched_getaffinity(0))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.batch_size = batch_size or loader.batch_size
+        loader.num_workers = workers
+        loader.persistent_workers = workers > 0
+    if epochs is not None:
+        steps, = cfg.param_scheduler
+        steps.milestones = [
+            round(epochs * milestone / cfg.train_cfg.max_epochs)
+            for milestone in steps.milestones
+        ]
+        cfg.train_cfg.max_epochs = epochs
+    if lr is not None:
+        cfg.optim_wrapper.optimizer.lr = lr
+    return cfg
+
+
+def pretrained_model(checkpoint: Union[str, Path],
+                     config: Optional[Union[str, Path]] = None) -> Config:
+    """The ``model`` of the config that a checkpoint was pretrained with.
+
+    Args:
+        checkpoint (str | Path): A checkpoint of a pretraining, or exported
+            weights.
+        config (str | Path, optional): The config. Defaults to None.
+
+    Returns:
+        Config: That of the config, else what the checkpoint holds, else the
+        paper's R50-FPN.
+
+    Raises:
+        UsageError: If there is no such checkpoint or config.
+        SoCoError: If the checkpoint cannot be read.
+    """
+    read = read_checkpoint(checkpoint)
+    if config is None:
+        try:
+            return model_of(read, checkpoint)
+        except SoCoError:  # imported weights do not say
+            config = PRETRAINING
+    return load_config(config).model
+
+
+def knn_probe(cfg: Config,
+              checkpoint: Union[str, Path],
+              train: Union[str, Path],
+              val: Union[str, Path],
+              k: int = 20,
+              out: Optional[Union[str, Path]] = None) -> dict:
+    """Classify images by their nearest training images; nothing is trained.
+
+    Args:
+        cfg (Config): A config of a linear probe, whose backbone and test
+            pipeline are used.
+        checkpoint (str | Path): A checkpoint of a pretraining, or exported
+            weights.
+        train (str | Path): The images that vote, one folder a class.
+        val (str | Path): Those to classify, in folders of the same names.
+        k (int): How many images vote. Defaults to 20.
+        out (str | Path, optional): The folder of ``knn.json``, the result.
+            Defaults to None, it is not written.
+
+    Returns:
+        dict: The result, with ``top1`` and, of more than five classes,
+        ``top5``, in percent.
+
+    Raises:
+        UsageError: If a folder is not as it should be, or ``k`` too large.
+        SoCoError: If the checkpoint or an image cannot be used.
+    """
+    if out is not None:
+        make_writable(out)
+    topk = prepare(cfg, checkpoint, train, val)
+    voters, queries = (
+        DATASETS.build(
+            dict(cfg.val_dataloader.dataset, data_root=str(folder)))
+        for folder in (train, val))
+    if k > len(voters):
+        raise UsageError(f'{k} neighbours cannot vote: {train} holds '
+                         f'{len(voters)} images. Choose a smaller k.')
+    model = MODELS.build(cfg.model)
+    load_backbone(model.backbone, checkpoint)
+    model.to(get_device())
+
+    def extract(title, dataset):
+        loader = Runner.build_dataloader(
+            dict(cfg.val_dataloader, dataset=dataset))
+        with ImageProgress(title, len(dataset)) as progress, in_a_sentence():
+            return extract_features(model, loader, progress.advance)
+
+    features, labels = extract('Features of train', voters)
+    wanted, truth = extract('Features of val', queries)
+    scores = knn_scores(features, labels, wanted, cfg.model.head.num_classes,
+                        k)
+    # A class without a vote does not count, whatever its rank.
+    values = Accuracy.calculate(scores, truth, topk)
+    result = describe(cfg, 'knn')
+    result.update(k=k, temperature=TEMPERATURE)
+    result.update(num_train=len(voters), num_val=len(queries))
+    for number, (value, ) in zip(topk, values):
+        result[f'top{number}'] = round(value.item(), 4)
+    if out is not None:
+        write_result(out, result)
+    return result
+
+
+def linear_probe(cfg: Config,
+                 checkpoint: Union[str, Path],
+                 work_dir: Union[str, Path],
+                 train: Optional[Union[str, Path]] = None,
+                 val: Optional[Union[str, Path]] = None,
+                 resume: bool = False,
+                 launcher: str = 'none') -> dict:
+    """Train a linear classifier on frozen features.
+
+    Args:
+        cfg (Config): The config; the number of classes follows the data.
+        checkpoint (str | Path): A checkpoint of a pretraining, or exported
+            weights.
+        work_dir (str | Path): Where checkpoints, logs and ``linear.json``,
+            the result, go.
+        train (str | Path, optional): The training images, one folder a class.
+            Defaults to None, as the config says.
+        val (str | Path, optional): The images to classify, in folders of the
+            same names. Defaults to None, as the config says.
+        resume (bool): Continue from the last checkpoint in the work dir, if
+            there is one. Defaults to False.
+        launcher (str): What started the processes: ``none``, ``pytorch``,
+            ``slurm`` or ``mpi``. Defaults to ``none``.
+
+    Returns:
+        dict: The result after the last epoch, with ``top1`` and, of more than
+        five classes, ``top5``, in percent.
+
+    Raises:
+        UsageError: If a folder is not as it should be.
+        SoCoError: If the checkpoint or an image cannot be used.
+    """
+    make_writable(work_dir)
+    last = latest_checkpoint(work_dir)
+    if last and not resume:
+        raise UsageError(f'{work_dir} holds the checkpoints of a training '
+                         'already. Choose another folder.')
+    topk = prepare(cfg, checkpoint, train, val)
+    cfg.work_dir = str(work_dir)
+    cfg.launcher = launcher
+    cfg.resume = last is not None
+    cfg.load_from = last and str(last)
+    adapt_to_device(cfg)
+    try:
+        runner = Runner.from_cfg(cfg)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SoCoError('The config cannot be built into a linear probe: '
+                        f'{error}') from error
+    if last:
+        check_resumable(runner, last)
+    with in_a_sentence():
+        runner.train()
+        metrics = runner.val()
+    result = describe(cfg, 'linear')
+    result.update(
+        epochs=cfg.train_cfg.max_epochs,
+        num_train=len(runner.train_dataloader.dataset),
+        num_val=len(runner.val_dataloader.dataset))
+    for number in topk:
+        result[f'top{number}'] = round(metrics[f'accuracy/top{number}'], 4)
+    if is_main_process():
+        write_result(work_dir, result)
+    return result
+
+
+def prepare(cfg: Config, checkpoint: Union[str, Path],
+            train: Optional[Union[str, Path]],
+            val: Optional[Union[str, Path]]) -> Tuple[int, ...]:
+    """Set weights, data and number of classes, and check them; in place.
+
+    Returns:
+        tuple[int]: The k of the top-k accuracies that say something.
+    """
+    voters, queries = (
+        loader.dataset
+        for loader in (cfg.train_dataloader, cfg.val_dataloader))
+    voters.data_root = str(train or voters.data_root)
+    queries.data_root = str(val or queries.data_root)
+    queries.classes_of = voters.data_root
+    classes = find_classes(voters.data_root)
+    try:
+        backbone = MODELS.build(cfg.model.backbone)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SoCoError(
+            f'The backbone of the config cannot be built: {error}') from error
+    backbone.eval()
+    load_backbone(backbone, checkpoint)
+    with torch.no_grad():
+        channels = backbone(torch.zeros(1, 3, 64, 64))[-1].shape[1]
+    cfg.model.checkpoint = str(checkpoint)
+    cfg.model.head.update(num_classes=len(classes), in_channels=channels)
+    topk = (1, 5) if len(classes) > 5 else (1, )
+    cfg.val_evaluator.topk = topk
+    return topk
+
+
+def describe(cfg: Config, method: str) -> dict:
+    """What was measured, to begin the result with."""
+    return dict(
+        method=method,
+        checkpoint=cfg.model.checkpoint,
+        train=cfg.train_dataloader.dataset.data_root,
+        val=cfg.val_dataloader.dataset.data_root,
+        num_classes=cfg.model.head.num_classes)
+
+
+def write_result(folder: Union[str, Path], result: dict) -> None:
+    """Write a result to ``METHOD.json`` in a folder."""
+    atomic_write(
+        Path(folder, f'{result["method"]}.json'),
+        json.dumps(result, indent=1) + '\n')
+
+
+@contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """Take the stack trace off errors that come from a loader's process."""
+    try:
+        yield
+    except SoCoError as error:
+        sentence = str(error).strip().rpartition('SoCoError: ')[2]
+        raise type(error)(sentence) from None

@@ -1,0 +1,38 @@
+import ast
+from typing import Optional
+
+
+class _DictCalls(ast.NodeTransformer):
+    """Turn ``dict(key=value)`` and ``dict({...})`` into ``{...}``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if not isinstance(node.func, ast.Name) or node.func.id != 'dict':
+            return node
+        if node.args:
+            return node.args[0]
+        return ast.Dict([ast.Constant(each.arg) for each in node.keywords],
+                        [each.value for each in node.keywords])
+
+
+def read_value(text: str, name: str) -> Optional[object]:
+    """Read one value from the text of a resolved config; nothing is run.
+
+    MMEngine would run the text as a program, which that in a checkpoint from
+    elsewhere must not be.
+
+    Args:
+        text (str): The text, as checkpoints hold it in ``meta``.
+        name (str): Name of a value at the top.
+
+    Returns:
+        object: Plain data; None if it is not there, or is more than that.
+    """
+    try:
+        for statement in ast.parse(text).body:
+            if isinstance(statement, ast.Assign) and (ast.unparse(
+                    statement.targets[0]) == name):
+                return ast.literal_eval(_DictCalls().visit(statement.value))
+    except (SyntaxError, ValueError):
+        pass
+    return None

@@ -1,0 +1,12 @@
+"""What frozen features are worth: probes with labelled images."""
+from .backbone import backbone_config, backbone_weights, load_backbone
+from .classifier import LinearProbe
+from .data import ClassFolders, LoadRGBImage, find_classes
+from .features import extract_features
+from .knn import TEMPERATURE, knn_scores
+
+__all__ = [
+    'backbone_config', 'backbone_weights', 'load_backbone', 'LinearProbe',
+    'ClassFolders', 'LoadRGBImage', 'find_classes', 'extract_features',
+    'TEMPERATURE', 'knn_scores'
+]

@@ -1,0 +1,113 @@
+import os
+import os.path as osp
+from pathlib import Path
+from typing import List, Optional, Union
+
+from mmcls.datasets import BaseDataset
+from mmcv.transforms import BaseTransform
+
+from soco_mm.registry import DATASETS, TRANSFORMS
+from soco_mm.utils import (ImageError, SoCoError, UsageError, list_images,
+                           read_image)
+
+
+def find_classes(folder: Union[str, Path]) -> List[str]:
+    """Names of the class folders in a folder, sorted; hidden ones left out.
+
+    Raises:
+        UsageError: If there is no such folder, or fewer than two classes.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UsageError(f'There is no folder {folder}. Name the folder that '
+                         'holds one folder of images a class.')
+    classes = sorted(
+        entry.name for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith('.'))
+    if len(classes) < 2:
+        raise UsageError(f'{folder} holds {len(classes) or "no"} class folder'
+                         f'{"" if len(classes) == 1 else "s"}. Give a folder '
+                         'with one folder of images for each of at least two '
+                         'classes.')
+    return classes
+
+
+@DATASETS.register_module()
+class ClassFolders(BaseDataset):
+    """Labelled images, one folder a class, as ImageNet is laid out.
+
+    Within a class images may be nested; those outside of any are left out.
+
+    Args:
+        data_root (str): The folder that holds the class folders.
+        classes_of (str, optional): The folder whose class folders number the
+            classes: for validation that of training, of which it may have
+            some classes alone. Defaults to None, ``data_root``.
+        **kwargs: Other arguments of :class:`mmcls.datasets.BaseDataset`.
+
+    Raises:
+        UsageError: If there are no class folders, one of ``classes_of`` is
+            empty, or one is not among its classes.
+    """
+
+    def __init__(self,
+                 data_root: str,
+                 classes_of: Optional[str] = None,
+                 **kwargs) -> None:
+        self.classes_of = classes_of or data_root
+        super().__init__(
+            ann_file='',
+            data_root=data_root,
+            classes=find_classes(self.classes_of),
+            **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """Find the images: ``img_path`` and ``gt_label`` of each."""
+        labels = self.class_to_idx
+        found = [path for path in list_images(self.data_root) if '/' in path]
+        if not found:
+            raise UsageError(f'{self.data_root} holds images, but no class '
+                             'folders. Put those of each class into a folder '
+                             'of its own.')
+        names = {path.partition('/')[0] for path in found}
+        unknown = sorted(names - labels.keys())
+        if unknown:
+            raise UsageError(
+                f'{self.data_root} has the class {unknown[0]}'
+                f'{self._more(unknown)}, which {self.classes_of} lacks. Both '
+                'must name their class folders alike.')
+        empty = sorted(labels.keys() - names)
+        if empty and self.classes_of == self.data_root:
+            raise UsageError(
+                f'The class folder {osp.join(self.data_root, empty[0])} holds '
+                f'no image{self._more(empty)}. Remove it or put images there.')
+        return [
+            dict(
+                img_path=osp.join(self.data_root, path),
+                gt_label=labels[path.partition('/')[0]]) for path in found
+        ]
+
+    @staticmethod
+    def _more(names: list) -> str:
+        return f' (and {len(names) - 1} more)' if len(names) > 1 else ''
+
+
+@TRANSFORMS.register_module()
+class LoadRGBImage(BaseTransform):
+    """Read ``img_path`` into ``img`` as pretraining does: RGB, (H, W, 3).
+
+    Raises:
+        SoCoError: If the image cannot be read.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Read the image."""
+        try:
+            image = read_image(results['img_path'])
+        except ImageError as error:
+            raise SoCoError(f'{results["img_path"]} {error}.') from None
+        return dict(
+            results,
+            img=image,
+            img_shape=image.shape[:2],
+            ori_shape=image.shape[:2])

@@ -1,0 +1,37 @@
+from typing import Callable, Tuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+from torch.utils.data import DataLoader
+
+from .classifier import LinearProbe
+
+
+@torch.no_grad()
+def extract_features(
+        model: LinearProbe,
+        loader: DataLoader,
+        progress: Callable[[], None] = lambda: None) -> Tuple[Tensor, Tensor]:
+    """L2-normalised pooled features of the last stage, of each image.
+
+    Args:
+        model (LinearProbe): The model, of which the classifier is not used.
+        loader (DataLoader): Batches of ``inputs`` and ``data_samples``.
+        progress (Callable): Called after each image. Defaults to nothing.
+
+    Returns:
+        tuple[Tensor, Tensor]: Features of length 1, float32 (N, C), and
+        labels, int64 (N,), both on the model's device.
+    """
+    model.eval()
+    features, labels = [], []
+    for batch in loader:
+        batch = model.data_preprocessor(batch)
+        pooled, = model.extract_feat(batch['inputs'])
+        features.append(normalize(pooled.float()))
+        labels += [sample.gt_label.label for sample in batch['data_samples']]
+        for _ in pooled:
+            progress()
+    features = torch.cat(features)
+    return features, torch.cat(labels).to(features.device)

@@ -1,0 +1,256 @@
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+from sklearn.neighbors import KNeighborsClassifier
+
+from soco_mm.apis.probe import (LINEAR_PROBE, knn_probe, linear_probe,
+                                pretrained_model, probe_config)
+from soco_mm.apis.train import load_config
+from soco_mm.checkpoint import detector_weights
+from soco_mm.cli.probe import add_probe
+from soco_mm.utils import SoCoError, UsageError
+
+ROOT = Path(__file__).parents[2]
+PHOTOS = ('astronaut', 'coffee', 'coins')
+
+
+@pytest.fixture
+def folders(demo_images, tmp_path):
+    """Crops of three photos, each in a tint; which photo is the class."""
+    rng = np.random.default_rng(0)
+    for split, number in (('train', 12), ('val', 5)):
+        for name, tint in zip(PHOTOS, 0.1 + 0.9 * np.eye(3)):
+            photo = cv2.imread(str(demo_images / f'{name}.jpg')) * tint
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for i in range(number):
+                h, w = rng.integers(110, 180, 2)
+                y = rng.integers(0, photo.shape[0] - h)
+                x = rng.integers(0, photo.shape[1] - w)
+                cv2.imwrite(
+                    str(folder / f'{i}.png'), photo[y:y + h, x:x + w])
+    return tmp_path / 'train', tmp_path / 'val'
+
+
+@pytest.fixture
+def weights(small_model, tmp_path):
+    """Exported weights of a ResNet-18, batch norm statistics moved."""
+    small_model.train()
+    small_model.online_net(
+        torch.randn(2, 3, 64, 64), torch.tensor([[[0., 0., 40., 40.]]] * 2))
+    path = tmp_path / 'soco_weights.pth'
+    torch.save(
+        dict(
+            meta=dict(model=load_config('soco_r18_fpn_quick').model.to_dict()),
+            state_dict=detector_weights(small_model.state_dict())), path)
+    return path
+
+
+def small_config(*args, **kwargs):
+    """The probe on images of 56 pixels."""
+    cfg = probe_config(*args, workers=0, **kwargs)
+    cfg.train_dataloader.dataset.pipeline[1].scale = 56
+    _, resize, crop, _ = cfg.val_dataloader.dataset.pipeline
+    resize.scale, crop.crop_size = (64, 64), 56
+    return cfg
+
+
+def test_config_is_the_papers():
+    cfg = Config.fromfile(LINEAR_PROBE)
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='SGD', lr=30., momentum=0.9, weight_decay=0.)
+    assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=256)
+    assert cfg.train_dataloader.batch_size == 256
+    assert cfg.train_cfg.max_epochs == 100
+    assert cfg.param_scheduler[0].milestones == [60, 80]
+    assert [each.type for each in cfg.train_pipeline][1:3] == [
+        'mmcls.RandomResizedCrop', 'RandomFlip'
+    ]
+    assert cfg.train_pipeline[1].scale == 224
+    _, resize, crop, _ = cfg.test_pipeline
+    assert resize.scale == (256, 256) and crop.crop_size == 224
+
+
+def test_epochs_move_the_steps(weights):
+    cfg = probe_config(weights, epochs=10, lr=3, batch_size=8)
+    assert cfg.param_scheduler[0].milestones == [6, 8]
+    assert cfg.train_cfg.max_epochs == 10
+    assert cfg.optim_wrapper.optimizer.lr == 3
+    assert cfg.train_dataloader.batch_size == 8
+    assert cfg.val_dataloader.batch_size == 8
+
+
+def test_checkpoint_tells_its_backbone(weights, tmp_path):
+    quick = load_config('soco_r18_fpn_quick').model
+    c4 = load_config('soco_r50_c4_100e')
+    assert pretrained_model(weights).backbone.depth == 18
+    path = tmp_path / 'checkpoint.pth'
+    torch.save(dict(meta=dict(cfg=c4.pretty_text)), path)
+    assert pretrained_model(path) == c4.model
+    assert pretrained_model(path, 'soco_r18_fpn_quick') == quick
+    for empty in ({}, dict(meta={}), dict(meta=None)):
+        torch.save(empty, path)
+        assert pretrained_model(path).backbone.depth == 50
+    torch.save(dict(meta=dict(cfg='model = dict(neck=None)')), path)
+    with pytest.raises(SoCoError, match='no model.backbone'):
+        probe_config(path)
+
+
+def features_of(folder, model):
+    """Features by Pillow and plain PyTorch, and each image's class."""
+    mean = torch.tensor([123.675, 116.28, 103.53])
+    std = torch.tensor([58.395, 57.12, 57.375])
+    images, labels = [], []
+    for path in sorted(folder.rglob('*.png')):
+        image = Image.open(path).convert('RGB')
+        image = image.resize((64, 64), Image.BILINEAR).crop((4, 4, 60, 60))
+        images.append((torch.from_numpy(np.array(image)) - mean) / std)
+        labels.append(path.parent.name)
+    with torch.no_grad():
+        maps = model.backbone(torch.stack(images).permute(0, 3, 1, 2))[-1]
+    return maps.mean((2, 3)).numpy(), labels
+
+
+def test_knn_equals_scikit_learn_on_the_features(folders, weights,
+                                                 small_model, tmp_path):
+    train, val = folders
+    result = knn_probe(
+        small_config(weights), weights, train, val, k=9, out=tmp_path / 'out')
+    reference = KNeighborsClassifier(
+        9,
+        metric='cosine',
+        weights=lambda distances: np.exp((1 - distances) / .07))
+    small_model.eval()
+    reference.fit(*features_of(train, small_model))
+    expected = reference.score(*features_of(val, small_model))
+    assert result['top1'] == pytest.approx(100 * expected, abs=1e-3)
+    assert 50 < result['top1'] and 'top5' not in result
+    assert (result['num_train'], result['num_val']) == (36, 15)
+    assert json.loads((tmp_path / 'out/knn.json').read_text()) == result
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['knn.json']
+
+
+def test_linear_probe_learns_and_leaves_the_backbone_alone(
+        folders, weights, tmp_path):
+    cfg = small_config(weights, epochs=10, batch_size=12)
+    result = linear_probe(cfg, weights, tmp_path / 'out', *folders)
+    assert result['top1'] >= 90 and 'top5' not in result
+    saved = json.loads((tmp_path / 'out/linear.json').read_text())
+    assert saved == result
+    trained = torch.load(tmp_path / 'out/checkpoints/epoch_10.pth')
+    before = torch.load(weights)['state_dict']
+    names = [name for name in before if name.startswith('backbone.')]
+    for name in names:
+        assert torch.equal(trained['state_dict'][name], before[name]), name
+    assert trained['state_dict'].keys() == {
+        *names, 'head.fc.weight', 'head.fc.bias'
+    }
+    # The classifier alone is optimised, at the scaled learning rate.
+    assert len(trained['optimizer']['state']) == 2
+    groups = trained['optimizer']['param_groups']
+    assert groups[0]['initial_lr'] == pytest.approx(30 * 12 / 256)
+
+    with pytest.raises(UsageError, match='holds the checkpoints'):
+        linear_probe(cfg, weights, tmp_path / 'out', *folders)
+    cfg = small_config(weights, epochs=10, batch_size=12)
+    again = linear_probe(cfg, weights, tmp_path / 'out', *folders, resume=True)
+    assert again == result
+
+
+def test_top5_of_more_than_five_classes(folders, weights, tmp_path):
+    for i in range(3):
+        for folder in folders:
+            shutil.copytree(folder / PHOTOS[i], folder / str(i))
+    result = knn_probe(small_config(weights), weights, *folders, k=15)
+    assert result['num_classes'] == 6
+    assert result['top1'] < result['top5'] <= 100
+
+
+def test_image_that_cannot_be_read_ends_in_a_sentence(folders, weights,
+                                                      tmp_path):
+    train, val = folders
+    broken = val / 'coins/3.png'
+    broken.write_bytes(broken.read_bytes()[:200])
+    cfg = small_config(weights, epochs=1)
+    cfg.val_dataloader.update(num_workers=1)
+    with pytest.raises(SoCoError, match=r'^\S*coins/3.png is damaged[^\n]*$'):
+        knn_probe(cfg, weights, train, val, k=5, out=tmp_path / 'out')
+    with pytest.raises(SoCoError, match=r'^\S*coins/3.png is damaged[^\n]*$'):
+        linear_probe(cfg, weights, tmp_path / 'linear', train, val)
+    assert not list(tmp_path.rglob('knn.json'))
+    assert not list(tmp_path.rglob('linear.json'))
+
+
+def test_what_does_not_fit_is_refused(folders, weights, tmp_path, demo_images):
+    train, val = folders
+    cfg = small_config(weights)
+    with pytest.raises(UsageError, match='37 neighbours cannot vote.*36 im'):
+        knn_probe(cfg, weights, train, val, k=37)
+    with pytest.raises(UsageError, match='no class folders'):
+        knn_probe(cfg, weights, train, demo_images)
+    with pytest.raises(UsageError, match='no class folders'):
+        linear_probe(cfg, weights, tmp_path / 'out', demo_images, val)
+    (val / 'coins').rename(val / 'coin')
+    with pytest.raises(UsageError, match='has the class coin, which'):
+        knn_probe(cfg, weights, train, val)
+    with pytest.raises(UsageError, match='has the class coin, which'):
+        linear_probe(cfg, weights, tmp_path / 'out', train, val)
+    r50 = probe_config(weights, 'soco_r50_fpn_100e')
+    with pytest.raises(SoCoError, match='not the one of the config: layer1'):
+        knn_probe(r50, weights, train, val)
+    with pytest.raises(UsageError, match='There is no checkpoint'):
+        probe_config(tmp_path / 'none.pth')
+
+
+def cli(*args):
+    parser = argparse.ArgumentParser()
+    add_probe(parser.add_subparsers())
+    args = parser.parse_args(['probe', *map(str, args)])
+    args.function(args)
+
+
+def test_command_prints_the_result(folders, weights, capsys):
+    train, val = folders
+    cli(weights, '--train', train, '--val', val, '--k', 3, '--workers', 0)
+    printed = capsys.readouterr().out
+    assert printed.startswith('knn: top-1 ')
+    assert '(15 images in 3 classes, learnt from 36)' in printed
+    with pytest.raises(UsageError, match='--lr is for --method linear'):
+        cli(weights, '--train', train, '--val', val, '--lr', 3)
+    with pytest.raises(UsageError, match='--k is for --method knn'):
+        cli(weights, '--train', train, '--val', val, '--k', 3, '--method',
+            'linear')
+
+
+def test_tool_runs_a_config(folders, weights, tmp_path):
+    train, val = folders
+    options = dict(
+        PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
+    done = subprocess.run([
+        sys.executable, ROOT / 'tools/benchmarks/linear_probe.py',
+        LINEAR_PROBE, weights, '--train', train, '--val', val, '--work-dir',
+        tmp_path / 'out', '--cfg-options', 'model.backbone.depth=18',
+        'train_cfg.max_epochs=1', 'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False',
+        'train_dataloader.dataset.pipeline.1.scale=56'
+    ],
+                          env=dict(os.environ, **options),
+                          capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / 'out/linear.json').read_text())
+    assert f'linear: top-1 {result["top1"]:.2f} %' in done.stdout
+    assert result['epochs'] == 1 and result['num_val'] == 15
