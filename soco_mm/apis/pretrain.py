@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from soco_mm.proposals import ProposalStore, build_settings
-from soco_mm.proposals.store import HEADER
+from soco_mm.proposals.layout import HEADER
 from soco_mm.utils import (SoCoError, UsageError, atomic_write, list_images,
                            make_writable)
 from .export import REPORT, WEIGHTS, export_detector

@@ -9,7 +9,8 @@ from soco_mm.proposals.formats import (DESCRIPTION, BoxFile, clip_boxes,
                                        match_images, read_box_file,
                                        read_sizes, to_corners, write_coco)
 from soco_mm.proposals.presets import made_with
-from soco_mm.proposals.store import MARKER, unusable
+from soco_mm.proposals.layout import unusable
+from soco_mm.proposals.store import MARKER
 from soco_mm.utils import (ImageError, SoCoError, UsageError,
                            check_replaceable, list_images, make_writable)
 from .progress import ImageProgress

@@ -10,11 +10,12 @@ import numpy as np
 from soco_mm.proposals import (Journal, ProposalStore, build_settings,
                                generate_proposals)
 from soco_mm.proposals.journal import describe_difference
+from soco_mm.proposals.layout import FAILURES
 from soco_mm.proposals.listing import list_input
 from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.shards import (hash_listing, merge_shards, open_shards,
                                       take_shard)
-from soco_mm.proposals.store import FAILURES, MARKER
+from soco_mm.proposals.store import MARKER
 from soco_mm.proposals.worker import Worker
 from soco_mm.utils import (SoCoError, UsageError, check_replaceable,
                            exclusive)

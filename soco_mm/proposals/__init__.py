@@ -5,10 +5,11 @@ Boxes are x1 y1 x2 y2 in pixels of the image, continuous (x2 = x1 + w).
 from .filters import ProposalFilter
 from .generate import generate_proposals
 from .journal import Journal
+from .layout import Proposals
 from .presets import METHODS, PRESETS, build_settings
 from .random_boxes import RandomBoxes
 from .selective_search import SelectiveSearch
-from .store import Proposals, ProposalStore
+from .store import ProposalStore
 from .whole_image import WholeImage
 
 __all__ = [

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Iterator, NamedTuple, Optional, Sequence, Union
 
 from soco_mm.utils import SoCoError
-from .store import Proposals, unusable
+from .layout import Proposals, unusable
 from .worker import serve
 
 # Forking a process that runs threads can hang the child.

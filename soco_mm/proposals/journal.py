@@ -9,7 +9,7 @@ from typing import Union
 import numpy as np
 
 from soco_mm.utils import UsageError, atomic_write
-from .store import Proposals
+from .layout import Proposals
 
 SETTINGS = 'settings.json'
 RECORDS = 'records.bin'

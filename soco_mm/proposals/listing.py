@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
 from soco_mm.utils import UsageError, list_images
-from .store import encode_path
+from .layout import encode_path
 
 
 def list_input(images: Union[str, Path],

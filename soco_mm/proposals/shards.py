@@ -6,7 +6,8 @@ from typing import List, Sequence, Tuple, Union
 
 from soco_mm.utils import SoCoError, UsageError
 from .journal import describe_difference
-from .store import ProposalStore, encode_path
+from .layout import encode_path
+from .store import ProposalStore
 
 # What the shards of a set have in common.
 _COMMON = ('generator', 'filter', 'max_boxes', 'seed', 'max_pixels', 'timeout',

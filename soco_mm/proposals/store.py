@@ -1,56 +1,20 @@
 import bisect
-import hashlib
 import json
-import os
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Union
+from typing import Dict, Iterable, Iterator, Union
 
 import numpy as np
 
 from soco_mm.utils import SoCoError, atomic_folder
 from .filters import STATUS
+from .layout import (ARRAYS, ENCODING, FAILURES, FORMAT, HEADER, VERSION,
+                     Proposals, encode_path, file_hash, header_hash,
+                     sample_hash, unusable)
+from .writer import write_files
 
-FORMAT = 'soco_mm proposals'
-VERSION = 3
-HEADER = 'header.json'
-FAILURES = 'failures.jsonl'
 MARKER = 'path_offsets.npy'  # a name that nothing else has
-# Names of files are bytes; those that are not UTF-8 survive in this way.
-ENCODING = dict(encoding='utf-8', errors='surrogateescape')
-ARRAYS = dict(
-    boxes=np.float32,  # (B, 4), x1 y1 x2 y2 in pixels of the image
-    offsets=np.int64,  # (N + 1,), the rows of image i in boxes
-    sizes=np.int32,  # (N, 2), width and height in pixels
-    status=np.uint8,  # (N,), see filters.STATUS
-    paths=np.uint8,  # the relative paths in UTF-8, one after another, sorted
-    path_offsets=np.int64,  # (N + 1,), the bytes of path i in paths
-)
 DAMAGED = ('{} is damaged or missing: its bytes do not have the hash in the '
            'header. Make the proposals anew.')
-# Opening reads this many bytes of each array, whatever its length.
-SAMPLE_BLOCKS = 8
-SAMPLE_BYTES = 4096
-
-
-class Proposals(NamedTuple):
-    """What became of one image.
-
-    Attributes:
-        path (str): Its path relative to the folder of images.
-        boxes (np.ndarray): x1 y1 x2 y2 in pixels, float32, (P, 4).
-        size (tuple): Width and height in pixels.
-        status (int): Index in :data:`STATUS`.
-        failure (str, optional): Why it failed. An image that cannot be used
-            has no boxes; one on which the generator failed has the whole
-            image.
-        seconds (float): CPU time that it took. Defaults to 0.
-    """
-    path: str
-    boxes: np.ndarray
-    size: tuple
-    status: int
-    failure: Optional[str] = None
-    seconds: float = 0
 
 
 class ProposalStore:
@@ -135,7 +99,7 @@ class ProposalStore:
             OSError: If it cannot be written.
         """
         with atomic_folder(folder) as partial:
-            _write(partial, header, results)
+            write_files(partial, header, results)
 
     def verify(self) -> None:
         """Read all bytes and hold them against the header.
@@ -150,7 +114,7 @@ class ProposalStore:
         known[FAILURES] = self.header['failures']
         for name, hashes in known.items():
             path = self.folder / name
-            if _hash(path) != hashes['sha256']:
+            if file_hash(path) != hashes['sha256']:
                 raise SoCoError(DAMAGED.format(path))
 
     def __len__(self) -> int:
@@ -238,17 +202,6 @@ class ProposalStore:
         return self.arrays['paths'][start:stop].tobytes()
 
 
-def encode_path(path: str) -> bytes:
-    """The bytes of a path, by which images are sorted."""
-    return path.encode(**ENCODING)
-
-
-def unusable(path: str, reason: str) -> Proposals:
-    """The result of an image that cannot be used."""
-    return Proposals(path, np.zeros((0, 4), np.float32), (0, 0),
-                     STATUS.index('whole_image'), reason)
-
-
 def read_header(folder: Path) -> dict:
     """Read the header of a store and check it.
 
@@ -278,17 +231,6 @@ def read_header(folder: Path) -> dict:
     return header
 
 
-def header_hash(header: dict) -> str:
-    """SHA-256 of a header but for the hash in it.
-
-    The header holds the hashes of the arrays, so this one names the whole
-    store.
-    """
-    rest = {key: value for key, value in header.items() if key != 'hash'}
-    return hashlib.sha256(
-        json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
 def _check_sample(path: Path, known: dict) -> None:
     """Hold a sample of a file's bytes against the header.
 
@@ -296,122 +238,8 @@ def _check_sample(path: Path, known: dict) -> None:
         SoCoError: If it differs, or the file is missing.
     """
     try:
-        damaged = _sample_hash(path) != known['sample_sha256']
+        damaged = sample_hash(path) != known['sample_sha256']
     except OSError:
         damaged = True
     if damaged:
         raise SoCoError(DAMAGED.format(path))
-
-
-def _write(folder: Path, header: dict, results: Iterable[Proposals]) -> None:
-    """Fill an empty folder with the files of a store."""
-    boxes, sizes, status, counts, lengths = (
-        _ArrayWriter(folder / f'{name}.npy', ARRAYS[name], row)
-        for name, row in (('boxes', (4, )), ('sizes', (2, )), ('status', ()),
-                          ('offsets', ()), ('path_offsets', ())))
-    paths = _ArrayWriter(folder / 'paths.npy', np.uint8, ())
-    numbers = dict.fromkeys(STATUS, 0)
-    failed = 0
-    # The ends of what was written so far become the offsets.
-    counts.append(0)
-    lengths.append(0)
-    with (folder / FAILURES).open('w') as failures:
-        for result in results:
-            if result.failure:
-                failed += 1
-                failures.write(
-                    json.dumps(
-                        dict(image=result.path, reason=result.failure)) + '\n')
-            if not len(result.boxes):
-                continue
-            boxes.append(result.boxes)
-            sizes.append([result.size])
-            status.append([result.status])
-            numbers[STATUS[result.status]] += 1
-            paths.append(np.frombuffer(encode_path(result.path), np.uint8))
-            counts.append(boxes.rows)
-            lengths.append(paths.rows)
-    header = dict(
-        format=FORMAT,
-        version=VERSION,
-        num_images=status.rows,
-        num_boxes=boxes.rows,
-        num_failures=failed,
-        status=numbers,
-        # In an order of their own, so that equal stores have equal bytes.
-        **{key: header[key]
-           for key in sorted(header)},
-        arrays={
-            name: writer.close()
-            for name, writer in dict(
-                boxes=boxes,
-                offsets=counts,
-                sizes=sizes,
-                status=status,
-                paths=paths,
-                path_offsets=lengths).items()
-        },
-        failures=_hashes(folder / FAILURES))
-    header['hash'] = header_hash(header)
-    (folder / HEADER).write_text(json.dumps(header, indent=1))
-
-
-class _ArrayWriter:
-    """Writes an .npy file whose length is known only at its end."""
-
-    def __init__(self, path: Path, dtype: type, row: tuple) -> None:
-        self.path = path
-        self.dtype = np.dtype(dtype).newbyteorder('<')
-        self.row = row
-        self.rows = 0
-        self.stream = path.open('wb')
-        self._write_header()
-
-    def _write_header(self) -> None:
-        # NumPy leaves room for any number of rows, so that it can be written
-        # again in place.
-        np.lib.format.write_array_header_1_0(
-            self.stream,
-            dict(
-                descr=self.dtype.str,
-                fortran_order=False,
-                shape=(self.rows, *self.row)))
-
-    def append(self, rows) -> None:
-        """Append rows, or one number."""
-        rows = np.asarray(rows, self.dtype).reshape(-1, *self.row)
-        self.stream.write(rows.tobytes())
-        self.rows += len(rows)
-
-    def close(self) -> dict:
-        """Complete the file; returns what the header says of it."""
-        self.stream.seek(0)
-        self._write_header()
-        self.stream.flush()
-        os.fsync(self.stream.fileno())
-        self.stream.close()
-        return dict(shape=[self.rows, *self.row], **_hashes(self.path))
-
-
-def _hashes(path: Path) -> dict:
-    return dict(sha256=_hash(path), sample_sha256=_sample_hash(path))
-
-
-def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open('rb') as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _sample_hash(path: Path) -> str:
-    """Hash of the size and of blocks evenly spread over a file."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open('rb') as stream:
-        for block in range(SAMPLE_BLOCKS):
-            last = max(0, size - SAMPLE_BYTES)
-            stream.seek(last * block // (SAMPLE_BLOCKS - 1))
-            digest.update(stream.read(SAMPLE_BYTES))
-    return digest.hexdigest()

@@ -12,7 +12,7 @@ import numpy as np
 from soco_mm.registry import PROPOSALS
 from soco_mm.utils import ImageError, check_image
 from .filters import ProposalFilter
-from .store import Proposals, encode_path, unusable
+from .layout import Proposals, encode_path, unusable
 
 
 class Worker:

@@ -15,7 +15,7 @@ from soco_mm.apis.proposal_formats import export_proposals, import_proposals
 from soco_mm.cli.proposals_formats import (add_export_proposals,
                                            add_import_proposals)
 from soco_mm.proposals import ProposalFilter, Proposals, ProposalStore
-from soco_mm.proposals.store import encode_path, unusable
+from soco_mm.proposals.layout import encode_path, unusable
 from soco_mm.utils import SoCoError, UsageError
 
 SIZE = 120, 90

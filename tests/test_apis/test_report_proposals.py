@@ -11,7 +11,7 @@ from soco_mm.apis.proposal_report import report_proposals
 from soco_mm.cli.proposals_report import add_report
 from soco_mm.proposals import (ProposalFilter, Proposals, ProposalStore,
                                SelectiveSearch)
-from soco_mm.proposals.store import encode_path
+from soco_mm.proposals.layout import encode_path
 from soco_mm.utils import SoCoError, UsageError, read_image
 
 ODD = 'b/odd \udcff <b>.jpg'  # a name that is not UTF-8

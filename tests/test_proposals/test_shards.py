@@ -7,7 +7,7 @@ from soco_mm.proposals import Proposals, ProposalStore, build_settings
 from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.shards import (hash_listing, merge_shards,
                                       open_shards, take_shard)
-from soco_mm.proposals.store import unusable
+from soco_mm.proposals.layout import unusable
 from soco_mm.utils import SoCoError, UsageError
 
 PATHS = [f'{i:02}.jpg' for i in range(11)]

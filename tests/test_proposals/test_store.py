@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soco_mm.proposals import Proposals, ProposalStore
-from soco_mm.proposals.store import encode_path, unusable
+from soco_mm.proposals.layout import encode_path, unusable
 from soco_mm.utils import SoCoError
 
 paths = st.text(

@@ -16,7 +16,7 @@ from soco_mm.apis.proposals import make_proposals
 from soco_mm.apis.train import latest_checkpoint, load_config, train_model
 from soco_mm.cli import run
 from soco_mm.proposals import build_settings
-from soco_mm.proposals.store import HEADER
+from soco_mm.proposals.layout import HEADER
 from soco_mm.utils import atomic_stream
 
 RECIPES = [

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence, Tuple, Union
 
 from soco_mm.utils import UsageError
-from ..store import encode_path
+from ..layout import encode_path
 from .reading import BoxFile
 
 
