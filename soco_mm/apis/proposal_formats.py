@@ -8,11 +8,12 @@ from soco_mm.proposals import (PRESETS, ProposalFilter, Proposals,
 from soco_mm.proposals.formats import (DESCRIPTION, BoxFile, clip_boxes,
                                        match_images, read_box_file,
                                        read_sizes, to_corners, write_coco)
-from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.layout import unusable
+from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.store import MARKER
 from soco_mm.utils import (ImageError, SoCoError, UsageError,
-                           check_replaceable, list_images, make_writable)
+                           check_replaceable, exclusive, list_images,
+                           make_writable)
 from .progress import ImageProgress
 from .proposals import describe_proposals, plain, printable, summarize
 
@@ -88,8 +89,9 @@ def import_proposals(source: Union[str, Path],
             root=root,
             made_with=made_with()))
     counts = Counter()
-    ProposalStore.write(out, header,
-                        _convert(found, source, root, paths, keep, counts))
+    with exclusive(out, 'proposals'):
+        ProposalStore.write(
+            out, header, _convert(found, source, root, paths, keep, counts))
     unnamed = [path for path in listed if path not in paths]
     clipped, without = (counts.pop(key, 0) for key in ('clipped', 'without'))
     return dict(
