@@ -260,15 +260,23 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(
     assert refused.returncode == 2 and '--resume' in refused.stderr
 
 
-def test_pretrain_takes_proposals_made_before(finished, tmp_path):
+def test_pretrain_takes_proposals_made_before_and_any_detector(finished, tmp_path):
     store = finished[0] / 'proposals'
     out = tmp_path / 'RUN'
+    detector = tmp_path / 'retinanet.py'
+    detector.write_text("""
+_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+model = dict(
+    backbone=dict(depth=18), neck=dict(in_channels=[64, 128, 256, 512]))
+""")
     printed = run([
-        *PRETRAIN, '--out', out, '--proposals', store, '--epochs', '1'
+        *PRETRAIN, '--out', out, '--proposals', store, '--epochs', '1',
+        '--adapt', '--detector', detector
     ]).stdout
     assert 'made before (5 images' in printed
     assert not (out / 'proposals').exists()
-    assert (out / 'exported/report.json').is_file()
+    assert str(out / 'exported/retinanet.py') in printed
+    assert (out / 'exported/retinanet.py').is_file()
     (tmp_path / 'others').mkdir()
     shutil.copy(ROOT / 'demo/images/coins.jpg', tmp_path / 'others/other.jpg')
     command = [

@@ -1,4 +1,5 @@
 import json
+import tempfile
 from pathlib import Path
 from typing import Optional, Union
 
@@ -66,14 +67,8 @@ def export_detector(cfg: Optional[Config],
     weights = detector_weights(read.get('state_dict', {}))
     pretrained = build_pretrained(model, weights)
     with atomic_folder(out) as partial:
-        if detector is None:
-            name, text = detector_config(model, WEIGHTS)
-        else:
-            name, text = inheriting_config(detector, model, WEIGHTS, adapt)
-        (partial / name).write_text(text)
-        built = build_detector(partial / name)
-        weights = match_names(weights, built.state_dict(),
-                              start_level(built), start_level(pretrained))
+        name, built, weights = fit_detector(pretrained, weights, model,
+                                            partial, detector, adapt)
         report = fill(built, weights)
         report.max_difference = compare_features(pretrained, built,
                                                  load_input(image))
@@ -90,6 +85,47 @@ def export_detector(cfg: Optional[Config],
                 state_dict=kept))
         (partial / REPORT).write_text(json.dumps(report.to_dict(), indent=1))
     return report
+
+
+def fit_detector(pretrained: torch.nn.Module, weights: dict, model: Config,
+                 folder: Path, detector: Optional[Union[str, Path]],
+                 adapt: bool) -> tuple:
+    """Write a detector's config and give weights their names in it.
+
+    Returns:
+        tuple: Name of the config in the folder, the detector, and the weights
+        by its names.
+    """
+    if detector is None:
+        name, text = detector_config(model, WEIGHTS)
+    else:
+        name, text = inheriting_config(detector, model, WEIGHTS, adapt)
+    (folder / name).write_text(text)
+    built = build_detector(folder / name)
+    return name, built, match_names(weights, built.state_dict(),
+                                    start_level(built),
+                                    start_level(pretrained))
+
+
+def check_detector(model: Config, detector: Union[str, Path],
+                   adapt: bool) -> None:
+    """Refuse a detector that a model will not fit, before it is trained.
+
+    Args:
+        model (Config): The ``model`` of the pretraining's config.
+        detector (str | Path): See :func:`export_detector`.
+        adapt (bool): See :func:`export_detector`.
+
+    Raises:
+        UsageError: If the detector's config cannot be read.
+        SoCoError: If the model does not fit it.
+    """
+    net = MODELS.build(model)
+    with tempfile.TemporaryDirectory() as folder:
+        _, built, weights = fit_detector(net,
+                                         detector_weights(net.state_dict()),
+                                         model, Path(folder), detector, adapt)
+    fill(built, weights)
 
 
 def plain(value):

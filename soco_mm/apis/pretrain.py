@@ -13,7 +13,7 @@ from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.layout import HEADER
 from soco_mm.utils import (SoCoError, UsageError, atomic_write, list_images,
                            make_writable)
-from .export import REPORT, WEIGHTS, export_detector
+from .export import REPORT, WEIGHTS, check_detector, export_detector
 from .preview import draw_preview
 from .proposals import describe_proposals, make_proposals
 from .train import latest_checkpoint, load_config, train_model
@@ -32,6 +32,8 @@ def pretrain(images: Union[str, Path],
              workers: Optional[int] = None,
              preset: str = 'paper',
              proposals: Optional[Union[str, Path]] = None,
+             detector: Optional[Union[str, Path]] = None,
+             adapt: bool = False,
              resume: bool = False,
              overwrite: bool = False) -> dict:
     """From a folder of images to a detector that starts from them.
@@ -55,6 +57,11 @@ def pretrain(images: Union[str, Path],
         preset (str): Parameters of the proposals. Defaults to ``paper``.
         proposals (str | Path, optional): Proposals that were made before.
             Defaults to None, make them.
+        detector (str | Path, optional): The MMDetection config of the
+            detector to hand over to, see :func:`export_detector`. Defaults to
+            None, the Mask R-CNN that the model is made for.
+        adapt (bool): Give that detector the norm layers and the normalisation
+            of images that the model has. Defaults to False.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
 
@@ -63,7 +70,8 @@ def pretrain(images: Union[str, Path],
 
     Raises:
         UsageError: If an argument is wrong, or ``out`` holds another job.
-        SoCoError: If the images or the data stop the job.
+        SoCoError: If the images or the data stop the job, or the model does
+            not fit the detector.
     """
     for name, value, least in (('epochs', epochs, 1),
                                ('batch size', batch_size, 2),
@@ -83,6 +91,8 @@ def pretrain(images: Union[str, Path],
             batch_size = min(batch_size, CPU_BATCH_SIZE)
     if proposals is not None:
         check_proposals(proposals, images)
+    if detector is not None:
+        check_detector(cfg.model, detector, adapt)
     if 'max_epochs' not in cfg.train_cfg:
         raise UsageError(f'The config {config} does not count in epochs.')
     job = dict(
@@ -92,6 +102,8 @@ def pretrain(images: Union[str, Path],
         batch_size=batch_size,
         preset=preset,
         proposals=proposals and os.path.abspath(proposals),
+        detector=detector and str(detector),
+        adapt=adapt,
         settings=hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:12])
     claim(out, job, resume, overwrite)
 
@@ -141,15 +153,15 @@ def pretrain(images: Union[str, Path],
     exported = out / 'exported'
     if fresh or not (exported / REPORT).is_file():
         report = export_detector(cfg, last, exported,
-                                 Path(images, store.path(0)))
+                                 Path(images, store.path(0)), detector, adapt)
         print(report.describe(), flush=True)
-    detector = json.loads((exported / REPORT).read_text())['config']
+    written = json.loads((exported / REPORT).read_text())['config']
     return dict(
         proposals=proposals,
         preview=preview,
         checkpoint=last,
         weights=exported / WEIGHTS,
-        detector=exported / Path(detector).name,
+        detector=exported / Path(written).name,
         report=exported / REPORT,
         scalars=out / 'vis_data' / 'scalars.json')
 

@@ -14,18 +14,23 @@ def add_export(commands) -> None:
     parser.add_argument('checkpoint', help='a checkpoint of it')
     parser.add_argument(
         '--out', required=True, metavar='FOLDER', help='the folder to write')
+    add_detector(parser)
+    parser.set_defaults(function=export)
+
+
+def add_detector(parser) -> None:
+    """Add the arguments that choose a detector."""
     parser.add_argument(
         '--detector',
         metavar='CONFIG',
         help='the MMDetection config of your detector, a path or '
         'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py (default: the Mask '
-        'R-CNN that the model was made for)')
+        'R-CNN that the model is made for)')
     parser.add_argument(
         '--adapt',
         action='store_true',
         help='give that detector the norm layers and the normalisation of '
         'images that the pretrained model has')
-    parser.set_defaults(function=export)
 
 
 def export(args: argparse.Namespace) -> None:
@@ -47,7 +52,8 @@ def add_import(commands) -> None:
     """Add the command ``import``."""
     parser = commands.add_parser(
         'import', help='turn a released checkpoint into one of this plugin')
-    parser.add_argument('released', help='a released checkpoint: FPN, SoCo* or C4')
+    parser.add_argument(
+        'released', help='a released checkpoint: FPN, SoCo* or C4')
     parser.add_argument('out', help='the file to write')
     parser.set_defaults(function=import_)
 

@@ -2,6 +2,7 @@
 import argparse
 
 from .common import add_config_options, positive
+from .handoff import add_detector
 from .proposals import add_preset
 
 
@@ -37,6 +38,7 @@ def add_pretrain(commands) -> None:
         metavar='STORE',
         help='proposals that soco-mm proposals made of IMAGES (default: make '
         'them)')
+    add_detector(parser)
     parser.add_argument(
         '--resume', action='store_true', help='continue a run that was '
         'stopped')
@@ -60,6 +62,8 @@ def pretrain(args: argparse.Namespace) -> None:
         workers=args.workers,
         preset=args.preset,
         proposals=args.proposals,
+        detector=args.detector,
+        adapt=args.adapt,
         resume=args.resume,
         overwrite=args.overwrite)
     print('\nUse next:')

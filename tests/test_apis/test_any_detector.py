@@ -153,3 +153,17 @@ def test_the_written_config_changes_no_more_than_it_says(tmp_path):
     assert name == 'retinanet_r50_fpn_1x_coco.py'
     assert "model = {'backbone': {'init_cfg': None}}" in text
     assert f'_base_ = {base!r}' in text and 'load_from' in text
+
+
+def test_a_detector_that_will_not_fit_is_refused_before_the_training(
+        tmp_path, demo_images, store):
+    from soco_mm.apis.pretrain import pretrain
+    retinanet = detector(tmp_path, 'retinanet/retinanet_r50_fpn_1x_coco.py')
+    with pytest.raises(SoCoError, match='its neck has no batch norm'):
+        pretrain(
+            demo_images,
+            tmp_path / 'RUN',
+            'soco_r18_fpn_quick',
+            proposals=store,
+            detector=retinanet)
+    assert not (tmp_path / 'RUN').exists()
