@@ -21,14 +21,14 @@ TRANSFORMS = _child(root.TRANSFORMS, 'datasets.transforms')
 HOOKS = _child(root.HOOKS, 'engine')
 OPTIMIZERS = _child(root.OPTIMIZERS, 'engine')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 # Sources of proposals: image -> boxes.
 PROPOSALS = Registry(
     'proposal generator', scope='soco_mm', locations=['soco_mm.proposals'])
 
 # Nothing of its own, but without them MMEngine warns at each look-up.
 for _parent in (root.LOOPS, root.LOG_PROCESSORS, root.METRICS,
-                root.MODEL_WRAPPERS, root.OPTIM_WRAPPER_CONSTRUCTORS,
-                root.PARAM_SCHEDULERS,
-                root.RUNNERS, root.VISBACKENDS, root.VISUALIZERS,
-                root.WEIGHT_INITIALIZERS, root.FUNCTIONS):
+                root.MODEL_WRAPPERS, root.PARAM_SCHEDULERS, root.RUNNERS,
+                root.VISBACKENDS, root.VISUALIZERS, root.WEIGHT_INITIALIZERS,
+                root.FUNCTIONS):
     _child(_parent, 'engine')

@@ -260,7 +260,8 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(
     assert refused.returncode == 2 and '--resume' in refused.stderr
 
 
-def test_pretrain_takes_proposals_made_before_and_any_detector(finished, tmp_path):
+def test_pretrain_takes_proposals_made_before_and_any_detector(
+        finished, tmp_path):
     store = finished[0] / 'proposals'
     out = tmp_path / 'RUN'
     detector = tmp_path / 'retinanet.py'

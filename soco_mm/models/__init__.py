@@ -8,6 +8,6 @@ from .utils import CosineEMA, ObjectEncoder
 
 __all__ = [
     'SoCo', 'ViewDataPreprocessor', 'SoCoHead', 'ObjectCosineLoss',
-    'NonLinearNeck', 'ObjectBBoxHead', 'ObjectRoIHead', 'ScaleAwareRoIExtractor', 'CosineEMA',
-    'ObjectEncoder'
+    'NonLinearNeck', 'ObjectBBoxHead', 'ObjectRoIHead',
+    'ScaleAwareRoIExtractor', 'CosineEMA', 'ObjectEncoder'
 ]

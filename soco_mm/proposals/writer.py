@@ -10,7 +10,8 @@ from .layout import (ARRAYS, FAILURES, FORMAT, HEADER, VERSION, Proposals,
                      encode_path, file_hashes, header_hash)
 
 
-def write_files(folder: Path, header: dict, results: Iterable[Proposals]) -> None:
+def write_files(folder: Path, header: dict,
+                results: Iterable[Proposals]) -> None:
     """Fill an empty folder with the files of a store."""
     boxes, sizes, status, counts, lengths = (
         _ArrayWriter(folder / f'{name}.npy', ARRAYS[name], row)

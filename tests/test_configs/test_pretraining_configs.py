@@ -7,6 +7,7 @@ import torch
 from config_changes import describe_changes
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DefaultScope
 
 from soco_mm.apis.train import CONFIG_ROOT
 from soco_mm.datasets import ObjectViewDataset
@@ -107,7 +108,8 @@ def test_the_optimiser_of_other_backbones_does_not_decay_norms_and_biases():
     cfg = load('soco_swin-t_fpn_100e')
     model = MODELS.build(cfg.model)
     cfg.optim_wrapper.type = 'OptimWrapper'
-    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    with DefaultScope.overwrite_default_scope('soco_mm'):
+        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     names = {p: n for n, p in model.named_parameters()}
     decays = {
         names[p]: group['weight_decay']
@@ -115,6 +117,9 @@ def test_the_optimiser_of_other_backbones_does_not_decay_norms_and_biases():
         if p in names
     }
     assert type(wrapper.optimizer) is torch.optim.AdamW
+    assert set(decays) == {
+        name for name in names.values() if not name.startswith('target_net.')
+    }
     assert decays['backbone.stages.0.blocks.0.attn.w_msa.qkv.weight'] == .05
     for name in ('backbone.stages.0.blocks.0.norm1.weight',
                  'backbone.stages.0.blocks.0.attn.w_msa.qkv.bias',

@@ -1,9 +1,9 @@
 """Train recipes in small on a folder of images and draw their losses.
 
 Each recipe keeps what makes it different: views, boxes, network parts,
-proposals. In small means a ResNet-18 in place of the deeper ones, views of half
-the size, narrower projectors, and a learning rate for short runs. What is done
-already in OUT is not done again.
+proposals. In small means a ResNet-18 in place of the deeper ones, views of
+half the size, narrower projectors, and a learning rate for short runs. What is
+done already in OUT is not done again.
 """
 import argparse
 import json

@@ -3,6 +3,7 @@
 _base_ = './lars_100e.py'
 
 optim_wrapper = dict(
+    constructor='OnlineOptimWrapperConstructor',
     optimizer=dict(
         _delete_=True,
         type='AdamW',

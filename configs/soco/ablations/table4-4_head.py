@@ -1,5 +1,6 @@
-# Row 4 of Table 4: without scale-aware assignment. The paper does not say which
-# level takes the objects then; here it is P5, which the rows without FPN use.
+# Row 4 of Table 4: without scale-aware assignment. The paper does not say
+# which level takes the objects then; here it is P5, as the rows without FPN
+# use C5.
 _base_ = './table4-5_scale-aware-assignment.py'
 
 # No object is within the bounds of P2 to P4.

@@ -5,7 +5,8 @@ from .photometric import (ViewColorJitter, ViewGaussianBlur,
 from .views import ConstructViews, LoadImage, ViewRandomFlip
 
 __all__ = [
-    'BoxCutout', 'BoxJitter', 'SelectProposals', 'PackViews', 'ViewColorJitter',
+    'BoxCutout', 'BoxJitter', 'SelectProposals', 'PackViews',
+    'ViewColorJitter',
     'ViewGaussianBlur', 'ViewRandomGrayscale', 'ViewSolarize',
     'ConstructViews', 'LoadImage', 'ViewRandomFlip'
 ]

@@ -1,3 +1,4 @@
 from .lars import LARS
+from .online_constructor import OnlineOptimWrapperConstructor
 
-__all__ = ['LARS']
+__all__ = ['LARS', 'OnlineOptimWrapperConstructor']

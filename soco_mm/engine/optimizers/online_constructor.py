@@ -1,0 +1,25 @@
+from typing import List, Optional, Union
+
+from mmengine.model import BaseAveragedModel
+from mmengine.optim import DefaultOptimWrapperConstructor
+from torch import nn
+
+from soco_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class OnlineOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """MMEngine's constructor, for the online network alone.
+
+    MMEngine's would warn of each parameter of the target network that it has
+    no gradient.
+    """
+
+    def add_params(self,
+                   params: List[dict],
+                   module: nn.Module,
+                   prefix: str = '',
+                   is_dcn_module: Optional[Union[int, float]] = None) -> None:
+        """Add the parameters of a module, but not those of an average."""
+        if not isinstance(module, BaseAveragedModel):
+            super().add_params(params, module, prefix, is_dcn_module)
