@@ -101,7 +101,7 @@ def generate_proposals(root: Union[str, Path],
     todo = map(_Task, paths)
     # No more workers than images.
     again = [task for _, task in zip(range(num_workers), todo)]
-    workers = []
+    workers, idle = [], []
     false_starts = 0
     try:
         workers += [_Process(settings, str(root)) for _ in again]
@@ -145,10 +145,12 @@ def generate_proposals(root: Union[str, Path],
                     worker.give(task, timeout)
                 else:
                     workers.remove(worker)
-                    worker.end(timeout)
+                    idle.append(worker)
     finally:
-        for worker in workers:
+        # To wait until a process ends of itself would take longer.
+        for worker in workers + idle:
             worker.process.kill()
+        for worker in workers + idle:
             worker.end(timeout)
 
 
