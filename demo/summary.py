@@ -18,7 +18,8 @@ def read_scalars(path: Path) -> list:
 def main() -> None:
     run = Path(sys.argv[1])
     header = json.loads((run / 'proposals/header.json').read_text())
-    losses = [row['loss'] for row in read_scalars(run / 'vis_data/scalars.json')]
+    scalars = read_scalars(run / 'vis_data/scalars.json')
+    losses = [row['loss'] for row in scalars]
     report = json.loads((run / 'exported/report.json').read_text())
     detector = sorted((run / 'mask_rcnn').glob('*/vis_data/scalars.json'))
     scalars = read_scalars(detector[-1])
@@ -28,8 +29,8 @@ def main() -> None:
     first, last = (sum(part) / tenth
                    for part in (losses[:tenth], losses[-tenth:]))
     rows = (
-        ('proposals', f'{header["summary"]["boxes"]} boxes of '
-         f'{header["summary"]["images"]} photos', 'proposals/'),
+        ('proposals', f'{header["num_boxes"]} boxes of '
+         f'{header["num_images"]} photos', 'proposals/'),
         ('picture', 'proposals, and one object in all its views',
          'preview.png'),
         ('pretraining', f'loss from {first:.2f} to {last:.2f}',

@@ -288,3 +288,15 @@ model = dict(
     assert refused.returncode == 2
     assert 'astronaut.jpg is not in' in refused.stderr.splitlines()[-1]
     assert not (tmp_path / 'no').exists()
+
+
+def test_summary_of_the_demo_reads_what_a_run_leaves(finished, tmp_path):
+    out = tmp_path / 'RUN'
+    shutil.copytree(finished[0], out)
+    scalars = out / 'mask_rcnn/time/vis_data/scalars.json'
+    scalars.parent.mkdir(parents=True)
+    scalars.write_text('{"coco/bbox_mAP": 0.25, "coco/segm_mAP": 0.125}\n')
+    printed = run([sys.executable, ROOT / 'demo/summary.py', out]).stdout
+    assert 'boxes of 5 photos' in printed
+    assert 'box AP 0.250, mask AP 0.125' in printed
+    assert 'backbone 120/120' in printed
