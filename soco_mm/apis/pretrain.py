@@ -2,7 +2,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 from pathlib import Path
 from typing import Optional, Union
 
@@ -11,14 +10,13 @@ from mmengine.config import Config
 
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.layout import HEADER
-from soco_mm.utils import (SoCoError, UsageError, atomic_write, list_images,
-                           make_writable)
+from soco_mm.utils import SoCoError, UsageError, list_images
 from .export import REPORT, WEIGHTS, check_detector, export_detector
+from .job import claim
 from .preview import draw_preview
 from .proposals import describe_proposals, make_proposals
 from .train import latest_checkpoint, load_config, train_model
 
-JOB = 'job.json'
 # R50 at the paper's views takes 0.4 GB an image.
 CPU_BATCH_SIZE = 16
 
@@ -180,46 +178,6 @@ def check_proposals(proposals: Union[str, Path],
             f'The proposals in {proposals} are of other images: '
             f'{store.path(0)} is not in {images}. Name the folder that they '
             'were made of.')
-
-
-def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> None:
-    """Take a folder for a job, or say why not.
-
-    Raises:
-        UsageError: If the folder holds another job or other files, the same
-            job without ``resume``, or cannot be written.
-    """
-    marker = out / JOB
-    if overwrite and marker.is_file():
-        # The marker last: what a kill leaves can still be overwritten.
-        for path in sorted(out.iterdir(), key=marker.__eq__):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-    if out.is_dir() and any(out.iterdir()):
-        if not marker.is_file():
-            raise UsageError(f'{out} holds files that are not of a run. '
-                             'Choose an empty folder.')
-        try:
-            there = json.loads(marker.read_text())
-        except (OSError, ValueError) as error:
-            raise UsageError(f'{marker} cannot be read ({error}). Start anew '
-                             'with --overwrite.') from None
-        differing = [
-            f'{key.replace("_", " ")} {there.get(key)} and not {job[key]}'
-            for key in job if there.get(key) != job[key]
-        ]
-        if differing:
-            raise UsageError(
-                f'{out} holds another job ({"; ".join(differing)}). Choose '
-                'another folder, or delete that job with --overwrite.')
-        if not resume:
-            raise UsageError(
-                f'{out} holds this job already. Continue it with --resume, '
-                'or start anew with --overwrite.')
-    make_writable(out)
-    atomic_write(marker, json.dumps(job, indent=1))
 
 
 def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:

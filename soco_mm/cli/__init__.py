@@ -7,6 +7,7 @@ from soco_mm.version import __version__
 from .browse import add_browse
 from .common import add_config_options, run
 from .doctor import add_doctor
+from .finetune import add_finetune
 from .handoff import add_export, add_import
 from .pretrain import add_pretrain
 from .probe import add_probe
@@ -28,7 +29,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> None:
         dest='command', required=True, metavar='COMMAND')
     for add in (add_pretrain, add_browse, add_proposals, add_merge, add_report,
                 add_import_proposals, add_export_proposals, add_export,
-                add_import, add_probe, add_doctor):
+                add_finetune, add_import, add_probe, add_doctor):
         add(commands)
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ['proposals'] and arguments[1:2] != [] and (

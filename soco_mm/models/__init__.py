@@ -1,5 +1,5 @@
 from .algorithms import SoCo
-from .data_preprocessor import ViewDataPreprocessor
+from .data_preprocessor import ImageViewDataPreprocessor, ViewDataPreprocessor
 from .heads import SoCoHead
 from .losses import ObjectCosineLoss
 from .mmselfsup import NonLinearNeck
@@ -7,7 +7,8 @@ from .roi_heads import ObjectBBoxHead, ObjectRoIHead, ScaleAwareRoIExtractor
 from .utils import CosineEMA, ObjectEncoder
 
 __all__ = [
-    'SoCo', 'ViewDataPreprocessor', 'SoCoHead', 'ObjectCosineLoss',
+    'SoCo', 'ImageViewDataPreprocessor', 'ViewDataPreprocessor', 'SoCoHead',
+    'ObjectCosineLoss',
     'NonLinearNeck', 'ObjectBBoxHead', 'ObjectRoIHead',
     'ScaleAwareRoIExtractor', 'CosineEMA', 'ObjectEncoder'
 ]

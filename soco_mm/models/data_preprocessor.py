@@ -46,3 +46,21 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
             for view in data['views']
         ]
         return dict(data, views=views)
+
+
+@MODELS.register_module()
+class ImageViewDataPreprocessor(ViewDataPreprocessor):
+    """The same for MMSelfSup's image-level algorithms, which take no boxes."""
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Normalise a collated batch.
+
+        Args:
+            data (dict): See :class:`ViewDataPreprocessor`.
+            training (bool): Not used.
+
+        Returns:
+            dict: ``inputs``, the views, and ``data_samples``, an empty list.
+        """
+        views = super().forward(dict(views=data['views']), training)['views']
+        return dict(inputs=views, data_samples=[])

@@ -1,4 +1,3 @@
-import json
 import math
 import posixpath
 from pathlib import Path
@@ -6,7 +5,7 @@ from typing import NamedTuple, Tuple, Union
 
 import numpy as np
 
-from soco_mm.utils import UsageError
+from soco_mm.utils import UsageError, read_json
 from .random_boxes import RandomBoxes
 from .store import ProposalStore
 
@@ -57,7 +56,7 @@ def read_objects(path: Union[str, Path], store: ProposalStore) -> Objects:
         UsageError: If the file cannot be read, or has no object on an image of
             the store.
     """
-    content = _read_json(path)
+    content = read_json(path)
     try:
         images = {
             image['id']: (posixpath.normpath(image['file_name']),
@@ -137,17 +136,6 @@ def _match(images: dict, store: ProposalStore,
             'here. Make the proposals in the folder that the file names are '
             'relative to.')
     return indices, other_size
-
-
-def _read_json(path: Union[str, Path]):
-    try:
-        return json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise UsageError(f'{path} cannot be read ({error.strerror}). Name a '
-                         'COCO json.') from None
-    except ValueError as error:
-        raise UsageError(
-            f'{path} is not JSON ({error}). Name a COCO json.') from None
 
 
 def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
 import fcntl
+import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -121,6 +122,28 @@ def exclusive(folder: Union[str, Path], what: str) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         stream.close()
+
+
+def read_json(path: Union[str, Path]):
+    """Read annotations.
+
+    Args:
+        path (str | Path): A COCO json.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        UsageError: If it cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UsageError(f'{path} cannot be read ({error.strerror}). Name a '
+                         'COCO json.') from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f'{path} is not JSON ({error}). Name a COCO json.') from None
 
 
 def list_images(folder: Union[str, Path]) -> List[str]:

@@ -1,0 +1,281 @@
+import json
+import os
+from pathlib import Path
+from typing import Optional, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from soco_mm.checkpoint import compare_tensors, read_checkpoint
+from soco_mm.datasets.annotations import (Annotations, check_same_classes,
+                                          read_annotations)
+from soco_mm.engine import adapt_to_device, unwrap_model
+from soco_mm.utils import SoCoError, UsageError, atomic_write
+from soco_mm.visualization import write_png
+from soco_mm.visualization.detections import draw_detections
+from .export import REPORT
+from .finetune_config import choose_epochs, finetune_config
+from .job import claim
+from .train import check_key, latest_checkpoint
+
+BATCH_SIZE = 4
+METRICS = 'metrics.json'
+PICTURE = 'predictions.png'
+BEST = 'best.pth'
+
+
+def finetune(exported: Union[str, Path],
+             train: Union[str, Path],
+             images: Union[str, Path],
+             val: Union[str, Path],
+             out: Union[str, Path],
+             val_images: Optional[Union[str, Path]] = None,
+             epochs: Optional[int] = None,
+             batch_size: Optional[int] = None,
+             scale: Optional[tuple] = None,
+             workers: Optional[int] = None,
+             scratch: bool = False,
+             seed: int = 0,
+             options: Optional[dict] = None,
+             resume: bool = False,
+             overwrite: bool = False) -> dict:
+    """Train an exported detector on a data set in COCO format.
+
+    Args:
+        exported (str | Path): The folder that ``soco-mm export`` has written.
+        train (str | Path): The COCO json of the training.
+        images (str | Path): The folder of its images.
+        val (str | Path): The COCO json of the evaluation, of the same
+            categories.
+        out (str | Path): The folder of this run.
+        val_images (str | Path, optional): The folder of its images. Defaults
+            to None, ``images``.
+        epochs (int, optional): Length of the training. Defaults to None, by
+            the number of images, see :func:`choose_epochs`.
+        batch_size (int, optional): Images a step. Defaults to None, 4, and no
+            more than there are images.
+        scale (tuple, optional): Largest long and short side of the images, in
+            pixels. Defaults to None, as in the detector's config.
+        workers (int, optional): Processes that load images. Defaults to None,
+            one a core.
+        scratch (bool): Start from random weights, to see what the pretrained
+            ones are worth. Defaults to False.
+        seed (int): Seed of all random numbers. Defaults to 0.
+        options (dict, optional): Values of the config to set, by dotted key.
+            Defaults to None.
+        resume (bool): Continue a run that was stopped. Defaults to False.
+        overwrite (bool): Delete what an earlier run left. Defaults to False.
+
+    Returns:
+        dict: Paths of what was made, by name.
+
+    Raises:
+        UsageError: If an argument is wrong, or ``out`` holds another job.
+        SoCoError: If the data cannot be used, or the weights do not fit.
+    """
+    out = Path(out)
+    detector = exported_config(exported)
+    train = read_annotations(train, images)
+    val = read_annotations(val, images if val_images is None else val_images)
+    check_same_classes(train, val)
+    number = len(train.boxes)
+    epochs = epochs or choose_epochs(number)
+    batch_size = min(batch_size or BATCH_SIZE, number)
+    if workers is None:
+        workers = len(os.sched_getaffinity(0))
+    cfg = finetune_config(
+        detector,
+        train,
+        val,
+        epochs,
+        batch_size,
+        scale=scale,
+        num_workers=workers,
+        seed=seed)
+    if scratch:
+        cfg.load_from = None
+    for key in options or {}:
+        check_key(cfg, key)
+    cfg.merge_from_dict(options or {})
+    job = dict(
+        detector=str(detector),
+        train=os.path.abspath(train.path),
+        images=os.path.abspath(train.root),
+        val=os.path.abspath(val.path),
+        val_images=os.path.abspath(val.root),
+        epochs=epochs,
+        batch_size=batch_size,
+        scale=scale and list(scale),
+        scratch=scratch,
+        seed=seed,
+        options={key: str(value)
+                 for key, value in (options or {}).items()})
+    claim(out, job, resume, overwrite)
+    print(describe(cfg, train, val), flush=True)
+
+    cfg.work_dir = str(out)
+    cfg.visualizer.save_dir = str(out)
+    runner = train_detector(cfg, resume)
+    # Where nothing was found, MMEngine calls none the best.
+    best = runner.message_hub.runtime_info.get('best_ckpt')
+    best = Path(best or latest_checkpoint(out))
+    atomic_write(out / BEST, best.read_bytes())
+    metrics = best_metrics(out, epochs)
+    atomic_write(out / METRICS, json.dumps(metrics, indent=1))
+    runner.load_checkpoint(str(best))
+    draw_predictions(runner, val, out / PICTURE)
+    return dict(
+        checkpoint=out / BEST,
+        config=out / Path(detector).name,
+        metrics=out / METRICS,
+        picture=out / PICTURE,
+        scalars=out / 'vis_data' / 'scalars.json')
+
+
+def exported_config(exported: Union[str, Path]) -> Path:
+    """The detector's config in an exported folder.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    report = Path(exported, REPORT)
+    try:
+        name = Path(json.loads(report.read_text())['config']).name
+    except (OSError, ValueError, KeyError, TypeError):
+        name = ''
+    config = Path(exported, name)
+    if not config.is_file():
+        raise UsageError(f'{exported} is not a folder that soco-mm export has '
+                         'written. Export a checkpoint first: soco-mm export '
+                         'CHECKPOINT --out FOLDER.')
+    return config.resolve()
+
+
+def train_detector(cfg: Config, resume: bool = False) -> Runner:
+    """Train and evaluate an MMDetection model.
+
+    Args:
+        cfg (Config): The config, with ``work_dir``; changed in place.
+        resume (bool): Continue from the last checkpoint in the work dir if
+            there is one. Defaults to False.
+
+    Returns:
+        Runner: The runner after its training.
+
+    Raises:
+        SoCoError: If the config cannot be built, or pretrained weights do not
+            fit.
+    """
+    from mmdet.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    weights = cfg.get('load_from')
+    last = latest_checkpoint(cfg.work_dir) if resume else None
+    if last is not None:
+        cfg.update(resume=True, load_from=str(last))
+    adapt_to_device(cfg)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        try:
+            runner = Runner.from_cfg(cfg)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise SoCoError('The config cannot be built into a training: '
+                            f'{error}') from error
+        if weights:
+            check_weights(runner.model, weights)
+        runner.train()
+    return runner
+
+
+def check_weights(model: torch.nn.Module, path: Union[str, Path]) -> None:
+    """Refuse pretrained weights of which a part would be dropped.
+
+    Raises:
+        SoCoError: If a tensor has no place in the model.
+    """
+    report = compare_tensors(
+        unwrap_model(model).state_dict(),
+        read_checkpoint(path).get('state_dict', {}))
+    differing = [
+        name for part in report.parts.values()
+        for name, _, _ in part.shape_differs
+    ]
+    if lost := report.unused + differing:
+        raise SoCoError(
+            f'{len(lost)} tensors of {path} do not fit the detector, for '
+            f'example {lost[0]}. Export the checkpoint for this detector: '
+            'soco-mm export CHECKPOINT --detector CONFIG --out FOLDER.')
+
+
+def describe(cfg: Config, train: Annotations, val: Annotations) -> str:
+    """What will be trained, in words."""
+    masks = ' with masks' if 'segm' in cfg.val_evaluator.metric else ''
+    left_out = len(train.images) - len(train.boxes)
+    some = f' ({left_out} more have none and are left out)' * bool(left_out)
+    names = ', '.join(train.classes[:5]) + ', ...' * (len(train.classes) > 5)
+    start = 'pretrained weights' if cfg.load_from else 'random weights'
+    return (f'Training {cfg.model.type} on {len(train.boxes)} images with '
+            f'{train.num_boxes} objects{masks}{some}, {len(train.classes)} '
+            f'classes ({names}); {cfg.train_cfg.max_epochs} epochs, '
+            f'{cfg.train_dataloader.batch_size} images a step, from {start}; '
+            f'evaluated on {len(val.images)} images')
+
+
+def best_metrics(out: Path, epochs: int) -> dict:
+    """The evaluation with the highest AP, out of the logged scalars.
+
+    Args:
+        out (Path): The folder of the run.
+        epochs (int): Its length.
+
+    Returns:
+        dict: Its ``epoch`` and metrics; AP is 0 where nothing was found.
+    """
+    lines = (out / 'vis_data' / 'scalars.json').read_text().splitlines()
+    evaluations = [
+        each for each in map(json.loads, lines) if 'coco/bbox_mAP' in each
+    ]
+    nothing = {f'coco/bbox_mAP{end}': 0. for end in ('', '_50', '_75')}
+    best = max(
+        evaluations,
+        key=lambda each: each['coco/bbox_mAP'],
+        default=dict(step=epochs, **nothing))
+    return dict(
+        epoch=best['step'],
+        **{key: value
+           for key, value in best.items() if key.startswith('coco/')})
+
+
+@torch.no_grad()
+def draw_predictions(runner: Runner, val: Annotations, path: Path,
+                     number: int = 6) -> None:
+    """Draw annotated and predicted boxes of some images side by side.
+
+    Args:
+        runner (Runner): A runner with the trained detector.
+        val (Annotations): What it is evaluated on.
+        path (Path): The PNG file to write.
+        number (int): Of how many images, evenly picked. Defaults to 6.
+    """
+    dataset = runner.val_dataloader.dataset
+    model = unwrap_model(runner.model).eval()
+    ids = list(val.boxes)
+    picked = ids[::max(1, len(ids) // number)][:number]
+    indices = {
+        dataset.get_data_info(index)['img_id']: index
+        for index in range(len(dataset))
+    }
+    samples = []
+    for image_id in picked:
+        batch = dataset[indices[image_id]]
+        batch = dict(
+            inputs=[batch['inputs']], data_samples=[batch['data_samples']])
+        found = model.test_step(batch)[0].pred_instances.cpu()
+        samples.append(
+            dict(
+                path=val.root / val.images[image_id],
+                boxes=val.boxes[image_id],
+                found=found.bboxes.numpy(),
+                scores=found.scores.numpy(),
+                labels=found.labels.numpy()))
+    write_png(path, draw_detections(samples, val.classes))

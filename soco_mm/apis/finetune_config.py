@@ -1,0 +1,223 @@
+"""The config with which a detector is trained on a COCO-format data set."""
+import math
+import os
+from pathlib import Path
+from typing import Optional, Union
+
+from mmengine.config import Config
+
+from soco_mm.datasets.annotations import Annotations
+from soco_mm.utils import SoCoError, UsageError
+
+COCO_IMAGES = 118_287  # of train2017, for which 12 epochs are the standard
+# Parts of a detector that tell classes apart; an RPN does not.
+HEADS = ('roi_head', 'bbox_head', 'mask_head')
+
+
+def choose_epochs(num_images: int) -> int:
+    """Length of a training by the size of its data set.
+
+    12 epochs on COCO; the number of iterations shrinks with the square root of
+    the number of images, to no more than 100 epochs.
+
+    Args:
+        num_images (int): Number of images.
+
+    Returns:
+        int: Number of epochs.
+    """
+    epochs = round(12 * math.sqrt(COCO_IMAGES / num_images))
+    return min(max(epochs, 12), 100)
+
+
+def finetune_config(detector: Union[str, Path],
+                    train: Annotations,
+                    val: Annotations,
+                    epochs: int,
+                    batch_size: int,
+                    evaluations: int = 10,
+                    scale: Optional[tuple] = None,
+                    num_workers: int = 2,
+                    seed: int = 0) -> Config:
+    """Fit a detector's config to a data set.
+
+    Classes, data, evaluation and schedule are replaced; the model, its
+    pipeline and its optimiser stay the detector's. The learning rate follows
+    the batch size linearly. Where the objects have no masks, the detector goes
+    without its mask head.
+
+    Args:
+        detector (str | Path): The config of the detector.
+        train (Annotations): What it is trained with.
+        val (Annotations): What it is evaluated on, of the same classes.
+        epochs (int): Length of the training.
+        batch_size (int): Images a step.
+        evaluations (int): How often it is evaluated. Defaults to 10.
+        scale (tuple, optional): Largest long and short side of the images, in
+            pixels. Defaults to None, as in the detector's config.
+        num_workers (int): Processes that load images. Defaults to 2.
+        seed (int): Seed of all random numbers. Defaults to 0.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        UsageError: If the detector's config cannot be read.
+        SoCoError: If it has no classes, or needs masks that are not there.
+    """
+    try:
+        cfg = Config.fromfile(detector)
+        pipelines = [
+            find_pipeline(cfg[loader].dataset)
+            for loader in ('train_dataloader', 'val_dataloader')
+        ]
+        rate_of = cfg.get('auto_scale_lr', {}).get('base_batch_size', 16)
+        model, optimizer = cfg.model, cfg.optim_wrapper.optimizer
+    except Exception as error:  # a config is a program: anything can happen
+        raise UsageError(f'The config {detector} of the detector cannot be '
+                         f'read: {error}') from None
+    if not set_classes(model, len(train.classes)):
+        raise SoCoError(f'The detector of {detector} has no num_classes in '
+                        'its heads; set it in its config.')
+    masks = train.masks and val.masks and uses_masks(pipelines[0])
+    if uses_masks(pipelines[0]) and not masks:
+        drop_mask_head(model, detector)
+    for pipeline in pipelines:
+        set_pipeline(pipeline, masks, scale)
+    data = [
+        dict(
+            type='CocoDataset',
+            ann_file=os.path.abspath(each.path),
+            data_prefix=dict(img=os.path.abspath(each.root)),
+            metainfo=dict(classes=each.classes),
+            pipeline=pipeline) for each, pipeline in zip((train,
+                                                          val), pipelines)
+    ]
+    common = dict(
+        num_workers=num_workers, persistent_workers=num_workers > 0)
+    cfg.train_dataloader = dict(
+        batch_size=batch_size,
+        sampler=dict(type='DefaultSampler', shuffle=True),
+        batch_sampler=dict(type='AspectRatioBatchSampler', drop_last=True),
+        dataset=dict(
+            filter_cfg=dict(filter_empty_gt=True, min_size=0), **data[0]),
+        **common)
+    cfg.val_dataloader = cfg.test_dataloader = dict(
+        batch_size=1,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(test_mode=True, **data[1]),
+        **common)
+    cfg.val_evaluator = cfg.test_evaluator = dict(
+        type='CocoMetric',
+        ann_file=os.path.abspath(val.path),
+        metric=['bbox', 'segm'] if masks else 'bbox')
+    cfg.val_cfg = dict(type='ValLoop')
+    cfg.test_cfg = dict(type='TestLoop')
+
+    interval = math.ceil(epochs / evaluations)
+    cfg.train_cfg = dict(
+        type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=interval)
+    optimizer.lr *= batch_size / rate_of
+    cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch_size)
+    iterations = len(train.boxes) // batch_size
+    cfg.param_scheduler = schedule(epochs * iterations)
+    cfg.custom_imports = dict(
+        imports=['soco_mm.engine', *imports(cfg)], allow_failed_imports=False)
+    cfg.default_hooks.checkpoint = dict(
+        type='soco_mm.AtomicCheckpointHook',
+        interval=interval,
+        max_keep_ckpts=2,
+        save_best='coco/bbox_mAP',
+        rule='greater')
+    cfg.default_hooks.logger = dict(
+        type='LoggerHook', interval=min(50, max(1, iterations // 5)))
+    cfg.log_processor = dict(
+        type='LogProcessor', window_size=50, by_epoch=True)
+    cfg.randomness = dict(seed=seed)
+    return cfg
+
+
+def schedule(iterations: int) -> list:
+    """Warm-up of up to 1000 iterations, steps at 2/3 and 8/9."""
+    warm_up = max(2, min(1000, iterations // 10))
+    return [
+        dict(
+            type='LinearLR',
+            start_factor=0.001,
+            by_epoch=False,
+            begin=0,
+            end=warm_up),
+        dict(
+            type='MultiStepLR',
+            by_epoch=False,
+            begin=0,
+            end=iterations,
+            milestones=[iterations * 2 // 3, iterations * 8 // 9],
+            gamma=0.1)
+    ]
+
+
+def find_pipeline(dataset: Config) -> list:
+    """The pipeline of a data set, which may be wrapped in others."""
+    while 'pipeline' not in dataset:
+        inner = dataset['dataset' if 'dataset' in dataset else 'datasets']
+        dataset = inner[0] if isinstance(inner, (list, tuple)) else inner
+    return dataset['pipeline']
+
+
+def set_classes(node, number: int, heads: bool = False) -> int:
+    """Set the number of classes of all heads but the RPN.
+
+    Returns:
+        int: In how many places it was set.
+    """
+    if isinstance(node, (list, tuple)):
+        return sum(set_classes(each, number, heads) for each in node)
+    if not isinstance(node, dict):
+        return 0
+    found = 0
+    for key, value in node.items():
+        if key == 'num_classes' and heads:
+            node[key] = number
+            found += 1
+        elif heads or key in HEADS:
+            found += set_classes(value, number, True)
+    return found
+
+
+def uses_masks(pipeline: list) -> bool:
+    """Whether a pipeline loads masks."""
+    return any(each.get('with_mask') for each in pipeline)
+
+
+def drop_mask_head(model: Config, detector: Union[str, Path]) -> None:
+    """Leave the mask head of a two-stage detector out.
+
+    Raises:
+        SoCoError: If it is of another kind, and needs masks.
+    """
+    roi_head = model.get('roi_head', {})
+    if not roi_head.get('mask_head'):
+        raise SoCoError(
+            f'The detector of {detector} is trained with masks, but not all '
+            'objects have a segmentation. Choose a detector of boxes.')
+    for key in ('mask_head', 'mask_roi_extractor', 'mask_iou_head'):
+        if key in roi_head:
+            roi_head[key] = None
+
+
+def set_pipeline(pipeline: list, masks: bool, scale: Optional[tuple]) -> None:
+    """Set whether masks are loaded, and the size of the images."""
+    for each in pipeline:
+        if each.type.endswith('LoadAnnotations'):
+            each.with_mask = masks
+        elif scale and each.type.rpartition('.')[2] in (
+                'Resize', 'RandomResize', 'RandomChoiceResize'):
+            each.clear()
+            each.update(type='Resize', scale=tuple(scale), keep_ratio=True)
+
+
+def imports(cfg: Config) -> list:
+    """The modules that a config imports already."""
+    names = (cfg.get('custom_imports') or {}).get('imports', [])
+    return [names] if isinstance(names, str) else list(names)

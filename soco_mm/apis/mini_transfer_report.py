@@ -1,0 +1,133 @@
+"""Table and plot of a transfer study."""
+from pathlib import Path
+from typing import Dict, List, Tuple, Union
+
+import numpy as np
+
+from soco_mm.utils import atomic_write
+
+NAMES = {
+    'scratch': 'random weights',
+    'byol': 'BYOL (image level)',
+    'soco': 'SoCo',
+    'soco_whole-image': '- selective search',
+    'soco_no-head': '- R-CNN head',
+    'soco_no-scale-aware-assignment': '- scale-aware assignment',
+    'soco_no-box-jitter': '- box jitter',
+    'soco_two-views': '- third view',
+}
+
+
+def report_study(cells: Dict[str, dict], out: Union[str, Path],
+                 metric: str = 'bbox_mAP') -> List[Path]:
+    """Write ``table.md`` and ``plot.png`` of a study.
+
+    Args:
+        cells (dict): What :func:`mini_transfer` returns.
+        out (str | Path): The folder to write to.
+        metric (str): Which of MMDetection's COCO metrics. Defaults to
+            ``bbox_mAP``.
+
+    Returns:
+        list[Path]: The files.
+    """
+    out = Path(out)
+    grouped = group_cells(cells, metric)
+    table, plot = out / 'table.md', out / 'plot.png'
+    atomic_write(table, describe_study(grouped))
+    draw_study(grouped, plot)
+    return [table, plot]
+
+
+def group_cells(cells: Dict[str, dict],
+                metric: str) -> Dict[Tuple[str, str, float], np.ndarray]:
+    """Gather the seeds of each data set, method and share of the labels.
+
+    Returns:
+        dict: Metrics in percent, (S,), by (data, method, fraction).
+    """
+    grouped: Dict[tuple, list] = {}
+    for cell in cells.values():
+        key = cell['data'], cell['method'], cell['fraction']
+        grouped.setdefault(key, []).append(100 * cell['metrics'][metric])
+    return {key: np.array(values) for key, values in grouped.items()}
+
+
+def describe_study(grouped: dict) -> str:
+    """A Markdown table a data set: mean and standard deviation over seeds."""
+    lines = []
+    for data in dict.fromkeys(key[0] for key in grouped):
+        fractions = sorted({key[2] for key in grouped if key[0] == data})
+        lines += [
+            f'{data}, AP (mean ± standard deviation over seeds)', '',
+            '| labels | ' +
+            ' | '.join(f'{fraction * 100:g} %'
+                       for fraction in fractions) + ' |',
+            '|---' * (len(fractions) + 1) + '|'
+        ]
+        for method in NAMES:
+            values = [grouped.get((data, method, each)) for each in fractions]
+            if all(each is None for each in values):
+                continue
+            texts = ['' if each is None else spread(each) for each in values]
+            lines.append(f'| {NAMES[method]} | ' + ' | '.join(texts) + ' |')
+        lines.append('')
+    return '\n'.join(lines)
+
+
+def spread(values: np.ndarray) -> str:
+    """Mean and standard deviation of a sample, as text."""
+    if len(values) < 2:
+        return f'{values.mean():.1f}'
+    return f'{values.mean():.1f} ± {values.std(ddof=1):.1f}'
+
+
+def draw_study(grouped: dict, path: Path) -> None:
+    """Draw AP against the share of the labels; a dot is one seed."""
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    names = list(dict.fromkeys(key[0] for key in grouped))
+    figure, axes = plt.subplots(
+        1,
+        len(names),
+        figsize=(6.5 * len(names), 4.8),
+        layout='constrained',
+        squeeze=False)
+    for axis, data in zip(axes[0], names):
+        fractions = sorted({key[2] for key in grouped if key[0] == data})
+        for method in NAMES:
+            means = []
+            for fraction in fractions:
+                values = grouped.get((data, method, fraction))
+                means.append(np.nan if values is None else values.mean())
+            if np.isnan(means).all():
+                continue
+            part = method.startswith('soco_')
+            line, = axis.plot(
+                range(len(fractions)),
+                means,
+                label=NAMES[method],
+                linewidth=1.2 if part else 2.4,
+                linestyle='--' if part else '-')
+            for place, fraction in enumerate(fractions):
+                values = grouped.get((data, method, fraction), ())
+                axis.plot([place] * len(values),
+                          values,
+                          'o',
+                          markersize=3,
+                          color=line.get_color())
+        axis.set_xticks(
+            range(len(fractions)),
+            [f'{fraction * 100:g} %' for fraction in fractions])
+        axis.set_title(data, loc='left')
+        axis.set_xlabel('labelled images')
+        axis.set_ylabel('AP')
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=.3)
+        axis.spines[['top', 'right']].set_visible(False)
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    partial = path.with_name(f'partial_{path.name}')
+    figure.savefig(partial, dpi=110)
+    plt.close(figure)
+    partial.replace(path)

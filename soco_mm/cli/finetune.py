@@ -1,0 +1,108 @@
+"""The command ``finetune``."""
+import argparse
+
+from .common import add_config_options, natural, positive
+
+
+def add_finetune(commands) -> None:
+    """Add the command ``finetune``."""
+    parser = commands.add_parser(
+        'finetune',
+        help='train an exported detector on annotated images, and show what '
+        'it finds')
+    parser.add_argument(
+        'exported', help='the folder that soco-mm export or pretrain has '
+        'written')
+    parser.add_argument(
+        '--data',
+        required=True,
+        metavar='COCO.json',
+        help='the annotations to train with; the classes are those in it')
+    parser.add_argument(
+        '--images',
+        required=True,
+        metavar='FOLDER',
+        help='the folder of its images')
+    parser.add_argument(
+        '--val',
+        required=True,
+        metavar='COCO.json',
+        help='the annotations to evaluate on')
+    parser.add_argument(
+        '--val-images',
+        metavar='FOLDER',
+        help='the folder of its images (default: the same)')
+    parser.add_argument(
+        '--out',
+        required=True,
+        metavar='RUN',
+        help='the folder that everything is written to')
+    parser.add_argument(
+        '--epochs',
+        type=positive,
+        help='length of the training (default: 12 for as many images as COCO '
+        'has, more for fewer, up to 100)')
+    parser.add_argument(
+        '--batch-size',
+        type=positive,
+        help='images a step (default: 4); the learning rate follows')
+    parser.add_argument(
+        '--scale',
+        nargs=2,
+        type=positive,
+        metavar=('LONG', 'SHORT'),
+        help='resize images so that their long and short side have no more '
+        "than these pixels (default: as in the detector's config, mostly 1333 "
+        '800)')
+    parser.add_argument(
+        '--workers',
+        type=natural,
+        help='processes that load images (default: one a core)')
+    parser.add_argument(
+        '--scratch',
+        action='store_true',
+        help='start from random weights instead, to see what the pretrained '
+        'ones are worth')
+    parser.add_argument(
+        '--seed', type=natural, default=0, help='default: %(default)s')
+    parser.add_argument(
+        '--resume', action='store_true', help='continue a run that was '
+        'stopped')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='delete what an earlier run '
+        'left in RUN')
+    add_config_options(parser)
+    parser.set_defaults(function=finetune)
+
+
+def finetune(args: argparse.Namespace) -> None:
+    """Run the command ``finetune``."""
+    import json
+
+    from soco_mm.apis.finetune import finetune
+    made = finetune(
+        args.exported,
+        args.data,
+        args.images,
+        args.val,
+        args.out,
+        val_images=args.val_images,
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        scale=args.scale and tuple(args.scale),
+        workers=args.workers,
+        scratch=args.scratch,
+        seed=args.seed,
+        options=args.cfg_options,
+        resume=args.resume,
+        overwrite=args.overwrite)
+    best = json.loads(made['metrics'].read_text())
+    print(f'\nBest after epoch {best["epoch"]}:')
+    for kind, name in (('bbox', 'boxes'), ('segm', 'masks')):
+        if f'coco/{kind}_mAP' in best:
+            print(f'  {name}  AP {100 * best[f"coco/{kind}_mAP"]:.1f}  '
+                  f'AP50 {100 * best[f"coco/{kind}_mAP_50"]:.1f}  '
+                  f'AP75 {100 * best[f"coco/{kind}_mAP_75"]:.1f}')
+    print('\nUse next:')
+    for name, path in made.items():
+        print(f'  {name:11s} {path}')

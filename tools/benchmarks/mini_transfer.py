@@ -1,0 +1,81 @@
+"""What pretraining is worth with few labels: a study on one machine.
+
+Pretrains SoCo, SoCo with parts taken away, and MMSelfSup's BYOL on a few
+hundred unlabelled images; trains detectors from each and from random weights
+on shares of the labels; and writes cells, a table and a plot with the spread
+over seeds to OUT. What is done already in OUT is not done again.
+"""
+import argparse
+import os
+from pathlib import Path
+
+from soco_mm.cli import run
+
+
+def main() -> None:
+    # Before PyTorch is imported, here and in the processes of the study.
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    from soco_mm.apis.mini_transfer import DATA_SETS, METHODS, mini_transfer
+    from soco_mm.apis.mini_transfer_report import report_study
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        'data', type=Path, help='the folder of bccd, coco128 and photos')
+    parser.add_argument('--out', type=Path, required=True, help='a folder')
+    parser.add_argument(
+        '--data-sets', nargs='+', choices=list(DATA_SETS),
+        default=list(DATA_SETS))
+    parser.add_argument(
+        '--methods', nargs='+', choices=METHODS, default=METHODS)
+    parser.add_argument(
+        '--fractions',
+        nargs='+',
+        type=float,
+        default=[.05, .1, .5, 1.],
+        help='shares of the labelled images (default: %(default)s)')
+    parser.add_argument(
+        '--seeds', type=int, default=3, help='default: %(default)s')
+    parser.add_argument(
+        '--epochs',
+        type=int,
+        help='length of the pretrainings (default: as in their configs)')
+    parser.add_argument(
+        '--iterations',
+        type=int,
+        default=100,
+        help="length of the detectors' training (default: %(default)s)")
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=8,
+        help='its images a step (default: %(default)s)')
+    parser.add_argument(
+        '--scale',
+        nargs=2,
+        type=int,
+        default=(256, 192),
+        metavar=('LONG', 'SHORT'),
+        help='its largest long and short side (default: 256 192)')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help='number of processes (default: one a core)')
+    args = parser.parse_args()
+    cells = mini_transfer(
+        args.data,
+        args.out,
+        data_sets=args.data_sets,
+        methods=args.methods,
+        fractions=args.fractions,
+        seeds=args.seeds,
+        epochs=args.epochs,
+        iterations=args.iterations,
+        batch_size=args.batch_size,
+        scale=args.scale,
+        jobs=args.jobs)
+    for path in report_study(cells, args.out):
+        print(path)
+
+
+if __name__ == '__main__':
+    run(main)
