@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from soco_mm.checkpoint import compare_tensors, read_checkpoint
 from soco_mm.datasets.annotations import (Annotations, check_same_classes,
-                                          read_annotations)
+                                          read_annotations, write_annotations)
 from soco_mm.engine import adapt_to_device, unwrap_model
 from soco_mm.utils import SoCoError, UsageError, atomic_write
 from soco_mm.visualization import write_png
@@ -22,6 +22,7 @@ from .train import check_key, latest_checkpoint
 
 BATCH_SIZE = 4
 METRICS = 'metrics.json'
+ANNOTATIONS = 'annotations'
 PICTURE = 'predictions.png'
 BEST = 'best.pth'
 
@@ -77,9 +78,15 @@ def finetune(exported: Union[str, Path],
     """
     out = Path(out)
     detector = exported_config(exported)
-    train = read_annotations(train, images)
-    val = read_annotations(val, images if val_images is None else val_images)
-    check_same_classes(train, val)
+    sources = dict(
+        train=read_annotations(train, images),
+        val=read_annotations(val,
+                             images if val_images is None else val_images))
+    check_same_classes(sources['train'], sources['val'])
+    # What is read in training are completed copies.
+    train, val = (
+        each._replace(path=out / ANNOTATIONS / f'{name}.json')
+        for name, each in sources.items())
     number = len(train.boxes)
     epochs = epochs or choose_epochs(number)
     batch_size = min(batch_size or BATCH_SIZE, number)
@@ -101,9 +108,9 @@ def finetune(exported: Union[str, Path],
     cfg.merge_from_dict(options or {})
     job = dict(
         detector=str(detector),
-        train=os.path.abspath(train.path),
+        train=os.path.abspath(sources['train'].path),
         images=os.path.abspath(train.root),
-        val=os.path.abspath(val.path),
+        val=os.path.abspath(sources['val'].path),
         val_images=os.path.abspath(val.root),
         epochs=epochs,
         batch_size=batch_size,
@@ -113,6 +120,8 @@ def finetune(exported: Union[str, Path],
         options={key: str(value)
                  for key, value in (options or {}).items()})
     claim(out, job, resume, overwrite)
+    for each in (train, val):
+        write_annotations(each)
     print(describe(cfg, train, val), flush=True)
 
     cfg.work_dir = str(out)

@@ -133,6 +133,9 @@ def finetune_config(detector: Union[str, Path],
         type='LoggerHook', interval=min(50, max(1, iterations // 5)))
     cfg.log_processor = dict(
         type='LogProcessor', window_size=50, by_epoch=True)
+    # Without a name, which would make it the one of an earlier training.
+    cfg.visualizer = dict(
+        type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
     cfg.randomness = dict(seed=seed)
     return cfg
 

@@ -1,10 +1,11 @@
 """COCO annotations with which a detector is trained."""
+import json
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Union
 
-from PIL import Image
+from PIL import ExifTags, Image
 
-from soco_mm.utils import SoCoError, UsageError, read_json
+from soco_mm.utils import SoCoError, UsageError, atomic_stream, read_json
 
 
 class Annotations(NamedTuple):
@@ -19,6 +20,7 @@ class Annotations(NamedTuple):
         boxes (dict[int, list]): For each image with objects, (x, y, w, h,
             index of the class) in pixels; crowds are left out.
         masks (bool): Whether all objects have a segmentation.
+        content (dict): The file itself, with all that MMDetection expects.
     """
     path: Path
     root: Path
@@ -26,6 +28,7 @@ class Annotations(NamedTuple):
     images: Dict[int, str]
     boxes: Dict[int, List[tuple]]
     masks: bool
+    content: dict
 
     @property
     def num_boxes(self) -> int:
@@ -36,6 +39,9 @@ class Annotations(NamedTuple):
 def read_annotations(path: Union[str, Path], root: Union[str,
                                                          Path]) -> Annotations:
     """Read a COCO json and see that a detector can be trained with it.
+
+    What tools often leave out is filled in: sizes of images, and ids, areas
+    and ``iscrowd`` of objects.
 
     Args:
         path (str | Path): The file.
@@ -48,8 +54,8 @@ def read_annotations(path: Union[str, Path], root: Union[str,
         UsageError: If the file is not a COCO json, or there is no such
             folder.
         SoCoError: If it has no object, two categories of one name, or objects
-            of which some alone have masks; or an image is missing or cannot
-            be opened.
+            of which some alone have masks; or an image is missing, cannot be
+            opened, or has another size than the file says.
     """
     path, root = Path(path), Path(root)
     if not root.is_dir():
@@ -88,30 +94,65 @@ def read_annotations(path: Union[str, Path], root: Union[str,
         raise SoCoError(
             f'In {path} {with_mask.count(False)} of {len(with_mask)} objects '
             'have no segmentation. Give all of them one, or none.')
-    check_images(path, root, images.values())
-    return Annotations(path, root, classes, images, boxes, all(with_mask))
+    complete_images(path, root, content['images'])
+    complete_objects(content['annotations'])
+    return Annotations(path, root, classes, images, boxes, all(with_mask),
+                       content)
 
 
-def check_images(path: Path, root: Path, names) -> None:
-    """Open all images, without decoding them.
+def complete_images(path: Path, root: Path, images: List[dict]) -> None:
+    """Open all images, without decoding them, and note their sizes.
 
     Raises:
-        SoCoError: If one cannot be opened.
+        SoCoError: If one cannot be opened, or has another size.
     """
     bad = []
-    for name in names:
+    for each in images:
+        name = root / each['file_name']
         try:
-            with Image.open(root / name):
-                pass
-        except (OSError, Image.DecompressionBombError) as error:
-            missing = isinstance(error, FileNotFoundError)
-            bad.append((root / name,
-                        'missing' if missing else 'damaged or not an image'))
+            size = image_size(name)
+        except FileNotFoundError:
+            bad.append(f'{name}, which is missing')
+            continue
+        except (OSError, Image.DecompressionBombError):
+            bad.append(f'{name}, which is damaged or not an image')
+            continue
+        noted = each.setdefault('width', size[0]), each.setdefault(
+            'height', size[1])
+        # Tools disagree on which side is which of a photo that is turned.
+        if sorted(noted) != sorted(size):
+            bad.append(f'{name} with {noted[0]}x{noted[1]} pixels, but it has '
+                       f'{size[0]}x{size[1]}')
     if bad:
-        others = f', and {len(bad) - 1} more' if len(bad) > 1 else ''
-        raise SoCoError(f'{path} names {bad[0][0]}, which is {bad[0][1]}'
-                        f'{others}. Mend the images or take them out of the '
-                        'file.')
+        others = f', and {len(bad) - 1} more such' if len(bad) > 1 else ''
+        raise SoCoError(f'{path} names {bad[0]}{others}. Mend the images or '
+                        'take them out of the file.')
+
+
+def image_size(path: Path) -> tuple:
+    """Width and height of an image as it is shown (EXIF)."""
+    with Image.open(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return image.size[::-1] if turned else image.size
+
+
+def complete_objects(annotations: List[dict]) -> None:
+    """Fill in what MMDetection reads of an object; in place."""
+    ids = {each.get('id') for each in annotations}
+    renumber = None in ids or len(ids) < len(annotations)
+    for number, each in enumerate(annotations, 1):
+        if renumber:
+            each['id'] = number
+        each.setdefault('iscrowd', 0)
+        # MMDetection drops objects without an area.
+        if not each.get('area', 0) > 0:
+            each['area'] = each['bbox'][2] * each['bbox'][3]
+
+
+def write_annotations(annotations: Annotations) -> None:
+    """Write annotations, with all that was filled in, to their path."""
+    with atomic_stream(annotations.path) as stream:
+        json.dump(annotations.content, stream)
 
 
 def check_same_classes(train: Annotations, val: Annotations) -> None:

@@ -38,6 +38,10 @@ def draw_detections(samples: Sequence[dict],
         labels = boxes[:, 4].astype(int)
         boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], 1)
         likely = sample['scores'] >= score_thr
+        text = (f'predicted: {likely.sum()} with a score of {score_thr} or '
+                'more')
+        if not likely.any() and len(likely):
+            text += f', the highest is {sample["scores"].max():.2f}'
         found, found_labels = sample['found'][likely], sample['labels'][likely]
         truth = _draw(image, boxes * scale, colors[labels],
                       [classes[index] for index in labels])
@@ -48,9 +52,7 @@ def draw_detections(samples: Sequence[dict],
         rows.append(
             join([
                 label(truth, f'annotated: {len(boxes)}'),
-                label(predicted,
-                      f'predicted: {len(found)} with a score of '
-                      f'{score_thr} or more')
+                label(predicted, text)
             ], 1))
     return join(rows, 0)
 

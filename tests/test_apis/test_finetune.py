@@ -1,0 +1,260 @@
+"""Detectors trained on COCO-format data from an export."""
+import json
+
+import cv2
+import pytest
+import torch
+from mmengine.config import Config
+
+from soco_mm.apis.export import export_detector
+from soco_mm.apis.finetune import finetune
+from soco_mm.apis.finetune_config import choose_epochs, finetune_config
+from soco_mm.apis.train import CONFIG_ROOT, load_config
+from soco_mm.datasets.annotations import read_annotations
+from soco_mm.registry import MODELS
+from soco_mm.utils import SoCoError, UsageError
+
+SMALL = CONFIG_ROOT / 'benchmarks/mini_transfer'
+CLASSES = ('person', 'cat', 'cup', 'spoon', 'saucer', 'rocket', 'helmet',
+           'coin')
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    """A small Mask R-CNN that starts from a small SoCo."""
+    folder = tmp_path_factory.mktemp('pretrained')
+    cfg = load_config(SMALL / 'soco.py')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    torch.save(
+        dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()),
+        folder / 'epoch_1.pth')
+    export_detector(
+        None,
+        folder / 'epoch_1.pth',
+        folder / 'exported',
+        detector=SMALL / 'mask-rcnn_r18_fpn.py')
+    return folder / 'exported'
+
+
+@pytest.fixture
+def annotations(demo_images):
+    return demo_images.parent / 'instances.json'
+
+
+@pytest.fixture
+def boxes_alone(annotations, tmp_path):
+    """The same annotations without masks."""
+    content = json.loads(annotations.read_text())
+    for each in content['annotations']:
+        del each['segmentation']
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_small_data_sets_are_seen_more_often():
+    assert choose_epochs(118_287) == 12
+    # 5 % of COCO: 12 * sqrt(20) epochs.
+    assert choose_epochs(5_914) == 54
+    assert choose_epochs(205) == choose_epochs(1) == 100
+    assert choose_epochs(10_000_000) == 12
+
+
+def test_a_detector_is_trained_and_drawn_and_can_be_used(
+        exported, annotations, demo_images, tmp_path):
+    job = dict(
+        exported=exported,
+        train=annotations,
+        images=demo_images,
+        val=annotations,
+        out=tmp_path / 'a run',
+        epochs=2,
+        scale=(128, 128),
+        workers=0)
+    made = finetune(**job)
+    metrics = json.loads(made['metrics'].read_text())
+    assert metrics['epoch'] in (1, 2)
+    assert {'coco/bbox_mAP', 'coco/segm_mAP_50'} <= set(metrics)
+    scalars = [
+        json.loads(line) for line in made['scalars'].read_text().splitlines()
+    ]
+    assert any('loss_mask' in each for each in scalars)
+    assert max(each.get('coco/bbox_mAP', 0)
+               for each in scalars) == metrics['coco/bbox_mAP']
+    # A row of annotated and predicted boxes for each of five images.
+    picture = cv2.imread(str(made['picture']))
+    assert 960 < picture.shape[1] < 1000 and picture.shape[0] > 5 * 200
+
+    from mmdet.apis import inference_detector, init_detector
+    detector = init_detector(
+        str(made['config']), str(made['checkpoint']), device='cpu')
+    assert detector.dataset_meta['classes'] == CLASSES
+    found = inference_detector(detector, str(demo_images / 'coffee.jpg'))
+    assert found.pred_instances.masks.shape[1:] == found.ori_shape
+
+    with pytest.raises(UsageError, match='--resume'):
+        finetune(**job)
+    with pytest.raises(UsageError, match='another job .*epochs 2 and not 3'):
+        finetune(**dict(job, epochs=3))
+    before = made['checkpoint'].read_bytes()
+    assert finetune(**job, resume=True)['checkpoint'].read_bytes() == before
+
+
+def test_a_stopped_training_goes_on(exported, boxes_alone, demo_images,
+                                    tmp_path, monkeypatch):
+    from mmengine.hooks import Hook
+
+    class Stop(Hook):
+
+        def before_train_epoch(self, runner):
+            if runner.epoch == 1:
+                raise KeyboardInterrupt
+
+    job = dict(
+        exported=exported,
+        train=boxes_alone,
+        images=demo_images,
+        val=boxes_alone,
+        epochs=2,
+        scale=(96, 96),
+        workers=0)
+    from mmengine.runner import Runner
+    with monkeypatch.context() as patch:
+        build = Runner.build_train_loop
+
+        def with_stop(self, loop):
+            self.register_hook(Stop())
+            return build(self, loop)
+
+        patch.setattr(Runner, 'build_train_loop', with_stop)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(out=tmp_path / 'stopped', **job)
+    assert not (tmp_path / 'stopped/best.pth').exists()
+    made = finetune(out=tmp_path / 'stopped', resume=True, **job)
+    lines = map(json.loads, made['scalars'].read_text().splitlines())
+    assert [each['epoch'] for each in lines if 'epoch' in each] == [1, 2]
+    weights = torch.load(made['checkpoint'], weights_only=True)['state_dict']
+    assert not any('mask_head' in name for name in weights)
+
+
+def config(detector, annotations, demo_images, **kwargs):
+    data = read_annotations(annotations, demo_images)
+    return finetune_config(
+        detector, data, data, **dict(dict(epochs=30, batch_size=2), **kwargs))
+
+
+def detector_of(tmp_path, base):
+    path = tmp_path / 'detector.py'
+    path.write_text(f"_base_ = 'mmdet::{base}'\n")
+    return path
+
+
+def test_schedule_and_learning_rate_follow_the_data(annotations, demo_images,
+                                                    tmp_path):
+    detector = detector_of(tmp_path,
+                           'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
+    cfg = config(detector, annotations, demo_images)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(.02 * 2 / 16)
+    warm_up, steps = cfg.param_scheduler
+    # 5 images in batches of 2 are 2 iterations an epoch.
+    assert warm_up.end == 6 and steps.milestones == [40, 53]
+    assert cfg.train_cfg.max_epochs == 30 and cfg.train_cfg.val_interval == 3
+    assert cfg.val_evaluator.metric == ['bbox', 'segm']
+    heads = cfg.model.roi_head
+    assert heads.bbox_head.num_classes == heads.mask_head.num_classes == 8
+    assert 'num_classes' not in cfg.model.rpn_head
+    assert cfg.train_dataloader.dataset.metainfo.classes == CLASSES
+    sizes = [
+        each.scale for loader in (cfg.train_dataloader, cfg.val_dataloader)
+        for each in loader.dataset.pipeline if each.type == 'Resize'
+    ]
+    assert sizes == [(1333, 800)] * 2
+
+
+@pytest.mark.parametrize('base, heads', [
+    ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', 3),
+    ('retinanet/retinanet_r50_fpn_1x_coco.py', 1),
+    ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', 1),
+    ('atss/atss_r50_fpn_1x_coco.py', 1),
+    ('lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py', 1),
+])
+def test_every_kind_of_detector_gets_the_classes(base, heads, boxes_alone,
+                                                 demo_images, tmp_path):
+    cfg = config(
+        detector_of(tmp_path, base),
+        boxes_alone,
+        demo_images,
+        scale=(64, 48))
+    text = str(cfg.model.get('roi_head', cfg.model.get('bbox_head')))
+    assert text.count("'num_classes': 8") == heads
+    assert 'num_classes' not in str(cfg.model.get('rpn_head'))
+    assert cfg.val_evaluator.type == 'CocoMetric'
+    assert cfg.val_evaluator.metric == 'bbox'
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        dataset = loader.dataset
+        assert dataset.type == 'CocoDataset'
+        assert [each.scale for each in dataset.pipeline
+                if 'Resize' in each.type] == [(64, 48)]
+        assert not any(each.get('with_mask') for each in dataset.pipeline)
+
+
+def test_without_masks_mask_rcnn_has_no_mask_head(boxes_alone, demo_images,
+                                                  tmp_path):
+    from soco_mm.apis.export import build_detector
+    cfg = config(
+        detector_of(tmp_path, 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'),
+        boxes_alone, demo_images)
+    cfg.model.backbone.init_cfg = None
+    cfg.dump(tmp_path / 'boxes.py')
+    detector = build_detector(tmp_path / 'boxes.py')
+    assert not detector.roi_head.with_mask and detector.roi_head.with_bbox
+
+
+def test_a_detector_that_needs_masks_is_refused_without(
+        boxes_alone, demo_images, tmp_path):
+    with pytest.raises(SoCoError, match='trained with masks'):
+        config(
+            detector_of(tmp_path, 'solo/solo_r50_fpn_1x_coco.py'),
+            boxes_alone, demo_images)
+
+
+def test_weights_of_another_detector_are_refused(exported, boxes_alone,
+                                                 demo_images, tmp_path):
+    """The detector's config was changed by hand after the export."""
+    import shutil
+    shutil.copytree(exported, tmp_path / 'edited')
+    with (tmp_path / 'edited/mask-rcnn_r18_fpn.py').open('a') as stream:
+        stream.write('\nmodel["neck"] = dict(norm_cfg=None)\n')
+    with pytest.raises(SoCoError, match='tensors of .* do not fit'):
+        finetune(
+            tmp_path / 'edited',
+            boxes_alone,
+            demo_images,
+            boxes_alone,
+            tmp_path / 'run',
+            epochs=1,
+            workers=0)
+
+
+def test_what_is_no_export_is_refused(boxes_alone, demo_images, tmp_path):
+    with pytest.raises(UsageError, match='not a folder that soco-mm export'):
+        finetune(tmp_path, boxes_alone, demo_images, boxes_alone,
+                 tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_from_scratch_no_weights_are_loaded(exported, boxes_alone,
+                                            demo_images, tmp_path):
+    finetune(
+        exported,
+        boxes_alone,
+        demo_images,
+        boxes_alone,
+        tmp_path / 'run',
+        epochs=1,
+        scale=(64, 64),
+        workers=0,
+        scratch=True)
+    cfg = Config.fromfile(tmp_path / 'run/mask-rcnn_r18_fpn.py')
+    assert cfg.load_from is None

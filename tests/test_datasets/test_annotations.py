@@ -1,0 +1,146 @@
+"""What is accepted as annotations of a training, and what is refused."""
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from soco_mm.datasets.annotations import (check_same_classes, read_annotations,
+                                          write_annotations)
+from soco_mm.utils import SoCoError, UsageError
+
+
+@pytest.fixture
+def content():
+    square = [[0, 0, 9, 0, 9, 9]]
+    return dict(
+        images=[
+            dict(id=7, file_name='with space.png', width=40, height=30),
+            dict(id=3, file_name='b.png', width=40, height=30)
+        ],
+        categories=[dict(id=9, name='nut'), dict(id=2, name='bolt')],
+        annotations=[
+            dict(id=1, image_id=7, category_id=2, bbox=[1, 2, 3, 4],
+                 segmentation=square),
+            dict(id=2, image_id=7, category_id=9, bbox=[5, 6, 7, 8],
+                 segmentation=square),
+            dict(id=3, image_id=3, category_id=9, bbox=[0, 0, 9, 9],
+                 iscrowd=1)
+        ])
+
+
+@pytest.fixture
+def read(content, tmp_path):
+
+    def write_and_read(name='train.json'):
+        for image in content['images']:
+            cv2.imwrite(
+                str(tmp_path / image['file_name']),
+                np.zeros((30, 40, 3), np.uint8))
+        (tmp_path / name).write_text(json.dumps(content))
+        return read_annotations(tmp_path / name, tmp_path)
+
+    return write_and_read
+
+
+def test_classes_are_numbered_in_the_order_of_the_file(read):
+    found = read()
+    assert found.classes == ('nut', 'bolt')
+    assert found.boxes == {7: [(1, 2, 3, 4, 1), (5, 6, 7, 8, 0)]}
+    assert found.images == {7: 'with space.png', 3: 'b.png'}
+    assert found.num_boxes == 2 and found.masks
+
+
+def test_mmdetection_reads_the_same_objects(read, content, tmp_path):
+    """Also where sizes, ids and areas are missing, as tools leave them."""
+    from mmdet.datasets import CocoDataset
+    for image in content['images']:
+        del image['width'], image['height']
+    content['annotations'][0].update(area=0)
+    for each in content['annotations']:
+        del each['id']
+    found = read()
+    write_annotations(found._replace(path=tmp_path / 'new' / 'whole.json'))
+    dataset = CocoDataset(
+        ann_file=str(tmp_path / 'new' / 'whole.json'),
+        data_prefix=dict(img=str(tmp_path)),
+        metainfo=dict(classes=found.classes))
+    theirs = {
+        info['img_id']: [each['bbox_label'] for each in info['instances']
+                         if not each['ignore_flag']]
+        for info in dataset
+    }
+    assert theirs[7] == [index for *_, index in found.boxes[7]]
+    assert (dataset[0]['width'], dataset[0]['height']) == (40, 30)
+
+
+def test_sizes_of_turned_photos_are_those_that_are_shown(read, content,
+                                                         tmp_path):
+    found = read()
+    turned = Image.new('RGB', (30, 40))
+    turned.getexif()[ExifTags.Base.Orientation] = 6
+    turned.save(tmp_path / 'b.png', exif=turned.getexif())
+    again = read_annotations(found.path, tmp_path)
+    assert again.content['images'][1]['width'] == 40
+    for image in content['images']:
+        del image['width'], image['height']
+    found.path.write_text(json.dumps(content))
+    again = read_annotations(found.path, tmp_path)
+    assert again.content['images'][1]['width'] == 40
+
+
+def test_boxes_of_images_of_another_size_are_refused(read, tmp_path):
+    found = read()
+    cv2.imwrite(str(tmp_path / 'b.png'), np.zeros((60, 80, 3), np.uint8))
+    with pytest.raises(SoCoError, match='40x30 pixels, but it has 80x60'):
+        read_annotations(found.path, tmp_path)
+
+
+def test_objects_without_masks_are_boxes(read, content):
+    for each in content['annotations']:
+        each.pop('segmentation', None)
+    assert not read().masks
+
+
+def test_masks_of_some_objects_alone_are_refused(read, content):
+    del content['annotations'][0]['segmentation']
+    with pytest.raises(SoCoError, match='1 of 2 objects have no segmentation'):
+        read()
+
+
+@pytest.mark.parametrize('damage, message', [
+    (lambda c: c.pop('categories'), 'not a COCO json'),
+    (lambda c: c['annotations'][0].update(category_id=5), 'not a COCO json'),
+    (lambda c: c['annotations'][0].update(image_id=5), 'not a COCO json'),
+    (lambda c: c['annotations'][0].update(bbox=[1, 2]), 'not a COCO json'),
+    (lambda c: c['annotations'].clear(), 'has no object'),
+    (lambda c: c['categories'][0].update(name='bolt'), 'two categories'),
+])
+def test_what_is_not_a_set_of_objects_is_refused(read, content, damage,
+                                                 message):
+    damage(content)
+    with pytest.raises(SoCoError, match=message):
+        read()
+
+
+def test_missing_and_damaged_images_are_named(read, tmp_path):
+    found = read()
+    (tmp_path / 'b.png').write_bytes(b'no image')
+    with pytest.raises(SoCoError, match='b.png, which is damaged'):
+        read_annotations(found.path, tmp_path)
+    (tmp_path / 'with space.png').unlink()
+    with pytest.raises(SoCoError, match='space.png, which is missing, and 1'):
+        read_annotations(found.path, tmp_path)
+    with pytest.raises(UsageError, match='no folder'):
+        read_annotations(found.path, tmp_path / 'nowhere')
+
+
+def test_other_classes_in_the_evaluation_are_refused(read, content):
+    train = read()
+    content['categories'].reverse()
+    with pytest.raises(SoCoError, match='their order differs'):
+        check_same_classes(train, read('val.json'))
+    content['categories'].append(dict(id=5, name='screw'))
+    with pytest.raises(SoCoError, match='screw is in one of them alone'):
+        check_same_classes(train, read('val.json'))
