@@ -1,11 +1,18 @@
 """The commands ``export`` and ``import``, for trained weights."""
 import argparse
 
+from soco_mm.errors import UsageError
+
+# Those of soco_mm.apis.export_formats, which needs PyTorch.
+FORMATS = ('detectron2', 'torchvision', 'safetensors', 'mmpretrain', 'timm')
+
 
 def add_export(commands) -> None:
     """Add the command ``export``."""
     parser = commands.add_parser(
-        'export', help='hand a training checkpoint over to MMDetection')
+        'export',
+        help='hand a training checkpoint over to MMDetection, or to another '
+        'library')
     parser.add_argument(
         'config',
         nargs='?',
@@ -13,7 +20,15 @@ def add_export(commands) -> None:
         '(default: the one in the checkpoint)')
     parser.add_argument('checkpoint', help='a checkpoint of it')
     parser.add_argument(
-        '--out', required=True, metavar='FOLDER', help='the folder to write')
+        '--out',
+        required=True,
+        metavar='PATH',
+        help='the folder to write, and with --format the file')
+    parser.add_argument(
+        '--format',
+        choices=FORMATS,
+        help='write one file for another library (default: a folder for '
+        'MMDetection)')
     add_detector(parser)
     parser.set_defaults(function=export)
 
@@ -35,9 +50,17 @@ def add_detector(parser) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Run the command ``export``."""
+    if args.format is not None and (args.detector or args.adapt):
+        raise UsageError('--detector and --adapt are for MMDetection; leave '
+                         f'them out with --format {args.format}.')
     from soco_mm.apis.export import export_detector
+    from soco_mm.apis.export_formats import export_format
     from soco_mm.apis.train import load_config
     cfg = None if args.config is None else load_config(args.config)
+    if args.format is not None:
+        report = export_format(cfg, args.checkpoint, args.out, args.format)
+        print(report.describe())
+        return
     report = export_detector(
         cfg,
         args.checkpoint,

@@ -1,0 +1,14 @@
+"""Pretrained weights by the names of other libraries, and their files."""
+from .architecture import backbone_type
+from .backbones import mmpretrain_weights, timm_model, timm_weights
+from .detectron2 import (detectron2_pickle, detectron2_settings,
+                         detectron2_weights)
+from .parts import split_parts
+from .safetensors import safetensors_bytes
+from .torchvision import torchvision_weights
+
+__all__ = [
+    'backbone_type', 'mmpretrain_weights', 'timm_model', 'timm_weights',
+    'detectron2_pickle', 'detectron2_settings', 'detectron2_weights',
+    'split_parts', 'safetensors_bytes', 'torchvision_weights'
+]

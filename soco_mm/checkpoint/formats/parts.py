@@ -1,0 +1,46 @@
+import re
+from typing import Dict
+
+from torch import Tensor
+
+from soco_mm.checkpoint.transfer import PARTS
+from soco_mm.utils import SoCoError
+
+# Weights by part of the detector, and by their names in it.
+Parts = Dict[str, Dict[str, Tensor]]
+# A convolution of FPN or box head, or the norm that follows it.
+CONV_MODULE = re.compile(
+    r'(lateral_convs|fpn_convs|shared_convs)\.(\d+)\.(conv|bn)\.')
+FC = re.compile(r'shared_fcs\.(\d+)\.')
+
+
+def split_parts(weights: Dict[str, Tensor]) -> Parts:
+    """Sort pretrained weights by part of the detector.
+
+    Args:
+        weights (dict[str, Tensor]): Pretrained weights, see
+            :func:`detector_weights`.
+
+    Returns:
+        dict[str, dict[str, Tensor]]: By ``backbone``, ``neck``,
+        ``shared head`` and ``box head``, those that there are, and by the
+        name in the part.
+
+    Raises:
+        SoCoError: If a tensor is of none of them.
+    """
+    parts: Parts = {}
+    for name, value in weights.items():
+        for part, prefix in PARTS.items():
+            if name.startswith(prefix):
+                parts.setdefault(part, {})[name.removeprefix(prefix)] = value
+                break
+        else:
+            raise no_place(name)
+    return parts
+
+
+def no_place(name: str) -> SoCoError:
+    """The error for a tensor that another library has no place for."""
+    return SoCoError(f'The tensor {name} has no place in this format; it is '
+                     'not one of a pretrained model of this plugin.')

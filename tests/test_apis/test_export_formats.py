@@ -1,0 +1,420 @@
+"""Exports to other libraries compute there what the pretrained model does."""
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from detectron2_reference import GeneralizedRCNN
+from mmengine.model import revert_sync_batchnorm
+
+import other_libraries
+from soco_mm.apis.export import features, load_input
+from soco_mm.apis.export_formats import FORMATS, export_format
+from soco_mm.apis.train import load_config
+from soco_mm.checkpoint import detector_weights
+from soco_mm.cli import main
+from soco_mm.registry import MODELS
+from soco_mm.utils import SoCoError, UsageError
+
+R18, R50 = 'soco_r18_fpn_quick', 'soco_r50_fpn_100e'
+C4 = 'soco_r50_c4_100e'
+SWIN, CONVNEXT = 'soco_swin-t_fpn_100e', 'soco_convnext-t_fpn_100e'
+IMAGE = Path(__file__).parents[2] / 'demo/images/coffee.jpg'
+
+
+class Pretrained:
+    """A training checkpoint with statistics of its own, and its model."""
+
+    def __init__(self, folder, name, **backbone):
+        cfg = load_config(name)
+        cfg.model.projector.hid_channels = 8
+        cfg.model.head.predictor.hid_channels = 8
+        cfg.model.backbone.update(backbone)
+        if 'style' in backbone:
+            cfg.model.roi_head.shared_head.style = backbone['style']
+        torch.manual_seed(0)
+        self.net = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+        for module in self.net.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.running_mean.normal_()
+                module.running_var.uniform_(.5, 2)
+                module.weight.data.uniform_(.5, 1)
+                module.bias.data.normal_()
+                module.num_batches_tracked.fill_(7)
+            elif isinstance(module, torch.nn.LayerNorm):
+                module.weight.data.uniform_(.5, 1)
+                module.bias.data.normal_()
+        for key, value in self.net.named_parameters():
+            if key.endswith('relative_position_bias_table'):
+                value.data.normal_()
+        self.cfg = cfg
+        self.path = folder / 'epoch_1.pth'
+        torch.save(
+            dict(
+                meta=dict(cfg=cfg.pretty_text),
+                state_dict=self.net.state_dict()), self.path)
+
+    @torch.no_grad()
+    def features(self, inputs):
+        found = features(self.net, inputs['image'])
+        head = self.net.roi_head
+        if head.bbox_head is not None:
+            found['objects'] = head.bbox_head(inputs['rois'])
+        elif head.shared_head is not None:
+            found['objects'] = head.shared_head(inputs['rois']).mean((2, 3))
+        return found
+
+
+@pytest.fixture(scope='module')
+def pretrained(tmp_path_factory):
+    """Models by name, each made once."""
+    made = {}
+
+    def get(name, **backbone):
+        key = (name, *backbone)
+        if key not in made:
+            made[key] = Pretrained(
+                tmp_path_factory.mktemp('pretrained'), name, **backbone)
+        return made[key]
+
+    return get
+
+
+def inputs(name=R50):
+    """A real image, and pooled features of three objects."""
+    channels, size = (1024, 14) if name == C4 else (256, 7)
+    rois = torch.randn(
+        3, channels, size, size, generator=torch.Generator().manual_seed(1))
+    image = load_input(IMAGE)
+    if name == SWIN:
+        # On maps no larger than a window timm does not shift it.
+        image = torch.nn.functional.interpolate(image, scale_factor=2)
+    return dict(image=image, rois=rois)
+
+
+def assert_equal_features(ours, theirs, names):
+    for name in names:
+        difference = (ours[name] - theirs[name]).abs().max()
+        assert difference < 1e-5 * ours[name].abs().max(), name
+        assert ours[name].std() > 0, name
+
+
+class NumPyOnly(pickle.Unpickler):
+    """Makes arrays, and nothing else."""
+    ALLOWED = {('numpy.core.multiarray', '_reconstruct'),
+               ('numpy', 'ndarray'), ('numpy', 'dtype')}
+
+    def find_class(self, module, name):
+        assert (module, name) in self.ALLOWED, f'{module}.{name}'
+        return super().find_class(module, name)
+
+
+@pytest.mark.parametrize('name, backbone, written', [
+    (R18, {}, dict(backbone=120, neck=48) | {'box head': 26}),
+    (R50, {}, dict(backbone=318, neck=48) | {'box head': 26}),
+    (C4, {}, dict(backbone=258) | {'shared head': 60}),
+    (C4, dict(style='caffe'), dict(backbone=258) | {'shared head': 60}),
+])
+def test_detectron2_computes_the_same_from_pickle_and_settings(
+        pretrained, tmp_path, name, backbone, written):
+    model = pretrained(name, **backbone)
+    report = export_format(None, model.path, tmp_path / 'w.pkl', 'detectron2')
+    assert report.written == written
+    with (tmp_path / 'w.pkl').open('rb') as stream:
+        data = NumPyOnly(stream, encoding='latin1').load()
+    assert data['__author__'] == 'soco_mm'
+    assert data['matching_heuristics'] is False
+    cfg = yaml.safe_load((tmp_path / 'w.yaml').read_text())
+    net = GeneralizedRCNN(cfg['MODEL']).eval()
+    # As its checkpointer does; every tensor is in both.
+    net.load_state_dict(
+        {key: torch.from_numpy(value)
+         for key, value in data['model'].items()})
+    given = inputs(name)
+    ours = model.features(given)
+    with torch.no_grad():
+        theirs = net.features(given['image'], given['rois'])
+    if name == C4:  # our C5 is the head on the whole feature map
+        names = ('C4', 'objects')
+    else:
+        names = [f'C{n}' for n in (2, 3, 4, 5)]
+        names += [f'P{n}' for n in (2, 3, 4, 5)] + ['objects']
+    assert_equal_features(ours, theirs, names)
+    assert cfg['INPUT']['FORMAT'] == 'RGB'
+    for key, values in (('PIXEL_MEAN', 'mean'), ('PIXEL_STD', 'std')):
+        buffer = getattr(model.net.data_preprocessor, values)
+        assert torch.allclose(
+            torch.tensor(cfg['MODEL'][key]), buffer.flatten())
+
+
+@pytest.fixture(scope='module')
+def library_results(pretrained, tmp_path_factory):
+    """What torchvision and timm compute, all in one process."""
+    folder = tmp_path_factory.mktemp('libraries')
+    jobs = [('torchvision', 'resnet18', R18), ('torchvision', 'resnet50', R50),
+            ('timm', 'resnet18', R18), ('timm', 'resnet50', C4),
+            ('timm', 'swin_tiny_patch4_window7_224', SWIN),
+            ('timm', 'convnext_tiny', CONVNEXT)]
+    for library in ('torchvision', 'timm'):
+        if not (other_libraries.FOLDER / library).is_dir():
+            pytest.skip(f'there is no {library} in {other_libraries.FOLDER}; '
+                        'tests/other_libraries.py says how to install it')
+    todo = []
+    for library, model, name in jobs:
+        path = folder / f'{library}_{model}.pth'
+        export_format(None, pretrained(name).path, path, library)
+        torch.save(inputs(name), f'{path}.inputs')
+        todo.append([library, model, str(path)])
+    done = subprocess.run([
+        sys.executable, other_libraries.__file__,
+        json.dumps(todo), folder / 'results.pth'
+    ], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = torch.load(folder / 'results.pth')
+    return {
+        (library, name): result
+        for (library, _, name), result in zip(jobs, results)
+    }
+
+
+@pytest.mark.parametrize('name', [R18, R50])
+def test_torchvisions_detector_computes_the_same(pretrained, library_results,
+                                                 name):
+    result = library_results['torchvision', name]
+    names = [f'{kind}{n}' for kind in 'CP' for n in (2, 3, 4, 5)]
+    assert_equal_features(
+        pretrained(name).features(inputs()), result['features'],
+        [*names, 'objects'])
+    assert result['unexpected'] == []
+    new = ('rpn.', 'roi_heads.box_predictor.', 'roi_heads.mask_')
+    assert result['missing'] and all(
+        key.startswith(new) for key in result['missing'])
+    buffers = pretrained(name).net.data_preprocessor
+    assert torch.allclose(
+        result['pixels'],
+        torch.stack([buffers.mean.flatten(), buffers.std.flatten()]))
+
+
+@pytest.mark.parametrize('name, stages', [(R18, 'C2 C3 C4 C5'), (C4, 'C4 C5')])
+def test_timms_resnet_computes_the_same(pretrained, library_results, name,
+                                        stages):
+    result = library_results['timm', name]
+    assert_equal_features(
+        pretrained(name).features(inputs(name)), result['features'],
+        stages.split())
+
+
+@pytest.mark.parametrize('name', [SWIN, CONVNEXT])
+def test_timms_swin_and_convnext_compute_the_same(pretrained, library_results,
+                                                  name):
+    result = library_results['timm', name]
+    backbone = pretrained(name).net.backbone
+    ours = pretrained(name).features(inputs(name))
+
+    def norm(index, map_):  # ConvNeXt's takes NCHW, Swin's NHWC
+        layer = getattr(backbone, f'norm{index}')
+        if name == CONVNEXT:
+            return layer(map_)
+        return layer(map_.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    # timm's stages end before the norms.
+    with torch.no_grad():
+        theirs = {
+            f'C{index + 2}': norm(index, result['features'][f'C{index + 2}'])
+            for index in range(4)
+        }
+    assert_equal_features(ours, theirs, theirs)
+    assert result['unexpected'] == []
+    if name == SWIN:  # whose last norm is that of the last stage
+        assert result['missing'] == []
+        last = result['features']['last'].permute(0, 3, 1, 2)
+        assert_equal_features(ours, dict(C5=last), ['C5'])
+    else:
+        assert result['missing'] == ['head.norm.weight', 'head.norm.bias']
+
+
+@pytest.mark.parametrize('name, theirs', [
+    (R18, dict(type='ResNet', depth=18, out_indices=(0, 1, 2, 3))),
+    (C4, dict(type='ResNet', depth=50, out_indices=(2, 3))),
+    (SWIN,
+     dict(
+         type='SwinTransformer',
+         out_indices=(0, 1, 2, 3),
+         pad_small_map=True)),
+    (CONVNEXT,
+     dict(
+         type='ConvNeXt',
+         out_indices=(0, 1, 2, 3),
+         layer_scale_init_value=1.,
+         gap_before_final_norm=False)),
+])
+def test_mmclassifications_backbone_computes_the_same(pretrained, tmp_path,
+                                                      name, theirs):
+    import mmcls.models  # noqa: F401, it registers them
+    from mmcls.registry import MODELS as MMCLS_MODELS
+    model, path = pretrained(name), tmp_path / 'backbone.pth'
+    export_format(None, model.path, path, 'mmpretrain')
+    net = MMCLS_MODELS.build(
+        dict(
+            theirs,
+            init_cfg=dict(
+                type='Pretrained', checkpoint=str(path), prefix='backbone')))
+    net.init_weights()
+    net.eval()
+    given = dict(inputs(name), image=load_input(IMAGE))
+    ours = model.features(given)
+    stages = [f'C{index + 2}' for index in theirs['out_indices']]
+    with torch.no_grad():
+        found = dict(zip(stages, net(given['image'])))
+    assert_equal_features(ours, found, stages)
+
+
+def test_safetensors_hold_what_a_detector_uses_tensor_by_tensor(
+        pretrained, tmp_path):
+    safetensors = pytest.importorskip('safetensors')
+    from safetensors.torch import load_file
+    for name in (R18, C4):
+        model, path = pretrained(name), tmp_path / f'{name}.safetensors'
+        report = export_format(None, model.path, path, 'safetensors')
+        expected = detector_weights(model.net.state_dict())
+        loaded = load_file(path)
+        assert sum(report.written.values()) == len(loaded) == len(expected)
+        for key, value in expected.items():
+            assert torch.equal(loaded[key], value), key
+            assert loaded[key].dtype == value.dtype, key
+        with safetensors.safe_open(path, 'pt') as stream:
+            metadata = stream.metadata()
+        assert json.loads(metadata['model']) == json.loads(
+            json.dumps(model.cfg.model.to_dict()))
+        assert metadata['soco_mm_version']
+
+
+@pytest.mark.parametrize('format_', ['safetensors', 'torchvision'])
+def test_weights_in_other_layouts_and_shared_memory_are_written_plainly(
+        pretrained, tmp_path, format_):
+    if format_ == 'safetensors':
+        pytest.importorskip('safetensors')
+    state = dict(pretrained(R18).net.state_dict())
+    whole = torch.zeros(10_000_000)  # 40 MB
+    for key, value in state.items():
+        if value.ndim == 4:
+            state[key] = value.contiguous(memory_format=torch.channels_last)
+    first = 'backbone.bn1.weight'
+    whole[:64] = state[first]
+    state[first] = whole[:64]
+    state['backbone.bn1.bias'] = state['backbone.bn1.running_mean'] = state[
+        first]
+    torch.save(dict(state_dict=state), tmp_path / 'c.pth')
+    suffix = FORMATS[format_].suffix
+    paths = tmp_path / f'a{suffix}', tmp_path / f'b{suffix}'
+    cfg = pretrained(R18).cfg
+    export_format(cfg, tmp_path / 'c.pth', paths[0], format_)
+    export_format(cfg, pretrained(R18).path, paths[1], format_)
+    assert paths[0].stat().st_size == paths[1].stat().st_size
+
+
+def test_report_counts_what_was_written_and_left_out(pretrained, tmp_path,
+                                                     capsys):
+    path = tmp_path / 'w.pth'
+    main(['export', str(pretrained(R18).path), '--out', str(path), '--format',
+          'timm'])
+    rows = {}
+    *lines, last = capsys.readouterr().out.splitlines()
+    for line in lines[1:]:
+        *part, written, left_out = line.split()
+        rows[' '.join(part)] = int(written), int(left_out)
+    state = pretrained(R18).net.state_dict()
+
+    def number(prefix):
+        return sum(key.startswith(prefix) for key in state)
+
+    assert rows == {
+        'backbone': (120, 0),
+        'neck': (0, 48),
+        'box head': (0, 26),
+        'target network': (0, number('target_net.')),
+        'projector': (0, number('projector.')),
+        'predictor': (0, number('head.')),
+    }
+    assert sum(map(sum, rows.values())) == len(state)
+    assert f'{path}: 120 tensors' in last and 'resnet18 of timm' in last
+
+
+def test_what_was_exported_for_mmdetection_can_be_exported_again(
+        pretrained, tmp_path):
+    from soco_mm.apis.export import WEIGHTS, export_detector
+    export_detector(None, pretrained(R18).path, tmp_path / 'out')
+    reports = [
+        export_format(None, path, tmp_path / f'{number}.pth', 'torchvision')
+        for number, path in enumerate((pretrained(R18).path,
+                                       tmp_path / 'out' / WEIGHTS))
+    ]
+    first, second = (torch.load(report.path) for report in reports)
+    assert list(first) == list(second)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert 'projector' not in reports[1].left_out
+
+
+def refused(folder, words, checkpoint, format_, error=SoCoError, cfg=None):
+    out = folder / 'new' / f'w{FORMATS[format_].suffix}'
+    with pytest.raises(error, match=words):
+        export_format(cfg, checkpoint, out, format_)
+    assert not list(folder.rglob('w*'))
+
+
+@pytest.mark.parametrize('format_', FORMATS)
+def test_foreign_and_truncated_checkpoints_are_refused(pretrained, tmp_path,
+                                                       format_):
+    path, bad = pretrained(R18).path, tmp_path / 'bad.pth'
+    bad.write_bytes(path.read_bytes()[:-300])
+    refused(tmp_path, 'truncated', bad, format_)
+    torch.save(dict(state_dict={'fc.weight': torch.ones(1)}), bad)
+    refused(tmp_path, 'does not say which model', bad, format_)
+    refused(tmp_path, 'no backbone', bad, format_, cfg=load_config(R18))
+    refused(tmp_path, 'another architecture', path, format_,
+            cfg=load_config(R50))
+    refused(tmp_path, 'There is no checkpoint', tmp_path / 'x', format_,
+            UsageError)
+
+
+def test_models_that_a_library_does_not_have_are_refused(pretrained,
+                                                         tmp_path):
+    c4, swin = pretrained(C4).path, pretrained(SWIN).path
+    refused(tmp_path, 'no detector on C4', c4, 'torchvision')
+    for format_ in ('detectron2', 'torchvision'):
+        refused(tmp_path, 'takes ResNets.*SwinTransformer', swin, format_)
+    caffe = pretrained(C4, style='caffe').path
+    refused(tmp_path, "backbone.style='caffe', only 'pytorch'", caffe, 'timm')
+    deep = pretrained(R18, deep_stem=True).path
+    for format_ in ('detectron2', 'torchvision', 'mmpretrain', 'timm'):
+        refused(tmp_path, 'backbone.deep_stem=True', deep, format_)
+
+
+def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path,
+                                                        capsys):
+    path = pretrained(R18).path
+    for name, format_, words in (('w.pth', 'detectron2', 'ends in .pkl'),
+                                 ('w.pkl', 'torchvision', 'ends in .pth'),
+                                 ('w.pth', 'onnx', 'no format onnx')):
+        with pytest.raises(UsageError, match=words):
+            export_format(None, path, tmp_path / name, format_)
+    (tmp_path / 'w.yaml').write_text('mine')
+    with pytest.raises(UsageError, match='w.yaml is there already'):
+        export_format(None, path, tmp_path / 'w.pkl', 'detectron2')
+    with pytest.raises(UsageError, match='is there already'):
+        export_format(None, path, path, 'timm')
+    with pytest.raises(SystemExit) as stop:
+        main(['export', str(path), '--out', str(tmp_path / 'w.pth'),
+              '--format', 'timm', '--adapt'])
+    assert stop.value.code == 2
+    assert 'leave them out with --format timm' in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ['w.yaml']
+
+
+def test_the_command_knows_every_format():
+    from soco_mm.cli import handoff
+    assert set(handoff.FORMATS) == set(FORMATS)
