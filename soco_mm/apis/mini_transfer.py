@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import threading
 import time
 import traceback
 from concurrent.futures import (FIRST_COMPLETED, Future, ProcessPoolExecutor,
@@ -66,6 +67,8 @@ DATA_SETS = {
             'coco128'),
 }
 UNLABELLED = 'photos'
+# Blood cells are smaller than the objects of the paper's photos.
+PROPOSALS = {'selective-search': dict(size_range=(0.04, 0.8))}
 
 
 class Cell(NamedTuple):
@@ -133,6 +136,7 @@ def mini_transfer(data: Union[str, Path],
         iterations=iterations,
         batch_size=batch_size,
         scale=list(scale),
+        proposals={name: str(each) for name, each in PROPOSALS.items()},
         configs={
             path.stem: hashlib.sha256(
                 Config.fromfile(path).pretty_text.encode()).hexdigest()[:12]
@@ -192,7 +196,7 @@ def prepare_images(data: Path, out: Path, methods: Sequence[str]) -> None:
         make_proposals(
             out / IMAGES,
             out / 'proposals' / kind,
-            build_settings(method=kind),
+            build_settings(method=kind, **PROPOSALS.get(kind, {})),
             root=data)
 
 
@@ -221,7 +225,8 @@ def run_cells(cells: Sequence[Cell], data: Path, out: Path, settings: dict,
     with ProcessPoolExecutor(
             jobs,
             mp_context=multiprocessing.get_context('spawn'),
-            initializer=prepare_process) as pool:
+            initializer=prepare_process,
+            initargs=(os.getpid(), )) as pool:
         while left or running:
             while len(running) < jobs and (cell := choose(left, starts)):
                 start = cell.method, cell.seed
@@ -267,9 +272,16 @@ def choose(left: Sequence[Cell], starts: Dict[tuple, bool]) -> Optional[Cell]:
     return None
 
 
-def prepare_process() -> None:
-    """One thread a process."""
+def prepare_process(parent: int) -> None:
+    """One thread a process, which ends when the study is killed."""
     torch.set_num_threads(1)
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def logged(function, log: Path, *args) -> None:

@@ -24,7 +24,7 @@ train_dataloader = dict(
     dataset=dict(pipeline=train_pipeline))
 
 # A few hundred images need a larger step than the linear rule gives LARS.
-optim_wrapper = dict(optimizer=dict(lr=2.0))
+optim_wrapper = dict(optimizer=dict(lr=0.5))
 auto_scale_lr = dict(enable=False)
 train_cfg = dict(max_epochs=12)
 param_scheduler = [
