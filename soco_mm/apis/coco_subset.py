@@ -1,7 +1,34 @@
 """Seeded subsets of COCO annotations, as Mini COCO (Section 4.3)."""
 import hashlib
+import json
+from pathlib import Path
+from typing import Tuple, Union
 
-from soco_mm.utils import UsageError
+from soco_mm.utils import UsageError, atomic_stream, read_json
+
+
+def write_subset(annotations: Union[str, Path], percent: float, seed: int,
+                 out: Union[str, Path]) -> Tuple[Path, int, int]:
+    """Write a subset as ``NAME_5pct.json``; the same bytes every time.
+
+    Args:
+        annotations (str | Path): A COCO json.
+        percent (float): The share of its images, in percent.
+        seed (int): Seed of the draw.
+        out (str | Path): The folder to write to.
+
+    Returns:
+        tuple: The file, and its numbers of images and objects.
+
+    Raises:
+        UsageError: If the annotations cannot be read, or the share is out of
+            range.
+    """
+    subset = coco_subset(read_json(annotations), percent / 100, seed)
+    path = Path(out) / f'{Path(annotations).stem}_{percent:g}pct.json'
+    with atomic_stream(path) as stream:
+        json.dump(subset, stream)
+    return path, len(subset['images']), len(subset['annotations'])
 
 
 def coco_subset(annotations: dict, fraction: float, seed: int = 0) -> dict:

@@ -1,0 +1,9 @@
+# From the classification of ImageNet.
+_base_ = './mask-rcnn_r50_fpn_2x_coco.py'
+
+model = dict(
+    backbone=dict(
+        init_cfg=dict(
+            _delete_=True,
+            type='Pretrained',
+            checkpoint='torchvision://resnet50')))

@@ -1,0 +1,208 @@
+"""The paper's detection benchmarks: what they start from and how they train.
+
+All figures are those of Sections 4.2 and 4.5, written out here.
+"""
+import functools
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint
+
+from soco_mm.apis.export import WEIGHTS, build_detector, export_detector
+from soco_mm.apis.train import CONFIG_ROOT, load_config
+from soco_mm.registry import MODELS
+
+ROOT = CONFIG_ROOT / 'benchmarks/mmdetection'
+FILES = sorted(ROOT.rglob('*.py'))
+SOCO = [
+    path for path in FILES
+    if not path.stem.endswith(('_scratch', '_supervised'))
+]
+# Learning rate, weight decay, warm-up, length and steps, in epochs or
+# iterations.
+SCHEDULES = {
+    'coco/mask-rcnn_r50_fpn_1x_coco': (.02, 2.5e-5, 1000, 12, [8, 11]),
+    'coco/mask-rcnn_r50_fpn_2x_coco': (.02, 2.5e-5, 1000, 24, [16, 22]),
+    'coco/mask-rcnn_r50_fpn_4x_coco': (.02, 2.5e-5, 1000, 48, [32, 43]),
+    'coco/mask-rcnn_r50_c4_1x_coco': (.02, 2.5e-5, 1000, 12, [8, 11]),
+    'coco/mask-rcnn_r50_c4_2x_coco': (.02, 2.5e-5, 1000, 24, [16, 22]),
+    'coco/retinanet_r50_fpn_1x_coco': (.01, 1e-4, 500, 12, [8, 11]),
+    'coco/fcos_r50_fpn_gn-head_1x_coco': (.01, 1e-4, 500, 12, [8, 11]),
+    'lvis/mask-rcnn_r50_fpn_1x_lvis-v1': (.02, 2.5e-5, 1000, 12, [8, 11]),
+    'lvis/mask-rcnn_r50_fpn_2x_lvis-v1': (.02, 2.5e-5, 1000, 24, [16, 22]),
+    'voc/faster-rcnn_r50_c4_24k_voc0712':
+    (.02, 1e-4, 100, 24_000, [18_000, 22_000]),
+    **{
+        f'mini_coco/mask-rcnn_r50_fpn_90k_coco-{share}pct':
+        (.02, 2.5e-5, 1000, 90_000, [60_000, 80_000])
+        for share in (5, 10, 50)
+    }
+}
+# ResNet-50: its stem and 3 + 4 + 6 + 3 bottlenecks of 3 convolutions, and 4
+# shortcuts. A convolution and its batch norm are 1 + 5 tensors.
+RESNET, RES5 = 6 * 53, 6 * (3 * 3 + 1)
+CONV, FC = 6, 2
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT).with_suffix(''))
+
+
+def test_there_is_a_file_for_every_benchmark_and_start():
+    assert sorted(SCHEDULES) == [name_of(path) for path in SOCO]
+    assert len(FILES) == 3 * len(SOCO)
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory):
+    """Checkpoints of SoCo with FPN and with C4, as after a pretraining."""
+    folder = tmp_path_factory.mktemp('pretrained')
+
+    @functools.lru_cache(None)
+    def make(kind):
+        cfg = load_config(f'soco_r50_{kind}_100e')
+        cfg.model.projector.hid_channels = 8
+        cfg.model.head.predictor.hid_channels = 8
+        torch.manual_seed(0)
+        model = MODELS.build(cfg.model)
+        for module in model.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.running_mean.normal_()
+        path = folder / f'{kind}.pth'
+        torch.save(
+            dict(
+                meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()),
+            path)
+        return path
+
+    return make
+
+
+def model_key(path):
+    """One for all files of the same detector."""
+    return json.dumps(Config.fromfile(path).model.to_dict(), sort_keys=True)
+
+
+DISTINCT = list({model_key(path): path for path in reversed(SOCO)}.values())
+
+
+@pytest.mark.parametrize('path', DISTINCT, ids=name_of)
+def test_an_export_fills_all_that_was_pretrained(path, checkpoints, tmp_path):
+    c4 = '_c4_' in path.stem
+    dense = path.stem.startswith(('retinanet', 'fcos'))
+    report = export_detector(
+        None,
+        checkpoints('c4' if c4 else 'fpn'),
+        tmp_path / 'exported',
+        detector=path)
+    filled = {
+        name: len(part.filled) for name, part in report.parts.items()
+        if part.filled
+    }
+    if c4:
+        assert filled == {'backbone': RESNET - RES5, 'shared head': RES5}
+    elif dense:  # P3 to P5, of one lateral and one output convolution each
+        assert filled == {'backbone': RESNET, 'neck': 3 * 2 * CONV}
+    else:
+        assert filled == {
+            'backbone': RESNET,
+            'neck': 4 * 2 * CONV,
+            'box head': 4 * CONV + FC
+        }
+    assert report.unused == [] and report.max_difference < 1e-4
+    assert not any(part.shape_differs for part in report.parts.values())
+    cfg = Config.fromfile(report.config)
+    detector = build_detector(report.config)
+    load_checkpoint(detector, cfg.load_from)
+    pretrained = torch.load(
+        tmp_path / 'exported' / WEIGHTS, weights_only=True)['state_dict']
+    state = detector.state_dict()
+    assert sum(filled.values()) == len(pretrained)
+    for name, value in pretrained.items():
+        assert torch.equal(state[name], value), name
+
+
+@pytest.mark.parametrize('path', DISTINCT, ids=name_of)
+def test_batch_norm_is_synchronised_and_trained_everywhere(path):
+    cfg = Config.fromfile(path)
+    sync = dict(type='SyncBN', requires_grad=True)
+    parts = [cfg.model.backbone]
+    if cfg.model.get('neck'):
+        parts.append(cfg.model.neck)
+    heads = cfg.model.get('roi_head', {})
+    if heads.get('shared_head'):
+        parts.append(heads.shared_head)
+    elif heads:
+        parts += [heads.bbox_head, heads.mask_head]
+    assert all(part.norm_cfg == sync for part in parts)
+    assert not any(part.get('norm_eval') for part in parts)
+    assert cfg.model.backbone.frozen_stages == -1
+    assert not build_detector(path).backbone.conv1.weight.isnan().any()
+    assert cfg.model.data_preprocessor.bgr_to_rgb
+    assert cfg.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
+
+
+@pytest.mark.parametrize('path', SOCO, ids=name_of)
+def test_the_schedule_is_the_papers(path):
+    cfg = Config.fromfile(path)
+    warm_up, steps = cfg.param_scheduler
+    length = cfg.train_cfg.get('max_epochs', cfg.train_cfg.get('max_iters'))
+    optimizer = cfg.optim_wrapper.optimizer
+    assert SCHEDULES[name_of(path)] == (optimizer.lr, optimizer.weight_decay,
+                                        warm_up.end, length, steps.milestones)
+    assert steps.end == length and steps.gamma == .1
+    assert steps.by_epoch == ('max_epochs' in cfg.train_cfg)
+    # Of 8 GPUs.
+    assert cfg.train_dataloader.batch_size * 8 == 16
+    assert cfg.auto_scale_lr.base_batch_size == 16
+
+
+@pytest.mark.parametrize('path', SOCO, ids=name_of)
+def test_the_three_starts_differ_in_the_weights_alone(path):
+    soco, scratch, supervised = (
+        Config.fromfile(path.with_name(f'{path.stem}{end}.py'))
+        for end in ('', '_scratch', '_supervised'))
+    assert soco.model.backbone.init_cfg is None
+    assert soco.load_from is scratch.load_from is None
+    assert scratch.to_dict() == soco.to_dict()
+    start = dict(type='Pretrained', checkpoint='torchvision://resnet50')
+    changed = soco.to_dict()
+    changed['model']['backbone']['init_cfg'] = start
+    if '_c4_' in path.stem:
+        changed['model']['roi_head']['shared_head']['init_cfg'] = start
+        changed['init_cfg'] = dict(start, _delete_=True)
+    assert supervised.to_dict() == changed
+
+
+@pytest.mark.parametrize('path', SOCO, ids=name_of)
+def test_everything_else_is_inherited_from_mmdetection(path):
+    text = path.read_text()
+    base = Config.fromfile(path)
+    while "'mmdet::" not in text:
+        name = text.split("_base_ = '")[1].split("'")[0]
+        path = path.parent / name
+        text = path.read_text()
+    assert base.default_scope == 'mmdet'
+    assert 'pipeline' not in text and len(text.splitlines()) < 50
+
+
+def test_mini_coco_reads_the_subsets_that_the_tool_writes():
+    for share in (5, 10, 50):
+        cfg = Config.fromfile(ROOT / 'mini_coco' /
+                              f'mask-rcnn_r50_fpn_90k_coco-{share}pct.py')
+        assert cfg.train_dataloader.dataset.ann_file == (
+            f'annotations/instances_train2017_{share}pct.json')
+        assert cfg.train_dataloader.sampler.type == 'InfiniteSampler'
+        assert 'val2017' in cfg.val_dataloader.dataset.ann_file
+
+
+def test_voc_is_evaluated_at_ten_overlaps():
+    cfg = Config.fromfile(ROOT / 'voc/faster-rcnn_r50_c4_24k_voc0712.py')
+    from mmdet.registry import METRICS
+    metric = METRICS.build(cfg.val_evaluator)
+    assert type(metric).__name__ == 'VOCMetric'
+    assert metric.iou_thrs == pytest.approx(
+        [.5 + .05 * step for step in range(10)])
+    assert metric.eval_mode == '11points'
