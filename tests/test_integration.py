@@ -300,3 +300,45 @@ def test_summary_of_the_demo_reads_what_a_run_leaves(finished, tmp_path):
     assert 'boxes of 5 photos' in printed
     assert 'box AP 0.250, mask AP 0.125' in printed
     assert 'backbone 120/120' in printed
+
+
+def test_finetune_trains_what_a_run_exported(finished, tmp_path):
+    out = tmp_path / 'a detector'
+    command = [
+        sys.executable, '-m', 'soco_mm.cli', 'finetune',
+        finished[0] / 'exported', '--data', ROOT / 'demo/instances.json',
+        '--images', ROOT / 'demo/images', '--val',
+        ROOT / 'demo/instances.json', '--out', out, '--epochs', '1',
+        '--scale', '96', '96', '--workers', '0', '--cfg-options',
+        'model.train_cfg.rcnn.sampler.num=16',
+        'model.test_cfg.rpn.max_per_img=20'
+    ]
+    printed = run(command).stdout
+    assert 'Training MaskRCNN on 5 images with 32 objects with masks' in (
+        printed)
+    for name in ('best.pth', 'metrics.json', 'predictions.png',
+                 'vis_data/scalars.json'):
+        assert str(out / name) in printed and (out / name).is_file()
+    again = run(command, check=False)
+    assert again.returncode == 2 and '--resume' in again.stderr
+    wrong = run([*command, 'model.test_cfg.rnp.max_per_img=20'], check=False)
+    assert wrong.returncode == 2
+    assert 'does not exist' in wrong.stderr.splitlines()[-1]
+
+
+def test_a_run_is_exported_for_other_libraries(finished, tmp_path):
+    export = [
+        sys.executable, '-m', 'soco_mm.cli', 'export',
+        finished[0] / 'checkpoints/epoch_4.pth', '--out'
+    ]
+    printed = run([
+        *export, tmp_path / 'soco.pkl', '--format', 'detectron2'
+    ]).stdout
+    assert 'projector' in printed and (tmp_path / 'soco.yaml').is_file()
+    refused = run([
+        *export, tmp_path / 'soco.pth', '--format', 'timm', '--adapt'
+    ], check=False)
+    assert refused.returncode == 2
+    assert '--adapt' in refused.stderr and len(
+        refused.stderr.splitlines()) == 1
+    assert not (tmp_path / 'soco.pth').exists()

@@ -73,6 +73,7 @@ def export_detector(cfg: Optional[Config],
         report.max_difference = compare_features(pretrained, built,
                                                  load_input(image))
         report.config = str(out / name)
+        report.notes = frozen_notes(built)
         kept = {key: weights[key] for key in weights
                 if key not in report.unused}
         write_checkpoint(
@@ -214,6 +215,23 @@ def fill(detector: torch.nn.Module, weights: dict) -> TransferReport:
                 f'Probably {explain_mismatch(weights, state, prefix[:-1])}.')
     detector.load_state_dict(weights, strict=False)
     return report
+
+
+def frozen_notes(detector: torch.nn.Module) -> list:
+    """Sentences on what a detector would not train of its backbone."""
+    frozen = []
+    if getattr(detector.backbone, 'frozen_stages', -1) >= 0:
+        stages = detector.backbone.frozen_stages
+        frozen.append(f'frozen_stages={stages}')
+    if getattr(detector.backbone, 'norm_eval', False):
+        frozen.append('norm_eval=True')
+    if not frozen:
+        return []
+    return [
+        'note: the config keeps parts of the backbone fixed '
+        f'({", ".join(frozen)}), as is usual for supervised weights; '
+        "SoCo's are meant to be trained as a whole, which --adapt sets"
+    ]
 
 
 def load_input(image: Optional[Union[str, Path]]) -> torch.Tensor:

@@ -68,11 +68,13 @@ class TransferReport:
         max_difference (float): Largest difference between the features of
             the pretrained model and the detector, relative to their size.
         config (str): Path of the detector's config, empty if not written.
+        notes (list[str]): Sentences on what to mind in the training.
     """
     parts: Dict[str, PartReport]
     unused: List[str]
     max_difference: float = float('nan')
     config: str = ''
+    notes: List[str] = field(default_factory=list)
 
     def mismatches(self) -> List[str]:
         """What keeps the weights from being those of the same model."""
@@ -99,6 +101,7 @@ class TransferReport:
         if self.max_difference == self.max_difference:
             lines.append('the features equal those of the pretrained '
                          f'model (difference {self.max_difference:.1e})')
+        lines += self.notes
         return '\n'.join(lines)
 
 

@@ -4,7 +4,8 @@ import torch
 from mmengine.runner import load_checkpoint
 
 from soco_mm.apis.detector_config import inheriting_config
-from soco_mm.apis.export import WEIGHTS, build_detector, export_detector
+from soco_mm.apis.export import (WEIGHTS, build_detector, compare_features,
+                                 export_detector)
 from soco_mm.apis.train import load_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
@@ -69,6 +70,36 @@ def test_an_fpn_gets_the_weights_of_its_own_levels(pretrained, tmp_path, base,
             ours = getattr(model.neck, kind)[level + start].conv.weight
             theirs = getattr(built.neck, kind)[level].conv.weight
             assert torch.equal(ours, theirs), (kind, level)
+
+
+def test_weights_on_the_wrong_level_are_noticed(pretrained, tmp_path):
+    """What a plain load does: P2's weights on P3 and so on, without a word."""
+    path, model = pretrained
+    report = export_detector(
+        None,
+        path,
+        tmp_path / 'out',
+        detector=detector(tmp_path, 'retinanet/retinanet_r50_fpn_1x_coco.py'),
+        adapt=True)
+    built = build_detector(report.config)
+    image = torch.randn(1, 3, 96, 96)
+    load_checkpoint(built, str(tmp_path / 'out' / WEIGHTS))
+    assert compare_features(model.eval(), built, image) < 1e-4
+    load_checkpoint(built, str(path))
+    with pytest.raises(SoCoError, match='features differ'):
+        compare_features(model.eval(), built, image)
+
+
+def test_a_backbone_that_would_stay_fixed_is_noted(pretrained, tmp_path):
+    path, _ = pretrained
+    config = detector(tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+    with config.open('a') as stream:
+        stream.write("model['neck']['norm_cfg'] = dict(type='BN')\n")
+    report = export_detector(None, path, tmp_path / 'out', detector=config)
+    assert 'frozen_stages=1, norm_eval=True' in report.describe()
+    report = export_detector(
+        None, path, tmp_path / 'out', detector=config, adapt=True)
+    assert report.notes == []
 
 
 def test_every_box_head_of_a_cascade_is_filled_if_it_has_the_layers(
