@@ -27,20 +27,6 @@ train_dataloader = dict(
 optim_wrapper = dict(optimizer=dict(lr=0.5))
 auto_scale_lr = dict(enable=False)
 train_cfg = dict(max_epochs=12)
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=0.01,
-        by_epoch=True,
-        begin=0,
-        end=1,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-6,
-        by_epoch=True,
-        begin=1,
-        end=12,
-        T_max=11,
-        convert_to_iter_based=True),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].update(end=1)
+param_scheduler[1].update(begin=1, end=12, T_max=11)
