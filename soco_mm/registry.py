@@ -3,11 +3,23 @@
 A config with ``default_scope = 'soco_mm'`` finds the components here by their
 plain names; those of other libraries carry their scope (``mmdet.ResNet``).
 """
-from mmengine.registry import Registry, root
+from mmengine.registry import DefaultScope, Registry, root
+
+
+class OwnScopeRegistry(Registry):
+    """A registry that builds in its own scope, whatever the current one.
+
+    MMDetection's ``init_detector``, for one, sets a scope for the rest of the
+    process, in which the components here are unknown.
+    """
+
+    def build(self, cfg, *args, **kwargs):
+        with DefaultScope.overwrite_default_scope(self.scope):
+            return super().build(cfg, *args, **kwargs)
 
 
 def _child(parent: Registry, *locations: str) -> Registry:
-    return Registry(
+    return OwnScopeRegistry(
         parent.name,
         parent=parent,
         scope='soco_mm',
@@ -23,7 +35,7 @@ OPTIMIZERS = _child(root.OPTIMIZERS, 'engine')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 # Sources of proposals: image -> boxes.
-PROPOSALS = Registry(
+PROPOSALS = OwnScopeRegistry(
     'proposal generator', scope='soco_mm', locations=['soco_mm.proposals'])
 
 # Nothing of its own, but without them MMEngine warns at each look-up.

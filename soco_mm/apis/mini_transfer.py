@@ -119,18 +119,24 @@ def mini_transfer(data: Union[str, Path],
             to 2.
 
     Returns:
-        dict: The cells, in the order of the study, by name.
+        dict: All cells of ``out``, also of earlier calls, by name.
 
     Raises:
-        UsageError: If data are missing, or ``out`` holds another study.
+        UsageError: If data are missing, ``out`` holds another study, or a
+            share or a number is out of range.
         SoCoError: If a cell fails; the others are done before.
     """
     data, out = Path(data).resolve(), Path(out).resolve()
-    for name in data_sets:
-        for path in DATA_SETS[name][:2]:
-            if not (data / path).is_file():
-                raise UsageError(f'There is no {data / path}. Name the folder '
-                                 f'of {", ".join(DATA_SETS)}.')
+    check_data(data)
+    for share in fractions:
+        if not 0 < share <= 1:
+            raise UsageError(f'A share of the labels is in (0, 1], not '
+                             f'{share:g}.')
+    for name, number in dict(
+            seeds=seeds, iterations=iterations, batch_size=batch_size,
+            jobs=jobs).items():
+        if number < 1:
+            raise UsageError(f'{name} is at least 1, not {number}.')
     settings = dict(
         epochs=epochs,
         iterations=iterations,
@@ -150,9 +156,24 @@ def mini_transfer(data: Union[str, Path],
         for method in methods
     ]
     run_cells(cells, data, out, settings, jobs)
+    return read_cells(out)
+
+
+def check_data(data: Path) -> None:
+    """Raise UsageError if data are missing; pretrainings use all of them."""
+    needed = [data / path for each in DATA_SETS.values() for path in each]
+    for path in [*needed, data / UNLABELLED]:
+        if not path.exists():
+            names = ', '.join([*DATA_SETS, UNLABELLED])
+            raise UsageError(
+                f'There is no {path}. Name the folder that holds {names}.')
+
+
+def read_cells(out: Path) -> Dict[str, dict]:
+    """The finished cells of a study, by name."""
     return {
-        cell.name: json.loads(cell_path(out, cell).read_text())
-        for cell in cells
+        path.stem: json.loads(path.read_text())
+        for path in sorted((Path(out) / CELLS).glob('*.json'))
     }
 
 
