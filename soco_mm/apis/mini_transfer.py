@@ -251,7 +251,7 @@ def run_cells(cells: Sequence[Cell], data: Path, out: Path, settings: dict,
         while left or running:
             while len(running) < jobs and (cell := choose(left, starts)):
                 start = cell.method, cell.seed
-                if starts.setdefault(start, False):
+                if starts.setdefault(start, cell.method == SCRATCH):
                     left.remove(cell)
                     log, task = cell.name, (train_cell, cell)
                 else:
@@ -333,7 +333,7 @@ def pretrain_start(method: str, seed: int, data: Path, out: Path,
                    settings: dict) -> None:
     """Pretrain, unless it is done, and hand the weights over."""
     weights = start_weights(out, method, seed)
-    if weights is None or weights.is_file():
+    if weights.is_file():
         return
     cfg = load_config(FOLDER / f'{method}.py')
     cfg.train_dataloader.dataset.update(
