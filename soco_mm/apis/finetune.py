@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from pathlib import Path
 from typing import Optional, Union
 
@@ -174,8 +175,8 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
         Runner: The runner after its training.
 
     Raises:
-        SoCoError: If the config cannot be built, or pretrained weights do not
-            fit.
+        SoCoError: If the config cannot be built, pretrained weights do not
+            fit, or an image turns out to be damaged.
     """
     from mmdet.utils import register_all_modules
     register_all_modules(init_default_scope=False)
@@ -192,7 +193,15 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
                             f'{error}') from error
         if weights:
             check_weights(runner.model, weights)
-        runner.train()
+        try:
+            runner.train()
+        except Exception as error:
+            # MMCV's assertion; a worker's trace of it has it in the last line.
+            if found := re.findall('failed to load image: (.*)', str(error)):
+                raise SoCoError(
+                    f'{found[-1]} is damaged. Mend it, or take it out of the '
+                    'annotations, and go on with --resume.') from error
+            raise
     return runner
 
 

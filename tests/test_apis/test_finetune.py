@@ -1,5 +1,6 @@
 """Detectors trained on COCO-format data from an export."""
 import json
+import shutil
 
 import cv2
 import pytest
@@ -258,3 +259,26 @@ def test_from_scratch_no_weights_are_loaded(exported, boxes_alone,
         scratch=True)
     cfg = Config.fromfile(tmp_path / 'run/mask-rcnn_r18_fpn.py')
     assert cfg.load_from is None
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_an_image_that_is_cut_off_is_named_and_can_be_mended(
+        exported, boxes_alone, demo_images, tmp_path, workers):
+    images = tmp_path / 'my photos'
+    shutil.copytree(demo_images, images)
+    whole = (images / 'coffee.jpg').read_bytes()
+    (images / 'coffee.jpg').write_bytes(whole[:3000])  # its header is there
+    job = dict(
+        exported=exported,
+        train=boxes_alone,
+        images=images,
+        val=boxes_alone,
+        out=tmp_path / 'run',
+        epochs=1,
+        scale=(64, 64),
+        workers=workers)
+    with pytest.raises(
+            SoCoError, match='my photos/coffee.jpg is damaged. Mend it'):
+        finetune(**job)
+    (images / 'coffee.jpg').write_bytes(whole)
+    assert finetune(**job, resume=True)['checkpoint'].is_file()
