@@ -1,5 +1,6 @@
 """The commands ``export`` and ``import``, for trained weights."""
 import argparse
+import shlex
 
 from soco_mm.errors import UsageError
 
@@ -68,7 +69,8 @@ def export(args: argparse.Namespace) -> None:
         detector=args.detector,
         adapt=args.adapt)
     print(report.describe())
-    print(f'Train it with MMDetection from {report.config}.')
+    print(f'Train it with soco-mm finetune {shlex.quote(str(args.out))} ..., '
+          f'or with MMDetection from {report.config}.')
 
 
 def add_import(commands) -> None:
