@@ -96,7 +96,7 @@ def draw_study(grouped: dict, path: Path) -> None:
         squeeze=False)
     for axis, data in zip(axes[0], names):
         fractions = sorted({key[2] for key in grouped if key[0] == data})
-        for method in NAMES:
+        for index, method in enumerate(NAMES):
             means = []
             for fraction in fractions:
                 values = grouped.get((data, method, fraction))
@@ -112,7 +112,9 @@ def draw_study(grouped: dict, path: Path) -> None:
                 linestyle='--' if part else '-')
             for place, fraction in enumerate(fractions):
                 values = grouped.get((data, method, fraction), ())
-                axis.plot([place] * len(values),
+                # Beside each other, or seeds would hide those of others.
+                axis.plot([place + .02 * (index - len(NAMES) / 2)] *
+                          len(values),
                           values,
                           'o',
                           markersize=3,
@@ -126,7 +128,17 @@ def draw_study(grouped: dict, path: Path) -> None:
         axis.set_ylim(bottom=0)
         axis.grid(alpha=.3)
         axis.spines[['top', 'right']].set_visible(False)
-    axes[0, 0].legend(fontsize=8, frameon=False)
+    lines = {
+        label: line
+        for axis in axes[0]
+        for line, label in zip(*axis.get_legend_handles_labels())
+    }
+    figure.legend(
+        lines.values(),
+        lines.keys(),
+        loc='outside lower center',
+        ncols=4,
+        frameon=False)
     partial = path.with_name(f'partial_{path.name}')
     figure.savefig(partial, dpi=110)
     plt.close(figure)
