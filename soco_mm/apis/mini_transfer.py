@@ -1,88 +1,35 @@
-"""A transfer study on one machine: what pretraining is worth with few labels.
-
-A cell of the study is one detector: trained from one start (random weights, or
-one pretraining), on one share of the labels of one data set, with one seed.
-"""
+"""A transfer study on one machine: what pretraining is worth."""
 import contextlib
 import hashlib
 import json
 import multiprocessing
 import os
-import shutil
 import threading
 import time
 import traceback
 from concurrent.futures import (FIRST_COMPLETED, Future, ProcessPoolExecutor,
                                 wait)
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Sequence, Union
+from typing import Dict, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
 
-from soco_mm.checkpoint import read_checkpoint, write_checkpoint
-from soco_mm.datasets.annotations import check_same_classes, read_annotations
 from soco_mm.proposals import build_settings
 from soco_mm.utils import (SoCoError, UsageError, atomic_write, make_writable,
                            read_json)
-from .coco_subset import coco_subset
-from .export import WEIGHTS, export_detector
-from .finetune import train_detector
-from .finetune_config import finetune_config, schedule
-from .pretrain import set_epochs
+from .mini_transfer_cells import (CELLS, DATA_SETS, FOLDER, IMAGES, SCRATCH,
+                                  Cell, cell_path, pretrain_start,
+                                  proposals_of, train_cell)
 from .proposals import make_proposals
-from .train import CONFIG_ROOT, latest_checkpoint, load_config, train_model
 
-FOLDER = CONFIG_ROOT / 'benchmarks' / 'mini_transfer'
-DETECTOR = FOLDER / 'mask-rcnn_r18_fpn.py'
-SCRATCH = 'scratch'
 METHODS = (SCRATCH, 'byol', 'soco', 'soco_whole-image', 'soco_no-head',
            'soco_no-scale-aware-assignment', 'soco_no-box-jitter',
            'soco_two-views')
 STUDY = 'study.json'
-CELLS = 'cells'
-IMAGES = 'images.txt'
-
-
-class DataSet(NamedTuple):
-    """Annotated images, by paths below the folder of the data.
-
-    Attributes:
-        train (str): COCO json of the training; its images are pretrained on
-            too.
-        val (str): COCO json of the evaluation.
-        images (str): The folder of the images of both.
-    """
-    train: str
-    val: str
-    images: str
-
-
-DATA_SETS = {
-    'bccd':
-    DataSet('bccd/instances_train.json', 'bccd/instances_test.json',
-            'bccd/images'),
-    'coco128':
-    DataSet('coco128/instances_train.json', 'coco128/instances_val.json',
-            'coco128'),
-}
 UNLABELLED = 'photos'
 # Blood cells are smaller than the objects of the paper's photos.
 PROPOSALS = {'selective-search': dict(size_range=(0.04, 0.8))}
-
-
-class Cell(NamedTuple):
-    """One detector of the study."""
-    data: str
-    method: str
-    fraction: float
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """The name of its file."""
-        return (f'{self.data}_{self.fraction * 100:g}_{self.method}_'
-                f'{self.seed}')
 
 
 def mini_transfer(data: Union[str, Path],
@@ -221,16 +168,6 @@ def prepare_images(data: Path, out: Path, methods: Sequence[str]) -> None:
             root=data)
 
 
-def proposals_of(method: str) -> str:
-    """The method of proposals that a pretraining uses."""
-    return 'whole' if method.endswith('whole-image') else 'selective-search'
-
-
-def cell_path(out: Path, cell: Cell) -> Path:
-    """The file of a finished cell."""
-    return out / CELLS / f'{cell.name}.json'
-
-
 def run_cells(cells: Sequence[Cell], data: Path, out: Path, settings: dict,
               jobs: int) -> None:
     """Run the cells that are not there, in order, each after its pretraining.
@@ -320,124 +257,3 @@ def logged(function, log: Path, *args) -> None:
             except Exception as error:
                 traceback.print_exc()
                 raise RuntimeError(f'{error} (see {log})') from None
-
-
-def start_weights(out: Path, method: str, seed: int) -> Optional[Path]:
-    """The weights that a detector starts from."""
-    if method == SCRATCH:
-        return None
-    return out / 'starts' / f'{method}_{seed}' / WEIGHTS
-
-
-def pretrain_start(method: str, seed: int, data: Path, out: Path,
-                   settings: dict) -> None:
-    """Pretrain, unless it is done, and hand the weights over."""
-    weights = start_weights(out, method, seed)
-    if weights.is_file():
-        return
-    cfg = load_config(FOLDER / f'{method}.py')
-    cfg.train_dataloader.dataset.update(
-        data_root=str(data),
-        proposals=str(out / 'proposals' / proposals_of(method)))
-    cfg.randomness.seed = seed
-    images = len((out / IMAGES).read_text().splitlines())
-    loader = cfg.train_dataloader
-    loader.batch_size = min(loader.batch_size, images)
-    if settings['epochs'] is not None:
-        set_epochs(cfg, settings['epochs'], images // loader.batch_size)
-    work_dir = out / 'pretrain' / f'{method}_{seed}'
-    cfg.visualizer.save_dir = str(work_dir)
-    cfg.default_hooks.checkpoint.max_keep_ckpts = 2
-    last = train_model(
-        cfg, work_dir, resume=latest_checkpoint(work_dir) is not None)
-    if cfg.model.type == 'SoCo':
-        export_detector(cfg, last, weights.parent, detector=DETECTOR)
-    else:
-        weights.parent.mkdir(parents=True, exist_ok=True)
-        write_checkpoint(weights, dict(state_dict=backbone_of(last)))
-    shutil.rmtree(work_dir / 'checkpoints')
-
-
-def backbone_of(checkpoint: Path) -> dict:
-    """The backbone of an image-level pretraining."""
-    state = read_checkpoint(checkpoint)['state_dict']
-    return {
-        name: value.contiguous()
-        for name, value in state.items() if name.startswith('backbone.')
-    }
-
-
-def train_cell(cell: Cell, data: Path, out: Path, settings: dict) -> None:
-    """Train and evaluate the detector of a cell, and write what came out."""
-    began = time.time()
-    work_dir = out / 'detectors' / cell.name
-    shutil.rmtree(work_dir, ignore_errors=True)  # of an interrupted study
-    work_dir.mkdir(parents=True)
-    paths = DATA_SETS[cell.data]
-    subset = coco_subset(
-        read_json(data / paths.train), cell.fraction, cell.seed)
-    atomic_write(work_dir / 'train.json', json.dumps(subset))
-    train, val = (
-        read_annotations(path, data / paths.images)
-        for path in (work_dir / 'train.json', data / paths.val))
-    check_same_classes(train, val)
-    cfg = cell_config(cell, train, val, out, settings, work_dir)
-    weights = start_weights(out, cell.method, cell.seed)
-    runner = train_detector(cfg)
-    # A detector that finds nothing at all is not evaluated.
-    metrics = dict.fromkeys(('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75'), 0.)
-    for key, buffer in runner.message_hub.log_scalars.items():
-        if key.startswith('val/coco/'):
-            metrics[key.removeprefix('val/coco/')] = buffer.data[0][-1].item()
-    last = work_dir / 'last.pth'
-    torch.save(runner.model.state_dict(), last)
-    found = dict(
-        cell._asdict(),
-        images=len(train.images),
-        objects=train.num_boxes,
-        metrics=metrics,
-        start_sha256=weights and file_hash(weights),
-        weights_sha256=file_hash(last),
-        config_sha256=hashlib.sha256(
-            (work_dir / 'config.py').read_bytes()).hexdigest(),
-        log=f'logs/{cell.name}.log',
-        seconds=round(time.time() - began, 1))
-    last.unlink()  # its hash is kept
-    atomic_write(cell_path(out, cell), json.dumps(found, indent=1))
-
-
-def cell_config(cell: Cell, train, val, out: Path, settings: dict,
-                work_dir: Path) -> Config:
-    """The config of a cell: so many iterations, whatever the labels."""
-    iterations = settings['iterations']
-    cfg = finetune_config(
-        DETECTOR,
-        train,
-        val,
-        epochs=1,
-        batch_size=settings['batch_size'],
-        scale=tuple(settings['scale']),
-        num_workers=0,
-        seed=cell.seed)
-    cfg.train_dataloader.sampler.type = 'InfiniteSampler'
-    cfg.train_cfg = dict(
-        type='IterBasedTrainLoop',
-        max_iters=iterations,
-        val_interval=iterations)
-    cfg.param_scheduler = schedule(iterations)
-    cfg.default_hooks.checkpoint = dict(
-        type='CheckpointHook', interval=-1, save_last=False)
-    cfg.default_hooks.logger.interval = 10
-    cfg.log_processor.by_epoch = False
-    weights = start_weights(out, cell.method, cell.seed)
-    cfg.load_from = weights and os.path.relpath(weights, work_dir)
-    cfg.work_dir = '.'
-    cfg.dump(work_dir / 'config.py')
-    cfg.load_from = weights and str(weights)
-    cfg.work_dir = str(work_dir)
-    return cfg
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -10,7 +10,8 @@ import pytest
 from conftest import DEMO
 from mmengine.config import Config
 
-from soco_mm.apis.mini_transfer import Cell, choose, mini_transfer
+from soco_mm.apis.mini_transfer import choose, mini_transfer
+from soco_mm.apis.mini_transfer_cells import Cell
 from soco_mm.utils import UsageError
 
 TOOL = Path(__file__).parents[2] / 'tools/benchmarks/mini_transfer.py'

@@ -7,8 +7,9 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
 from soco_mm.apis.export import WEIGHTS, build_detector, export_detector
-from soco_mm.apis.mini_transfer import (DETECTOR, FOLDER, METHODS, SCRATCH,
-                                        backbone_of, proposals_of)
+from soco_mm.apis.mini_transfer import METHODS
+from soco_mm.apis.mini_transfer_cells import (DETECTOR, FOLDER, SCRATCH,
+                                              backbone_of, proposals_of)
 from soco_mm.apis.pretrain import set_epochs
 from soco_mm.apis.proposals import make_proposals
 from soco_mm.apis.train import load_config, train_model
