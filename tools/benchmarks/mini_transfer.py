@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument(
         '--iterations',
         type=int,
-        default=100,
+        default=200,
         help="length of the detectors' training (default: %(default)s)")
     parser.add_argument(
         '--batch-size',
