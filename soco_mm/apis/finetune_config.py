@@ -63,7 +63,8 @@ def finetune_config(detector: Union[str, Path],
 
     Raises:
         UsageError: If the detector's config cannot be read.
-        SoCoError: If it has no classes, or needs masks that are not there.
+        SoCoError: If it has no classes, mixes images, or needs masks or
+            semantic maps that are not there.
     """
     try:
         cfg = Config.fromfile(detector)
@@ -76,6 +77,7 @@ def finetune_config(detector: Union[str, Path],
     except Exception as error:  # a config is a program: anything can happen
         raise UsageError(f'The config {detector} of the detector cannot be '
                          f'read: {error}') from None
+    check_pipeline(pipelines[0], detector)
     if not set_classes(model, len(train.classes)):
         raise SoCoError(f'The detector of {detector} has no num_classes in '
                         'its heads; set it in its config.')
@@ -168,6 +170,23 @@ def find_pipeline(dataset: Config) -> list:
     return dataset['pipeline']
 
 
+def check_pipeline(pipeline: list, detector: Union[str, Path]) -> None:
+    """Refuse a pipeline that needs more than images, boxes and masks.
+
+    Raises:
+        SoCoError: If it does.
+    """
+    if any(each.get('with_seg') for each in pipeline):
+        raise SoCoError(f'The detector of {detector} is trained with semantic '
+                        'maps, which COCO annotations do not have. Choose '
+                        'another.')
+    # Loading is that of a data set inside of another, which mixes images.
+    if not any(each.type.endswith('LoadAnnotations') for each in pipeline):
+        raise SoCoError(f'The detector of {detector} is trained on mixed '
+                        f'images ({pipeline[0].type}). Choose another, or '
+                        "train it with MMDetection's own tools/train.py.")
+
+
 def set_classes(node, number: int, heads: bool = False) -> int:
     """Set the number of classes of all heads but the RPN.
 
@@ -212,6 +231,9 @@ def drop_mask_head(model: Config, detector: Union[str, Path]) -> None:
 def set_pipeline(pipeline: list, masks: bool, scale: Optional[tuple]) -> None:
     """Set whether masks are loaded, and the size of the images."""
     for each in pipeline:
+        for branch in each.get('transforms', ()):  # of RandomChoice
+            set_pipeline(branch if isinstance(branch, list) else [branch],
+                         masks, scale)
         if each.type.endswith('LoadAnnotations'):
             each.with_mask = masks
         elif scale and each.type.rpartition('.')[2] in (

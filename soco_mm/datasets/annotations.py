@@ -1,7 +1,8 @@
 """COCO annotations with which a detector is trained."""
 import json
+import math
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Union
+from typing import Dict, List, NamedTuple, Sequence, Union
 
 from PIL import ExifTags, Image
 
@@ -18,7 +19,8 @@ class Annotations(NamedTuple):
             in which MMDetection numbers them.
         images (dict[int, str]): File names by id.
         boxes (dict[int, list]): For each image with objects, (x, y, w, h,
-            index of the class) in pixels; crowds are left out.
+            index of the class) in pixels; without crowds and what MMDetection
+            drops: ignored objects and invisible boxes.
         masks (bool): Whether all objects have a segmentation.
         content (dict): The file itself, with all that MMDetection expects.
     """
@@ -41,7 +43,7 @@ def read_annotations(path: Union[str, Path], root: Union[str,
     """Read a COCO json and see that a detector can be trained with it.
 
     What tools often leave out is filled in: sizes of images, and ids, areas
-    and ``iscrowd`` of objects.
+    and ``iscrowd`` of objects, and the masks of crowds.
 
     Args:
         path (str | Path): The file.
@@ -63,41 +65,103 @@ def read_annotations(path: Union[str, Path], root: Union[str,
                          f'images of {path}.')
     content = read_json(path)
     try:
-        ids = [category['id'] for category in content['categories']]
-        classes = tuple(
-            str(category['name']) for category in content['categories'])
-        images = {image['id']: image['file_name']
-                  for image in content['images']}
-        boxes, with_mask = {}, []
-        for each in content['annotations']:
-            if each.get('iscrowd'):
-                continue
-            x, y, width, height = map(float, each['bbox'])
-            index = ids.index(each['category_id'])
-            images[each['image_id']]
-            boxes.setdefault(each['image_id'], []).append(
-                (x, y, width, height, index))
-            with_mask.append(bool(each.get('segmentation')))
+        check_structure(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
             f'{path} is not a COCO json with "images" (id, file_name), '
             '"categories" (id, name) and "annotations" (image_id, category_id,'
             f' bbox of four numbers): {type(error).__name__} {error}.'
         ) from None
-    if not boxes:
-        raise SoCoError(f'{path} has no object on any image.')
+    classes = tuple(each['name'] for each in content['categories'])
     twice = {name for name in classes if classes.count(name) > 1}
     if twice:
         raise SoCoError(f'{path} has two categories of the name '
                         f'{sorted(twice)[0]}. Give each its own.')
+    complete_images(path, root, content['images'])
+    complete_objects(content['annotations'])
+    boxes, masks = gather_objects(path, content)
+    images = {each['id']: each['file_name'] for each in content['images']}
+    return Annotations(path, root, classes, images, boxes, masks, content)
+
+
+def check_structure(content: dict) -> None:
+    """See that all that is needed is there, and of one kind; in place.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: If it is not.
+    """
+    for key in ('images', 'categories'):
+        ids = [each['id'] for each in content[key]]
+        if len(set(ids)) < len(ids):
+            raise ValueError(f'two {key} have the same id')
+    for each in content['categories']:
+        each['name'] = str(each['name'])
+    images = {each['id'] for each in content['images']}
+    categories = {each['id'] for each in content['categories']}
+    for each in content['images']:
+        if not isinstance(each['file_name'], str):
+            raise TypeError(f'file_name {each["file_name"]!r}')
+    for each in content['annotations']:
+        x, y, width, height = map(float, each['bbox'])
+        each['bbox'] = [x, y, width, height]
+        if not all(map(math.isfinite, each['bbox'])):
+            raise ValueError(f'bbox {each["bbox"]}')
+        if each['image_id'] not in images:
+            raise ValueError(f'there is no image {each["image_id"]!r}')
+        if each['category_id'] not in categories:
+            raise ValueError(f'there is no category {each["category_id"]!r}')
+
+
+def gather_objects(path: Path, content: dict) -> tuple:
+    """The objects with which a detector is trained; masks are made complete.
+
+    Returns:
+        tuple: Boxes by image as in :class:`Annotations`, and whether the
+        objects have masks.
+
+    Raises:
+        SoCoError: If there is no object, or some alone have masks.
+    """
+    sizes = {
+        each['id']: (each['width'], each['height'])
+        for each in content['images']
+    }
+    ids = [each['id'] for each in content['categories']]
+    boxes, with_mask, dropped = {}, [], 0
+    for each in content['annotations']:
+        if each['iscrowd'] or each.get('ignore'):
+            continue
+        # MMDetection drops these too.
+        if not is_visible(each['bbox'], *sizes[each['image_id']]):
+            dropped += 1
+            continue
+        boxes.setdefault(each['image_id'], []).append(
+            (*each['bbox'], ids.index(each['category_id'])))
+        with_mask.append('segmentation' in each)
+    if not boxes:
+        reason = (f': {dropped} are outside of their image or have a side of '
+                  'less than a pixel. Boxes are x, y, width and height, in '
+                  'pixels' if dropped else '')
+        raise SoCoError(f'{path} has no object on any image{reason}.')
     if any(with_mask) and not all(with_mask):
         raise SoCoError(
             f'In {path} {with_mask.count(False)} of {len(with_mask)} objects '
-            'have no segmentation. Give all of them one, or none.')
-    complete_images(path, root, content['images'])
-    complete_objects(content['annotations'])
-    return Annotations(path, root, classes, images, boxes, all(with_mask),
-                       content)
+            'have no segmentation, which is polygons of three or more points, '
+            'or RLE. Give all of them one, or none.')
+    if all(with_mask):
+        for each in content['annotations']:
+            x, y, w, h = each['bbox']
+            # Of crowds, and of objects that are not trained with.
+            each.setdefault('segmentation',
+                            [[x, y, x + w, y, x + w, y + h, x, y + h]])
+    return boxes, all(with_mask)
+
+
+def is_visible(box: Sequence[float], width: int, height: int) -> bool:
+    """Whether (x, y, w, h) has sides of a pixel and overlaps its image."""
+    x, y, w, h = box
+    return (w >= 1 and h >= 1 and min(x + w, width) > max(x, 0)
+            and min(y + h, height) > max(y, 0))
 
 
 def complete_images(path: Path, root: Path, images: List[dict]) -> None:
@@ -110,17 +174,18 @@ def complete_images(path: Path, root: Path, images: List[dict]) -> None:
     for each in images:
         name = root / each['file_name']
         try:
-            size = image_size(name)
+            size, turned = image_size(name)
         except FileNotFoundError:
             bad.append(f'{name}, which is missing')
             continue
         except (OSError, Image.DecompressionBombError):
             bad.append(f'{name}, which is damaged or not an image')
             continue
-        noted = each.setdefault('width', size[0]), each.setdefault(
-            'height', size[1])
+        noted = each.get('width'), each.get('height')
+        if None in noted:
+            noted = each['width'], each['height'] = size
         # Tools disagree on which side is which of a photo that is turned.
-        if sorted(noted) != sorted(size):
+        if noted != size and not (turned and noted == size[::-1]):
             bad.append(f'{name} with {noted[0]}x{noted[1]} pixels, but it has '
                        f'{size[0]}x{size[1]}')
     if bad:
@@ -130,23 +195,41 @@ def complete_images(path: Path, root: Path, images: List[dict]) -> None:
 
 
 def image_size(path: Path) -> tuple:
-    """Width and height of an image as it is shown (EXIF)."""
+    """Width and height of an image as it is shown; and if EXIF turns it."""
     with Image.open(path) as image:
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        return image.size[::-1] if turned else image.size
+        return image.size[::-1] if turned else image.size, turned
 
 
 def complete_objects(annotations: List[dict]) -> None:
-    """Fill in what MMDetection reads of an object; in place."""
-    ids = {each.get('id') for each in annotations}
-    renumber = None in ids or len(ids) < len(annotations)
+    """Fill in and mend what MMDetection reads of an object; in place."""
+    ids = [each.get('id') for each in annotations]
+    # To pycocotools an object of the id 0 is one that is never found.
+    valid = all(type(each) is int and each > 0 for each in ids)
+    renumber = not valid or len(set(ids)) < len(ids)
     for number, each in enumerate(annotations, 1):
         if renumber:
             each['id'] = number
-        each.setdefault('iscrowd', 0)
+        each['iscrowd'] = int(bool(each.get('iscrowd')))
         # MMDetection drops objects without an area.
-        if not each.get('area', 0) > 0:
+        area = each.get('area')
+        if not isinstance(area, (int, float)) or not area > 0:
             each['area'] = each['bbox'][2] * each['bbox'][3]
+        mask = valid_mask(each.pop('segmentation', None))
+        if mask:
+            each['segmentation'] = mask
+
+
+def valid_mask(mask) -> Union[list, dict, None]:
+    """What of a segmentation is one: polygons of three points, or RLE."""
+    if isinstance(mask, dict):
+        return mask if {'counts', 'size'} <= set(mask) else None
+    if not isinstance(mask, list):
+        return None
+    return [
+        each for each in mask if isinstance(each, list) and len(each) >= 6
+        and len(each) % 2 == 0
+    ]
 
 
 def write_annotations(annotations: Annotations) -> None:

@@ -212,6 +212,28 @@ def test_without_masks_mask_rcnn_has_no_mask_head(boxes_alone, demo_images,
     assert not detector.roi_head.with_mask and detector.roi_head.with_bbox
 
 
+def test_images_inside_of_choices_are_scaled_too(boxes_alone, demo_images,
+                                                 tmp_path):
+    cfg = config(
+        detector_of(tmp_path, 'detr/detr_r50_8xb2-150e_coco.py'),
+        boxes_alone,
+        demo_images,
+        scale=(64, 48))
+    text = str(cfg.train_dataloader.dataset.pipeline)
+    assert "'scale': (64, 48)" in text and 'Choice' in text
+    assert 'RandomChoiceResize' not in text and '1333' not in text
+
+
+@pytest.mark.parametrize('base, message', [
+    ('htc/htc_r50_fpn_1x_coco.py', 'semantic maps'),
+    ('yolox/yolox_s_8xb8-300e_coco.py', r'mixed images \(Mosaic\)'),
+])
+def test_a_pipeline_that_needs_more_than_coco_annotations_is_refused(
+        base, message, annotations, demo_images, tmp_path):
+    with pytest.raises(SoCoError, match=message):
+        config(detector_of(tmp_path, base), annotations, demo_images)
+
+
 def test_a_detector_that_needs_masks_is_refused_without(
         boxes_alone, demo_images, tmp_path):
     with pytest.raises(SoCoError, match='trained with masks'):

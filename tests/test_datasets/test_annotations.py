@@ -36,7 +36,7 @@ def read(content, tmp_path):
     def write_and_read(name='train.json'):
         for image in content['images']:
             cv2.imwrite(
-                str(tmp_path / image['file_name']),
+                str(tmp_path / (image['file_name'] or 'a.png')),
                 np.zeros((30, 40, 3), np.uint8))
         (tmp_path / name).write_text(json.dumps(content))
         return read_annotations(tmp_path / name, tmp_path)
@@ -116,6 +116,14 @@ def test_masks_of_some_objects_alone_are_refused(read, content):
     (lambda c: c['annotations'][0].update(bbox=[1, 2]), 'not a COCO json'),
     (lambda c: c['annotations'].clear(), 'has no object'),
     (lambda c: c['categories'][0].update(name='bolt'), 'two categories'),
+    (lambda c: c['categories'][0].update(id=2), 'two categories have the same'
+     ),
+    (lambda c: c['images'][0].update(id=3), 'two images have the same id'),
+    (lambda c: c['images'][0].update(file_name=None), 'file_name None'),
+    (lambda c: c['annotations'][0].update(bbox=[1, 2, 3, float('nan')]),
+     'bbox .* nan'),
+    (lambda c: c['annotations'][0].update(segmentation=[[1, 2, 3, 4]]),
+     'polygons of three or more points'),
 ])
 def test_what_is_not_a_set_of_objects_is_refused(read, content, damage,
                                                  message):
@@ -144,3 +152,86 @@ def test_other_classes_in_the_evaluation_are_refused(read, content):
     content['categories'].append(dict(id=5, name='screw'))
     with pytest.raises(SoCoError, match='screw is in one of them alone'):
         check_same_classes(train, read('val.json'))
+
+
+def test_objects_of_the_id_0_count_in_the_evaluation(read, content, tmp_path):
+    """pycocotools takes an object of the id 0 for one that is not found."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+    for number, each in enumerate(content['annotations']):
+        each['id'] = number
+    found = read()
+    path = tmp_path / 'whole.json'
+    write_annotations(found._replace(path=path))
+    for file, expected in ((found.path, .5), (path, 1.)):
+        truth = COCO(str(file))
+        perfect = [
+            dict(
+                image_id=each['image_id'],
+                category_id=each['category_id'],
+                bbox=each['bbox'],
+                score=.9) for each in truth.anns.values()
+            if not each.get('iscrowd')
+        ]
+        for each in truth.anns.values():  # without which it fails
+            each.setdefault('area', 1.)
+            each.setdefault('iscrowd', 0)
+        evaluation = COCOeval(truth, truth.loadRes(perfect), 'bbox')
+        evaluation.evaluate()
+        evaluation.accumulate()
+        precision = evaluation.eval['precision'][:, :, :, 0, -1]
+        assert precision[precision > -1].mean() == pytest.approx(expected)
+
+
+def test_what_tools_leave_empty_is_filled_in(read, content, tmp_path):
+    """Every object of them can be loaded by MMDetection."""
+    from mmdet.datasets import CocoDataset
+    from mmdet.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    for number, each in enumerate(content['categories']):
+        each['name'] = number
+    content['images'][0].update(width=None)
+    first, second, crowd = content['annotations']
+    first.update(area=None, iscrowd=None, bbox=['1', '2', '3', '4'])
+    first['segmentation'].append([])
+    second.update(area='56')
+    crowd['segmentation'] = []
+    found = read()
+    assert found.classes == ('0', '1') and found.masks
+    path = tmp_path / 'whole.json'
+    write_annotations(found._replace(path=path))
+    written = json.loads(path.read_text())
+    assert [each['area'] for each in written['annotations']] == [12, 56, 81]
+    assert written['images'][0]['width'] == 40
+    dataset = CocoDataset(
+        ann_file=str(path),
+        data_prefix=dict(img=str(tmp_path)),
+        metainfo=dict(classes=found.classes),
+        pipeline=[
+            dict(type='mmdet.LoadImageFromFile'),
+            dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True)
+        ])
+    masks = [dataset[index]['gt_masks'] for index in range(2)]
+    assert [len(each) for each in masks] == [2, 1]
+    # The mask of the crowd is its box.
+    assert masks[1].areas[0] == 81
+
+
+def test_what_mmdetection_drops_is_not_counted(read, content):
+    content['annotations'][0].update(ignore=1)
+    content['annotations'].append(
+        dict(id=4, image_id=3, category_id=2, bbox=[50, 0, 5, 5]))
+    assert list(read().boxes) == [7] and read().num_boxes == 1
+
+
+def test_boxes_in_parts_of_the_image_are_explained(read, content):
+    for each in content['annotations'][:2]:
+        each['bbox'] = [.1, .2, .3, .4]
+    with pytest.raises(SoCoError, match='2 are outside .* in pixels'):
+        read()
+
+
+def test_sides_that_are_swapped_without_exif_are_refused(read, content):
+    content['images'][1].update(width=30, height=40)
+    with pytest.raises(SoCoError, match='30x40 pixels, but it has 40x30'):
+        read()
