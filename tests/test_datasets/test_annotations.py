@@ -4,6 +4,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 from PIL import ExifTags, Image
 
 from soco_mm.datasets.annotations import (check_same_classes, read_annotations,
@@ -203,14 +204,15 @@ def test_what_tools_leave_empty_is_filled_in(read, content, tmp_path):
     written = json.loads(path.read_text())
     assert [each['area'] for each in written['annotations']] == [12, 56, 81]
     assert written['images'][0]['width'] == 40
-    dataset = CocoDataset(
-        ann_file=str(path),
-        data_prefix=dict(img=str(tmp_path)),
-        metainfo=dict(classes=found.classes),
-        pipeline=[
-            dict(type='mmdet.LoadImageFromFile'),
-            dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True)
-        ])
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = CocoDataset(
+            ann_file=str(path),
+            data_prefix=dict(img=str(tmp_path)),
+            metainfo=dict(classes=found.classes),
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
+            ])
     masks = [dataset[index]['gt_masks'] for index in range(2)]
     assert [len(each) for each in masks] == [2, 1]
     # The mask of the crowd is its box.
