@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from soco_mm.checkpoint import compare_tensors, read_checkpoint
 from soco_mm.datasets.annotations import (Annotations, check_same_classes,
                                           read_annotations, write_annotations)
-from soco_mm.engine import adapt_to_device, unwrap_model
+from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.utils import SoCoError, UsageError, atomic_write
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections
@@ -184,10 +184,9 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
     last = latest_checkpoint(cfg.work_dir) if resume else None
     if last is not None:
         cfg.update(resume=True, load_from=str(last))
-    adapt_to_device(cfg)
     with DefaultScope.overwrite_default_scope('mmdet'):
         try:
-            runner = Runner.from_cfg(cfg)
+            runner = build_runner(cfg)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SoCoError('The config cannot be built into a training: '
                             f'{error}') from error

@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import read_checkpoint
-from soco_mm.engine import adapt_to_device
+from soco_mm.engine import build_runner
 from soco_mm.evaluation import (TEMPERATURE, backbone_config, extract_features,
                                 find_classes, knn_scores, load_backbone)
 from soco_mm.registry import DATASETS, MODELS
@@ -208,9 +208,8 @@ def linear_probe(cfg: Config,
     cfg.launcher = launcher
     cfg.resume = last is not None
     cfg.load_from = last and str(last)
-    adapt_to_device(cfg)
     try:
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SoCoError('The config cannot be built into a linear probe: '
                         f'{error}') from error

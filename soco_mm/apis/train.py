@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import compare_tensors, read_checkpoint
-from soco_mm.engine import adapt_to_device, unwrap_model
+from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR
 from soco_mm.utils import SoCoError, UsageError, make_writable
 
@@ -134,12 +134,11 @@ def train_model(cfg: Config,
         cfg.resume = checkpoint is not None
         if cfg.resume:
             cfg.load_from = str(checkpoint)
-    adapt_to_device(cfg)
     seed = cfg.get('randomness', {}).get('seed')
     if seed is not None:
         cfg.train_dataloader.dataset.setdefault('seed', seed)
     try:
-        runner = Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         check_dataset(runner)
         if cfg.resume:
             check_resumable(runner, cfg.load_from)

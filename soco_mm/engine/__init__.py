@@ -1,9 +1,9 @@
 from .hooks import AtomicCheckpointHook, TargetUpdateHook
 from .optim_wrappers import CPUAmpOptimWrapper
 from .optimizers import LARS, OnlineOptimWrapperConstructor
-from .runtime import adapt_to_device, unwrap_model
+from .runtime import build_runner, unwrap_model
 
 __all__ = [
     'AtomicCheckpointHook', 'TargetUpdateHook', 'CPUAmpOptimWrapper', 'LARS',
-    'OnlineOptimWrapperConstructor', 'adapt_to_device', 'unwrap_model'
+    'OnlineOptimWrapperConstructor', 'build_runner', 'unwrap_model'
 ]

@@ -1,4 +1,5 @@
 """What a Runner needs to know about the machine, decided in one place."""
+import itertools
 import os
 
 import torch
@@ -9,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.model.utils import _BatchNormXd
 from mmengine.registry import MODELS
+from mmengine.runner import Runner
 from torch import distributed, nn
 
 from soco_mm.utils import UsageError
@@ -18,10 +20,32 @@ from soco_mm.utils import UsageError
 BATCH_NORM = 'SoCoBatchNormXd'
 MODELS.register_module(BATCH_NORM, module=_BatchNormXd)
 
+_run_numbers = itertools.count()
+
 
 def unwrap_model(model: nn.Module) -> nn.Module:
     """The model itself, whether it is wrapped for several processes or not."""
     return model.module if is_model_wrapper(model) else model
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner of a config, whatever this process has run before.
+
+    MMEngine names a run by the second in which it starts, and gives a second
+    run of that name the logger, the message hub and the visualizer of the
+    first: it would write its scalars into the other's folder. So each run of
+    a process gets a number.
+
+    Args:
+        cfg (Config): The config, with ``work_dir``; changed in place, see
+            :func:`adapt_to_device`.
+
+    Returns:
+        Runner: The runner.
+    """
+    adapt_to_device(cfg)
+    cfg.setdefault('experiment_name', f'run_{next(_run_numbers)}')
+    return Runner.from_cfg(cfg)
 
 
 def adapt_to_device(cfg: Config) -> None:

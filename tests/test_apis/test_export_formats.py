@@ -10,6 +10,7 @@ import torch
 import yaml
 from detectron2_reference import GeneralizedRCNN
 from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DefaultScope
 
 import other_libraries
 from soco_mm.apis.export import features, load_input
@@ -258,12 +259,14 @@ def test_mmclassifications_backbone_computes_the_same(pretrained, tmp_path,
     from mmcls.registry import MODELS as MMCLS_MODELS
     model, path = pretrained(name), tmp_path / 'backbone.pth'
     export_format(None, model.path, path, 'mmpretrain')
-    net = MMCLS_MODELS.build(
-        dict(
-            theirs,
-            init_cfg=dict(
-                type='Pretrained', checkpoint=str(path), prefix='backbone')))
-    net.init_weights()
+    with DefaultScope.overwrite_default_scope('mmcls'):
+        net = MMCLS_MODELS.build(
+            dict(
+                theirs,
+                init_cfg=dict(
+                    type='Pretrained', checkpoint=str(path),
+                    prefix='backbone')))
+        net.init_weights()
     net.eval()
     given = dict(inputs(name), image=load_input(IMAGE))
     ours = model.features(given)
