@@ -166,11 +166,11 @@ def inheriting_config(detector: Union[str, Path], model: Config, weights: str,
         ours = model.backbone
         for key in ('norm_cfg', 'norm_eval', 'style'):
             if key in ours:
-                backbone[key] = to_plain(ours[key])
+                backbone[key] = plain(ours[key])
         if 'frozen_stages' in theirs.backbone:
             backbone['frozen_stages'] = -1
         if theirs.get('neck') and model.get('neck'):
-            changes['neck'] = dict(norm_cfg=to_plain(model.neck.norm_cfg))
+            changes['neck'] = dict(norm_cfg=plain(model.neck.norm_cfg))
         changes['data_preprocessor'] = dict(
             mean=[123.675, 116.28, 103.53],
             std=[58.395, 57.12, 57.375],
@@ -181,9 +181,13 @@ def inheriting_config(detector: Union[str, Path], model: Config, weights: str,
     return Path(base.rpartition('::')[2]).name, text
 
 
-def to_plain(value):
+def plain(value):
     """A part of a config as plain data."""
-    return value.to_dict() if hasattr(value, 'to_dict') else value
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    return value
 
 
 def backbone_text(backbone: Config) -> str:

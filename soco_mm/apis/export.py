@@ -17,7 +17,7 @@ from soco_mm.registry import MODELS
 from soco_mm.utils import (ImageError, SoCoError, atomic_folder,
                            check_replaceable, read_image)
 from soco_mm.version import __version__
-from .detector_config import detector_config, inheriting_config
+from .detector_config import detector_config, inheriting_config, plain
 
 WEIGHTS = 'soco_weights.pth'
 REPORT = 'report.json'
@@ -127,15 +127,6 @@ def check_detector(model: Config, detector: Union[str, Path],
                                          detector_weights(net.state_dict()),
                                          model, Path(folder), detector, adapt)
     fill(built, weights)
-
-
-def plain(value):
-    """A part of a config as plain data."""
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    return value
 
 
 def model_of(checkpoint: dict, path: Union[str, Path]) -> Config:

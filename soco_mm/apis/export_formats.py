@@ -18,7 +18,8 @@ from soco_mm.checkpoint.formats import (backbone_type, detectron2_pickle,
 from soco_mm.checkpoint.transfer import PARTS
 from soco_mm.utils import UsageError, atomic_write, make_writable
 from soco_mm.version import __version__
-from .export import build_pretrained, model_of, plain
+from .detector_config import plain
+from .export import build_pretrained, model_of
 
 # What no detector has a place for, and how its names begin.
 PRETEXT = {
