@@ -39,8 +39,8 @@ def mini_transfer(data: Union[str, Path],
                   fractions: Sequence[float] = (.05, .1, .5, 1.),
                   seeds: int = 3,
                   epochs: Optional[int] = None,
-                  iterations: int = 200,
-                  batch_size: int = 8,
+                  iterations: int = 400,
+                  batch_size: int = 4,
                   scale: tuple = (256, 192),
                   jobs: int = 2) -> dict:
     """Run a study, or what is left of one.
@@ -58,8 +58,8 @@ def mini_transfer(data: Union[str, Path],
             so on, for pretraining, labels and detector alike. Defaults to 3.
         epochs (int, optional): Length of the pretrainings. Defaults to None,
             as in their configs.
-        iterations (int): Length of the detectors' training. Defaults to 200.
-        batch_size (int): Its images a step. Defaults to 8.
+        iterations (int): Length of the detectors' training. Defaults to 400.
+        batch_size (int): Its images a step. Defaults to 4.
         scale (tuple): Its largest long and short side, in pixels. Defaults to
             (256, 192).
         jobs (int): Number of processes, of one thread each on a CPU. Defaults

@@ -5,6 +5,7 @@ one pretraining), on one share of the labels of one data set, with one seed.
 """
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -146,7 +147,9 @@ def train_cell(cell: Cell, data: Path, out: Path, settings: dict) -> None:
     metrics = dict.fromkeys(('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75'), 0.)
     for key, buffer in runner.message_hub.log_scalars.items():
         if key.startswith('val/coco/'):
-            metrics[key.removeprefix('val/coco/')] = buffer.data[0][-1].item()
+            value = buffer.data[0][-1].item()
+            if not math.isnan(value):  # as of a class without objects
+                metrics[key.removeprefix('val/coco/')] = value
     last = work_dir / 'last.pth'
     torch.save(runner.model.state_dict(), last)
     found = dict(
@@ -187,6 +190,7 @@ def cell_config(cell: Cell, train: Annotations, val: Annotations, out: Path,
         type='CheckpointHook', interval=-1, save_last=False)
     cfg.default_hooks.logger.interval = 10
     cfg.log_processor.by_epoch = False
+    cfg.val_evaluator.classwise = True
     weights = start_weights(out, cell.method, cell.seed)
     cfg.load_from = weights and os.path.relpath(weights, work_dir)
     cfg.work_dir = '.'

@@ -98,6 +98,14 @@ def test_a_study_is_run_once_and_goes_on_where_it_was(data, tmp_path):
                   for key in same}
     masks = json.loads((out / 'cells' / 'coco128_40_soco_0.json').read_text())
     assert 'segm_mAP' in masks['metrics']
+    of_classes = [
+        value for key, value in masks['metrics'].items()
+        if key.endswith('_precision')
+    ]
+    # Of masks, where there are masks.
+    assert len(of_classes) == 8
+    assert sum(of_classes) / 8 == pytest.approx(
+        masks['metrics']['segm_mAP'], abs=1e-3)
     # Earlier cells stay in the table.
     assert '| random weights |' in (out / 'table.md').read_text()
 

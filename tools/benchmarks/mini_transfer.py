@@ -42,12 +42,12 @@ def main() -> None:
     parser.add_argument(
         '--iterations',
         type=int,
-        default=200,
+        default=400,
         help="length of the detectors' training (default: %(default)s)")
     parser.add_argument(
         '--batch-size',
         type=int,
-        default=8,
+        default=4,
         help='its images a step (default: %(default)s)')
     parser.add_argument(
         '--scale',
