@@ -16,11 +16,16 @@ NAMES = {
     'soco_no-box-jitter': '- box jitter',
     'soco_two-views': '- third view',
 }
+CLASS_AP = '_precision'  # how MMDetection's AP of a class ends
+MANY_CLASSES = 10  # of which no table each is written
 
 
 def report_study(cells: Dict[str, dict], out: Union[str, Path],
                  metric: str = 'bbox_mAP') -> List[Path]:
     """Write ``table.md`` and ``plot.png`` of a study.
+
+    Where there are few classes, each has a table too: what pretraining does to
+    rare ones can hide what it does to all others.
 
     Args:
         cells (dict): What :func:`mini_transfer` returns.
@@ -34,7 +39,9 @@ def report_study(cells: Dict[str, dict], out: Union[str, Path],
     out = Path(out)
     grouped = group_cells(cells, metric)
     table, plot = out / 'table.md', out / 'plot.png'
-    atomic_write(table, describe_study(grouped))
+    atomic_write(
+        table,
+        describe_study(grouped) + describe_classes(cells))
     draw_study(grouped, plot)
     return [table, plot]
 
@@ -53,13 +60,40 @@ def group_cells(cells: Dict[str, dict],
     return {key: np.array(values) for key, values in grouped.items()}
 
 
-def describe_study(grouped: dict) -> str:
+def describe_classes(cells: Dict[str, dict]) -> str:
+    """The tables of single classes, of data sets with few."""
+    text = ''
+    for data in dict.fromkeys(each['data'] for each in cells.values()):
+        own = {
+            name: each
+            for name, each in cells.items() if each['data'] == data
+        }
+        names = [
+            key.removesuffix(CLASS_AP) for key in dict.fromkeys(
+                key for each in own.values() for key in each['metrics'])
+            if key.endswith(CLASS_AP)
+        ]
+        if len(names) > MANY_CLASSES:
+            continue
+        for name in names:
+            # A detector that finds nothing at all is not evaluated by class.
+            found = {
+                key: dict(each, metrics={name: each['metrics'].get(
+                    name + CLASS_AP, 0.)})
+                for key, each in own.items()
+            }
+            text += '\n' + describe_study(
+                group_cells(found, name), f'AP of {name}')
+    return text
+
+
+def describe_study(grouped: dict, what: str = 'AP') -> str:
     """A Markdown table a data set: mean and standard deviation over seeds."""
     lines = []
     for data in dict.fromkeys(key[0] for key in grouped):
         fractions = sorted({key[2] for key in grouped if key[0] == data})
         lines += [
-            f'{data}, AP (mean ± standard deviation over seeds)', '',
+            f'{data}, {what} (mean ± standard deviation over seeds)', '',
             '| labels | ' +
             ' | '.join(f'{fraction * 100:g} %'
                        for fraction in fractions) + ' |',

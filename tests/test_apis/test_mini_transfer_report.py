@@ -52,6 +52,23 @@ def test_other_metrics_can_be_had(cells):
     assert np.allclose(grouped['bccd', 'scratch', .1], [20, 24, 34])
 
 
+def test_few_classes_have_a_table_each(tmp_path):
+    cells = dict(
+        a=cell('bccd', 'soco', .1, 0, .3),
+        b=cell('bccd', 'soco', .1, 1, .0),
+        c=cell('coco128', 'soco', .1, 0, .2))
+    cells['a']['metrics'].update(RBC_precision=.5, WBC_precision=.1)
+    # b found nothing at all, so it has no figures of classes.
+    cells['c']['metrics'].update(
+        {f'{name}_precision': .2 for name in range(80)})
+    text = report_study(cells, tmp_path)[0].read_text()
+    rbc, wbc = (text.partition(f'bccd, AP of {name} (')[2].splitlines()
+                for name in ('RBC', 'WBC'))
+    assert rbc[4] == '| SoCo | 25.0 ± 35.4 |'
+    assert wbc[4] == '| SoCo | 5.0 ± 7.1 |'
+    assert text.count('coco128, AP') == 1
+
+
 def test_every_method_has_a_name():
     assert tuple(NAMES) == METHODS
 
