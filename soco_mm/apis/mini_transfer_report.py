@@ -138,17 +138,20 @@ def draw_study(grouped: dict, path: Path) -> None:
             if np.isnan(means).all():
                 continue
             part = method.startswith('soco_')
+            # Beside each other, or seeds would hide those of others.
+            places = np.arange(
+                len(fractions)) + .04 * (index - (len(NAMES) - 1) / 2)
             line, = axis.plot(
-                range(len(fractions)),
+                places,
                 means,
                 label=NAMES[method],
-                linewidth=1.2 if part else 2.4,
+                marker='_',
+                markersize=9,
+                linewidth=1 if part else 1.6,
                 linestyle='--' if part else '-')
-            for place, fraction in enumerate(fractions):
+            for place, fraction in zip(places, fractions):
                 values = grouped.get((data, method, fraction), ())
-                # Beside each other, or seeds would hide those of others.
-                axis.plot([place + .02 * (index - len(NAMES) / 2)] *
-                          len(values),
+                axis.plot([place] * len(values),
                           values,
                           'o',
                           markersize=3,
@@ -159,7 +162,7 @@ def draw_study(grouped: dict, path: Path) -> None:
         axis.set_title(data, loc='left')
         axis.set_xlabel('labelled images')
         axis.set_ylabel('AP')
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
         axis.grid(alpha=.3)
         axis.spines[['top', 'right']].set_visible(False)
     lines = {
@@ -171,7 +174,7 @@ def draw_study(grouped: dict, path: Path) -> None:
         lines.values(),
         lines.keys(),
         loc='outside lower center',
-        ncols=4,
+        ncols=2 * len(names),
         frameon=False)
     partial = path.with_name(f'partial_{path.name}')
     figure.savefig(partial, dpi=110)
