@@ -1,4 +1,4 @@
-r"""Features that torchvision and timm compute from exported weights.
+"""Features that other libraries compute from exported weights.
 
 Run in a process of its own::
 
@@ -11,13 +11,14 @@ Run in a process of its own::
 torchvision's wheels are built for CUDA; with another PyTorch its operators
 cannot be loaded. Models up to the R-CNN head need none of them, but its
 import asks for two, which are declared here and never called. A program that
-finds such a torchvision by chance breaks, so it lies in a folder of its own:
-
-    pip install --no-deps --upgrade -r requirements/test_libraries.txt \
-        --target "$(python -c 'import sys; print(sys.prefix)')/test_libraries"
+finds such a torchvision by chance breaks, so it lies in a folder of its own,
+and so do timm and detectron2, of which the same is true:
+``tests/install_other_libraries.sh`` fills the folder.
 """
 import json
+import pickle
 import sys
+import types
 from pathlib import Path
 
 import torch
@@ -103,11 +104,65 @@ def timm_features(model, path, image, rois):
         unexpected=unexpected)
 
 
+def import_detectron2():
+    """Import detectron2 without its compiled operators, and with a new Pillow.
+
+    The former are those of deformable convolutions and rotated boxes.
+    """
+    import detectron2
+    import PIL.Image
+    detectron2._C = types.ModuleType('detectron2._C')
+    sys.modules[detectron2._C.__name__] = detectron2._C
+    PIL.Image.LINEAR = PIL.Image.BILINEAR  # of which it was another name
+
+
+def detectron2_features(model, path, image, rois):
+    """Those of a detector of its model zoo, with the settings of an export."""
+    import_detectron2()
+    from detectron2 import model_zoo
+    from detectron2.checkpoint import DetectionCheckpointer
+    from detectron2.config import get_cfg
+    from detectron2.modeling import build_model
+    cfg = get_cfg()
+    cfg.merge_from_file(model_zoo.get_config_file(model))
+    cfg.merge_from_file(str(Path(path).with_suffix('.yaml')))
+    cfg.MODEL.DEVICE = 'cpu'
+    net = build_model(cfg).eval()
+    DetectionCheckpointer(net).load(path)
+    with open(path, 'rb') as stream:
+        given = set(pickle.load(stream)['model'])
+    names = set(net.state_dict())
+    if '_FPN_' in model:
+        stages, levels = net.backbone.bottom_up(image), net.backbone(image)
+        head = getattr(net, 'roi_heads', None) and net.roi_heads.box_head
+    else:
+        stages, levels = net.backbone(image), {}
+        head = net.roi_heads.res5
+    found = {
+        f'{kind}{name[-1]}': map_
+        for kind, maps in (('C', stages), ('P', levels))
+        for name, map_ in maps.items()
+    }
+    if head and not isinstance(head, nn.ModuleList):  # that of a cascade
+        objects = head(rois)
+        found['objects'] = objects if levels else objects.mean((2, 3))
+    return dict(
+        features=found,
+        missing=sorted(names - given),
+        unexpected=sorted(given - names),
+        pixels=torch.stack([net.pixel_mean.flatten(),
+                            net.pixel_std.flatten()]),
+        channels=net.input_format)
+
+
 def main(jobs, out):
     """Compute the features of all jobs."""
     sys.path.insert(0, str(FOLDER))
     library = import_torchvision()  # noqa: F841
-    compute = dict(torchvision=torchvision_features, timm=timm_features)
+    compute = dict(
+        torchvision=torchvision_features,
+        timm=timm_features,
+        detectron2=detectron2_features)
     with torch.no_grad():
         results = [
             compute[name](model, path, **torch.load(f'{path}.inputs'))

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from detectron2_reference import GeneralizedRCNN
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
@@ -58,6 +56,12 @@ class Pretrained:
             dict(
                 meta=dict(cfg=cfg.pretty_text),
                 state_dict=self.net.state_dict()), self.path)
+
+    @property
+    def pixels(self):
+        """Mean and standard deviation that normalise images, (2, 3)."""
+        buffers = self.net.data_preprocessor
+        return torch.stack([buffers.mean.flatten(), buffers.std.flatten()])
 
     @torch.no_grad()
     def features(self, inputs):
@@ -114,68 +118,121 @@ class NumPyOnly(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-@pytest.mark.parametrize('name, backbone, written', [
-    (R18, {}, dict(backbone=120, neck=48) | {'box head': 26}),
-    (R50, {}, dict(backbone=318, neck=48) | {'box head': 26}),
-    (C4, {}, dict(backbone=258) | {'shared head': 60}),
-    (C4, dict(style='caffe'), dict(backbone=258) | {'shared head': 60}),
+@pytest.mark.parametrize('name, written', [
+    (R18, dict(backbone=120, neck=48) | {'box head': 26}),
+    (R50, dict(backbone=318, neck=48) | {'box head': 26}),
+    (C4, dict(backbone=258) | {'shared head': 60}),
 ])
-def test_detectron2_computes_the_same_from_pickle_and_settings(
-        pretrained, tmp_path, name, backbone, written):
-    model = pretrained(name, **backbone)
-    report = export_format(None, model.path, tmp_path / 'w.pkl', 'detectron2')
+def test_detectron2s_pickle_holds_arrays_alone(pretrained, tmp_path, name,
+                                               written):
+    report = export_format(None, pretrained(name).path, tmp_path / 'w.pkl',
+                           'detectron2')
     assert report.written == written
     with (tmp_path / 'w.pkl').open('rb') as stream:
         data = NumPyOnly(stream, encoding='latin1').load()
+    assert len(data['model']) == sum(written.values())
     assert data['__author__'] == 'soco_mm'
     assert data['matching_heuristics'] is False
-    cfg = yaml.safe_load((tmp_path / 'w.yaml').read_text())
-    net = GeneralizedRCNN(cfg['MODEL']).eval()
-    # As its checkpointer does; every tensor is in both.
-    net.load_state_dict(
-        {key: torch.from_numpy(value)
-         for key, value in data['model'].items()})
-    given = inputs(name)
-    ours = model.features(given)
-    with torch.no_grad():
-        theirs = net.features(given['image'], given['rois'])
-    if name == C4:  # our C5 is the head on the whole feature map
-        names = ('C4', 'objects')
-    else:
-        names = [f'C{n}' for n in (2, 3, 4, 5)]
-        names += [f'P{n}' for n in (2, 3, 4, 5)] + ['objects']
-    assert_equal_features(ours, theirs, names)
-    assert cfg['INPUT']['FORMAT'] == 'RGB'
-    for key, values in (('PIXEL_MEAN', 'mean'), ('PIXEL_STD', 'std')):
-        buffer = getattr(model.net.data_preprocessor, values)
-        assert torch.allclose(
-            torch.tensor(cfg['MODEL'][key]), buffer.flatten())
 
 
-@pytest.fixture(scope='module')
-def library_results(pretrained, tmp_path_factory):
-    """What torchvision and timm compute, all in one process."""
-    folder = tmp_path_factory.mktemp('libraries')
-    jobs = [('torchvision', 'resnet18', R18), ('torchvision', 'resnet50', R50),
-            ('timm', 'resnet18', R18), ('timm', 'resnet50', C4),
-            ('timm', 'swin_tiny_patch4_window7_224', SWIN),
-            ('timm', 'convnext_tiny', CONVNEXT)]
-    for library in ('torchvision', 'timm'):
+def compute(jobs, folder):
+    """What other libraries compute, all in one process.
+
+    Args:
+        jobs (list): Library, model, checkpoint, and inputs of each.
+        folder (Path): An empty folder.
+    """
+    todo = []
+    for number, (library, model, checkpoint, given) in enumerate(jobs):
         if not (other_libraries.FOLDER / library).is_dir():
             pytest.skip(f'there is no {library} in {other_libraries.FOLDER}; '
-                        'tests/other_libraries.py says how to install it')
-    todo = []
-    for library, model, name in jobs:
-        path = folder / f'{library}_{model}.pth'
-        export_format(None, pretrained(name).path, path, library)
-        torch.save(inputs(name), f'{path}.inputs')
+                        'tests/install_other_libraries.sh installs it')
+        path = folder / f'{number}{FORMATS[library].suffix}'
+        export_format(None, checkpoint, path, library)
+        torch.save(given, f'{path}.inputs')
         todo.append([library, model, str(path)])
     done = subprocess.run([
         sys.executable, other_libraries.__file__,
         json.dumps(todo), folder / 'results.pth'
     ], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    results = torch.load(folder / 'results.pth')
+    return torch.load(folder / 'results.pth')
+
+
+# Of its model zoo, by what was pretrained.
+DETECTRON2 = {
+    'mask R18': (R18, 'COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml'),
+    'mask R50': (R50, 'COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml'),
+    'faster': (R50, 'COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml'),
+    'retinanet': (R50, 'COCO-Detection/retinanet_R_50_FPN_1x.yaml'),
+    'cascade': (R50, 'Misc/cascade_mask_rcnn_R_50_FPN_1x.yaml'),
+    'C4': (C4, 'COCO-InstanceSegmentation/mask_rcnn_R_50_C4_1x.yaml'),
+    'C4 caffe': (C4, 'COCO-InstanceSegmentation/mask_rcnn_R_50_C4_1x.yaml'),
+}
+
+
+def detectron2_checkpoint(pretrained, detector):
+    style = dict(style='caffe') if detector.endswith('caffe') else {}
+    return pretrained(DETECTRON2[detector][0], **style)
+
+
+@pytest.fixture(scope='module')
+def detectron2_results(pretrained, tmp_path_factory):
+    """What detectron2 computes, by detector."""
+    jobs = [('detectron2', config,
+             detectron2_checkpoint(pretrained, detector).path, inputs(name))
+            for detector, (name, config) in DETECTRON2.items()]
+    results = compute(jobs, tmp_path_factory.mktemp('detectron2'))
+    return dict(zip(DETECTRON2, results))
+
+
+@pytest.mark.parametrize('detector', DETECTRON2)
+def test_detectron2_computes_the_same(pretrained, detectron2_results,
+                                      detector):
+    name = DETECTRON2[detector][0]
+    model = detectron2_checkpoint(pretrained, detector)
+    result = detectron2_results[detector]
+    stages, levels, objects = (2, 3, 4, 5), (2, 3, 4, 5), ['objects']
+    new = ('proposal_generator.', 'roi_heads.box_predictor.',
+           'roi_heads.mask_head.')
+    unexpected = ()
+    if name == C4:  # our C5 is the head on the whole feature map
+        stages, levels = (4, ), ()
+    elif detector == 'retinanet':  # P6 and P7 are its own
+        stages = levels = (3, 4, 5)
+        objects = []
+        new = ('backbone.top_block.', 'head.')
+        unexpected = ('backbone.fpn_lateral2.', 'backbone.fpn_output2.',
+                      'roi_heads.box_head.')
+    elif detector == 'cascade':  # a number more in the names of its heads
+        objects = []
+        new += ('roi_heads.box_head.', )
+        unexpected = ('roi_heads.box_head.', )
+    names = [f'C{n}' for n in stages] + [f'P{n}' for n in levels] + objects
+    assert_equal_features(
+        model.features(inputs(name)), result['features'], names)
+    buffers = ('anchor_generator.', 'pixel_')
+    starts_anew = [
+        key for key in result['missing']
+        if not any(part in key for part in buffers)
+    ]
+    assert starts_anew and all(key.startswith(new) for key in starts_anew)
+    assert bool(result['unexpected']) == bool(unexpected)
+    assert all(key.startswith(unexpected) for key in result['unexpected'])
+    assert result['channels'] == 'RGB'
+    assert torch.allclose(result['pixels'], model.pixels)
+
+
+@pytest.fixture(scope='module')
+def library_results(pretrained, tmp_path_factory):
+    """What torchvision and timm compute, by library and pretrained model."""
+    jobs = [('torchvision', 'resnet18', R18), ('torchvision', 'resnet50', R50),
+            ('timm', 'resnet18', R18), ('timm', 'resnet50', C4),
+            ('timm', 'swin_tiny_patch4_window7_224', SWIN),
+            ('timm', 'convnext_tiny', CONVNEXT)]
+    results = compute([(library, model, pretrained(name).path, inputs(name))
+                       for library, model, name in jobs],
+                      tmp_path_factory.mktemp('libraries'))
     return {
         (library, name): result
         for (library, _, name), result in zip(jobs, results)
@@ -194,10 +251,7 @@ def test_torchvisions_detector_computes_the_same(pretrained, library_results,
     new = ('rpn.', 'roi_heads.box_predictor.', 'roi_heads.mask_')
     assert result['missing'] and all(
         key.startswith(new) for key in result['missing'])
-    buffers = pretrained(name).net.data_preprocessor
-    assert torch.allclose(
-        result['pixels'],
-        torch.stack([buffers.mean.flatten(), buffers.std.flatten()]))
+    assert torch.allclose(result['pixels'], pretrained(name).pixels)
 
 
 @pytest.mark.parametrize('name, stages', [(R18, 'C2 C3 C4 C5'), (C4, 'C4 C5')])
