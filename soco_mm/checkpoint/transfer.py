@@ -7,7 +7,8 @@ from soco_mm.utils import SoCoError
 
 # What the pretext task adds to the online network, and its target network.
 PRETEXT = ('target_net.', 'projector.', 'head.', 'data_preprocessor.')
-# Part of a detector -> the names it begins with.
+# Part of a detector -> what its names begin with. Other parts, such as the
+# head of a detector of one stage, go by their own name.
 PARTS = {
     'backbone': 'backbone.',
     'neck': 'neck.',
@@ -93,10 +94,11 @@ class TransferReport:
 
     def describe(self) -> str:
         """As a table for people."""
-        lines = ['part         filled   new  shape differs']
+        width = max(11, *map(len, self.parts))
+        lines = [f'{"part":{width}s}  filled   new  shape differs']
         for name, part in self.parts.items():
-            lines.append(f'{name:11s} {len(part.filled):4d}/{part.total:<4d}'
-                         f'{len(part.new):4d}  '
+            filled = f'{len(part.filled):4d}/{part.total:<4d}'
+            lines.append(f'{name:{width}s} {filled}{len(part.new):4d}  '
                          f'{len(part.shape_differs):4d}')
         if self.max_difference == self.max_difference:
             lines.append('the features equal those of the pretrained '
@@ -119,7 +121,7 @@ def compare_tensors(detector: Dict[str, Tensor],
     parts: Dict[str, PartReport] = {}
     for name, value in detector.items():
         part = next((part for part, prefix in PARTS.items()
-                     if name.startswith(prefix)), 'other')
+                     if name.startswith(prefix)), name.partition('.')[0])
         report = parts.setdefault(part, PartReport())
         report.total += 1
         shape = list(value.shape)

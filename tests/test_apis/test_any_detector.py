@@ -63,6 +63,10 @@ def test_an_fpn_gets_the_weights_of_its_own_levels(pretrained, tmp_path, base,
     assert report.max_difference < 1e-4 and report.unused == []
     assert not report.parts['backbone'].new
     assert len(report.parts['neck'].filled) == levels * 2 * 6
+    if start:  # the head of one stage is a part by its own name, and new
+        head = report.parts['bbox_head']
+        assert head.total == len(head.new) > 0
+        assert f'bbox_head      0/{head.total}' in report.describe()
     built = build_detector(report.config)
     load_checkpoint(built, str(tmp_path / 'out' / WEIGHTS))
     for level in range(levels):
