@@ -1,14 +1,10 @@
-"""Texts of MMDetection configs that fit a pretrained model."""
-import os
+"""Texts of Mask R-CNN configs that fit a pretrained model."""
 import pprint
 import textwrap
-from pathlib import Path
-from typing import Union
 
 from mmengine.config import Config
-from mmengine.hub import get_config
 
-from soco_mm.utils import UsageError
+from soco_mm.checkpoint.formats import pixel_statistics
 
 FPN_CONFIG = 'mask-rcnn_fpn_1x_coco.py'
 C4_CONFIG = 'mask-rcnn_c4_1x_coco.py'
@@ -23,6 +19,7 @@ _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
 # plain batch norm where there is one process.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
+    data_preprocessor=dict(mean={mean}, std={std}, bgr_to_rgb=True),
     backbone={backbone},
     neck=dict(in_channels={in_channels}, norm_cfg=norm_cfg),
     roi_head=dict(
@@ -43,10 +40,7 @@ _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py'
 # where there is one process.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True),
+    data_preprocessor=dict(mean={mean}, std={std}, bgr_to_rgb=True),
     backbone={backbone},
     roi_head=dict(
         shared_head=dict(
@@ -84,7 +78,7 @@ param_scheduler = [
         gamma=0.1),
 ]
 
-load_from = '{{{{ fileDirname }}}}/{weights}'
+load_from = {load_from}
 """
 RESNET_CHANNELS = [256, 512, 1024, 2048]
 
@@ -102,12 +96,15 @@ def detector_config(model: Config, weights: str) -> tuple:
         the model has none.
     """
     resnet = model.backbone.type == 'mmdet.ResNet'
-    end = (SGD if resnet else ADAMW) + SCHEDULE.format(weights=weights)
+    end = (SGD if resnet else ADAMW) + SCHEDULE.format(
+        load_from=beside(weights))
+    pixels = pixel_statistics(model)
     if shared := model.roi_head.get('shared_head'):
         text = C4.format(
             backbone=backbone_text(model.backbone),
             depth=shared.depth,
-            style=shared.style)
+            style=shared.style,
+            **pixels)
         return C4_CONFIG, text + end
     neck, head = model.get('neck'), model.roi_head.get('bbox_head') or {}
     # Classes of other libraries are found once they are imported.
@@ -119,66 +116,17 @@ def detector_config(model: Config, weights: str) -> tuple:
         backbone=backbone_text(model.backbone),
         in_channels=list(neck.in_channels) if neck else RESNET_CHANNELS,
         conv_out_channels=head.get('conv_out_channels', 256),
-        fc_out_channels=head.get('fc_out_channels', 1024))
+        fc_out_channels=head.get('fc_out_channels', 1024),
+        **pixels)
     return FPN_CONFIG, text + end
 
 
-INHERITING = """\
-# The detector of the config below, which starts from SoCo's weights.
-_base_ = {base!r}
+def beside(name: str) -> str:
+    """A string in a config: the path of a file beside it.
 
-model = {model}
-
-load_from = '{{{{ fileDirname }}}}/{weights}'
-"""
-
-
-def inheriting_config(detector: Union[str, Path], model: Config, weights: str,
-                      adapt: bool) -> tuple:
-    """Name and text of a config of any detector that loads weights.
-
-    Args:
-        detector (str | Path): The MMDetection config, a path or
-            ``mmdet::...``.
-        model (Config): The ``model`` of the pretraining's config.
-        weights (str): Name of the file of weights beside it.
-        adapt (bool): Give the detector the norm layers and the normalisation
-            of images that the pretrained model has.
-
-    Returns:
-        tuple: Name and text of the config.
-
-    Raises:
-        UsageError: If the detector's config cannot be read.
+    MMEngine puts the folder in as it is, also one with a quote in its name.
     """
-    base = str(detector)
-    if '::' not in base:
-        base = os.path.abspath(base)
-    try:
-        theirs = (get_config(base)
-                  if '::' in base else Config.fromfile(base)).model
-    except Exception as error:  # a config is a program: anything can happen
-        raise UsageError(f'The config {detector} of the detector cannot be '
-                         f'read: {error}') from None
-    backbone = dict(init_cfg=None)  # not another download
-    changes = dict(backbone=backbone)
-    if adapt:
-        ours = model.backbone
-        for key in ('norm_cfg', 'norm_eval', 'style'):
-            if key in ours:
-                backbone[key] = plain(ours[key])
-        if 'frozen_stages' in theirs.backbone:
-            backbone['frozen_stages'] = -1
-        if theirs.get('neck') and model.get('neck'):
-            changes['neck'] = dict(norm_cfg=plain(model.neck.norm_cfg))
-        changes['data_preprocessor'] = dict(
-            mean=[123.675, 116.28, 103.53],
-            std=[58.395, 57.12, 57.375],
-            bgr_to_rgb=True)
-    text = INHERITING.format(
-        base=base, model=pprint.pformat(changes, sort_dicts=False),
-        weights=weights)
-    return Path(base.rpartition('::')[2]).name, text
+    return f'r"""{{{{ fileDirname }}}}/{name}"""'
 
 
 def plain(value):

@@ -7,20 +7,27 @@ import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
+from torch import nn
 
 from soco_mm.checkpoint import (TransferReport, compare_tensors,
                                 detector_weights, explain_mismatch,
                                 match_names, read_checkpoint, read_value,
                                 write_checkpoint)
-from soco_mm.checkpoint.transfer import PARTS
+from soco_mm.checkpoint.transfer import PARTS, PartReport
+from soco_mm.engine.runtime import replace_types
 from soco_mm.registry import MODELS
-from soco_mm.utils import (ImageError, SoCoError, atomic_folder,
-                           check_replaceable, read_image)
+from soco_mm.utils import (SoCoError, UsageError, atomic_folder,
+                           check_replaceable)
 from soco_mm.version import __version__
-from .detector_config import detector_config, inheriting_config, plain
+from .detector_config import detector_config, plain
+from .export_checks import (check_pixels, compare_features, frozen_notes,
+                            load_input, start_level)
+from .inheriting_config import first_line, inheriting_config
 
 WEIGHTS = 'soco_weights.pth'
 REPORT = 'report.json'
+# With its last stage, which is the head of models on C4.
+BACKBONE = (PARTS['backbone'], PARTS['shared head'])
 # Of the tensors of a pretrained part. An FPN may have levels above those of
 # the backbone, such as P6 and P7.
 LEAST_FILLED = {'backbone': .9, 'neck': .5, 'shared head': .9}
@@ -31,7 +38,8 @@ def export_detector(cfg: Optional[Config],
                     out: Union[str, Path],
                     image: Optional[Union[str, Path]] = None,
                     detector: Optional[Union[str, Path]] = None,
-                    adapt: bool = False) -> TransferReport:
+                    adapt: bool = False,
+                    backbone_only: bool = False) -> TransferReport:
     """Hand a pretrained model over to MMDetection.
 
     Writes a folder with the weights that a detector can use, by its own
@@ -50,32 +58,30 @@ def export_detector(cfg: Optional[Config],
         adapt (bool): Give that detector the norm layers and the
             normalisation of images that the pretrained model has. Defaults
             to False.
+        backbone_only (bool): Fill its backbone alone, for detectors without
+            an FPN or with another neck. Defaults to False.
 
     Returns:
         TransferReport: Which tensors of the detector were filled; its
         ``config`` is the path of the detector's config.
 
     Raises:
-        UsageError: If the detector's config cannot be read.
+        UsageError: If the detector's config cannot be read or built, or
+            something would be lost that is in the folder.
         SoCoError: If the checkpoint is not of this config, or something that
             should match does not; then nothing is written.
     """
     out = Path(out).resolve()
-    check_replaceable(out, WEIGHTS, 'an export')
+    check_out(out, detector)
     read = read_checkpoint(checkpoint)
     model = cfg.model if cfg is not None else model_of(read, checkpoint)
     weights = detector_weights(read.get('state_dict', {}))
     pretrained = build_pretrained(model, weights)
     with atomic_folder(out) as partial:
-        name, built, weights = fit_detector(pretrained, weights, model,
-                                            partial, detector, adapt)
-        report = fill(built, weights)
-        report.max_difference = compare_features(pretrained, built,
-                                                 load_input(image))
+        name, report, kept = fit_detector(pretrained, model, partial,
+                                          load_input(image), detector, adapt,
+                                          backbone_only)
         report.config = str(out / name)
-        report.notes = frozen_notes(built)
-        kept = {key: weights[key] for key in weights
-                if key not in report.unused}
         write_checkpoint(
             partial / WEIGHTS,
             dict(
@@ -88,45 +94,94 @@ def export_detector(cfg: Optional[Config],
     return report
 
 
-def fit_detector(pretrained: torch.nn.Module, weights: dict, model: Config,
-                 folder: Path, detector: Optional[Union[str, Path]],
-                 adapt: bool) -> tuple:
-    """Write a detector's config and give weights their names in it.
+def check_out(out: Path, detector: Optional[Union[str, Path]]) -> None:
+    """Refuse a folder that holds more than an earlier export.
+
+    Raises:
+        UsageError: If it does, or is none.
+    """
+    check_replaceable(out, WEIGHTS, 'an export')
+    if detector is not None and out in Path(detector).resolve().parents:
+        raise UsageError(f'The config {detector} of the detector lies in '
+                         f'{out}, which is replaced. Choose another --out.')
+    if not out.exists():
+        return
+    try:
+        config = Path(json.loads((out / REPORT).read_text())['config']).name
+    except (OSError, ValueError, KeyError, TypeError):
+        config = ''
+    others = {each.name for each in out.iterdir()} - {WEIGHTS, REPORT, config}
+    if others:
+        raise UsageError(f'{out} holds {min(others)} besides an export, which '
+                         'would be lost. Choose another --out.')
+
+
+def fit_detector(pretrained: nn.Module, model: Config, folder: Path,
+                 image: torch.Tensor, detector: Optional[Union[str, Path]],
+                 adapt: bool, backbone_only: bool) -> tuple:
+    """Write a detector's config, fill it, and compare its features.
 
     Returns:
-        tuple: Name of the config in the folder, the detector, and the weights
-        by its names.
+        tuple: Name of the config in the folder, the report, and the weights
+        that were used, by the detector's names.
+
+    Raises:
+        UsageError: If the detector cannot be built.
+        SoCoError: If the model does not fit it.
     """
     if detector is None:
         name, text = detector_config(model, WEIGHTS)
     else:
         name, text = inheriting_config(detector, model, WEIGHTS, adapt)
     (folder / name).write_text(text)
-    built = build_detector(folder / name)
-    return name, built, match_names(weights, built.state_dict(),
+    built = build_detector(folder / name, detector)
+    weights = detector_weights(pretrained.state_dict())
+    kept = {
+        key: value for key, value in weights.items()
+        if not backbone_only or key.startswith(BACKBONE)
+    }
+    matched, left_out = match_names(kept, built.state_dict(),
                                     start_level(built),
                                     start_level(pretrained))
+    report = fill(built, matched, pretrained)
+    report.unused = left_out + [key for key in weights if key not in kept]
+    if detector is not None:
+        check_pixels(pretrained, built)
+    report.max_difference = compare_features(pretrained, built, image,
+                                             not backbone_only)
+    report.notes = frozen_notes(built)
+    return name, report, matched
 
 
-def check_detector(model: Config, detector: Union[str, Path],
-                   adapt: bool) -> None:
+def check_detector(model: Config,
+                   detector: Union[str, Path],
+                   adapt: bool = False,
+                   backbone_only: bool = False) -> None:
     """Refuse a detector that a model will not fit, before it is trained.
 
     Args:
         model (Config): The ``model`` of the pretraining's config.
         detector (str | Path): See :func:`export_detector`.
         adapt (bool): See :func:`export_detector`.
+        backbone_only (bool): See :func:`export_detector`.
 
     Raises:
-        UsageError: If the detector's config cannot be read.
+        UsageError: If the detector's config cannot be read or built.
         SoCoError: If the model does not fit it.
     """
-    net = MODELS.build(model)
+    net = revert_sync_batchnorm(MODELS.build(model)).eval()
+    generator = torch.Generator().manual_seed(0)
+    for module in net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            # As after a training: what all norms start with would hide that
+            # they are others, and the zeros of the last ones whole blocks.
+            for values in (module.weight.data, module.running_var):
+                values.uniform_(.5, 1, generator=generator)
+            for values in (module.bias.data, module.running_mean):
+                values.normal_(generator=generator)
     with tempfile.TemporaryDirectory() as folder:
-        _, built, weights = fit_detector(net,
-                                         detector_weights(net.state_dict()),
-                                         model, Path(folder), detector, adapt)
-    fill(built, weights)
+        fit_detector(net, model, Path(folder), load_input(None), detector,
+                     adapt, backbone_only)
 
 
 def model_of(checkpoint: dict, path: Union[str, Path]) -> Config:
@@ -165,22 +220,45 @@ def build_pretrained(model: Config, weights: dict) -> torch.nn.Module:
     return net
 
 
-def build_detector(config: Union[str, Path]) -> torch.nn.Module:
-    """Build the detector of an MMDetection config, in evaluation mode."""
+def build_detector(config: Union[str, Path],
+                   name: Optional[Union[str, Path]] = None) -> nn.Module:
+    """Build the detector of an MMDetection config, in evaluation mode.
+
+    Args:
+        config (str | Path): The config.
+        name (str | Path, optional): What it is called in messages. Defaults to
+            None, its path.
+
+    Returns:
+        nn.Module: The detector, with random weights.
+
+    Raises:
+        UsageError: If it cannot be built.
+    """
     from mmdet.registry import MODELS as MMDET_MODELS
     from mmdet.utils import register_all_modules
     register_all_modules(init_default_scope=False)
-    cfg = Config.fromfile(config)
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        return revert_sync_batchnorm(MMDET_MODELS.build(cfg.model)).eval()
+    try:
+        cfg = Config.fromfile(config)
+        # MMCV's own asks for a process group when it is built.
+        replace_types(cfg.model, {'MMSyncBN': 'SyncBN'})
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            built = MMDET_MODELS.build(cfg.model)
+    except Exception as error:  # it is other people's code
+        raise UsageError(
+            f'MMDetection cannot build the detector of {name or config}: '
+            f'{first_line(error)}') from error
+    return revert_sync_batchnorm(built).eval()
 
 
-def fill(detector: torch.nn.Module, weights: dict) -> TransferReport:
+def fill(detector: nn.Module, weights: dict,
+         pretrained: nn.Module) -> TransferReport:
     """Fill a detector and report; refuse one that is filled by half.
 
     Args:
         detector (nn.Module): The detector.
         weights (dict): Pretrained weights by its names.
+        pretrained (nn.Module): The model that they are of.
 
     Returns:
         TransferReport: What was filled.
@@ -191,106 +269,29 @@ def fill(detector: torch.nn.Module, weights: dict) -> TransferReport:
     state = detector.state_dict()
     report = compare_tensors(state, weights)
     for name, least in LEAST_FILLED.items():
-        part = report.parts.get(name)
+        part = report.parts.get(name, PartReport())
         prefix = PARTS[name]
-        pretrained = any(key.startswith(prefix) for key in weights)
-        if name != 'backbone' and not pretrained:
+        number = sum(key.startswith(prefix) for key in weights)
+        if name != 'backbone' and not number:
             continue  # it starts anew, which the report says
-        left_out = [key for key in report.unused if key.startswith(prefix)]
-        share = len(part.filled) / part.total if part else 0
-        if part is None or part.shape_differs or left_out or share < least:
+        lost = any(key.startswith(prefix) for key in report.unused)
+        filled = len(part.filled)
+        if lost or part.shape_differs or filled < least * part.total:
+            kinds = tuple(
+                class_of(net, prefix[:-1]) for net in (pretrained, detector))
+            reason = explain_mismatch(weights, state, prefix, kinds)
+            if name == 'neck' and '--adapt' not in reason:
+                reason += '. --backbone-only hands over the backbone alone'
             raise SoCoError(
-                f'The weights do not fit the detector: of its {name} '
-                f'{len(part.filled) if part else 0} of '
-                f'{part.total if part else 0} tensors would be filled. '
-                f'Probably {explain_mismatch(weights, state, prefix[:-1])}.')
+                f'The weights do not fit the detector: of {number} pretrained '
+                f'tensors of the {name} {filled} have a place, and it has '
+                f'{part.total}. Probably {reason}.')
     detector.load_state_dict(weights, strict=False)
     return report
 
 
-def frozen_notes(detector: torch.nn.Module) -> list:
-    """Sentences on what a detector would not train of its backbone."""
-    frozen = []
-    if getattr(detector.backbone, 'frozen_stages', -1) >= 0:
-        stages = detector.backbone.frozen_stages
-        frozen.append(f'frozen_stages={stages}')
-    if getattr(detector.backbone, 'norm_eval', False):
-        frozen.append('norm_eval=True')
-    if not frozen:
-        return []
-    return [
-        'note: the config keeps parts of the backbone fixed '
-        f'({", ".join(frozen)}), as is usual for supervised weights; '
-        "SoCo's are meant to be trained as a whole, which --adapt sets"
-    ]
-
-
-def load_input(image: Optional[Union[str, Path]]) -> torch.Tensor:
-    """A normalised image for the comparison of features, (1, 3, H, W)."""
-    try:
-        pixels = None if image is None else read_image(image)
-    except ImageError:  # it is gone since; noise serves as well
-        pixels = None
-    if pixels is None:
-        return torch.randn(
-            1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    pixels = torch.from_numpy(pixels).permute(2, 0, 1).float()
-    pixels = torch.nn.functional.interpolate(
-        pixels[None], (224, 224), mode='bilinear', antialias=True)
-    mean = pixels.mean((2, 3), keepdim=True)
-    return (pixels - mean) / pixels.std((2, 3), keepdim=True).clamp(min=1)
-
-
-@torch.no_grad()
-def compare_features(pretrained: torch.nn.Module, detector: torch.nn.Module,
-                     image: torch.Tensor) -> float:
-    """Compare backbone and neck, or res5, of both on an image.
-
-    Stages and levels are compared by number, those that both have.
-
-    Returns:
-        float: The largest difference, relative to the largest value.
-
-    Raises:
-        SoCoError: If the features differ by more than rounding.
-    """
-    ours, theirs = (features(net, image) for net in (pretrained, detector))
-    both = [name for name in ours if name in theirs]
-    largest = 0.
-    for name in both:
-        scale = ours[name].abs().max().clamp(min=1e-12)
-        if ours[name].shape != theirs[name].shape:
-            largest = float('inf')
-            break
-        difference = (ours[name] - theirs[name]).abs().max() / scale
-        largest = max(largest, difference.item())
-    if not both or not largest < 1e-4:
-        raise SoCoError(
-            "The detector's features differ from the pretrained model's by "
-            f'{largest:.1e}, although all tensors match: the two compute '
-            'different things.')
-    return largest
-
-
-def features(net: torch.nn.Module, image: torch.Tensor) -> dict:
-    """Feature maps of a model by the names of their stages and levels."""
-    stages = net.backbone(image)
-    indices = getattr(net.backbone, 'out_indices', range(len(stages)))
-    found = {f'C{index + 2}': map_ for index, map_ in zip(indices, stages)}
-    shared = getattr(getattr(net, 'roi_head', None), 'shared_head', None)
-    neck = getattr(net, 'neck', None)
-    if neck is not None:
-        # Levels above those of the backbone start anew.
-        number = len(getattr(neck, 'lateral_convs', ()))
-        found.update({
-            f'P{start_level(net) + level + 2}': map_
-            for level, map_ in enumerate(neck(stages)[:number])
-        })
-    elif shared is not None:
-        found['C5'] = shared(stages[-1])
-    return found
-
-
-def start_level(net: torch.nn.Module) -> int:
-    """The stage of the backbone at which the neck of a model starts."""
-    return getattr(getattr(net, 'neck', None), 'start_level', 0)
+def class_of(net: nn.Module, path: str) -> str:
+    """Name of the class of a part, empty if there is none."""
+    for name in path.split('.'):
+        net = getattr(net, name, None)
+    return '' if net is None else type(net).__name__

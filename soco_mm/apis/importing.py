@@ -24,9 +24,11 @@ def import_released(source: Union[str, Path], out: Union[str, Path]) -> int:
     # The released code keeps its arguments in it.
     checkpoint = read_checkpoint(source, (argparse.Namespace, ))
     if not isinstance(checkpoint.get('model'), dict):
+        keys = [str(key) for key in checkpoint]
+        others = f' and {len(keys) - 3} more' * (len(keys) > 3)
         raise SoCoError(
             f'{source} is not a released checkpoint: it has no dictionary '
-            f'"model", only {", ".join(map(str, checkpoint)) or "nothing"}.')
+            f'"model", only {", ".join(keys[:3]) or "nothing"}{others}.')
     state_dict = convert_released(checkpoint['model'])
     meta = dict(
         soco_mm_version=__version__,

@@ -32,6 +32,7 @@ def pretrain(images: Union[str, Path],
              proposals: Optional[Union[str, Path]] = None,
              detector: Optional[Union[str, Path]] = None,
              adapt: bool = False,
+             backbone_only: bool = False,
              resume: bool = False,
              overwrite: bool = False) -> dict:
     """From a folder of images to a detector that starts from them.
@@ -60,6 +61,8 @@ def pretrain(images: Union[str, Path],
             None, the Mask R-CNN that the model is made for.
         adapt (bool): Give that detector the norm layers and the normalisation
             of images that the model has. Defaults to False.
+        backbone_only (bool): Fill the backbone of that detector alone.
+            Defaults to False.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
 
@@ -90,7 +93,7 @@ def pretrain(images: Union[str, Path],
     if proposals is not None:
         check_proposals(proposals, images)
     if detector is not None:
-        check_detector(cfg.model, detector, adapt)
+        check_detector(cfg.model, detector, adapt, backbone_only)
     if 'max_epochs' not in cfg.train_cfg:
         raise UsageError(f'The config {config} does not count in epochs.')
     job = dict(
@@ -102,6 +105,7 @@ def pretrain(images: Union[str, Path],
         proposals=proposals and os.path.abspath(proposals),
         detector=detector and str(detector),
         adapt=adapt,
+        backbone_only=backbone_only or None,
         settings=hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:12])
     claim(out, job, resume, overwrite)
 
@@ -151,7 +155,8 @@ def pretrain(images: Union[str, Path],
     exported = out / 'exported'
     if fresh or not (exported / REPORT).is_file():
         report = export_detector(cfg, last, exported,
-                                 Path(images, store.path(0)), detector, adapt)
+                                 Path(images, store.path(0)), detector,
+                                 adapt, backbone_only)
         print(report.describe(), flush=True)
     written = json.loads((exported / REPORT).read_text())['config']
     return dict(

@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 from contextlib import closing
 from pathlib import Path
 from typing import Optional, Sequence, Tuple, Union

@@ -24,6 +24,8 @@ def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
             that would run code when loaded.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UsageError(f'{path} is a folder. Name a checkpoint in it.')
     if not path.is_file():
         raise UsageError(f'There is no checkpoint {path}.')
     try:
@@ -36,8 +38,8 @@ def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
             raise SoCoError(
                 f'{path} holds more than tensors and plain data, which is not '
                 'loaded since it could run code.') from None
-        raise SoCoError(f'{path} is not a checkpoint, or is truncated '
-                        f'({reason.splitlines()[0]}).') from None
+        raise SoCoError(
+            f'{path} is not a checkpoint, or is truncated.') from None
     if not isinstance(checkpoint, dict):
         raise SoCoError(f'{path} holds no dictionary of weights.')
     return checkpoint

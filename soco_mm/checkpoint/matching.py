@@ -1,6 +1,6 @@
 """Which pretrained tensor belongs where in a detector."""
 import re
-from typing import Dict, Iterable
+from typing import Dict, Iterable, List, Tuple
 
 from torch import Tensor
 
@@ -9,12 +9,17 @@ RES5 = 'roi_head.shared_head.layer4.'
 BACKBONE_RES5 = 'backbone.layer4.'
 # The convolutions of an FPN that belong to a stage of the backbone.
 NECK_CONV = re.compile(r'neck\.(lateral_convs|fpn_convs)\.(\d+)\.')
+# Swin and ConvNeXt have a norm for each stage that is handed to the neck.
+STAGE_NORM = re.compile(r'backbone\.norm\d\.')
+NORM = ('running_mean', 'running_var', 'num_batches_tracked')
 
 
-def match_names(weights: Dict[str, Tensor],
-                detector: Dict[str, Tensor],
-                start_level: int = 0,
-                pretrained_start_level: int = 0) -> Dict[str, Tensor]:
+def match_names(
+        weights: Dict[str, Tensor],
+        detector: Dict[str, Tensor],
+        start_level: int = 0,
+        pretrained_start_level: int = 0
+) -> Tuple[Dict[str, Tensor], List[str]]:
     """Give pretrained tensors the names they have in a detector.
 
     Most names are the same. Three parts have others:
@@ -27,8 +32,10 @@ def match_names(weights: Dict[str, Tensor],
     - Detectors with several box heads (Cascade R-CNN) get the pretrained one
       in each.
 
-    A box head is pretrained as a whole: where the detector's has not the same
-    layers, it starts anew.
+    Three things are left out where the detector has no place for them: levels
+    below the first one of its FPN, norms of stages that its neck does not
+    read, and the box head, which is pretrained as a whole, so that one with
+    other layers starts anew.
 
     Args:
         weights (dict[str, Tensor]): Pretrained weights, see
@@ -40,17 +47,16 @@ def match_names(weights: Dict[str, Tensor],
             0.
 
     Returns:
-        dict[str, Tensor]: Weights by the detector's names. What has no place
-        keeps its name, but for stages of the FPN that the detector leaves
-        out and box heads that differ, which are dropped.
+        tuple: Weights by the detector's names, where what fits nowhere keeps
+        its name; and the names of what was left out.
     """
     shift = pretrained_start_level - start_level
-    matched = {}
-    head = {}
+    matched, head, left_out = {}, {}, []
     for name, value in weights.items():
         if found := NECK_CONV.match(name):
             number = int(found[2]) + shift
             if number < 0:
+                left_out.append(name)
                 continue
             name = f'neck.{found[1]}.{number}.{name[found.end():]}'
         elif name.startswith(RES5) and not _has(detector, RES5):
@@ -58,10 +64,14 @@ def match_names(weights: Dict[str, Tensor],
         elif name.startswith(BACKBONE_RES5) and not _has(
                 detector, BACKBONE_RES5) and _has(detector, RES5):
             name = RES5 + name.removeprefix(BACKBONE_RES5)
+        elif STAGE_NORM.match(name) and name not in detector:
+            left_out.append(name)
+            continue
         elif name.startswith(BOX_HEAD):
             head[name.removeprefix(BOX_HEAD)] = value
             continue
         matched[name] = value
+    placed = False
     for prefix in _box_heads(detector):
         theirs = {
             name.removeprefix(prefix): value.shape
@@ -70,10 +80,13 @@ def match_names(weights: Dict[str, Tensor],
         }
         ours = {name: value.shape for name, value in head.items()}
         if theirs == ours:
+            placed = True
             matched.update(
                 {prefix + name: value
                  for name, value in head.items()})
-    return matched
+    if not placed:
+        left_out += [BOX_HEAD + name for name in head]
+    return matched, left_out
 
 
 def _has(names: Iterable[str], prefix: str) -> bool:
@@ -88,28 +101,33 @@ def _box_heads(detector: Iterable[str]) -> list:
     return list(found)
 
 
-def explain_mismatch(weights: Dict[str, Tensor],
-                     detector: Dict[str, Tensor], part: str) -> str:
-    """Say in words why a backbone or neck does not fit.
+def explain_mismatch(weights: Dict[str, Tensor], detector: Dict[str, Tensor],
+                     prefix: str, kinds: Tuple[str, str]) -> str:
+    """Say in words why a part of a detector does not fit.
 
     Args:
         weights (dict[str, Tensor]): Pretrained weights by the detector's
             names.
         detector (dict[str, Tensor]): The detector's state dict.
-        part (str): ``backbone`` or ``neck``.
+        prefix (str): How the names of the part begin: ``backbone.`` or
+            ``neck.``, for example.
+        kinds (tuple[str]): Classes of the pretrained part and of the
+            detector's, empty for none.
 
     Returns:
         str: The reason, and what to change.
     """
-    prefix = f'{part}.'
+    part = prefix[:-1]
     ours = {name for name in weights if name.startswith(prefix)}
     theirs = {name for name in detector if name.startswith(prefix)}
     if not ours:
         return f'the checkpoint holds no {part}'
     if not theirs:
         return f'the detector has no {part}'
-    norms = ('running_mean', 'running_var', 'num_batches_tracked')
-    if _with(ours, norms) and not _with(theirs, norms):
+    if kinds[0] != kinds[1]:
+        return (f'the {part} of the detector is of the class {kinds[1]}, but '
+                f'{kinds[0]} was pretrained')
+    if _with(ours, NORM) and not _with(theirs, NORM):
         return (f'its {part} has no batch norm, but the pretrained one has; '
                 f'set model.{part}.norm_cfg, or add --adapt')
     if (differing := [
@@ -120,19 +138,22 @@ def explain_mismatch(weights: Dict[str, Tensor],
         return (f'{name} has the shape {list(detector[name].shape)}, but '
                 f'{list(weights[name].shape)} in the checkpoint: the two are '
                 f'of different widths or depths')
-    stages = [
-        re.sub(r'\.\d+\.', '.N.', name) for name in ours - theirs
-    ]
-    if stages and all(
-            stage in {re.sub(r'\.\d+\.', '.N.', name)
-                      for name in theirs} for stage in stages):
-        return (f'the pretrained {part} is deeper: {sorted(ours - theirs)[0]} '
-                'has no place in the detector')
-    missing = sorted(theirs - ours)
-    example = missing[0] if missing else sorted(ours - theirs)[0]
+    missing, too_many = theirs - ours, ours - theirs
+    if too_many and _blocks(too_many) <= _blocks(theirs):
+        return (f'the pretrained {part} is deeper: {min(too_many)} has no '
+                'place in the detector')
+    if missing and not too_many and _blocks(missing) <= _blocks(ours):
+        return (f'the {part} of the detector is deeper: {min(missing)} is not '
+                'in the checkpoint')
+    example = min(missing) if missing else min(too_many)
     where = 'the checkpoint' if missing else 'the detector'
-    return f'{example} is not in {where}: the two are of different kinds'
+    return f'{example} is not in {where}: the settings of the two differ'
 
 
 def _with(names: Iterable[str], endings: tuple) -> bool:
     return any(name.endswith(endings) for name in names)
+
+
+def _blocks(names: Iterable[str]) -> set:
+    """Names without the numbers of repeated blocks."""
+    return {re.sub(r'\.\d+\.', '.N.', name) for name in names}

@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Dict, List
 
@@ -65,7 +66,8 @@ class TransferReport:
 
     Attributes:
         parts (dict[str, PartReport]): By part of the detector.
-        unused (list[str]): Pretrained tensors that found no place.
+        unused (list[str]): Pretrained tensors that found no place, by their
+            names in the pretraining.
         max_difference (float): Largest difference between the features of
             the pretrained model and the detector, relative to their size.
         config (str): Path of the detector's config, empty if not written.
@@ -100,11 +102,22 @@ class TransferReport:
             filled = f'{len(part.filled):4d}/{part.total:<4d}'
             lines.append(f'{name:{width}s} {filled}{len(part.new):4d}  '
                          f'{len(part.shape_differs):4d}')
+        if self.unused:
+            numbers = Counter(map(part_of, self.unused))
+            unused = ', '.join(f'{number} of the {name}'
+                               for name, number in numbers.items())
+            lines.append(f'pretrained but without a place there: {unused}')
         if self.max_difference == self.max_difference:
             lines.append('the features equal those of the pretrained '
                          f'model (difference {self.max_difference:.1e})')
         lines += self.notes
         return '\n'.join(lines)
+
+
+def part_of(name: str) -> str:
+    """The part of a detector to which a tensor belongs."""
+    return next((part for part, prefix in PARTS.items()
+                 if name.startswith(prefix)), name.partition('.')[0])
 
 
 def compare_tensors(detector: Dict[str, Tensor],
@@ -120,9 +133,7 @@ def compare_tensors(detector: Dict[str, Tensor],
     """
     parts: Dict[str, PartReport] = {}
     for name, value in detector.items():
-        part = next((part for part, prefix in PARTS.items()
-                     if name.startswith(prefix)), name.partition('.')[0])
-        report = parts.setdefault(part, PartReport())
+        report = parts.setdefault(part_of(name), PartReport())
         report.total += 1
         shape = list(value.shape)
         if name not in pretrained:

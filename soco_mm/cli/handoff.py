@@ -47,13 +47,31 @@ def add_detector(parser) -> None:
         action='store_true',
         help='give that detector the norm layers and the normalisation of '
         'images that the pretrained model has')
+    parser.add_argument(
+        '--backbone-only',
+        action='store_true',
+        help='fill its backbone alone, for detectors without an FPN or with '
+        'another neck (DETR, YOLOF)')
+
+
+def check_detector_flags(args: argparse.Namespace) -> None:
+    """Refuse flags that would change nothing.
+
+    Raises:
+        UsageError: If there are any.
+    """
+    if args.detector is None and (args.adapt or args.backbone_only):
+        raise UsageError(
+            '--adapt and --backbone-only are for a detector of your own: add '
+            '--detector CONFIG, or leave them out.')
 
 
 def export(args: argparse.Namespace) -> None:
     """Run the command ``export``."""
-    if args.format is not None and (args.detector or args.adapt):
-        raise UsageError('--detector and --adapt are for MMDetection; leave '
-                         f'them out with --format {args.format}.')
+    check_detector_flags(args)
+    if args.format is not None and args.detector:
+        raise UsageError('--detector is for MMDetection; leave it out with '
+                         f'--format {args.format}.')
     from soco_mm.apis.export import export_detector
     from soco_mm.apis.export_formats import export_format
     from soco_mm.apis.train import load_config
@@ -67,7 +85,8 @@ def export(args: argparse.Namespace) -> None:
         args.checkpoint,
         args.out,
         detector=args.detector,
-        adapt=args.adapt)
+        adapt=args.adapt,
+        backbone_only=args.backbone_only)
     print(report.describe())
     print(f'Train it with soco-mm finetune {shlex.quote(str(args.out))} ..., '
           f'or with MMDetection from {report.config}.')

@@ -2,7 +2,7 @@
 import argparse
 
 from .common import add_config_options, positive
-from .handoff import add_detector
+from .handoff import add_detector, check_detector_flags
 from .proposals import add_preset
 
 
@@ -51,6 +51,7 @@ def add_pretrain(commands) -> None:
 
 def pretrain(args: argparse.Namespace) -> None:
     """Run the command ``pretrain``."""
+    check_detector_flags(args)
     from soco_mm.apis.pretrain import pretrain
     made = pretrain(
         args.images,
@@ -64,6 +65,7 @@ def pretrain(args: argparse.Namespace) -> None:
         proposals=args.proposals,
         detector=args.detector,
         adapt=args.adapt,
+        backbone_only=args.backbone_only,
         resume=args.resume,
         overwrite=args.overwrite)
     print('\nUse next:')

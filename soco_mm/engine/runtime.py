@@ -1,6 +1,7 @@
 """What a Runner needs to know about the machine, decided in one place."""
 import itertools
 import os
+from typing import Dict
 
 import torch
 from mmengine.config import Config
@@ -18,6 +19,7 @@ from soco_mm.utils import UsageError
 # For inputs of any number of dimensions, as SyncBN. In the root registry,
 # where builders of all scopes find it.
 BATCH_NORM = 'SoCoBatchNormXd'
+SYNC_NORMS = ('SyncBN', 'MMSyncBN')  # PyTorch's and MMCV's
 MODELS.register_module(BATCH_NORM, module=_BatchNormXd)
 
 _run_numbers = itertools.count()
@@ -70,8 +72,11 @@ def adapt_to_device(cfg: Config) -> None:
             'There is no GPU: mixed precision is '
             f'{"bfloat16" if native else "off"} on this CPU.',
             logger='current')
-    if cfg.get('launcher', 'none') != 'none':
-        _use_batch_norm(cfg.model)
+    if cfg.get('launcher', 'none') == 'none':
+        # MMEngine reverts SyncBN later, but MMCV's cannot even be built.
+        replace_types(cfg.model, {'MMSyncBN': 'SyncBN'})
+    else:
+        replace_types(cfg.model, dict.fromkeys(SYNC_NORMS, BATCH_NORM))
         print_log(
             'There is no GPU: batch norm is not synchronised between '
             'processes.',
@@ -94,13 +99,18 @@ def adapt_to_device(cfg: Config) -> None:
     cfg.train_dataloader.pin_memory = False
 
 
-def _use_batch_norm(node) -> None:
-    """Replace SyncBN by plain batch norm wherever it stands in a config."""
+def replace_types(node, names: Dict[str, str]) -> None:
+    """Replace components by others wherever they stand in a config.
+
+    Args:
+        node: A config or a part of one; changed in place.
+        names (dict[str, str]): The new ``type`` by the old one.
+    """
     if isinstance(node, dict):
-        if node.get('type') == 'SyncBN':
-            node['type'] = BATCH_NORM
+        if isinstance(type_ := node.get('type'), str):
+            node['type'] = names.get(type_, type_)
         for value in node.values():
-            _use_batch_norm(value)
+            replace_types(value, names)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            _use_batch_norm(value)
+            replace_types(value, names)

@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
 from soco_mm.apis.detector_config import FPN_CONFIG as CONFIG
-from soco_mm.apis.export import (WEIGHTS, build_detector,
-                                 compare_features, export_detector)
+from soco_mm.apis.export import WEIGHTS, build_detector, export_detector
+from soco_mm.apis.export_checks import compare_features
 from soco_mm.apis.train import CONFIG_ROOT, load_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError

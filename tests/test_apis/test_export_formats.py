@@ -11,7 +11,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
 import other_libraries
-from soco_mm.apis.export import features, load_input
+from soco_mm.apis.export_checks import features, load_input
 from soco_mm.apis.export_formats import FORMATS, export_format
 from soco_mm.apis.train import load_config
 from soco_mm.checkpoint import detector_weights
@@ -468,7 +468,7 @@ def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path,
         main(['export', str(path), '--out', str(tmp_path / 'w.pth'),
               '--format', 'timm', '--adapt'])
     assert stop.value.code == 2
-    assert 'leave them out with --format timm' in capsys.readouterr().err
+    assert 'add --detector CONFIG, or leave them out' in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ['w.yaml']
 
 

@@ -1,5 +1,5 @@
 """Pretrained weights by the names of other libraries, and their files."""
-from .architecture import backbone_type
+from .architecture import backbone_type, pixel_statistics
 from .backbones import mmpretrain_weights, timm_model, timm_weights
 from .detectron2 import (detectron2_pickle, detectron2_settings,
                          detectron2_weights)
@@ -10,5 +10,6 @@ from .torchvision import torchvision_weights
 __all__ = [
     'backbone_type', 'mmpretrain_weights', 'timm_model', 'timm_weights',
     'detectron2_pickle', 'detectron2_settings', 'detectron2_weights',
-    'split_parts', 'safetensors_bytes', 'torchvision_weights'
+    'pixel_statistics', 'split_parts', 'safetensors_bytes',
+    'torchvision_weights'
 ]

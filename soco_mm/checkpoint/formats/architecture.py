@@ -38,6 +38,8 @@ FPN = dict(
 FPN_NO_MATTER = ('type', 'in_channels', 'out_channels', 'num_outs',
                  'relu_before_extra_convs', 'norm_cfg', 'init_cfg')
 DEPTHS = (18, 34, 50, 101, 152)
+# Those of ImageNet, RGB.
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def check_resnet(model: Mapping,
@@ -104,6 +106,20 @@ def check_detector(model: Mapping, library: str) -> None:
 def backbone_type(model: Mapping) -> str:
     """Class of the backbone, without the scope of its library."""
     return model['backbone']['type'].rpartition('.')[2]
+
+
+def pixel_statistics(model: Mapping) -> dict:
+    """Mean and standard deviation that images were pretrained with, RGB.
+
+    Args:
+        model (Mapping): The ``model`` of the pretraining's config.
+
+    Returns:
+        dict: ``mean`` and ``std``, lists of three numbers of 0 to 255.
+    """
+    given = model.get('data_preprocessor') or {}
+    return dict(
+        mean=list(given.get('mean', MEAN)), std=list(given.get('std', STD)))
 
 
 def check_type(part: Mapping, expected: str, where: str,

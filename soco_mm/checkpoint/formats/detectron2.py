@@ -7,7 +7,7 @@ import yaml
 from torch import Tensor
 
 from soco_mm.utils import SoCoError
-from .architecture import check_detector, check_resnet
+from .architecture import check_detector, check_resnet, pixel_statistics
 from .parts import CONV_MODULE, FC, Parts, no_place
 
 LIBRARY = 'detectron2'
@@ -18,7 +18,6 @@ CONVS = {
 }
 # It counts stages and pyramid levels from 2, layers of the head from 1.
 FIRST = {'lateral_convs': 2, 'fpn_convs': 2, 'shared_convs': 1}
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 HEADER = """\
 # What a detectron2 config has to say for the weights beside this file to
 # compute what they were pretrained to. Merge it into one of the model zoo.
@@ -94,10 +93,10 @@ def detectron2_settings(parts: Parts, model: Mapping) -> str:
         str: A YAML text.
     """
     backbone, roi_head = model['backbone'], model.get('roi_head') or {}
-    pixels = model.get('data_preprocessor') or {}
+    pixels = pixel_statistics(model)
     settings = dict(
-        PIXEL_MEAN=list(pixels.get('mean', MEAN)),
-        PIXEL_STD=list(pixels.get('std', STD)),
+        PIXEL_MEAN=pixels['mean'],
+        PIXEL_STD=pixels['std'],
         BACKBONE=dict(FREEZE_AT=0),
         RESNETS=dict(
             DEPTH=backbone['depth'],

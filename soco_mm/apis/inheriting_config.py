@@ -1,0 +1,146 @@
+"""Configs of other people's detectors that start from pretrained weights."""
+import os
+import pprint
+from pathlib import Path
+from typing import Union
+
+from mmengine.config import Config
+from mmengine.hub import get_config
+
+from soco_mm.checkpoint.formats import pixel_statistics
+from soco_mm.utils import UsageError
+from .detector_config import beside, plain
+
+INHERITING = """\
+# The detector of the config below, which starts from SoCo's weights.
+_base_ = {base!r}
+
+model = {model}
+
+load_from = {load_from}
+"""
+NORM_KEYS = ('norm_cfg', 'norm_eval', 'style')
+
+
+def inheriting_config(detector: Union[str, Path], model: Config, weights: str,
+                      adapt: bool) -> tuple:
+    """Name and text of a config of any detector that loads weights.
+
+    Args:
+        detector (str | Path): The MMDetection config, a path or
+            ``mmdet::...``.
+        model (Config): The ``model`` of the pretraining's config.
+        weights (str): Name of the file of weights beside it.
+        adapt (bool): Give the detector the norm layers and the normalisation
+            of images that the pretrained model has.
+
+    Returns:
+        tuple: Name and text of the config.
+
+    Raises:
+        UsageError: If the detector's config cannot be read or inherited from,
+            or is not of a detector with a backbone.
+    """
+    base = str(detector)
+    if '::' not in base:
+        base = os.path.abspath(base)
+    theirs = read_model(base, detector)
+    changes = adaptation(theirs, model) if adapt else {}
+    # Not another download.
+    changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
+    text = INHERITING.format(
+        base=base,
+        model=pprint.pformat(changes, sort_dicts=False),
+        load_from=beside(weights))
+    return Path(base.rpartition('::')[2]).stem + '.py', text
+
+
+def read_model(base: str, detector: Union[str, Path]) -> Config:
+    """The ``model`` of a detector's config.
+
+    Raises:
+        UsageError: See :func:`inheriting_config`.
+    """
+    try:
+        if '::' in base:
+            cfg = get_config(base)
+        else:
+            cfg = Config.fromfile(base)
+            lazy = base.endswith('.py') and Config._is_lazy_import(base)
+    except Exception as error:  # a config is a program: anything can happen
+        hint = ('' if '::' in base or os.path.exists(base) else
+                f'. Is mmdet::{detector} meant?')
+        raise UsageError(f'The config {detector} of the detector cannot be '
+                         f'read: {first_line(error)}{hint}') from None
+    if '::' not in base and lazy:
+        raise UsageError(
+            f'The config {detector} is of the style with read_base(), from '
+            'which one with _base_ cannot inherit. Write it out in that style '
+            'first, with Config.fromfile(...).dump(...) of MMEngine.')
+    model = cfg.get('model')
+    if not isinstance(model, dict) or 'type' not in model:
+        raise UsageError(f'The config {detector} has no model. Name that of a '
+                         'detector.')
+    if not isinstance(model.get('backbone'), dict):
+        raise UsageError(
+            f'The {model.type} of {detector} has no backbone of its own. Name '
+            'the config of a detector alone, not of what is built around one.')
+    if any(key.startswith('teacher') for key in model):
+        raise UsageError(f'The detector of {detector} is trained with a '
+                         'teacher. Name the config of the detector alone.')
+    return model
+
+
+def adaptation(theirs: Config, ours: Config) -> dict:
+    """What to change so that a detector computes what was pretrained.
+
+    Args:
+        theirs (Config): The ``model`` of the detector's config.
+        ours (Config): That of the pretraining's.
+
+    Returns:
+        dict: Changes of the former.
+    """
+    pixels = dict(pixel_statistics(ours), bgr_to_rgb=True)
+    if not theirs.get('data_preprocessor'):
+        pixels.update(type='DetDataPreprocessor', pad_size_divisor=32)
+    changes = dict(
+        data_preprocessor=pixels,
+        backbone=changed_norms(theirs.backbone, ours.backbone))
+    if 'frozen_stages' in theirs.backbone:
+        changes['backbone']['frozen_stages'] = -1
+    if isinstance(theirs.get('neck'), dict) and ours.get('neck'):
+        changes['neck'] = changed_norms(theirs.neck, ours.neck)
+    if shared := (theirs.get('roi_head') or {}).get('shared_head'):
+        # res5, which may be the backbone's in the pretraining.
+        head = ours.roi_head.get('shared_head') or ours.backbone
+        changes['roi_head'] = dict(
+            shared_head=dict(changed_norms(shared, head), init_cfg=None))
+    return changes
+
+
+def changed_norms(theirs: Config, ours: Config) -> dict:
+    """Norm layers of a part, and the position of its strides.
+
+    A class that has no such setting is left as it is.
+    """
+    same = kind(theirs) == kind(ours)
+    changes = {
+        key: plain(ours[key])
+        for key in NORM_KEYS if key in ours and (same or key in theirs)
+    }
+    if 'norm_cfg' in changes and 'norm_cfg' in theirs:
+        changes['norm_cfg']['_delete_'] = True  # GN has other arguments
+    return changes
+
+
+def kind(part: Config) -> str:
+    """Class of a part, without the scope of its library."""
+    return part['type'].rpartition('.')[2]
+
+
+def first_line(error: Exception) -> str:
+    """Class of an error, and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    text = f': {" ".join(lines[0].split())}' if lines else ''
+    return type(error).__name__ + text
