@@ -10,7 +10,7 @@ import traceback
 from concurrent.futures import (FIRST_COMPLETED, Future, ProcessPoolExecutor,
                                 wait)
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -21,6 +21,7 @@ from soco_mm.utils import (SoCoError, UsageError, atomic_write, make_writable,
 from .mini_transfer_cells import (CELLS, DATA_SETS, FOLDER, IMAGES, SCRATCH,
                                   Cell, cell_path, pretrain_start,
                                   proposals_of, train_cell)
+from .mini_transfer_report import report_study
 from .proposals import make_proposals
 
 METHODS = (SCRATCH, 'byol', 'soco', 'soco_whole-image', 'soco_no-head',
@@ -42,7 +43,7 @@ def mini_transfer(data: Union[str, Path],
                   iterations: int = 400,
                   batch_size: int = 4,
                   scale: tuple = (256, 192),
-                  jobs: int = 2) -> dict:
+                  jobs: int = 2) -> List[Path]:
     """Run a study, or what is left of one.
 
     Args:
@@ -66,12 +67,13 @@ def mini_transfer(data: Union[str, Path],
             to 2.
 
     Returns:
-        dict: All cells of ``out``, also of earlier calls, by name.
+        list[Path]: A table and a plot of all cells of ``out``, also of
+        earlier calls.
 
     Raises:
         UsageError: If data are missing, ``out`` holds another study, or a
             share or a number is out of range.
-        SoCoError: If a cell fails; the others are done before.
+        SoCoError: If a cell fails; the others are done before, and reported.
     """
     data, out = Path(data).resolve(), Path(out).resolve()
     check_data(data)
@@ -80,11 +82,17 @@ def mini_transfer(data: Union[str, Path],
             raise UsageError(f'A share of the labels is in (0, 1], not '
                              f'{share:g}.')
     for name, number in dict(
-            seeds=seeds, iterations=iterations, batch_size=batch_size,
+            seeds=seeds,
+            epochs=1 if epochs is None else epochs,
+            iterations=iterations,
+            batch_size=batch_size,
+            scale=min(scale),
             jobs=jobs).items():
         if number < 1:
             raise UsageError(f'{name} is at least 1, not {number}.')
+    images = images_of(data)
     settings = dict(
+        data=hash_data(data, images),
         epochs=epochs,
         iterations=iterations,
         batch_size=batch_size,
@@ -96,14 +104,18 @@ def mini_transfer(data: Union[str, Path],
             for path in sorted(FOLDER.glob('*.py'))
         })
     claim_study(out, settings)
-    prepare_images(data, out, methods)
-    cells = [
+    atomic_write(out / IMAGES, '\n'.join(images) + '\n')
+    prepare_proposals(data, out, methods)
+    # Each once, however often it is named.
+    cells = dict.fromkeys(
         Cell(name, method, fraction, seed) for name in data_sets
         for seed in range(seeds) for fraction in fractions
-        for method in methods
-    ]
-    run_cells(cells, data, out, settings, jobs)
-    return read_cells(out)
+        for method in methods)
+    try:
+        run_cells(list(cells), data, out, settings, jobs)
+    finally:
+        report = report_study(read_cells(out), out)
+    return report
 
 
 def check_data(data: Path) -> None:
@@ -147,8 +159,8 @@ def claim_study(out: Path, settings: dict) -> None:
     atomic_write(marker, json.dumps(settings, indent=1))
 
 
-def prepare_images(data: Path, out: Path, methods: Sequence[str]) -> None:
-    """List the images to pretrain on and make their proposals."""
+def images_of(data: Path) -> List[str]:
+    """The images to pretrain on, by paths below the folder of the data."""
     names = [
         f'{UNLABELLED}/{path.name}'
         for path in sorted((data / UNLABELLED).glob('*.jpg'))
@@ -158,7 +170,20 @@ def prepare_images(data: Path, out: Path, methods: Sequence[str]) -> None:
             f'{each.images}/{image["file_name"]}'
             for image in read_json(data / each.train)['images']
         ]
-    atomic_write(out / IMAGES, '\n'.join(names) + '\n')
+    return names
+
+
+def hash_data(data: Path, images: Sequence[str]) -> str:
+    """A hash of the names of the images and of all annotations."""
+    found = hashlib.sha256('\n'.join(images).encode())
+    for each in DATA_SETS.values():
+        for path in (each.train, each.val):
+            found.update((data / path).read_bytes())
+    return found.hexdigest()[:12]
+
+
+def prepare_proposals(data: Path, out: Path, methods: Sequence[str]) -> None:
+    """Make the proposals of the images to pretrain on."""
     kinds = {proposals_of(method) for method in methods if method != SCRATCH}
     for kind in sorted(kinds):
         make_proposals(

@@ -17,6 +17,7 @@ NAMES = {
     'soco_two-views': '- third view',
 }
 CLASS_AP = '_precision'  # how MMDetection's AP of a class ends
+STEP = .05  # between the dots of two methods, of the distance of two shares
 MANY_CLASSES = 10  # of which no table each is written
 
 
@@ -34,8 +35,10 @@ def report_study(cells: Dict[str, dict], out: Union[str, Path],
             ``bbox_mAP``.
 
     Returns:
-        list[Path]: The files.
+        list[Path]: The files, none without cells.
     """
+    if not cells:
+        return []
     out = Path(out)
     grouped = group_cells(cells, metric)
     table, plot = out / 'table.md', out / 'plot.png'
@@ -92,8 +95,11 @@ def describe_study(grouped: dict, what: str = 'AP') -> str:
     lines = []
     for data in dict.fromkeys(key[0] for key in grouped):
         fractions = sorted({key[2] for key in grouped if key[0] == data})
+        seeds = max(
+            len(values) for key, values in grouped.items() if key[0] == data)
         lines += [
-            f'{data}, {what} (mean ± standard deviation over seeds)', '',
+            f'{data}, {what} (mean ± standard deviation over {seeds} seeds, '
+            'or as many as in brackets)', '',
             '| labels | ' +
             ' | '.join(f'{fraction * 100:g} %'
                        for fraction in fractions) + ' |',
@@ -103,17 +109,20 @@ def describe_study(grouped: dict, what: str = 'AP') -> str:
             values = [grouped.get((data, method, each)) for each in fractions]
             if all(each is None for each in values):
                 continue
-            texts = ['' if each is None else spread(each) for each in values]
+            texts = [
+                '' if each is None else spread(each, seeds) for each in values
+            ]
             lines.append(f'| {NAMES[method]} | ' + ' | '.join(texts) + ' |')
         lines.append('')
     return '\n'.join(lines)
 
 
-def spread(values: np.ndarray) -> str:
-    """Mean and standard deviation of a sample, as text."""
+def spread(values: np.ndarray, usual: int) -> str:
+    """Mean and standard deviation of a sample, and its size if unusual."""
+    number = '' if len(values) == usual else f' ({len(values)})'
     if len(values) < 2:
-        return f'{values.mean():.1f}'
-    return f'{values.mean():.1f} ± {values.std(ddof=1):.1f}'
+        return f'{values.mean():.1f}{number}'
+    return f'{values.mean():.1f} ± {values.std(ddof=1):.1f}{number}'
 
 
 def draw_study(grouped: dict, path: Path) -> None:
@@ -130,17 +139,28 @@ def draw_study(grouped: dict, path: Path) -> None:
         squeeze=False)
     for axis, data in zip(axes[0], names):
         fractions = sorted({key[2] for key in grouped if key[0] == data})
-        for index, method in enumerate(NAMES):
-            means = []
-            for fraction in fractions:
-                values = grouped.get((data, method, fraction))
-                means.append(np.nan if values is None else values.mean())
-            if np.isnan(means).all():
+        present = {
+            fraction: [
+                method for method in NAMES
+                if (data, method, fraction) in grouped
+            ]
+            for fraction in fractions
+        }
+        for method in NAMES:
+            if not any(method in each for each in present.values()):
                 continue
-            part = method.startswith('soco_')
             # Beside each other, or seeds would hide those of others.
-            places = np.arange(
-                len(fractions)) + .04 * (index - (len(NAMES) - 1) / 2)
+            places = [
+                place + STEP *
+                (there.index(method) -
+                 (len(there) - 1) / 2) if method in there else place
+                for place, there in enumerate(present.values())
+            ]
+            means = [
+                grouped.get((data, method, fraction), np.array(np.nan)).mean()
+                for fraction in fractions
+            ]
+            part = method.startswith('soco_')
             line, = axis.plot(
                 places,
                 means,
@@ -149,13 +169,15 @@ def draw_study(grouped: dict, path: Path) -> None:
                 markersize=9,
                 linewidth=1 if part else 1.6,
                 linestyle='--' if part else '-')
+            color = line.get_color()
             for place, fraction in zip(places, fractions):
                 values = grouped.get((data, method, fraction), ())
                 axis.plot([place] * len(values),
                           values,
                           'o',
                           markersize=3,
-                          color=line.get_color())
+                          color=color)
+        axis.set_xlim(-.5, len(fractions) - .5)
         axis.set_xticks(
             range(len(fractions)),
             [f'{fraction * 100:g} %' for fraction in fractions])

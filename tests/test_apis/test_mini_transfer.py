@@ -113,6 +113,27 @@ def test_a_study_is_run_once_and_goes_on_where_it_was(data, tmp_path):
     assert other.returncode == 2
     assert 'holds a study of other settings (iterations)' in other.stderr
     assert len(other.stderr.strip().splitlines()) == 1
+    # More images would be another pretraining.
+    photo = data / 'photos/new.jpg'
+    shutil.copy(data / 'photos/coffee.jpg', photo)
+    other = study(data, out)
+    photo.unlink()
+    assert other.returncode == 2
+    assert 'holds a study of other settings (data)' in other.stderr
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_is_told_and_the_others_are_reported(data, tmp_path):
+    out, bad = tmp_path / 'out', tmp_path / 'data'
+    shutil.copytree(data, bad)
+    (bad / 'coco128/coffee.jpg').write_bytes(b'no image')
+    done = study(bad, out, '--methods', 'scratch', '--fractions', '1', '1')
+    assert done.returncode == 1
+    assert '1 parts of the study failed' in done.stderr
+    assert 'coffee.jpg, which is damaged' in done.stderr
+    assert [path.stem for path in (out / 'cells').iterdir()
+            ] == ['bccd_100_scratch_0']
+    assert '| random weights |' in (out / 'table.md').read_text()
 
 
 def sha256(path):
@@ -122,8 +143,12 @@ def sha256(path):
 def test_what_cannot_be_run_is_refused_before_anything_is_written(
         data, tmp_path):
     out = tmp_path / 'out'
-    for wrong, message in ((dict(fractions=(10, )), r'in \(0, 1\], not 10'),
-                           (dict(seeds=0), 'seeds is at least 1, not 0')):
+    for wrong, message in (
+        (dict(fractions=(10, )), r'in \(0, 1\], not 10'),
+        (dict(seeds=0), 'seeds is at least 1, not 0'),
+        (dict(epochs=0), 'epochs is at least 1, not 0'),
+        (dict(scale=(64, 0)), 'scale is at least 1, not 0'),
+    ):
         with pytest.raises(UsageError, match=message):
             mini_transfer(data, out, **wrong)
     with pytest.raises(UsageError, match='There is no .*instances_train'):

@@ -39,8 +39,10 @@ def test_a_row_is_mean_and_sample_standard_deviation_over_seeds(cells):
         sum((x - mean)**2 for x in (10, 12, 17)) / (3 - 1))
     assert f'{mean:.1f} ± {deviation:.1f}' == '13.0 ± 3.6'
     # A single seed has no spread, and a cell that is missing has no figure.
-    assert '| random weights | 13.0 ± 3.6 | 25.0 |' in rows
-    assert '| SoCo | 14.0 |  |' in rows
+    # Where there are fewer seeds than elsewhere, their number is told.
+    assert '| random weights | 13.0 ± 3.6 | 25.0 (1) |' in rows
+    assert '| SoCo | 14.0 (1) |  |' in rows
+    assert rows[0].startswith('bccd, AP (mean ± standard deviation over 3')
     assert '| BYOL (image level) | 0.0 |' in rows
     assert '| labels | 10 % | 100 % |' in rows
     assert '| labels | 5 % |' in rows
@@ -83,3 +85,7 @@ def test_table_and_plot_are_written(cells, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         'plot.png', 'table.md'
     ]
+
+
+def test_without_cells_nothing_is_written(tmp_path):
+    assert report_study({}, tmp_path) == [] == list(tmp_path.iterdir())

@@ -17,7 +17,6 @@ def main() -> None:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     from soco_mm.apis.mini_transfer import METHODS, mini_transfer
     from soco_mm.apis.mini_transfer_cells import DATA_SETS
-    from soco_mm.apis.mini_transfer_report import report_study
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
         'data', type=Path, help='the folder of bccd, coco128 and photos')
@@ -62,19 +61,18 @@ def main() -> None:
         default=len(os.sched_getaffinity(0)),
         help='number of processes (default: one a core)')
     args = parser.parse_args()
-    cells = mini_transfer(
-        args.data,
-        args.out,
-        data_sets=args.data_sets,
-        methods=args.methods,
-        fractions=args.fractions,
-        seeds=args.seeds,
-        epochs=args.epochs,
-        iterations=args.iterations,
-        batch_size=args.batch_size,
-        scale=args.scale,
-        jobs=args.jobs)
-    for path in report_study(cells, args.out):
+    for path in mini_transfer(
+            args.data,
+            args.out,
+            data_sets=args.data_sets,
+            methods=args.methods,
+            fractions=args.fractions,
+            seeds=args.seeds,
+            epochs=args.epochs,
+            iterations=args.iterations,
+            batch_size=args.batch_size,
+            scale=args.scale,
+            jobs=args.jobs):
         print(path)
 
 
