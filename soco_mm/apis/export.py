@@ -87,7 +87,7 @@ def export_detector(cfg: Optional[Config],
             dict(
                 meta=dict(
                     soco_mm_version=__version__,
-                    checkpoint=str(checkpoint),
+                    checkpoint=Path(checkpoint).name,
                     model=plain(model)),
                 state_dict=kept))
         (partial / REPORT).write_text(json.dumps(report.to_dict(), indent=1))
