@@ -78,7 +78,7 @@ def read_annotations(path: Union[str, Path], root: Union[str,
         raise SoCoError(f'{path} has two categories of the name '
                         f'{sorted(twice)[0]}. Give each its own.')
     complete_images(path, root, content['images'])
-    complete_objects(content['annotations'])
+    complete_objects(content['annotations'], content['images'])
     boxes, masks = gather_objects(path, content)
     images = {each['id']: each['file_name'] for each in content['images']}
     return Annotations(path, root, classes, images, boxes, masks, content)
@@ -147,7 +147,7 @@ def gather_objects(path: Path, content: dict) -> tuple:
         raise SoCoError(
             f'In {path} {with_mask.count(False)} of {len(with_mask)} objects '
             'have no segmentation, which is polygons of three or more points, '
-            'or RLE. Give all of them one, or none.')
+            "or RLE of the image's size. Give all of them one, or none.")
     if all(with_mask):
         for each in content['annotations']:
             x, y, w, h = each['bbox']
@@ -171,27 +171,33 @@ def complete_images(path: Path, root: Path, images: List[dict]) -> None:
         SoCoError: If one cannot be opened, or has another size.
     """
     bad = []
+    mend = 'Mend the images or take them out of the file.'
+    turn = ('Remove the orientation from the image file, or annotate the '
+            'turned photo.')
     for each in images:
         name = root / each['file_name']
         try:
             size, turned = image_size(name)
         except FileNotFoundError:
-            bad.append(f'{name}, which is missing')
+            bad.append((f'{name}, which is missing', mend))
             continue
         except (OSError, Image.DecompressionBombError):
-            bad.append(f'{name}, which is damaged or not an image')
+            bad.append((f'{name}, which is damaged or not an image', mend))
             continue
         noted = each.get('width'), each.get('height')
         if None in noted:
             noted = each['width'], each['height'] = size
-        # Tools disagree on which side is which of a photo that is turned.
-        if noted != size and not (turned and noted == size[::-1]):
-            bad.append(f'{name} with {noted[0]}x{noted[1]} pixels, but it has '
-                       f'{size[0]}x{size[1]}')
+        text = f'{name} with {noted[0]}x{noted[1]} pixels, but '
+        # MMCV turns the pixels, and the boxes would not be turned with them.
+        if turned and noted == size[::-1] != size:
+            bad.append((f'{text}a camera noted (EXIF) that it is to be turned '
+                        f'to {size[0]}x{size[1]}', turn))
+        elif noted != size:
+            bad.append((f'{text}it has {size[0]}x{size[1]}', mend))
     if bad:
-        others = f', and {len(bad) - 1} more such' if len(bad) > 1 else ''
-        raise SoCoError(f'{path} names {bad[0]}{others}. Mend the images or '
-                        'take them out of the file.')
+        (text, advice), *others = bad
+        more = f', and {len(others)} more such' if others else ''
+        raise SoCoError(f'{path} names {text}{more}. {advice}')
 
 
 def image_size(path: Path) -> tuple:
@@ -201,8 +207,9 @@ def image_size(path: Path) -> tuple:
         return image.size[::-1] if turned else image.size, turned
 
 
-def complete_objects(annotations: List[dict]) -> None:
+def complete_objects(annotations: List[dict], images: List[dict]) -> None:
     """Fill in and mend what MMDetection reads of an object; in place."""
+    sizes = {each['id']: [each['height'], each['width']] for each in images}
     ids = [each.get('id') for each in annotations]
     # To pycocotools an object of the id 0 is one that is never found.
     valid = all(type(each) is int and each > 0 for each in ids)
@@ -215,21 +222,79 @@ def complete_objects(annotations: List[dict]) -> None:
         area = each.get('area')
         if not isinstance(area, (int, float)) or not area > 0:
             each['area'] = each['bbox'][2] * each['bbox'][3]
-        mask = valid_mask(each.pop('segmentation', None))
+        mask = valid_mask(
+            each.pop('segmentation', None), sizes[each['image_id']])
         if mask:
             each['segmentation'] = mask
 
 
-def valid_mask(mask) -> Union[list, dict, None]:
-    """What of a segmentation is one: polygons of three points, or RLE."""
+def valid_mask(mask, size: List[int]) -> Union[list, dict, None]:
+    """What of a segmentation is one: polygons of three points, or RLE.
+
+    Args:
+        mask: What the file holds.
+        size (list[int]): Height and width of the image.
+
+    Returns:
+        list | dict | None: What of it can be trained with, if anything.
+    """
     if isinstance(mask, dict):
-        return mask if {'counts', 'size'} <= set(mask) else None
+        return mask if is_rle(mask, size) else None
     if not isinstance(mask, list):
         return None
-    return [
+    polygons = [
         each for each in mask if isinstance(each, list) and len(each) >= 6
         and len(each) % 2 == 0
     ]
+    # Without the one that is damaged, a part of the object would be missing.
+    numbers = (value for each in polygons for value in each)
+    return polygons if all(map(is_finite, numbers)) else None
+
+
+def is_finite(value) -> bool:
+    """Whether a value is a number that is neither infinite nor NaN."""
+    return type(value) in (int, float) and abs(value) < math.inf
+
+
+def is_rle(mask: dict, size: List[int]) -> bool:
+    """Whether a mask is RLE of an image of this height and width.
+
+    pycocotools fills an image up with whatever is in memory if the runs are
+    too short.
+    """
+    runs = mask.get('counts')
+    if isinstance(runs, str):
+        runs = run_lengths(runs)
+    return (mask.get('size') == size and isinstance(runs, list)
+            and all(type(each) is int and each >= 0 for each in runs)
+            and sum(runs) == size[0] * size[1])
+
+
+def run_lengths(counts: str) -> List[int]:
+    """Read a compressed RLE as pycocotools does.
+
+    Each character holds five bits of a number and if there are more of it.
+    The numbers are lengths of runs, from the fourth on less that of the last
+    but one.
+
+    Returns:
+        list[int]: The runs, alternately outside and inside of the object;
+        none if it is not an RLE.
+    """
+    runs = []
+    value = shift = 0
+    for byte in counts.encode():
+        bits = byte - 48
+        if not 0 <= bits < 64:
+            return []
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    return [] if shift else runs
 
 
 def write_annotations(annotations: Annotations) -> None:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from mmengine.registry import DefaultScope
 from PIL import ExifTags, Image
+from pycocotools import mask as mask_tools
 
 from soco_mm.datasets.annotations import (check_same_classes, read_annotations,
-                                          write_annotations)
+                                          run_lengths, write_annotations)
 from soco_mm.utils import SoCoError, UsageError
 
 
@@ -84,11 +85,25 @@ def test_sizes_of_turned_photos_are_those_that_are_shown(read, content,
     turned.save(tmp_path / 'b.png', exif=turned.getexif())
     again = read_annotations(found.path, tmp_path)
     assert again.content['images'][1]['width'] == 40
+    # MMCV turns the pixels, as what they show.
+    assert cv2.imread(str(tmp_path / 'b.png')).shape == (30, 40, 3)
     for image in content['images']:
         del image['width'], image['height']
     found.path.write_text(json.dumps(content))
     again = read_annotations(found.path, tmp_path)
     assert again.content['images'][1]['width'] == 40
+
+
+def test_boxes_in_photos_before_they_are_turned_are_refused(read, tmp_path):
+    found = read()
+    turned = Image.new('RGB', (40, 30))
+    turned.getexif()[ExifTags.Base.Orientation] = 6
+    turned.save(tmp_path / 'b.png', exif=turned.getexif())
+    with pytest.raises(
+            SoCoError,
+            match=r'b.png with 40x30 pixels, but a camera noted \(EXIF\) that '
+            'it is to be turned to 30x40. Remove the orientation'):
+        read_annotations(found.path, tmp_path)
 
 
 def test_boxes_of_images_of_another_size_are_refused(read, tmp_path):
@@ -125,12 +140,61 @@ def test_masks_of_some_objects_alone_are_refused(read, content):
      'bbox .* nan'),
     (lambda c: c['annotations'][0].update(segmentation=[[1, 2, 3, 4]]),
      'polygons of three or more points'),
+    (lambda c: c['annotations'][0].update(
+        segmentation=[[0, 0, 9, 0, 9, float('nan')]]),
+     "1 of 2 .* or RLE of the image's size"),
+    (lambda c: c['annotations'][0].update(
+        segmentation=[[0, 0, 9, 0, 9, 9], [0, 0, 9, 0, '9', None]]),
+     '1 of 2 objects have no segmentation'),
 ])
 def test_what_is_not_a_set_of_objects_is_refused(read, content, damage,
                                                  message):
     damage(content)
     with pytest.raises(SoCoError, match=message):
         read()
+
+
+def encode(mask):
+    rle = mask_tools.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return dict(size=rle['size'], counts=rle['counts'].decode())
+
+
+@pytest.mark.parametrize('rle', [
+    dict(size=[30, 40]),
+    dict(size=[30, 40], counts=5),
+    dict(size=[30, 40], counts='~ garbage'),
+    dict(size=[30, 40], counts='é'),
+    dict(size=[30, 40], counts=''),
+    dict(size=[30, 40], counts='ooo'),
+    dict(size=[30, 40], counts='55'),
+    dict(size=[30, 40], counts=[5, 5]),
+    dict(size=[30, 40], counts=[-5, 1205]),
+    dict(size=[30, 40], counts=[1199.5, .5]),
+    dict(size=[30, 40], counts=['1200']),
+    dict(size=[40, 30], counts=[1100, 100]),
+    dict(size=[3, 4], counts=[10, 2]),
+    encode(np.ones((60, 80))),
+])
+def test_rle_that_cannot_be_decoded_is_refused(read, content, rle):
+    content['annotations'][0]['segmentation'] = rle
+    with pytest.raises(SoCoError, match='1 of 2 objects have no segmentation'):
+        read()
+
+
+def test_rle_is_read_as_pycocotools_does(read, content):
+    random = np.random.default_rng(0)
+    for share in (0, .01, .3, .9, 1):
+        rle = encode(random.random((30, 40)) < share)
+        runs = run_lengths(rle['counts'])
+        again = mask_tools.frPyObjects(dict(size=[30, 40], counts=runs), 30, 40)
+        assert again['counts'].decode() == rle['counts']
+        # Compressed or not.
+        content['annotations'][0]['segmentation'] = rle
+        content['annotations'][1]['segmentation'] = dict(rle, counts=runs)
+        assert read().masks
+    large = np.zeros((3000, 4000))
+    large[100:2900, 7:3990] = 1
+    assert sum(run_lengths(encode(large)['counts'])) == large.size
 
 
 def test_missing_and_damaged_images_are_named(read, tmp_path):
