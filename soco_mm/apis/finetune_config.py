@@ -2,7 +2,7 @@
 import math
 import os
 from pathlib import Path
-from typing import Optional, Union
+from typing import Iterator, Optional, Union
 
 from mmengine.config import Config
 
@@ -171,20 +171,40 @@ def find_pipeline(dataset: Config) -> list:
 
 
 def check_pipeline(pipeline: list, detector: Union[str, Path]) -> None:
-    """Refuse a pipeline that needs more than images, boxes and masks.
+    """Refuse a pipeline that needs more than an image, boxes and masks.
 
     Raises:
         SoCoError: If it does.
     """
-    if any(each.get('with_seg') for each in pipeline):
+    found = list(transforms(pipeline))
+    if any(each.get('with_seg') for each in found):
         raise SoCoError(f'The detector of {detector} is trained with semantic '
                         'maps, which COCO annotations do not have. Choose '
                         'another.')
     # Loading is that of a data set inside of another, which mixes images.
-    if not any(each.type.endswith('LoadAnnotations') for each in pipeline):
+    if not any(each.type.endswith('LoadAnnotations') for each in found):
+        mixing = mixing or [pipeline[0].type]
+    if mixing:
         raise SoCoError(f'The detector of {detector} is trained on mixed '
-                        f'images ({pipeline[0].type}). Choose another, or '
-                        "train it with MMDetection's own tools/train.py.")
+                        f'images ({mixing[0]}). Choose another, or train it '
+                        "with MMDetection's own tools/train.py.")
+
+
+def transforms(pipeline: list) -> Iterator[Config]:
+    """All transforms of a pipeline, also those inside of others."""
+    for each in pipeline:
+        for branch in each.get('transforms', ()):  # of RandomChoice
+            yield from transforms(
+                branch if isinstance(branch, list) else [branch])
+        yield each
+    if any(each.type.endswith('LoadProposals') for each in found):
+        raise SoCoError(f'The detector of {detector} is trained with '
+                        'proposals of another one (LoadProposals), which COCO '
+                        'annotations do not have. Choose another.')
+    mixing = [
+        each.type for each in found
+        if 'Mosaic' in each.type or 'MixUp' in each.type
+    ]
 
 
 def set_classes(node, number: int, heads: bool = False) -> int:
@@ -209,7 +229,7 @@ def set_classes(node, number: int, heads: bool = False) -> int:
 
 def uses_masks(pipeline: list) -> bool:
     """Whether a pipeline loads masks."""
-    return any(each.get('with_mask') for each in pipeline)
+    return any(each.get('with_mask') for each in transforms(pipeline))
 
 
 def drop_mask_head(model: Config, detector: Union[str, Path]) -> None:
@@ -219,30 +239,32 @@ def drop_mask_head(model: Config, detector: Union[str, Path]) -> None:
         SoCoError: If it is of another kind, and needs masks.
     """
     roi_head = model.get('roi_head', {})
-    if not roi_head.get('mask_head'):
+    # Mask Scoring R-CNN and PointRend cannot be built without their masks.
+    needed = roi_head.get('mask_iou_head') or roi_head.get('point_head')
+    if needed or not roi_head.get('mask_head'):
         raise SoCoError(
             f'The detector of {detector} is trained with masks, but not all '
             'objects have a segmentation. Choose a detector of boxes.')
-    for key in ('mask_head', 'mask_roi_extractor', 'mask_iou_head'):
+    for key in ('mask_head', 'mask_roi_extractor'):
         if key in roi_head:
             roi_head[key] = None
 
 
 def set_pipeline(pipeline: list, masks: bool, scale: Optional[tuple]) -> None:
     """Set whether masks are loaded, and the size of the images."""
-    for each in pipeline:
-        for branch in each.get('transforms', ()):  # of RandomChoice
-            set_pipeline(branch if isinstance(branch, list) else [branch],
-                         masks, scale)
+    for each in transforms(pipeline):
         if each.type.endswith('LoadAnnotations'):
             each.with_mask = masks
         elif scale and each.type.rpartition('.')[2] in (
                 'Resize', 'RandomResize', 'RandomChoiceResize'):
             each.clear()
-            each.update(type='Resize', scale=tuple(scale), keep_ratio=True)
+            each.update(scale=tuple(scale), keep_ratio=True, **kind)
 
 
 def imports(cfg: Config) -> list:
+            kind = dict(type='Resize')
+            if 'ratio_range' in each:  # large scale jitter, around the size
+                kind = dict(type=each.type, ratio_range=each.ratio_range)
     """The modules that a config imports already."""
     names = (cfg.get('custom_imports') or {}).get('imports', [])
     return [names] if isinstance(names, str) else list(names)

@@ -235,11 +235,29 @@ def test_a_pipeline_that_needs_more_than_coco_annotations_is_refused(
 
 
 def test_a_detector_that_needs_masks_is_refused_without(
-        boxes_alone, demo_images, tmp_path):
+        base, boxes_alone, demo_images, tmp_path):
     with pytest.raises(SoCoError, match='trained with masks'):
-        config(
-            detector_of(tmp_path, 'solo/solo_r50_fpn_1x_coco.py'),
-            boxes_alone, demo_images)
+        config(detector_of(tmp_path, base), boxes_alone, demo_images)
+
+
+def test_large_scale_jitter_is_kept_around_the_scale(annotations, demo_images,
+                                                     tmp_path):
+    cfg = config(
+        detector_of(
+            tmp_path,
+            'strong_baselines/mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn-all_'
+            'lsj-100e_coco.py'),
+        annotations,
+        demo_images,
+        scale=(320, 240))
+    resize, = (
+        each for each in cfg.train_dataloader.dataset.pipeline
+        if 'Resize' in each.type)
+    assert resize == dict(
+        type='RandomResize',
+        scale=(320, 240),
+        ratio_range=(.1, 2.),
+        keep_ratio=True)
 
 
 def test_weights_of_another_detector_are_refused(exported, boxes_alone,
@@ -304,3 +322,9 @@ def test_an_image_that_is_cut_off_is_named_and_can_be_mended(
         finetune(**job)
     (images / 'coffee.jpg').write_bytes(whole)
     assert finetune(**job, resume=True)['checkpoint'].is_file()
+    ('rtmdet/rtmdet_s_8xb32-300e_coco.py', r'mixed images \(CachedMosaic\)'),
+    ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', r'\(LoadProposals\)'),
+@pytest.mark.parametrize('base', [
+    'solo/solo_r50_fpn_1x_coco.py', 'ms_rcnn/ms-rcnn_r50-caffe_fpn_1x_coco.py',
+    'point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py'
+])
