@@ -65,6 +65,17 @@ class ConfigOptions(argparse.Action):
         read(parser, namespace, values, option_string)
 
 
+def add_restart(parser: argparse.ArgumentParser) -> None:
+    """Add ``--resume`` and ``--overwrite``, of which one can be given."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        '--resume', action='store_true', help='continue a run that was '
+        'stopped')
+    group.add_argument(
+        '--overwrite', action='store_true', help='delete what an earlier run '
+        'left in RUN')
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``, whose values MMEngine reads."""
     parser.add_argument(

@@ -1,7 +1,7 @@
 """The command ``finetune``."""
 import argparse
 
-from .common import add_config_options, natural, positive
+from .common import add_config_options, add_restart, natural, positive
 
 
 def add_finetune(commands) -> None:
@@ -65,12 +65,7 @@ def add_finetune(commands) -> None:
         'ones are worth')
     parser.add_argument(
         '--seed', type=natural, default=0, help='default: %(default)s')
-    parser.add_argument(
-        '--resume', action='store_true', help='continue a run that was '
-        'stopped')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='delete what an earlier run '
-        'left in RUN')
+    add_restart(parser)
     add_config_options(parser)
     parser.set_defaults(function=finetune)
 

@@ -1,7 +1,7 @@
 """The command ``pretrain``."""
 import argparse
 
-from .common import add_config_options, positive
+from .common import add_config_options, add_restart, positive
 from .handoff import add_detector, check_detector_flags
 from .proposals import add_preset
 
@@ -39,12 +39,7 @@ def add_pretrain(commands) -> None:
         help='proposals that soco-mm proposals made of IMAGES (default: make '
         'them)')
     add_detector(parser)
-    parser.add_argument(
-        '--resume', action='store_true', help='continue a run that was '
-        'stopped')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='delete what an earlier run '
-        'left in RUN')
+    add_restart(parser)
     add_config_options(parser)
     parser.set_defaults(function=pretrain)
 

@@ -11,6 +11,7 @@ from soco_mm.apis.export import export_detector
 from soco_mm.apis.finetune import finetune
 from soco_mm.apis.finetune_config import choose_epochs, finetune_config
 from soco_mm.apis.train import CONFIG_ROOT, load_config
+from soco_mm.cli import main
 from soco_mm.datasets.annotations import read_annotations
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
@@ -283,6 +284,17 @@ def test_what_is_no_export_is_refused(boxes_alone, demo_images, tmp_path):
         finetune(tmp_path, boxes_alone, demo_images, boxes_alone,
                  tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('command', [
+    ['finetune', 'exported', *'--data a --images b --val c'.split()],
+    ['pretrain', 'images'],
+])
+def test_a_run_is_not_resumed_and_overwritten_at_once(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, '--out', 'run', '--resume', '--overwrite'])
+    assert stopped.value.code == 2
+    assert 'not allowed with argument --resume' in capsys.readouterr().err
 
 
 def test_from_scratch_no_weights_are_loaded(exported, boxes_alone,
