@@ -1,8 +1,10 @@
+import copy
 import json
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional, Union
+from typing import Iterator, Optional, Union
 
 import torch
 from mmengine.config import Config
@@ -13,6 +15,7 @@ from soco_mm.checkpoint import compare_tensors, read_checkpoint
 from soco_mm.datasets.annotations import (Annotations, check_same_classes,
                                           read_annotations, write_annotations)
 from soco_mm.engine import build_runner, unwrap_model
+from soco_mm.proposals.layout import file_hash
 from soco_mm.utils import SoCoError, UsageError, atomic_write
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections
@@ -26,6 +29,12 @@ METRICS = 'metrics.json'
 ANNOTATIONS = 'annotations'
 PICTURE = 'predictions.png'
 BEST = 'best.pth'
+# Of what a config is computed, so that it cannot be set afterwards.
+ARGUMENTS = {
+    'train_dataloader.batch_size': '--batch-size',
+    'train_cfg.max_epochs': '--epochs',
+    'randomness.seed': '--seed',
+}
 
 
 def finetune(exported: Union[str, Path],
@@ -78,6 +87,10 @@ def finetune(exported: Union[str, Path],
         SoCoError: If the data cannot be used, or the weights do not fit.
     """
     out = Path(out)
+    options = options or {}
+    if workers is None:
+        workers = len(os.sched_getaffinity(0))
+    check_arguments(seed, workers, options)
     detector = exported_config(exported)
     sources = dict(
         train=read_annotations(train, images),
@@ -91,8 +104,6 @@ def finetune(exported: Union[str, Path],
     number = len(train.boxes)
     epochs = epochs or choose_epochs(number)
     batch_size = min(batch_size or BATCH_SIZE, number)
-    if workers is None:
-        workers = len(os.sched_getaffinity(0))
     cfg = finetune_config(
         detector,
         train,
@@ -104,9 +115,10 @@ def finetune(exported: Union[str, Path],
         seed=seed)
     if scratch:
         cfg.load_from = None
-    for key in options or {}:
+    for key in options:
         check_key(cfg, key)
-    cfg.merge_from_dict(options or {})
+    cfg.merge_from_dict(options)
+    check_model(cfg)
     job = dict(
         detector=str(detector),
         train=os.path.abspath(sources['train'].path),
@@ -119,8 +131,20 @@ def finetune(exported: Union[str, Path],
         scratch=scratch,
         seed=seed,
         options={key: str(value)
-                 for key, value in (options or {}).items()})
+                 for key, value in options.items()},
+        contents_of_train=short_hash(sources['train'].path),
+        contents_of_val=short_hash(sources['val'].path),
+        contents_of_weights=cfg.load_from and short_hash(cfg.load_from))
     claim(out, job, resume, overwrite)
+    made = dict(
+        checkpoint=out / BEST,
+        config=out / Path(detector).name,
+        metrics=out / METRICS,
+        picture=out / PICTURE,
+        scalars=out / 'vis_data' / 'scalars.json')
+    if made['metrics'].is_file():
+        print(f'The run in {out} is finished', flush=True)
+        return made
     for each in (train, val):
         write_annotations(each)
     print(describe(cfg, train, val), flush=True)
@@ -131,17 +155,34 @@ def finetune(exported: Union[str, Path],
     # Where nothing was found, MMEngine calls none the best.
     best = runner.message_hub.runtime_info.get('best_ckpt')
     best = Path(best or latest_checkpoint(out))
-    atomic_write(out / BEST, best.read_bytes())
-    metrics = best_metrics(out, epochs)
-    atomic_write(out / METRICS, json.dumps(metrics, indent=1))
+    atomic_write(made['checkpoint'], best.read_bytes())
     runner.load_checkpoint(str(best))
-    draw_predictions(runner, val, out / PICTURE)
-    return dict(
-        checkpoint=out / BEST,
-        config=out / Path(detector).name,
-        metrics=out / METRICS,
-        picture=out / PICTURE,
-        scalars=out / 'vis_data' / 'scalars.json')
+    draw_predictions(runner, val, made['picture'])
+    # The last, since a run is finished where it is.
+    metrics = best_metrics(made['scalars'], epochs)
+    atomic_write(made['metrics'], json.dumps(metrics, indent=1))
+    return made
+
+
+def check_arguments(seed: int, workers: int, options: dict) -> None:
+    """Refuse arguments that would fail later, or set half of something.
+
+    Raises:
+        UsageError: If there is one.
+    """
+    for key, argument in ARGUMENTS.items():
+        if key in options:
+            raise UsageError(f'--cfg-options cannot set {key}, on which more '
+                             f'depends. Set it with {argument}.')
+    # NumPy's seeds are below 2**32, and each worker takes the next one.
+    limit = 2**32 - workers
+    if seed >= limit:
+        raise UsageError(f'--seed is {seed}. Choose one below {limit}.')
+
+
+def short_hash(path: Union[str, Path]) -> str:
+    """The start of the SHA-256 of a file."""
+    return file_hash(Path(path))[:12]
 
 
 def exported_config(exported: Union[str, Path]) -> Path:
@@ -156,11 +197,42 @@ def exported_config(exported: Union[str, Path]) -> Path:
     except (OSError, ValueError, KeyError, TypeError):
         name = ''
     config = Path(exported, name)
-    if not config.is_file():
+    if not name or not config.is_file():
         raise UsageError(f'{exported} is not a folder that soco-mm export has '
                          'written. Export a checkpoint first: soco-mm export '
                          'CHECKPOINT --out FOLDER.')
     return config.resolve()
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Say in a sentence why something cannot be built from a config.
+
+    Raises:
+        SoCoError: If so.
+    """
+    try:
+        yield
+    except (AssertionError, AttributeError, KeyError, TypeError,
+            ValueError) as error:
+        raise SoCoError('The config cannot be built into a training: '
+                        f'{error or type(error).__name__}') from error
+
+
+def check_model(cfg: Config) -> None:
+    """See that a detector can be built and takes its pretrained weights.
+
+    Raises:
+        SoCoError: If not.
+    """
+    from mmdet.registry import MODELS
+    from mmdet.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    with DefaultScope.overwrite_default_scope('mmdet'), building():
+        # A copy, since detectors change the config that they are built from.
+        model = MODELS.build(copy.deepcopy(cfg.model))
+    if cfg.load_from:
+        check_weights(model, cfg.load_from)
 
 
 def train_detector(cfg: Config, resume: bool = False) -> Runner:
@@ -176,7 +248,7 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
 
     Raises:
         SoCoError: If the config cannot be built, pretrained weights do not
-            fit, or an image turns out to be damaged.
+            fit, or an image turns out to be damaged or too small.
     """
     from mmdet.utils import register_all_modules
     register_all_modules(init_default_scope=False)
@@ -185,23 +257,36 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
     if last is not None:
         cfg.update(resume=True, load_from=str(last))
     with DefaultScope.overwrite_default_scope('mmdet'):
-        try:
+        with building():
             runner = build_runner(cfg)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise SoCoError('The config cannot be built into a training: '
-                            f'{error}') from error
+            # MMEngine builds them, and their data, when they are read first.
+            _ = runner.train_loop, runner.val_loop
+            runner.optim_wrapper = runner.build_optim_wrapper(
+                runner.optim_wrapper)
         if weights:
             check_weights(runner.model, weights)
         try:
             runner.train()
         except Exception as error:
-            # MMCV's assertion; a worker's trace of it has it in the last line.
-            if found := re.findall('failed to load image: (.*)', str(error)):
-                raise SoCoError(
-                    f'{found[-1]} is damaged. Mend it, or take it out of the '
-                    'annotations, and go on with --resume.') from error
+            if reason := explain(error):
+                raise SoCoError(reason) from error
             raise
     return runner
+
+
+def explain(error: Exception) -> Optional[str]:
+    """What a user can mend of an error in a training, if it is known."""
+    # MMCV's assertion; a worker's trace of it has it in the last line.
+    if found := re.findall('failed to load image: (.*)', str(error)):
+        return (f'{found[-1]} is damaged. Mend it and go on with --resume, or '
+                'take it out of the annotations and start anew with '
+                '--overwrite.')
+    # PyTorch's, of a batch norm.
+    if 'more than 1 value per channel' in str(error):
+        return ('The images are too small for the norm layers of the '
+                'detector: a step of one image had a feature map of one '
+                'pixel. Choose a larger --scale.')
+    return None
 
 
 def check_weights(model: torch.nn.Module, path: Union[str, Path]) -> None:
@@ -235,20 +320,32 @@ def describe(cfg: Config, train: Annotations, val: Annotations) -> str:
             f'{train.num_boxes} objects{masks}{some}, {len(train.classes)} '
             f'classes ({names}); {cfg.train_cfg.max_epochs} epochs, '
             f'{cfg.train_dataloader.batch_size} images a step, from {start}; '
-            f'evaluated on {len(val.images)} images')
+            f'evaluated on {len(val.images)} images{shared(train, val)}')
 
 
-def best_metrics(out: Path, epochs: int) -> dict:
+def shared(train: Annotations, val: Annotations) -> str:
+    """A sentence on images that are trained with and evaluated on."""
+    trained, evaluated = (
+        {os.path.realpath(each.root / each.images[key])
+         for key in keys}
+        for each, keys in ((train, train.boxes), (val, val.images)))
+    if not trained & evaluated:
+        return ''
+    return (f'. {len(trained & evaluated)} of them are trained with too, '
+            'which makes the metrics too good')
+
+
+def best_metrics(scalars: Path, epochs: int) -> dict:
     """The evaluation with the highest AP, out of the logged scalars.
 
     Args:
-        out (Path): The folder of the run.
-        epochs (int): Its length.
+        scalars (Path): What was logged, a JSON line each.
+        epochs (int): Length of the training.
 
     Returns:
         dict: Its ``epoch`` and metrics; AP is 0 where nothing was found.
     """
-    lines = (out / 'vis_data' / 'scalars.json').read_text().splitlines()
+    lines = scalars.read_text().splitlines()
     evaluations = [
         each for each in map(json.loads, lines) if 'coco/bbox_mAP' in each
     ]

@@ -100,7 +100,8 @@ def finetune_config(detector: Union[str, Path],
     cfg.train_dataloader = dict(
         batch_size=batch_size,
         sampler=dict(type='DefaultSampler', shuffle=True),
-        batch_sampler=dict(type='AspectRatioBatchSampler', drop_last=True),
+        # It would drop a last batch of both aspects even if it is full.
+        batch_sampler=dict(type='AspectRatioBatchSampler', drop_last=False),
         dataset=dict(
             filter_cfg=dict(filter_empty_gt=True, min_size=0), **data[0]),
         **common)
@@ -121,7 +122,7 @@ def finetune_config(detector: Union[str, Path],
         type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=interval)
     optimizer.lr *= batch_size / rate_of
     cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch_size)
-    iterations = len(train.boxes) // batch_size
+    iterations = math.ceil(len(train.boxes) / batch_size)
     cfg.param_scheduler = schedule(epochs * iterations)
     cfg.custom_imports = dict(
         imports=['soco_mm.engine', *imports(cfg)], allow_failed_imports=False)
@@ -131,6 +132,10 @@ def finetune_config(detector: Union[str, Path],
         max_keep_ckpts=2,
         save_best='coco/bbox_mAP',
         rule='greater')
+    cfg.custom_hooks = [
+        *(cfg.get('custom_hooks') or []),
+        dict(type='soco_mm.ResumedEvaluationHook')
+    ]
     cfg.default_hooks.logger = dict(
         type='LoggerHook', interval=min(50, max(1, iterations // 5)))
     cfg.log_processor = dict(
@@ -181,6 +186,14 @@ def check_pipeline(pipeline: list, detector: Union[str, Path]) -> None:
         raise SoCoError(f'The detector of {detector} is trained with semantic '
                         'maps, which COCO annotations do not have. Choose '
                         'another.')
+    if any(each.type.endswith('LoadProposals') for each in found):
+        raise SoCoError(f'The detector of {detector} is trained with '
+                        'proposals of another one (LoadProposals), which COCO '
+                        'annotations do not have. Choose another.')
+    mixing = [
+        each.type for each in found
+        if 'Mosaic' in each.type or 'MixUp' in each.type
+    ]
     # Loading is that of a data set inside of another, which mixes images.
     if not any(each.type.endswith('LoadAnnotations') for each in found):
         mixing = mixing or [pipeline[0].type]
@@ -197,14 +210,6 @@ def transforms(pipeline: list) -> Iterator[Config]:
             yield from transforms(
                 branch if isinstance(branch, list) else [branch])
         yield each
-    if any(each.type.endswith('LoadProposals') for each in found):
-        raise SoCoError(f'The detector of {detector} is trained with '
-                        'proposals of another one (LoadProposals), which COCO '
-                        'annotations do not have. Choose another.')
-    mixing = [
-        each.type for each in found
-        if 'Mosaic' in each.type or 'MixUp' in each.type
-    ]
 
 
 def set_classes(node, number: int, heads: bool = False) -> int:
@@ -257,14 +262,14 @@ def set_pipeline(pipeline: list, masks: bool, scale: Optional[tuple]) -> None:
             each.with_mask = masks
         elif scale and each.type.rpartition('.')[2] in (
                 'Resize', 'RandomResize', 'RandomChoiceResize'):
+            kind = dict(type='Resize')
+            if 'ratio_range' in each:  # large scale jitter, around the size
+                kind = dict(type=each.type, ratio_range=each.ratio_range)
             each.clear()
             each.update(scale=tuple(scale), keep_ratio=True, **kind)
 
 
 def imports(cfg: Config) -> list:
-            kind = dict(type='Resize')
-            if 'ratio_range' in each:  # large scale jitter, around the size
-                kind = dict(type=each.type, ratio_range=each.ratio_range)
     """The modules that a config imports already."""
     names = (cfg.get('custom_imports') or {}).get('imports', [])
     return [names] if isinstance(names, str) else list(names)

@@ -3,12 +3,13 @@ import json
 import shutil
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 
 from soco_mm.apis.export import export_detector
-from soco_mm.apis.finetune import finetune
+from soco_mm.apis.finetune import finetune, shared
 from soco_mm.apis.finetune_config import choose_epochs, finetune_config
 from soco_mm.apis.train import CONFIG_ROOT, load_config
 from soco_mm.cli import main
@@ -55,6 +56,61 @@ def boxes_alone(annotations, tmp_path):
     return path
 
 
+@pytest.fixture
+def mixed(tmp_path):
+    """Two wide and two high images, and an object that fills most of each."""
+    random = np.random.default_rng(0)
+    content = dict(
+        images=[], annotations=[], categories=[dict(id=1, name='thing')])
+    for number, (height, width) in enumerate([(90, 120), (120, 90)] * 2, 1):
+        image = random.integers(0, 255, (height, width, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f'{number}.png'), image)
+        content['images'].append(dict(id=number, file_name=f'{number}.png'))
+        content['annotations'].append(
+            dict(
+                image_id=number,
+                category_id=1,
+                bbox=[5, 5, width - 10, height - 10]))
+    path = tmp_path / 'mixed.json'
+    path.write_text(json.dumps(content))
+    return dict(
+        train=path,
+        images=tmp_path,
+        val=path,
+        epochs=2,
+        scale=(64, 64),
+        workers=0)
+
+
+@pytest.fixture
+def stop_with(monkeypatch):
+    """Train a detector, in which a hook raises a KeyboardInterrupt."""
+    from mmengine.runner import Runner
+
+    def train(hook, **job):
+        with monkeypatch.context() as patch:
+            build = Runner.build_train_loop
+
+            def with_hook(self, loop):
+                self.register_hook(hook)
+                return build(self, loop)
+
+            patch.setattr(Runner, 'build_train_loop', with_hook)
+            with pytest.raises(KeyboardInterrupt):
+                finetune(**job)
+
+    return train
+
+
+def scalars(made):
+    lines = made['scalars'].read_text().splitlines()
+    return list(map(json.loads, lines))
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)['state_dict']
+
+
 def test_small_data_sets_are_seen_more_often():
     assert choose_epochs(118_287) == 12
     # 5 % of COCO: 12 * sqrt(20) epochs.
@@ -78,12 +134,10 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
     metrics = json.loads(made['metrics'].read_text())
     assert metrics['epoch'] in (1, 2)
     assert {'coco/bbox_mAP', 'coco/segm_mAP_50'} <= set(metrics)
-    scalars = [
-        json.loads(line) for line in made['scalars'].read_text().splitlines()
-    ]
-    assert any('loss_mask' in each for each in scalars)
+    logged = scalars(made)
+    assert any('loss_mask' in each for each in logged)
     assert max(each.get('coco/bbox_mAP', 0)
-               for each in scalars) == metrics['coco/bbox_mAP']
+               for each in logged) == metrics['coco/bbox_mAP']
     # A row of annotated and predicted boxes for each of five images.
     picture = cv2.imread(str(made['picture']))
     assert 960 < picture.shape[1] < 1000 and picture.shape[0] > 5 * 200
@@ -104,7 +158,7 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
 
 
 def test_a_stopped_training_goes_on(exported, boxes_alone, demo_images,
-                                    tmp_path, monkeypatch):
+                                    tmp_path, stop_with):
     from mmengine.hooks import Hook
 
     class Stop(Hook):
@@ -121,23 +175,78 @@ def test_a_stopped_training_goes_on(exported, boxes_alone, demo_images,
         epochs=2,
         scale=(96, 96),
         workers=0)
-    from mmengine.runner import Runner
-    with monkeypatch.context() as patch:
-        build = Runner.build_train_loop
-
-        def with_stop(self, loop):
-            self.register_hook(Stop())
-            return build(self, loop)
-
-        patch.setattr(Runner, 'build_train_loop', with_stop)
-        with pytest.raises(KeyboardInterrupt):
-            finetune(out=tmp_path / 'stopped', **job)
+    stop_with(Stop(), out=tmp_path / 'stopped', **job)
     assert not (tmp_path / 'stopped/best.pth').exists()
     made = finetune(out=tmp_path / 'stopped', resume=True, **job)
-    lines = map(json.loads, made['scalars'].read_text().splitlines())
-    assert [each['epoch'] for each in lines if 'epoch' in each] == [1, 2]
-    weights = torch.load(made['checkpoint'], weights_only=True)['state_dict']
-    assert not any('mask_head' in name for name in weights)
+    # Two iterations each.
+    assert [each['epoch'] for each in scalars(made)
+            if 'epoch' in each] == [1, 1, 2, 2]
+    assert not any('mask_head' in name for name in weights(made['checkpoint']))
+
+
+@pytest.mark.parametrize('epoch', [1, 2])
+def test_an_evaluation_in_which_a_run_was_stopped_is_repeated(
+        epoch, exported, mixed, tmp_path, stop_with):
+    from mmengine.hooks import Hook
+
+    class Stop(Hook):
+
+        def before_val_epoch(self, runner):
+            if runner.epoch == epoch:
+                raise KeyboardInterrupt
+
+    job = dict(exported=exported, out=tmp_path / 'stopped', **mixed)
+    stop_with(Stop(), **job)
+    made = finetune(resume=True, **job)
+    evaluated = {
+        each['step']: each['coco/bbox_mAP']
+        for each in scalars(made) if 'coco/bbox_mAP' in each
+    }
+    metrics = json.loads(made['metrics'].read_text())
+    assert set(evaluated) == {1, 2}
+    assert max(evaluated.values()) > 0
+    assert metrics['coco/bbox_mAP'] == max(evaluated.values())
+    checkpoint = tmp_path / f'stopped/checkpoints/epoch_{metrics["epoch"]}.pth'
+    best, expected = weights(made['checkpoint']), weights(checkpoint)
+    assert all(best[name].equal(expected[name]) for name in expected)
+    if epoch == 2:  # the training itself was not stopped
+        whole = finetune(**dict(job, out=tmp_path / 'whole'))
+        assert json.loads(whole['metrics'].read_text()) == metrics
+
+
+def test_a_finished_run_is_left_as_it_is(exported, mixed, tmp_path, capsys):
+    job = dict(exported=exported, out=tmp_path / 'run', **mixed)
+    made = finetune(**job)
+    times = {path: path.stat().st_mtime_ns for path in made.values()}
+    capsys.readouterr()
+    assert finetune(resume=True, **job) == made
+    assert capsys.readouterr().out == (
+        f'The run in {tmp_path / "run"} is finished\n')
+    assert times == {path: path.stat().st_mtime_ns for path in made.values()}
+    # All but the metrics, which are written last.
+    made['metrics'].unlink()
+    assert finetune(resume=True, **job)['metrics'].is_file()
+
+
+def test_a_batch_of_wide_and_high_images_is_trained_with(
+        exported, mixed, tmp_path):
+    made = finetune(exported, out=tmp_path / 'run', **mixed)
+    logged = [each for each in scalars(made) if 'loss' in each]
+    # As the schedule assumes: one iteration in each of the two epochs.
+    assert [each['iter'] for each in logged] == [1, 2]
+    before, after = map(weights,
+                        (exported / 'soco_weights.pth', made['checkpoint']))
+    name = 'backbone.layer4.1.conv2.weight'
+    assert not before[name].equal(after[name])
+
+
+def test_images_of_less_than_two_pixels_for_a_norm_are_explained(
+        exported, mixed, tmp_path):
+    with pytest.raises(SoCoError, match='too small .* a larger --scale'):
+        finetune(
+            exported,
+            out=tmp_path / 'run',
+            **dict(mixed, batch_size=1, scale=(32, 32)))
 
 
 def config(detector, annotations, demo_images, **kwargs):
@@ -159,8 +268,8 @@ def test_schedule_and_learning_rate_follow_the_data(annotations, demo_images,
     cfg = config(detector, annotations, demo_images)
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(.02 * 2 / 16)
     warm_up, steps = cfg.param_scheduler
-    # 5 images in batches of 2 are 2 iterations an epoch.
-    assert warm_up.end == 6 and steps.milestones == [40, 53]
+    # 5 images in batches of 2 are 3 iterations an epoch.
+    assert warm_up.end == 9 and steps.milestones == [60, 80]
     assert cfg.train_cfg.max_epochs == 30 and cfg.train_cfg.val_interval == 3
     assert cfg.val_evaluator.metric == ['bbox', 'segm']
     heads = cfg.model.roi_head
@@ -228,6 +337,8 @@ def test_images_inside_of_choices_are_scaled_too(boxes_alone, demo_images,
 @pytest.mark.parametrize('base, message', [
     ('htc/htc_r50_fpn_1x_coco.py', 'semantic maps'),
     ('yolox/yolox_s_8xb8-300e_coco.py', r'mixed images \(Mosaic\)'),
+    ('rtmdet/rtmdet_s_8xb32-300e_coco.py', r'mixed images \(CachedMosaic\)'),
+    ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', r'\(LoadProposals\)'),
 ])
 def test_a_pipeline_that_needs_more_than_coco_annotations_is_refused(
         base, message, annotations, demo_images, tmp_path):
@@ -235,6 +346,10 @@ def test_a_pipeline_that_needs_more_than_coco_annotations_is_refused(
         config(detector_of(tmp_path, base), annotations, demo_images)
 
 
+@pytest.mark.parametrize('base', [
+    'solo/solo_r50_fpn_1x_coco.py', 'ms_rcnn/ms-rcnn_r50-caffe_fpn_1x_coco.py',
+    'point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py'
+])
 def test_a_detector_that_needs_masks_is_refused_without(
         base, boxes_alone, demo_images, tmp_path):
     with pytest.raises(SoCoError, match='trained with masks'):
@@ -277,12 +392,55 @@ def test_weights_of_another_detector_are_refused(exported, boxes_alone,
             tmp_path / 'run',
             epochs=1,
             workers=0)
+    assert not (tmp_path / 'run').exists()
 
 
-def test_what_is_no_export_is_refused(boxes_alone, demo_images, tmp_path):
-    with pytest.raises(UsageError, match='not a folder that soco-mm export'):
-        finetune(tmp_path, boxes_alone, demo_images, boxes_alone,
-                 tmp_path / 'run')
+def test_what_is_no_export_is_refused(exported, boxes_alone, demo_images,
+                                      tmp_path):
+    for wrong in (tmp_path, exported / 'mask-rcnn_r18_fpn.py'):
+        with pytest.raises(UsageError, match='not a folder that soco-mm exp'):
+            finetune(wrong, boxes_alone, demo_images, boxes_alone,
+                     tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('key, value, message', [
+    ('model.roi_head.bbox_head.xyz', 1, "keyword argument 'xyz'"),
+    ('model.backbone.num_stages', 5, ''),
+])
+def test_a_model_that_cannot_be_built_leaves_no_run(
+        key, value, message, exported, mixed, tmp_path):
+    with pytest.raises(
+            SoCoError, match=f'cannot be built into a training.*{message}'):
+        finetune(exported, out=tmp_path / 'run', options={key: value}, **mixed)
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('part', [
+    'train_dataloader.dataset', 'val_dataloader.dataset', 'val_evaluator',
+    'optim_wrapper.optimizer'
+])
+def test_what_a_training_builds_late_is_explained_too(part, exported, mixed,
+                                                      tmp_path):
+    with pytest.raises(SoCoError, match='cannot be built .*xyz'):
+        finetune(
+            exported,
+            out=tmp_path / 'run',
+            options={f'{part}.xyz': 1},
+            **mixed)
+
+
+@pytest.mark.parametrize('wrong, message', [
+    (dict(options={'train_dataloader.batch_size': 2}), 'with --batch-size'),
+    (dict(options={'train_cfg.max_epochs': 2}), 'with --epochs'),
+    (dict(options={'randomness.seed': 2}), 'with --seed'),
+    (dict(seed=2**32), '--seed is 4294967296. Choose one below 4294967296'),
+    (dict(seed=2**32 - 1, workers=2), 'Choose one below 4294967294'),
+])
+def test_arguments_that_would_fail_later_are_refused(
+        wrong, message, exported, mixed, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        finetune(exported, out=tmp_path / 'run', **dict(mixed, **wrong))
     assert not (tmp_path / 'run').exists()
 
 
@@ -295,6 +453,43 @@ def test_a_run_is_not_resumed_and_overwritten_at_once(command, capsys):
         main([*command, '--out', 'run', '--resume', '--overwrite'])
     assert stopped.value.code == 2
     assert 'not allowed with argument --resume' in capsys.readouterr().err
+
+
+def test_a_run_is_not_resumed_with_other_contents(exported, mixed, tmp_path,
+                                                  stop_with):
+    from mmengine.hooks import Hook
+
+    class Stop(Hook):
+
+        def before_train_epoch(self, runner):
+            raise KeyboardInterrupt
+
+    exported = shutil.copytree(exported, tmp_path / 'exported')
+    job = dict(exported=exported, out=tmp_path / 'run', **mixed)
+    stop_with(Stop(), **job)
+    path = exported / 'soco_weights.pth'
+    before = path.read_bytes()
+    torch.save(torch.load(path), path)
+    with pytest.raises(
+            UsageError, match=r'another job \(contents of weights \w+ and not'):
+        finetune(resume=True, **job)
+    path.write_bytes(before)
+    path = mixed['train']
+    path.write_text(path.read_text().replace('thing', 'object'))
+    with pytest.raises(
+            UsageError,
+            match=r'another job \(contents of train \w+ and not \w+; contents '
+            'of val'):
+        finetune(resume=True, **job)
+
+
+def test_images_that_are_trained_with_and_evaluated_on_are_counted(
+        annotations, demo_images, mixed):
+    same = read_annotations(annotations, demo_images)
+    # By another way.
+    other = read_annotations(annotations, demo_images / '..' / 'images')
+    assert shared(same, other).startswith('. 5 of them are trained with too')
+    assert not shared(same, read_annotations(mixed['val'], mixed['images']))
 
 
 def test_from_scratch_no_weights_are_loaded(exported, boxes_alone,
@@ -330,13 +525,7 @@ def test_an_image_that_is_cut_off_is_named_and_can_be_mended(
         scale=(64, 64),
         workers=workers)
     with pytest.raises(
-            SoCoError, match='my photos/coffee.jpg is damaged. Mend it'):
+            SoCoError, match='my photos/coffee.jpg is damaged. Mend it and go on'):
         finetune(**job)
     (images / 'coffee.jpg').write_bytes(whole)
     assert finetune(**job, resume=True)['checkpoint'].is_file()
-    ('rtmdet/rtmdet_s_8xb32-300e_coco.py', r'mixed images \(CachedMosaic\)'),
-    ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', r'\(LoadProposals\)'),
-@pytest.mark.parametrize('base', [
-    'solo/solo_r50_fpn_1x_coco.py', 'ms_rcnn/ms-rcnn_r50-caffe_fpn_1x_coco.py',
-    'point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py'
-])

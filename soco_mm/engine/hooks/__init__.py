@@ -1,7 +1,9 @@
 from .checkpoint_hook import AtomicCheckpointHook
+from .resumed_evaluation_hook import ResumedEvaluationHook
 from .runtime_info_hook import DeferredRuntimeInfoHook
 from .target_update_hook import TargetUpdateHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'DeferredRuntimeInfoHook', 'TargetUpdateHook'
+    'AtomicCheckpointHook', 'DeferredRuntimeInfoHook', 'ResumedEvaluationHook',
+    'TargetUpdateHook'
 ]
