@@ -13,7 +13,8 @@ from mmengine.runner import Runner
 
 from soco_mm.checkpoint import compare_tensors, read_checkpoint
 from soco_mm.datasets.annotations import (Annotations, check_same_classes,
-                                          read_annotations, write_annotations)
+                                          decode_mask, read_annotations,
+                                          write_annotations)
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.proposals.layout import file_hash
 from soco_mm.utils import SoCoError, UsageError, atomic_write
@@ -363,7 +364,7 @@ def best_metrics(scalars: Path, epochs: int) -> dict:
 @torch.no_grad()
 def draw_predictions(runner: Runner, val: Annotations, path: Path,
                      number: int = 6) -> None:
-    """Draw annotated and predicted boxes of some images side by side.
+    """Draw annotated and predicted objects of some images side by side.
 
     Args:
         runner (Runner): A runner with the trained detector.
@@ -385,11 +386,19 @@ def draw_predictions(runner: Runner, val: Annotations, path: Path,
         batch = dict(
             inputs=[batch['inputs']], data_samples=[batch['data_samples']])
         found = model.test_step(batch)[0].pred_instances.cpu()
-        samples.append(
-            dict(
-                path=val.root / val.images[image_id],
-                boxes=val.boxes[image_id],
-                found=found.bboxes.numpy(),
-                scores=found.scores.numpy(),
-                labels=found.labels.numpy()))
+        sample = dict(
+            path=val.root / val.images[image_id],
+            boxes=val.boxes[image_id],
+            found=found.bboxes.numpy(),
+            scores=found.scores.numpy(),
+            labels=found.labels.numpy())
+        if 'masks' in found:
+            info = dataset.get_data_info(indices[image_id])
+            sample.update(
+                masks=[
+                    decode_mask(each['mask'], info['height'], info['width'])
+                    for each in info['instances'] if not each['ignore_flag']
+                ],
+                found_masks=found.masks.numpy())
+        samples.append(sample)
     write_png(path, draw_detections(samples, val.classes))

@@ -4,7 +4,9 @@ import math
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence, Union
 
+import numpy as np
 from PIL import ExifTags, Image
+from pycocotools import mask as mask_tools
 
 from soco_mm.utils import SoCoError, UsageError, atomic_stream, read_json
 
@@ -268,6 +270,16 @@ def is_rle(mask: dict, size: List[int]) -> bool:
     return (mask.get('size') == size and isinstance(runs, list)
             and all(type(each) is int and each >= 0 for each in runs)
             and sum(runs) == size[0] * size[1])
+
+
+def decode_mask(mask: Union[list, dict], height: int,
+                width: int) -> np.ndarray:
+    """The pixels of an object, of polygons or RLE, (height, width), uint8."""
+    if isinstance(mask, list):
+        mask = mask_tools.merge(mask_tools.frPyObjects(mask, height, width))
+    elif isinstance(mask['counts'], list):
+        mask = mask_tools.frPyObjects(mask, height, width)
+    return mask_tools.decode(mask)
 
 
 def run_lengths(counts: str) -> List[int]:

@@ -4,23 +4,29 @@ import cv2
 import numpy as np
 
 from soco_mm.utils import read_image
-from .drawing import draw_boxes, draw_tags, join, label, object_colors
+from .drawing import PAPER, draw_boxes, draw_tags, join, label, object_colors
 
-WIDTH = 480  # of an image in the picture, in pixels
+SIDE = 480  # longest of an image in the picture, in pixels
+OPACITY = 0.4  # of a mask
+LIKELIEST = 5  # predictions that are drawn where all are unlikely
 
 
 def draw_detections(samples: Sequence[dict],
                     classes: Sequence[str],
                     score_thr: float = 0.3) -> np.ndarray:
-    """Draw annotated boxes and, beside them, predicted ones.
+    """Draw annotated objects and, beside them, predicted ones.
+
+    Where all predictions are unlikely, the five likeliest are drawn.
 
     Args:
         samples (Sequence[dict]): For each image its ``path``; ``boxes``, the
-            annotated (x, y, w, h, index of the class); and of the predictions
+            annotated (x, y, w, h, index of the class); of the predictions
             ``found``, x1 y1 x2 y2, (P, 4), ``scores``, (P,), and ``labels``,
-            (P,). All in pixels of the image.
+            (P,); and, where there are masks, ``masks`` of the annotated
+            objects, (H, W) each, and ``found_masks`` of the predicted ones,
+            (P, H, W). All in pixels of the image.
         classes (Sequence[str]): Names of the classes; each has a colour.
-        score_thr (float): The least score of a prediction that is drawn.
+        score_thr (float): The least score of a prediction that is likely.
             Defaults to 0.3.
 
     Returns:
@@ -30,24 +36,25 @@ def draw_detections(samples: Sequence[dict],
     rows = []
     for sample in samples:
         image = read_image(sample['path'])
-        scale = WIDTH / image.shape[1]
-        image = cv2.resize(
-            image, (WIDTH, max(1, round(image.shape[0] * scale))),
-            interpolation=cv2.INTER_AREA)
+        scale = SIDE / max(image.shape[:2])
+        size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         boxes = np.float64(sample['boxes']).reshape(-1, 5)
         labels = boxes[:, 4].astype(int)
         boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], 1)
-        likely = sample['scores'] >= score_thr
-        text = (f'predicted: {likely.sum()} with a score of {score_thr} or '
-                'more')
-        if not likely.any() and len(likely):
-            text += f', the highest is {sample["scores"].max():.2f}'
-        found, found_labels = sample['found'][likely], sample['labels'][likely]
-        truth = _draw(image, boxes * scale, colors[labels],
-                      [classes[index] for index in labels])
-        predicted = _draw(image, found * scale, colors[found_labels], [
-            f'{classes[index]} {score:.2f}' for index, score in zip(
-                found_labels, sample['scores'][likely])
+        truth = _draw(image, boxes * scale, sample.get('masks', ()),
+                      colors[labels], [classes[index] for index in labels])
+        scores = sample['scores']
+        drawn = np.flatnonzero(scores >= score_thr)
+        text = f'predicted: {len(drawn)} with a score of {score_thr} or more'
+        if not len(drawn) and len(scores):
+            drawn = np.argsort(-scores, kind='stable')[:LIKELIEST]
+            text += f'; the {len(drawn)} likeliest drawn'
+        found, labels = sample['found'][drawn], sample['labels'][drawn]
+        masks = sample['found_masks'][drawn] if 'found_masks' in sample else ()
+        predicted = _draw(image, found * scale, masks, colors[labels], [
+            f'{classes[index]} {score:.2f}'
+            for index, score in zip(labels, scores[drawn])
         ])
         rows.append(
             join([
@@ -57,8 +64,19 @@ def draw_detections(samples: Sequence[dict],
     return join(rows, 0)
 
 
-def _draw(image: np.ndarray, boxes: np.ndarray, colors: np.ndarray,
-          texts: Sequence[str]) -> np.ndarray:
-    drawn = draw_boxes(image, boxes, colors)
+def _draw(image: np.ndarray, boxes: np.ndarray, masks: Sequence[np.ndarray],
+          colors: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+    drawn = image.copy()
+    for mask, color in zip(masks, colors):
+        mask = cv2.resize(
+            np.uint8(mask), image.shape[1::-1], interpolation=cv2.INTER_AREA)
+        inside = mask > 0
+        drawn[inside] = (1 - OPACITY) * drawn[inside] + OPACITY * color
+        outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP,
+                                       cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(drawn, outlines, -1, tuple(map(int, color)), 1)
+    drawn = draw_boxes(drawn, boxes, colors)
     draw_tags(drawn, texts, boxes, colors)
-    return drawn
+    # High images get as wide as the others, so that columns are aligned.
+    pad = SIDE - drawn.shape[1]
+    return np.pad(drawn, [(0, 0), (0, pad), (0, 0)], constant_values=PAPER)

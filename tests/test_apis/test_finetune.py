@@ -16,6 +16,7 @@ from soco_mm.cli import main
 from soco_mm.datasets.annotations import read_annotations
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
+from soco_mm.visualization.detections import draw_detections
 
 SMALL = CONFIG_ROOT / 'benchmarks/mini_transfer'
 CLASSES = ('person', 'cat', 'cup', 'spoon', 'saucer', 'rocket', 'helmet',
@@ -120,7 +121,14 @@ def test_small_data_sets_are_seen_more_often():
 
 
 def test_a_detector_is_trained_and_drawn_and_can_be_used(
-        exported, annotations, demo_images, tmp_path):
+        exported, annotations, demo_images, tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(samples, classes):
+        drawn.extend(samples)
+        return draw_detections(samples, classes)
+
+    monkeypatch.setattr('soco_mm.apis.finetune.draw_detections', draw)
     job = dict(
         exported=exported,
         train=annotations,
@@ -138,9 +146,16 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
     assert any('loss_mask' in each for each in logged)
     assert max(each.get('coco/bbox_mAP', 0)
                for each in logged) == metrics['coco/bbox_mAP']
-    # A row of annotated and predicted boxes for each of five images.
+    # A row of annotated and predicted objects for each of five images.
     picture = cv2.imread(str(made['picture']))
     assert 960 < picture.shape[1] < 1000 and picture.shape[0] > 5 * 200
+    for each in drawn:
+        size = cv2.imread(str(each['path'])).shape[:2]
+        assert each['found_masks'].shape == (len(each['scores']), *size)
+        for mask, box in zip(each['masks'], each['boxes'], strict=True):
+            x, y, w, h, _ = map(round, box)
+            assert mask.shape == size
+            assert mask.sum() == mask[y:y + h, x:x + w].sum() > w * h / 4
 
     from mmdet.apis import inference_detector, init_detector
     detector = init_detector(

@@ -8,8 +8,9 @@ from mmengine.registry import DefaultScope
 from PIL import ExifTags, Image
 from pycocotools import mask as mask_tools
 
-from soco_mm.datasets.annotations import (check_same_classes, read_annotations,
-                                          run_lengths, write_annotations)
+from soco_mm.datasets.annotations import (check_same_classes, decode_mask,
+                                          read_annotations, run_lengths,
+                                          write_annotations)
 from soco_mm.utils import SoCoError, UsageError
 
 
@@ -184,10 +185,13 @@ def test_rle_that_cannot_be_decoded_is_refused(read, content, rle):
 def test_rle_is_read_as_pycocotools_does(read, content):
     random = np.random.default_rng(0)
     for share in (0, .01, .3, .9, 1):
-        rle = encode(random.random((30, 40)) < share)
+        mask = random.random((30, 40)) < share
+        rle = encode(mask)
         runs = run_lengths(rle['counts'])
         again = mask_tools.frPyObjects(dict(size=[30, 40], counts=runs), 30, 40)
         assert again['counts'].decode() == rle['counts']
+        assert (decode_mask(rle, 30, 40) == mask).all()
+        assert (decode_mask(dict(rle, counts=runs), 30, 40) == mask).all()
         # Compressed or not.
         content['annotations'][0]['segmentation'] = rle
         content['annotations'][1]['segmentation'] = dict(rle, counts=runs)

@@ -1,10 +1,10 @@
-"""Annotated and predicted boxes side by side."""
+"""Annotated and predicted objects side by side."""
 import cv2
 import numpy as np
 import pytest
 
 from soco_mm.visualization import object_colors
-from soco_mm.visualization.detections import WIDTH, draw_detections
+from soco_mm.visualization.detections import OPACITY, SIDE, draw_detections
 
 GREY = 90
 
@@ -12,7 +12,7 @@ GREY = 90
 @pytest.fixture
 def sample(tmp_path):
     path = tmp_path / 'a photo.png'
-    cv2.imwrite(str(path), np.full((2 * WIDTH, 2 * WIDTH, 3), GREY, np.uint8))
+    cv2.imwrite(str(path), np.full((2 * SIDE, 2 * SIDE, 3), GREY, np.uint8))
     return dict(
         path=path,
         boxes=[(100, 100, 400, 600, 1)],
@@ -45,6 +45,54 @@ def test_unlikely_predictions_are_not_drawn(sample):
     assert lines(draw_detections([sample], ['cell', 'rod'], 0.1), color)
 
 
+def test_where_all_predictions_are_unlikely_the_likeliest_are_drawn(sample):
+    side = np.arange(100, 800, 100)
+    sample.update(
+        found=np.float32(np.stack([side, side, side + 50, side + 50], 1)),
+        scores=np.float32([.1, .02, .03, .04, .05, .06, .07]),
+        labels=np.int64([0] * 7))
+    half = draw_detections([sample], ['cell', 'rod'])
+    half = half[:, half.shape[1] // 2:]
+    left, top, right, bottom = lines(half, object_colors(2)[0])
+    # The first and the last, but not the second.
+    assert bottom - top > 300
+    corners = (half == object_colors(2)[0]).all(-1)
+    # Above the image there is a gap and a label.
+    rows = corners[26:].any(1)
+    assert rows[50] and rows[350] and not rows[105:120].any()
+
+
+def test_masks_are_filled_and_outlined_on_both_sides(sample):
+    plain = draw_detections([sample], ['cell', 'rod'])
+    mask = np.zeros((2 * SIDE, 2 * SIDE), bool)
+    mask[200:400, 200:400] = True
+    # Of the second, which is unlikely, nothing is drawn.
+    sample.update(masks=[mask], found_masks=np.stack([mask, ~mask]))
+    picture = draw_detections([sample], ['cell', 'rod'])
+    changed = (picture != plain).any(-1)
+    half = picture.shape[1] // 2
+    color = object_colors(2)[1]
+    blend = np.uint8((1 - OPACITY) * GREY + OPACITY * color.astype(float))
+    for part in (slice(None, half), slice(half, None)):
+        assert changed[:, part].sum() == 100 * 100
+        filled = lines(picture[:, part], blend)
+        assert filled[2] - filled[0] == filled[3] - filled[1] == 97
+
+
+def test_high_images_fit_into_a_square_and_columns_are_aligned(
+        sample, tmp_path):
+    path = tmp_path / 'high.png'
+    cv2.imwrite(str(path), np.full((1000, 250, 3), GREY, np.uint8))
+    wide = draw_detections([sample], ['cell', 'rod'])
+    high = draw_detections([dict(sample, path=path)], ['cell', 'rod'])
+    assert high.shape == wide.shape
+    # Below the labels, right of the annotated.
+    first, second = (
+        lines(each[32:, -SIDE - 2:], (GREY, ) * 3) for each in (wide, high))
+    assert first == (2, 0, SIDE + 1, SIDE - 1)
+    assert second == (2, 0, SIDE // 4 + 1, SIDE - 1)
+
+
 def test_images_without_boxes_are_shown(sample):
     sample.update(
         boxes=[],
@@ -52,6 +100,6 @@ def test_images_without_boxes_are_shown(sample):
         scores=np.zeros(0, np.float32),
         labels=np.zeros(0, np.int64))
     picture = draw_detections([sample, sample], ['cell', 'rod'])
-    assert picture.shape[0] > 2 * WIDTH
+    assert picture.shape[0] > 2 * SIDE
     assert not any(
         lines(picture, color) for color in object_colors(2))
