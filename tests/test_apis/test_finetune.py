@@ -337,6 +337,16 @@ def test_without_masks_mask_rcnn_has_no_mask_head(boxes_alone, demo_images,
     assert not detector.roi_head.with_mask and detector.roi_head.with_bbox
 
 
+def test_hooks_of_the_detector_are_kept(annotations, demo_images, tmp_path):
+    detector = detector_of(tmp_path,
+                           'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
+    with detector.open('a') as stream:
+        stream.write("custom_hooks = [dict(type='EMAHook')]\n")
+    cfg = config(detector, annotations, demo_images)
+    assert [each.type for each in cfg.custom_hooks
+            ] == ['EMAHook', 'soco_mm.ResumedEvaluationHook']
+
+
 def test_images_inside_of_choices_are_scaled_too(boxes_alone, demo_images,
                                                  tmp_path):
     cfg = config(
