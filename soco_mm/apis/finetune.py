@@ -2,6 +2,7 @@ import copy
 import json
 import os
 import re
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Optional, Union
@@ -216,8 +217,11 @@ def building() -> Iterator[None]:
         yield
     except (AssertionError, AttributeError, KeyError, TypeError,
             ValueError) as error:
+        # Of an assertion without words the line says what was expected.
+        reason = str(error) or traceback.extract_tb(
+            error.__traceback__)[-1].line
         raise SoCoError('The config cannot be built into a training: '
-                        f'{error or type(error).__name__}') from error
+                        f'{reason}') from error
 
 
 def check_model(cfg: Config) -> None:
