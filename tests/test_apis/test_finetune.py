@@ -496,7 +496,7 @@ def test_a_run_is_not_resumed_with_other_contents(exported, mixed, tmp_path,
     before = path.read_bytes()
     torch.save(torch.load(path), path)
     with pytest.raises(
-            UsageError, match=r'another job \(contents of weights \w+ and not'):
+            UsageError, match=r'another job \(contents of weights \w+ and'):
         finetune(resume=True, **job)
     path.write_bytes(before)
     path = mixed['train']
@@ -550,7 +550,8 @@ def test_an_image_that_is_cut_off_is_named_and_can_be_mended(
         scale=(64, 64),
         workers=workers)
     with pytest.raises(
-            SoCoError, match='my photos/coffee.jpg is damaged. Mend it and go on'):
+            SoCoError,
+            match='my photos/coffee.jpg is damaged. Mend it and go on'):
         finetune(**job)
     (images / 'coffee.jpg').write_bytes(whole)
     assert finetune(**job, resume=True)['checkpoint'].is_file()

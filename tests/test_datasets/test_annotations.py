@@ -188,7 +188,8 @@ def test_rle_is_read_as_pycocotools_does(read, content):
         mask = random.random((30, 40)) < share
         rle = encode(mask)
         runs = run_lengths(rle['counts'])
-        again = mask_tools.frPyObjects(dict(size=[30, 40], counts=runs), 30, 40)
+        again = mask_tools.frPyObjects(
+            dict(size=[30, 40], counts=runs), 30, 40)
         assert again['counts'].decode() == rle['counts']
         assert (decode_mask(rle, 30, 40) == mask).all()
         assert (decode_mask(dict(rle, counts=runs), 30, 40) == mask).all()
