@@ -17,8 +17,7 @@ from soco_mm.datasets.annotations import (Annotations, check_same_classes,
                                           decode_mask, read_annotations,
                                           write_annotations)
 from soco_mm.engine import build_runner, unwrap_model
-from soco_mm.proposals.layout import file_hash
-from soco_mm.utils import SoCoError, UsageError, atomic_write
+from soco_mm.utils import SoCoError, UsageError, atomic_write, file_hash
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections
 from .export import REPORT
@@ -184,7 +183,7 @@ def check_arguments(seed: int, workers: int, options: dict) -> None:
 
 def short_hash(path: Union[str, Path]) -> str:
     """The start of the SHA-256 of a file."""
-    return file_hash(Path(path))[:12]
+    return file_hash(path)[:12]
 
 
 def exported_config(exported: Union[str, Path]) -> Path:

@@ -3,7 +3,6 @@
 A cell of the study is one detector: trained from one start (random weights, or
 one pretraining), on one share of the labels of one data set, with one seed.
 """
-import hashlib
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from mmengine.config import Config
 from soco_mm.checkpoint import read_checkpoint, write_checkpoint
 from soco_mm.datasets.annotations import (Annotations, check_same_classes,
                                           read_annotations)
-from soco_mm.utils import atomic_write, read_json
+from soco_mm.utils import atomic_write, file_hash, read_json
 from .coco_subset import coco_subset
 from .export import WEIGHTS, export_detector
 from .finetune import train_detector
@@ -159,8 +158,7 @@ def train_cell(cell: Cell, data: Path, out: Path, settings: dict) -> None:
         metrics=metrics,
         start_sha256=weights and file_hash(weights),
         weights_sha256=file_hash(last),
-        config_sha256=hashlib.sha256(
-            (work_dir / 'config.py').read_bytes()).hexdigest(),
+        config_sha256=file_hash(work_dir / 'config.py'),
         log=f'logs/{cell.name}.log',
         seconds=round(time.time() - began, 1))
     last.unlink()  # its hash is kept
@@ -198,8 +196,3 @@ def cell_config(cell: Cell, train: Annotations, val: Annotations, out: Path,
     cfg.load_from = weights and str(weights)
     cfg.work_dir = str(work_dir)
     return cfg
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,6 +6,7 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
+from soco_mm.utils import file_hash
 from .filters import STATUS
 
 FORMAT = 'soco_mm proposals'
@@ -72,14 +73,6 @@ def header_hash(header: dict) -> str:
 
 def file_hashes(path: Path) -> dict:
     return dict(sha256=file_hash(path), sample_sha256=sample_hash(path))
-
-
-def file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open('rb') as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def sample_hash(path: Path) -> str:

@@ -5,11 +5,11 @@ from typing import Dict, Iterable, Iterator, Union
 
 import numpy as np
 
-from soco_mm.utils import SoCoError, atomic_folder
+from soco_mm.utils import SoCoError, atomic_folder, file_hash
 from .filters import STATUS
 from .layout import (ARRAYS, ENCODING, FAILURES, FORMAT, HEADER, VERSION,
-                     Proposals, encode_path, file_hash, header_hash,
-                     sample_hash, unusable)
+                     Proposals, encode_path, header_hash, sample_hash,
+                     unusable)
 from .writer import write_files
 
 MARKER = 'path_offsets.npy'  # a name that nothing else has

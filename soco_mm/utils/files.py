@@ -1,4 +1,5 @@
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -122,6 +123,15 @@ def exclusive(folder: Union[str, Path], what: str) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         stream.close()
+
+
+def file_hash(path: Union[str, Path]) -> str:
+    """SHA-256 of a file, which need not fit into memory."""
+    digest = hashlib.sha256()
+    with Path(path).open('rb') as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_json(path: Union[str, Path]):
