@@ -14,7 +14,7 @@ from soco_mm.checkpoint import (TransferReport, compare_tensors,
                                 match_names, read_checkpoint, read_value,
                                 write_checkpoint)
 from soco_mm.checkpoint.transfer import PARTS, PartReport
-from soco_mm.engine.runtime import replace_types
+from soco_mm.engine.runtime import use_plain_sync_norm
 from soco_mm.registry import MODELS
 from soco_mm.utils import (SoCoError, UsageError, atomic_folder,
                            check_replaceable)
@@ -240,8 +240,7 @@ def build_detector(config: Union[str, Path],
     register_all_modules(init_default_scope=False)
     try:
         cfg = Config.fromfile(config)
-        # MMCV's own asks for a process group when it is built.
-        replace_types(cfg.model, {'MMSyncBN': 'SyncBN'})
+        use_plain_sync_norm(cfg.model)
         with DefaultScope.overwrite_default_scope('mmdet'):
             built = MMDET_MODELS.build(cfg.model)
     except Exception as error:  # it is other people's code

@@ -17,6 +17,7 @@ from soco_mm.datasets.annotations import (Annotations, check_same_classes,
                                           decode_mask, read_annotations,
                                           write_annotations)
 from soco_mm.engine import build_runner, unwrap_model
+from soco_mm.engine.runtime import use_plain_sync_norm
 from soco_mm.utils import SoCoError, UsageError, atomic_write, file_hash
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections
@@ -232,9 +233,11 @@ def check_model(cfg: Config) -> None:
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules
     register_all_modules(init_default_scope=False)
+    # A copy, since detectors change the config that they are built from.
+    model = copy.deepcopy(cfg.model)
+    use_plain_sync_norm(model)
     with DefaultScope.overwrite_default_scope('mmdet'), building():
-        # A copy, since detectors change the config that they are built from.
-        model = MODELS.build(copy.deepcopy(cfg.model))
+        model = MODELS.build(model)
     if cfg.load_from:
         check_weights(model, cfg.load_from)
 

@@ -55,11 +55,14 @@ def adapt_to_device(cfg: Config) -> None:
 
     Three things work on a GPU alone: synchronised batch norm, MMEngine's
     mixed precision and its set-up of distributed training. On a GPU nothing
-    is changed.
+    of them is changed.
 
     Args:
         cfg (Config): The config of a training; changed in place.
     """
+    alone = cfg.get('launcher', 'none') == 'none'
+    if alone:
+        use_plain_sync_norm(cfg.model)
     if is_cuda_available():
         return
     wrapper = cfg.optim_wrapper
@@ -72,10 +75,7 @@ def adapt_to_device(cfg: Config) -> None:
             'There is no GPU: mixed precision is '
             f'{"bfloat16" if native else "off"} on this CPU.',
             logger='current')
-    if cfg.get('launcher', 'none') == 'none':
-        # MMEngine reverts SyncBN later, but MMCV's cannot even be built.
-        replace_types(cfg.model, {'MMSyncBN': 'SyncBN'})
-    else:
+    if not alone:
         replace_types(cfg.model, dict.fromkeys(SYNC_NORMS, BATCH_NORM))
         print_log(
             'There is no GPU: batch norm is not synchronised between '
@@ -97,6 +97,16 @@ def adapt_to_device(cfg: Config) -> None:
                 rank=int(os.environ['RANK']),
                 world_size=int(os.environ['WORLD_SIZE']))
     cfg.train_dataloader.pin_memory = False
+
+
+def use_plain_sync_norm(model: Config) -> None:
+    """Replace MMCV's synchronised batch norm in a model's config, in place.
+
+    MMEngine makes SyncBN plain batch norm where there is one process, but
+    MMCV's asks for several as soon as it is built. PyTorch's has the same
+    tensors.
+    """
+    replace_types(model, {'MMSyncBN': 'SyncBN'})
 
 
 def replace_types(node, names: Dict[str, str]) -> None:

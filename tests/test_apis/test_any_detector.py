@@ -262,6 +262,17 @@ def test_other_norms_are_replaced(pretrained, tmp_path, norm):
     assert norms == dict(type='SyncBN', requires_grad=True)
 
 
+def test_mmcvs_synchronised_norms_are_filled(pretrained, tmp_path):
+    path, _ = pretrained
+    norm = dict(type='MMSyncBN', requires_grad=True)
+    config = detector(
+        tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 'neck',
+        norm_cfg=norm)
+    report = export_detector(None, path, tmp_path / 'out', detector=config)
+    assert len(report.parts['neck'].filled) == 48
+    assert Config.fromfile(report.config).model.neck.norm_cfg == norm
+
+
 def test_other_pixels_are_refused_or_replaced(pretrained, tmp_path):
     """Of a backbone in Caffe's style: BGR, and not divided."""
     path, _ = pretrained

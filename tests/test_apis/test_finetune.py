@@ -517,10 +517,15 @@ def test_images_that_are_trained_with_and_evaluated_on_are_counted(
     assert not shared(same, read_annotations(mixed['val'], mixed['images']))
 
 
+@pytest.mark.parametrize('norm', ['SyncBN', 'MMSyncBN'])
 def test_from_scratch_no_weights_are_loaded(exported, boxes_alone,
-                                            demo_images, tmp_path):
+                                            demo_images, tmp_path, norm):
+    """Also with MMCV's synchronised batch norm, which asks for processes."""
+    shutil.copytree(exported, tmp_path / 'edited')
+    with (tmp_path / 'edited/mask-rcnn_r18_fpn.py').open('a') as stream:
+        stream.write(f'\nmodel["neck"] = dict(norm_cfg=dict(type="{norm}"))\n')
     finetune(
-        exported,
+        tmp_path / 'edited',
         boxes_alone,
         demo_images,
         boxes_alone,
