@@ -1,3 +1,4 @@
+import copy
 import json
 import tempfile
 from pathlib import Path
@@ -106,14 +107,20 @@ def check_out(out: Path, detector: Optional[Union[str, Path]]) -> None:
                          f'{out}, which is replaced. Choose another --out.')
     if not out.exists():
         return
-    try:
-        config = Path(json.loads((out / REPORT).read_text())['config']).name
-    except (OSError, ValueError, KeyError, TypeError):
-        config = ''
-    others = {each.name for each in out.iterdir()} - {WEIGHTS, REPORT, config}
+    own = {WEIGHTS, REPORT, exported_config(out)}
+    others = {each.name for each in out.iterdir()} - own
     if others:
         raise UsageError(f'{out} holds {min(others)} besides an export, which '
                          'would be lost. Choose another --out.')
+
+
+def exported_config(folder: Union[str, Path]) -> str:
+    """Name of the detector's config in an export, empty if it is none."""
+    try:
+        report = json.loads(Path(folder, REPORT).read_text())
+        return Path(report['config']).name
+    except (OSError, ValueError, KeyError, TypeError):
+        return ''
 
 
 def fit_detector(pretrained: nn.Module, model: Config, folder: Path,
@@ -235,19 +242,32 @@ def build_detector(config: Union[str, Path],
     Raises:
         UsageError: If it cannot be built.
     """
-    from mmdet.registry import MODELS as MMDET_MODELS
-    from mmdet.utils import register_all_modules
-    register_all_modules(init_default_scope=False)
     try:
-        cfg = Config.fromfile(config)
-        use_plain_sync_norm(cfg.model)
-        with DefaultScope.overwrite_default_scope('mmdet'):
-            built = MMDET_MODELS.build(cfg.model)
+        built = build_model(Config.fromfile(config).model)
     except Exception as error:  # it is other people's code
         raise UsageError(
             f'MMDetection cannot build the detector of {name or config}: '
             f'{first_line(error)}') from error
     return revert_sync_batchnorm(built).eval()
+
+
+def build_model(model: Config) -> nn.Module:
+    """Build a model of MMDetection in this process, from its config.
+
+    Args:
+        model (Config): The config, which stays as it is; detectors change the
+            one that they are built from.
+
+    Returns:
+        nn.Module: The model.
+    """
+    from mmdet.registry import MODELS as MMDET_MODELS
+    from mmdet.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    model = copy.deepcopy(model)
+    use_plain_sync_norm(model)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return MMDET_MODELS.build(model)
 
 
 def fill(detector: nn.Module, weights: dict,

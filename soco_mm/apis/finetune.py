@@ -1,4 +1,3 @@
-import copy
 import json
 import os
 import re
@@ -17,11 +16,10 @@ from soco_mm.datasets.annotations import (Annotations, check_same_classes,
                                           decode_mask, read_annotations,
                                           write_annotations)
 from soco_mm.engine import build_runner, unwrap_model
-from soco_mm.engine.runtime import use_plain_sync_norm
 from soco_mm.utils import SoCoError, UsageError, atomic_write, file_hash
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections
-from .export import REPORT
+from .export import build_model, exported_config
 from .finetune_config import choose_epochs, finetune_config
 from .job import claim
 from .train import check_key, latest_checkpoint
@@ -93,7 +91,7 @@ def finetune(exported: Union[str, Path],
     if workers is None:
         workers = len(os.sched_getaffinity(0))
     check_arguments(seed, workers, options)
-    detector = exported_config(exported)
+    detector = config_of(exported)
     sources = dict(
         train=read_annotations(train, images),
         val=read_annotations(val,
@@ -187,17 +185,13 @@ def short_hash(path: Union[str, Path]) -> str:
     return file_hash(path)[:12]
 
 
-def exported_config(exported: Union[str, Path]) -> Path:
+def config_of(exported: Union[str, Path]) -> Path:
     """The detector's config in an exported folder.
 
     Raises:
         UsageError: If it is none.
     """
-    report = Path(exported, REPORT)
-    try:
-        name = Path(json.loads(report.read_text())['config']).name
-    except (OSError, ValueError, KeyError, TypeError):
-        name = ''
+    name = exported_config(exported)
     config = Path(exported, name)
     if not name or not config.is_file():
         raise UsageError(f'{exported} is not a folder that soco-mm export has '
@@ -230,20 +224,16 @@ def check_model(cfg: Config) -> None:
     Raises:
         SoCoError: If not.
     """
-    from mmdet.registry import MODELS
-    from mmdet.utils import register_all_modules
-    register_all_modules(init_default_scope=False)
-    # A copy, since detectors change the config that they are built from.
-    model = copy.deepcopy(cfg.model)
-    use_plain_sync_norm(model)
-    with DefaultScope.overwrite_default_scope('mmdet'), building():
-        model = MODELS.build(model)
+    with building():
+        model = build_model(cfg.model)
     if cfg.load_from:
         check_weights(model, cfg.load_from)
 
 
 def train_detector(cfg: Config, resume: bool = False) -> Runner:
     """Train and evaluate an MMDetection model.
+
+    MMEngine drops pretrained weights that do not fit: see :func:`check_model`.
 
     Args:
         cfg (Config): The config, with ``work_dir``; changed in place.
@@ -254,12 +244,11 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
         Runner: The runner after its training.
 
     Raises:
-        SoCoError: If the config cannot be built, pretrained weights do not
-            fit, or an image turns out to be damaged or too small.
+        SoCoError: If the config cannot be built, or an image turns out to be
+            damaged or too small.
     """
     from mmdet.utils import register_all_modules
     register_all_modules(init_default_scope=False)
-    weights = cfg.get('load_from')
     last = latest_checkpoint(cfg.work_dir) if resume else None
     if last is not None:
         cfg.update(resume=True, load_from=str(last))
@@ -270,8 +259,6 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
             _ = runner.train_loop, runner.val_loop
             runner.optim_wrapper = runner.build_optim_wrapper(
                 runner.optim_wrapper)
-        if weights:
-            check_weights(runner.model, weights)
         try:
             runner.train()
         except Exception as error:
@@ -303,7 +290,7 @@ def check_weights(model: torch.nn.Module, path: Union[str, Path]) -> None:
         SoCoError: If a tensor has no place in the model.
     """
     report = compare_tensors(
-        unwrap_model(model).state_dict(),
+        model.state_dict(),
         read_checkpoint(path).get('state_dict', {}))
     differing = [
         name for part in report.parts.values()

@@ -7,7 +7,7 @@ from typing import Union
 from mmengine.config import Config
 from mmengine.hub import get_config
 
-from soco_mm.checkpoint.formats import pixel_statistics
+from soco_mm.checkpoint.formats import class_name, pixel_statistics
 from soco_mm.utils import UsageError
 from .detector_config import beside, plain
 
@@ -61,18 +61,17 @@ def read_model(base: str, detector: Union[str, Path]) -> Config:
     Raises:
         UsageError: See :func:`inheriting_config`.
     """
+    shipped = '::' in base  # with a library
     try:
-        if '::' in base:
-            cfg = get_config(base)
-        else:
-            cfg = Config.fromfile(base)
-            lazy = base.endswith('.py') and Config._is_lazy_import(base)
+        cfg = get_config(base) if shipped else Config.fromfile(base)
+        lazy = (not shipped and base.endswith('.py')
+                and Config._is_lazy_import(base))
     except Exception as error:  # a config is a program: anything can happen
-        hint = ('' if '::' in base or os.path.exists(base) else
+        hint = ('' if shipped or os.path.exists(base) else
                 f'. Is mmdet::{detector} meant?')
         raise UsageError(f'The config {detector} of the detector cannot be '
                          f'read: {first_line(error)}{hint}') from None
-    if '::' not in base and lazy:
+    if lazy:
         raise UsageError(
             f'The config {detector} is of the style with read_base(), from '
             'which one with _base_ cannot inherit. Write it out in that style '
@@ -124,7 +123,7 @@ def changed_norms(theirs: Config, ours: Config) -> dict:
 
     A class that has no such setting is left as it is.
     """
-    same = kind(theirs) == kind(ours)
+    same = class_name(theirs) == class_name(ours)
     changes = {
         key: plain(ours[key])
         for key in NORM_KEYS if key in ours and (same or key in theirs)
@@ -132,11 +131,6 @@ def changed_norms(theirs: Config, ours: Config) -> dict:
     if 'norm_cfg' in changes and 'norm_cfg' in theirs:
         changes['norm_cfg']['_delete_'] = True  # GN has other arguments
     return changes
-
-
-def kind(part: Config) -> str:
-    """Class of a part, without the scope of its library."""
-    return part['type'].rpartition('.')[2]
 
 
 def first_line(error: Exception) -> str:

@@ -20,7 +20,7 @@ from soco_mm.datasets.annotations import (Annotations, check_same_classes,
 from soco_mm.utils import atomic_write, file_hash, read_json
 from .coco_subset import coco_subset
 from .export import WEIGHTS, export_detector
-from .finetune import train_detector
+from .finetune import check_model, train_detector
 from .finetune_config import finetune_config, schedule
 from .pretrain import set_epochs
 from .train import CONFIG_ROOT, latest_checkpoint, load_config, train_model
@@ -141,6 +141,7 @@ def train_cell(cell: Cell, data: Path, out: Path, settings: dict) -> None:
     check_same_classes(train, val)
     cfg = cell_config(cell, train, val, out, settings, work_dir)
     weights = start_weights(out, cell.method, cell.seed)
+    check_model(cfg)
     runner = train_detector(cfg)
     # A detector that finds nothing at all is not evaluated.
     metrics = dict.fromkeys(('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75'), 0.)

@@ -1,5 +1,4 @@
 import hashlib
-import json
 import math
 import os
 from pathlib import Path
@@ -11,7 +10,8 @@ from mmengine.config import Config
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.layout import HEADER
 from soco_mm.utils import SoCoError, UsageError, list_images
-from .export import REPORT, WEIGHTS, check_detector, export_detector
+from .export import (REPORT, WEIGHTS, check_detector, export_detector,
+                     exported_config)
 from .job import claim
 from .preview import draw_preview
 from .proposals import describe_proposals, make_proposals
@@ -158,13 +158,12 @@ def pretrain(images: Union[str, Path],
                                  Path(images, store.path(0)), detector,
                                  adapt, backbone_only)
         print(report.describe(), flush=True)
-    written = json.loads((exported / REPORT).read_text())['config']
     return dict(
         proposals=proposals,
         preview=preview,
         checkpoint=last,
         weights=exported / WEIGHTS,
-        detector=exported / Path(written).name,
+        detector=exported / exported_config(exported),
         report=exported / REPORT,
         scalars=out / 'vis_data' / 'scalars.json')
 

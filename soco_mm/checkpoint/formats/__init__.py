@@ -1,5 +1,5 @@
 """Pretrained weights by the names of other libraries, and their files."""
-from .architecture import backbone_type, pixel_statistics
+from .architecture import backbone_type, class_name, pixel_statistics
 from .backbones import mmpretrain_weights, timm_model, timm_weights
 from .detectron2 import (detectron2_pickle, detectron2_settings,
                          detectron2_weights)
@@ -8,7 +8,8 @@ from .safetensors import safetensors_bytes
 from .torchvision import torchvision_weights
 
 __all__ = [
-    'backbone_type', 'mmpretrain_weights', 'timm_model', 'timm_weights',
+    'backbone_type', 'class_name', 'mmpretrain_weights', 'timm_model',
+    'timm_weights',
     'detectron2_pickle', 'detectron2_settings', 'detectron2_weights',
     'pixel_statistics', 'split_parts', 'safetensors_bytes',
     'torchvision_weights'

@@ -105,7 +105,12 @@ def check_detector(model: Mapping, library: str) -> None:
 
 def backbone_type(model: Mapping) -> str:
     """Class of the backbone, without the scope of its library."""
-    return model['backbone']['type'].rpartition('.')[2]
+    return class_name(model['backbone'])
+
+
+def class_name(part: Mapping) -> str:
+    """Class of a part of a config, without the scope of its library."""
+    return part['type'].rpartition('.')[2]
 
 
 def pixel_statistics(model: Mapping) -> dict:
@@ -125,7 +130,7 @@ def pixel_statistics(model: Mapping) -> dict:
 def check_type(part: Mapping, expected: str, where: str,
                library: str) -> None:
     """Refuse a part of another class."""
-    if part['type'].rpartition('.')[2] != expected:
+    if class_name(part) != expected:
         raise SoCoError(f'The format {library} takes {expected} as {where}, '
                         f'but it is {part["type"]}. Choose the format '
                         'safetensors.')
