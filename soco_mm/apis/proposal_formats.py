@@ -7,13 +7,13 @@ from soco_mm.proposals import (PRESETS, ProposalFilter, Proposals,
                                ProposalStore)
 from soco_mm.proposals.formats import (DESCRIPTION, BoxFile, clip_boxes,
                                        match_images, read_box_file,
-                                       read_sizes, to_corners, write_coco)
+                                       to_corners, write_coco)
 from soco_mm.proposals.layout import unusable
 from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.store import MARKER
 from soco_mm.utils import (ImageError, SoCoError, UsageError,
                            check_replaceable, exclusive, list_images,
-                           make_writable)
+                           make_writable, read_sizes)
 from .progress import ImageProgress
 from .proposals import describe_proposals, plain, printable, summarize
 

@@ -7,8 +7,7 @@ from typing import Iterable, Iterator, Tuple, Union
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
 
-from soco_mm.utils import ImageError, read_image
-from soco_mm.utils.image import MIN_SIDE
+from .image import MIN_SIDE, ImageError, read_image
 
 # What is waited for is the storage, perhaps on another machine.
 THREADS = 8
