@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
 
 from soco_mm.proposals import Proposals, ProposalStore
 from soco_mm.proposals.formats import (BoxFile, clip_boxes, match_images,
