@@ -2,7 +2,7 @@ import os
 import warnings
 from functools import partial
 from multiprocessing.pool import ThreadPool
-from typing import Iterable, Iterator, Tuple, Union
+from typing import Iterable, Iterator, NamedTuple, Tuple, Union
 
 from PIL import Image, UnidentifiedImageError
 from PIL.ExifTags import Base
@@ -14,32 +14,68 @@ THREADS = 8
 
 
 def read_sizes(
-        root: str,
-        paths: Iterable[str]) -> Iterator[Union[Tuple[int, int], ImageError]]:
+    root: str,
+    paths: Iterable[str],
+    min_side: int = MIN_SIDE
+) -> Iterator[Union[Tuple[int, int], ImageError]]:
     """Read the sizes of images from the heads of their files.
+
+    Args:
+        root (str): The folder of images.
+        paths (Iterable[str]): Paths of the images relative to it.
+        min_side (int): An image with a shorter side cannot be used. Defaults
+            to the one of :func:`soco_mm.utils.image.check_image`.
+
+    Yields:
+        tuple | ImageError: Of each image width and height in pixels as
+        :func:`soco_mm.utils.read_image` has them, or why it cannot be used.
+    """
+    for head in read_heads(root, paths):
+        if isinstance(head, ImageError):
+            yield head
+        elif min(head.size) < min_side:
+            yield ImageError(
+                f'is too small ({head.size[0]}x{head.size[1]} pixels, at '
+                f'least {min_side}x{min_side} are needed)')
+        else:
+            yield head.size
+
+
+def read_heads(
+        root: str,
+        paths: Iterable[str]) -> Iterator[Union['ImageHead', ImageError]]:
+    """The heads of many images, read at once; see :func:`read_head`.
 
     Args:
         root (str): The folder of images.
         paths (Iterable[str]): Paths of the images relative to it.
 
     Yields:
-        tuple | ImageError: Of each image width and height in pixels as
-        :func:`soco_mm.utils.read_image` has them, or why it cannot be used.
+        ImageHead | ImageError: What :func:`read_head` returns or raises.
     """
     with ThreadPool(THREADS) as pool, warnings.catch_warnings():
         warnings.simplefilter('ignore')  # about a head's odd entries
-        yield from pool.imap(partial(_try_size, root), paths, chunksize=16)
+        yield from pool.imap(partial(_try_head, root), paths, chunksize=16)
 
 
-def _try_size(root: str, path: str):
+def _try_head(root: str, path: str):
     try:
-        size = read_size(os.path.join(root, path))
+        return read_head(os.path.join(root, path))
     except ImageError as error:
         return error
-    if min(size) < MIN_SIDE:
-        return ImageError(f'is too small ({size[0]}x{size[1]} pixels, at '
-                          f'least {MIN_SIDE}x{MIN_SIDE} are needed)')
-    return size
+
+
+class ImageHead(NamedTuple):
+    """What the head of an image file says.
+
+    Attributes:
+        size (tuple[int]): Width and height in pixels, as training reads the
+            image.
+        orientation (int): The EXIF orientation that is applied for this, from
+            1 (none) to 8; an image is turned by 90 degrees from 5 on.
+    """
+    size: Tuple[int, int]
+    orientation: int = 1
 
 
 def read_size(path: str) -> Tuple[int, int]:
@@ -48,25 +84,43 @@ def read_size(path: str) -> Tuple[int, int]:
     Raises:
         ImageError: If the file is missing or not an image.
     """
+    return read_head(path).size
+
+
+def read_head(path: str) -> ImageHead:
+    """Read size and orientation of an image from the head of its file.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        ImageHead: The size as :func:`soco_mm.utils.read_image` has it.
+
+    Raises:
+        ImageError: If the file is missing or not an image.
+    """
     try:
         with Image.open(path) as image:
             width, height = image.size
             if image.format == 'TIFF':
-                if _is_turned(image.getexif()):
+                orientation = _orientation(image.getexif())
+                if orientation > 4:
                     # Pillow turns these itself, some versions as they load.
                     image.load()
-                return image.size
+                return ImageHead(image.size, orientation)
             # Image.getexif would look at other notes too, which OpenCV does
             # not, and would decode some images for it.
             noted = Image.Exif()
             try:
                 noted.load(image.info.get('exif', b''))
-                turned = _is_turned(noted)
+                orientation = _orientation(noted)
             except Exception:  # nearly anything on bad bytes
-                turned = False
-            return (height, width) if turned else (width, height)
+                orientation = 1
+            turned = orientation > 4
+            return ImageHead((height, width) if turned else (width, height),
+                             orientation)
     except UnidentifiedImageError:  # OpenCV may know it, or say what it is
-        return read_image(path).shape[1::-1]
+        return ImageHead(read_image(path).shape[1::-1])
     except FileNotFoundError:
         raise ImageError('is missing') from None
     except Exception as error:
@@ -74,6 +128,7 @@ def read_size(path: str) -> Tuple[int, int]:
         raise ImageError(f'cannot be read ({reason})') from None
 
 
-def _is_turned(exif: Image.Exif) -> bool:
-    """Whether width and height are exchanged when an image is upright."""
-    return exif.get(Base.Orientation) in (5, 6, 7, 8)
+def _orientation(exif: Image.Exif) -> int:
+    """The orientation that EXIF notes, 1 where it notes none."""
+    noted = exif.get(Base.Orientation)
+    return noted if noted in range(1, 9) else 1
