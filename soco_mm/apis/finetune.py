@@ -3,22 +3,23 @@ import os
 import re
 import traceback
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Iterator, Optional, Union
+from typing import Iterator, List, Optional, Sequence, Union
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import compare_tensors, read_checkpoint
-from soco_mm.datasets.annotations import (Annotations, check_same_classes,
-                                          decode_mask, read_annotations,
-                                          write_annotations)
+from soco_mm.coco import (Annotations, decode_mask, read_annotations,
+                          write_annotations)
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.utils import SoCoError, UsageError, atomic_write, file_hash
 from soco_mm.visualization import write_png
-from soco_mm.visualization.detections import draw_detections
+from soco_mm.visualization.detections import draw_detections, draw_objects
 from .export import build_model, exported_config
 from .finetune_config import choose_epochs, finetune_config
 from .job import claim
@@ -27,6 +28,7 @@ from .train import check_key, latest_checkpoint
 BATCH_SIZE = 4
 METRICS = 'metrics.json'
 ANNOTATIONS = 'annotations'
+DRAWN = 'annotated.png'
 PICTURE = 'predictions.png'
 BEST = 'best.pth'
 # Of what a config is computed, so that it cannot be set afterwards.
@@ -35,6 +37,7 @@ ARGUMENTS = {
     'train_cfg.max_epochs': '--epochs',
     'randomness.seed': '--seed',
 }
+SHOWN = 6  # images in a picture
 
 
 def finetune(exported: Union[str, Path],
@@ -48,6 +51,7 @@ def finetune(exported: Union[str, Path],
              scale: Optional[tuple] = None,
              workers: Optional[int] = None,
              scratch: bool = False,
+             classes: Optional[Sequence[str]] = None,
              seed: int = 0,
              options: Optional[dict] = None,
              resume: bool = False,
@@ -58,8 +62,9 @@ def finetune(exported: Union[str, Path],
         exported (str | Path): The folder that ``soco-mm export`` has written.
         train (str | Path): The COCO json of the training.
         images (str | Path): The folder of its images.
-        val (str | Path): The COCO json of the evaluation, of the same
-            categories.
+        val (str | Path): The COCO json of the evaluation. Its categories are
+            matched to those of the training by their names; it may have
+            fewer.
         out (str | Path): The folder of this run.
         val_images (str | Path, optional): The folder of its images. Defaults
             to None, ``images``.
@@ -73,6 +78,8 @@ def finetune(exported: Union[str, Path],
             one a core.
         scratch (bool): Start from random weights, to see what the pretrained
             ones are worth. Defaults to False.
+        classes (Sequence[str], optional): Train and evaluate these alone, in
+            this order. Defaults to None, all categories of ``train``.
         seed (int): Seed of all random numbers. Defaults to 0.
         options (dict, optional): Values of the config to set, by dotted key.
             Defaults to None.
@@ -92,14 +99,18 @@ def finetune(exported: Union[str, Path],
         workers = len(os.sched_getaffinity(0))
     check_arguments(seed, workers, options)
     detector = config_of(exported)
+    subset = classes is not None
+    first = read_annotations(train, images, classes, subset)
+    if subset and first.absent:
+        raise UsageError(f'{train} has no category {first.absent[0]}. Choose '
+                         'among those that it has.')
     sources = dict(
-        train=read_annotations(train, images),
-        val=read_annotations(val,
-                             images if val_images is None else val_images))
-    check_same_classes(sources['train'], sources['val'])
+        train=first,
+        val=read_annotations(val, images if val_images is None else val_images,
+                             first.classes, subset))
     # What is read in training are completed copies.
     train, val = (
-        each._replace(path=out / ANNOTATIONS / f'{name}.json')
+        replace(each, path=out / ANNOTATIONS / f'{name}.json')
         for name, each in sources.items())
     number = len(train.boxes)
     epochs = epochs or choose_epochs(number)
@@ -129,6 +140,7 @@ def finetune(exported: Union[str, Path],
         batch_size=batch_size,
         scale=scale and list(scale),
         scratch=scratch,
+        classes=classes and list(classes),
         seed=seed,
         options={key: str(value)
                  for key, value in options.items()},
@@ -145,9 +157,13 @@ def finetune(exported: Union[str, Path],
     if made['metrics'].is_file():
         print(f'The run in {out} is finished', flush=True)
         return made
-    for each in (train, val):
-        write_annotations(each)
+    write_annotations(train, empty=False)
+    write_annotations(val)
+    drawn = out / ANNOTATIONS / DRAWN
+    write_png(drawn, draw_annotations(train, val))
     print(describe(cfg, train, val), flush=True)
+    for name, each in sources.items():
+        print('\n'.join(describe_account(each, drawn)), flush=True)
 
     cfg.work_dir = str(out)
     cfg.visualizer.save_dir = str(out)
@@ -170,6 +186,11 @@ def check_arguments(seed: int, workers: int, options: dict) -> None:
     Raises:
         UsageError: If there is one.
     """
+    for key in options:
+        if 'metainfo' in key.split('.'):
+            raise UsageError(f'--cfg-options cannot set {key}: the classes of '
+                             'both files, the heads and the evaluation go '
+                             'together. Choose them with --classes.')
     for key, argument in ARGUMENTS.items():
         if key in options:
             raise UsageError(f'--cfg-options cannot set {key}, on which more '
@@ -305,7 +326,15 @@ def check_weights(model: torch.nn.Module, path: Union[str, Path]) -> None:
 
 def describe(cfg: Config, train: Annotations, val: Annotations) -> str:
     """What will be trained, in words."""
-    masks = ' with masks' if 'segm' in cfg.val_evaluator.metric else ''
+    masks = ''
+    if 'segm' in cfg.val_evaluator.metric:
+        masks = ' with masks'
+    elif train.masks or val.masks:
+        reason = 'the detector has no mask head'
+        if train.masks != val.masks:
+            without = val if train.masks else train
+            reason = f'there are none in {without.path}'
+        masks = f' by their boxes alone ({reason})'
     left_out = len(train.images) - len(train.boxes)
     some = f' ({left_out} more have none and are left out)' * bool(left_out)
     names = ', '.join(train.classes[:5]) + ', ...' * (len(train.classes) > 5)
@@ -315,6 +344,48 @@ def describe(cfg: Config, train: Annotations, val: Annotations) -> str:
             f'classes ({names}); {cfg.train_cfg.max_epochs} epochs, '
             f'{cfg.train_dataloader.batch_size} images a step, from {start}; '
             f'evaluated on {len(val.images)} images{shared(train, val)}')
+
+
+def describe_account(annotations: Annotations, drawn: Path) -> List[str]:
+    """What of a file was left out or changed, a line each.
+
+    Args:
+        annotations (Annotations): What is in the file.
+        drawn (Path): The picture of annotated images, to look at.
+
+    Returns:
+        list[str]: Nothing if there is nothing to say.
+    """
+    lines = [f'  {line}' for line in annotations.account.lines()]
+    if absent := annotations.absent:
+        lines.append(f'  classes without a category: {", ".join(absent)}')
+    if turned := annotations.turned:
+        lines.append(
+            f'  {len(turned)} photos are turned or mirrored by EXIF, and their'
+            ' sizes do not tell whether the boxes are of the photo as it is '
+            f'shown (for example {annotations.images[turned[0]]}). Look at '
+            f'{drawn}: where boxes lie beside their objects, remove the '
+            'orientation from the files')
+    return [f'{annotations.path}:', *lines] if lines else []
+
+
+def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
+    """Draw some annotated images, those first that EXIF may have spoilt."""
+    samples = []
+    for each in (train, val):
+        picked = pick(list(each.boxes), SHOWN)
+        turned = [key for key in each.turned if key in each.boxes]
+        for key in [*turned, *picked][:SHOWN]:
+            samples.append(
+                dict(
+                    path=each.root / each.images[key],
+                    boxes=each.boxes[key]))
+    return draw_objects(samples, train.classes)
+
+
+def pick(ids: list, number: int) -> list:
+    """Some of many, evenly."""
+    return ids[::max(1, len(ids) // number)][:number]
 
 
 def shared(train: Annotations, val: Annotations) -> str:
@@ -356,7 +427,7 @@ def best_metrics(scalars: Path, epochs: int) -> dict:
 
 @torch.no_grad()
 def draw_predictions(runner: Runner, val: Annotations, path: Path,
-                     number: int = 6) -> None:
+                     number: int = SHOWN) -> None:
     """Draw annotated and predicted objects of some images side by side.
 
     Args:
@@ -367,8 +438,7 @@ def draw_predictions(runner: Runner, val: Annotations, path: Path,
     """
     dataset = runner.val_dataloader.dataset
     model = unwrap_model(runner.model).eval()
-    ids = list(val.boxes)
-    picked = ids[::max(1, len(ids) // number)][:number]
+    picked = pick(list(val.boxes), number)
     indices = {
         dataset.get_data_info(index)['img_id']: index
         for index in range(len(dataset))

@@ -6,7 +6,7 @@ from typing import Iterator, Optional, Union
 
 from mmengine.config import Config
 
-from soco_mm.datasets.annotations import Annotations
+from soco_mm.coco import Annotations
 from soco_mm.utils import SoCoError, UsageError
 
 COCO_IMAGES = 118_287  # of train2017, for which 12 epochs are the standard

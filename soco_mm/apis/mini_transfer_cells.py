@@ -15,10 +15,8 @@ import torch
 from mmengine.config import Config
 
 from soco_mm.checkpoint import read_checkpoint, write_checkpoint
-from soco_mm.datasets.annotations import (Annotations, check_same_classes,
-                                          read_annotations)
+from soco_mm.coco import Annotations, coco_subset, read_annotations
 from soco_mm.utils import atomic_write, file_hash, read_json
-from .coco_subset import coco_subset
 from .export import WEIGHTS, export_detector
 from .finetune import check_model, train_detector
 from .finetune_config import finetune_config, schedule
@@ -135,10 +133,9 @@ def train_cell(cell: Cell, data: Path, out: Path, settings: dict) -> None:
     subset = coco_subset(
         read_json(data / paths.train), cell.fraction, cell.seed)
     atomic_write(work_dir / 'train.json', json.dumps(subset))
-    train, val = (
-        read_annotations(path, data / paths.images)
-        for path in (work_dir / 'train.json', data / paths.val))
-    check_same_classes(train, val)
+    train = read_annotations(work_dir / 'train.json', data / paths.images)
+    val = read_annotations(data / paths.val, data / paths.images,
+                           train.classes)
     cfg = cell_config(cell, train, val, out, settings, work_dir)
     weights = start_weights(out, cell.method, cell.seed)
     check_model(cfg)

@@ -72,7 +72,8 @@ def report_proposals(
             annotations=str(annotations),
             images=found.num_images,
             absent=found.absent,
-            other_size=found.other_size)
+            other_size=found.other_size,
+            account=found.account.lines())
     advice = advise(summary, header, *objects)
     galleries, note = _draw_galleries(store, images or header.get('root'))
     atomic_write(

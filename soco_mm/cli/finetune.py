@@ -17,7 +17,7 @@ def add_finetune(commands) -> None:
         '--data',
         required=True,
         metavar='COCO.json',
-        help='the annotations to train with; the classes are those in it')
+        help='the annotations to train with; the classes are its categories')
     parser.add_argument(
         '--images',
         required=True,
@@ -37,6 +37,11 @@ def add_finetune(commands) -> None:
         required=True,
         metavar='RUN',
         help='the folder that everything is written to')
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        metavar='NAME',
+        help='train and evaluate these categories alone (default: all)')
     parser.add_argument(
         '--epochs',
         type=positive,
@@ -87,6 +92,7 @@ def finetune(args: argparse.Namespace) -> None:
         scale=args.scale and tuple(args.scale),
         workers=args.workers,
         scratch=args.scratch,
+        classes=args.classes,
         seed=args.seed,
         options=args.cfg_options,
         resume=args.resume,

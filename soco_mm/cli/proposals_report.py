@@ -37,6 +37,8 @@ def report(args: argparse.Namespace) -> None:
               f'boxes {100 * random["recall_50"]:.1f} %), '
               f'{100 * ours["recall_70"]:.1f} % at 0.7 '
               f'({100 * random["recall_70"]:.1f} %)')
+        for line in made['recall']['account']:
+            print(f'  {line}')
     for sentence in made['advice']:
         print(f'  advice: {sentence}')
     if made['note']:

@@ -1,10 +1,11 @@
 import codecs
-import json
 import os
 from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
-from soco_mm.utils import UsageError, list_images
+from soco_mm.coco import AmbiguousName, NameFinder, read_images
+from soco_mm.coco.files import walk_files
+from soco_mm.utils import UsageError, list_images, read_json
 from .layout import encode_path
 
 
@@ -30,7 +31,8 @@ def list_input(images: Union[str, Path],
     images = Path(images)
     if images.is_file():
         root = os.path.abspath(root or images.parent)
-        paths = [_below(path, root, images) for path in _read(images)]
+        names = _find(_read(images), root, images)
+        paths = [_below(path, root, images) for path in names]
         paths = sorted(set(paths), key=encode_path)
         if not paths:
             raise UsageError(f'{images} names no image.')
@@ -56,15 +58,23 @@ def _read(path: Path) -> List[str]:
             lines = data.decode('utf-8', 'surrogateescape').split('\n')
             lines = [line.removesuffix('\r') for line in lines]
             return [line for line in lines if line.strip()]
-        content = json.loads(path.read_text())
-        return [str(image['file_name']) for image in content['images']]
     except OSError as error:
         raise UsageError(f'{path} cannot be read ({error.strerror}).'
                          ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f'{path} is not a COCO json, whose "images" have a "file_name" '
-            f'each ({type(error).__name__}: {error}).') from None
+    return [each.file_name for each in read_images(read_json(path), path)]
+
+
+def _find(names: List[str], root: str, source: Path) -> List[str]:
+    """Names of another machine, whose folders are not there, by their end."""
+    if any(os.path.exists(os.path.join(root, name)) for name in names):
+        return names
+    finder = NameFinder(walk_files(root))
+    try:
+        return [finder.find(name) or name for name in names]
+    except AmbiguousName as error:
+        raise UsageError(f'{source} names images that could be {error} in '
+                         f'{root}. Name the folder that they are relative to '
+                         'with --root.') from None
 
 
 def _below(path: str, root: str, source: Path) -> str:

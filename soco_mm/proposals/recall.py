@@ -1,10 +1,14 @@
-import math
 import posixpath
 from pathlib import Path
-from typing import NamedTuple, Tuple, Union
+from typing import NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from soco_mm import coco
+from soco_mm.coco import Account, AmbiguousName, NameFinder, read_images
+from soco_mm.coco.account import CLIPPED, CROWD, IGNORED, INVISIBLE, REPEATED
+from soco_mm.coco.boxes import check_pixels, clip_box, reaches_out
+from soco_mm.coco.structure import ImageEntry, list_of
 from soco_mm.utils import UsageError, read_json
 from .random_boxes import RandomBoxes
 from .store import ProposalStore
@@ -30,6 +34,7 @@ class Objects(NamedTuple):
         absent (int): Annotated images that are not in the store.
         other_size (int): Those left out because the annotations are of an
             image of another width or height.
+        account (Account): Objects that were left out or clipped.
     """
     boxes: np.ndarray
     areas: np.ndarray
@@ -37,12 +42,14 @@ class Objects(NamedTuple):
     num_images: int
     absent: int
     other_size: int
+    account: Account
 
 
 def read_objects(path: Union[str, Path], store: ProposalStore) -> Objects:
     """Read the annotated objects of the images in a store.
 
-    Crowds (``iscrowd``) and boxes without width or height are left out.
+    As in the training of a detector, crowds, ignored objects and invisible
+    boxes are left out, and the others are clipped to their images.
 
     Args:
         path (str | Path): A COCO json whose ``file_name`` are the paths in the
@@ -55,73 +62,86 @@ def read_objects(path: Union[str, Path], store: ProposalStore) -> Objects:
     Raises:
         UsageError: If the file cannot be read, or has no object on an image of
             the store.
+        SoCoError: If its boxes are not in pixels.
     """
     content = read_json(path)
-    try:
-        images = {
-            image['id']: (posixpath.normpath(image['file_name']),
-                          image.get('width'), image.get('height'))
-            for image in content['images']
-        }
-        annotations = [
-            each for each in content['annotations'] if not each.get('iscrowd')
-        ]
-        owners = [each['image_id'] for each in annotations]
-        rows = np.array([_read_row(each) for each in annotations])
-        rows = rows.reshape(-1, 5)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f'{path} is not a COCO json with "images" (id, file_name) and '
-            '"annotations" (image_id, bbox of four numbers): '
-            f'{type(error).__name__} {error}.') from None
-
+    images = read_images(content, path)
+    account = Account()
+    entries = coco.read_objects(
+        list_of(content, 'annotations', path), path, images, account=account)
     indices, other_size = _match(images, store, path)
-    owner = np.array([indices.get(each, -1) for each in owners], int)
-    kept = (owner >= 0) & (rows[:, 2:4] > 0).all(1)
-    if not kept.any():
-        raise UsageError(f'{path} has no object on the {len(indices)} images '
-                         f'that are in {store.folder}. Give a file with their '
-                         'annotations, or leave it out.')
-    order = np.flatnonzero(kept)
-    order = order[np.argsort(owner[order], kind='stable')]
+    entries = [each for each in entries if each.image in indices]
+    sizes = {number: store.size(index) for number, index in indices.items()}
+    check_pixels(path, entries, sizes)
+    rows, owners, seen = [], [], {}
+    for each in entries:
+        box = clip_box(each.box, *sizes[each.image])
+        name = f'{each} on {images[each.image].file_name}'
+        key = indices[each.image], each.category, each.box
+        if seen.setdefault(key, each.image) != each.image:
+            account.add(REPEATED, name)
+        elif each.crowd or each.ignore:
+            account.add(CROWD if each.crowd else IGNORED, name)
+        elif box is None:
+            account.add(INVISIBLE, name)
+        else:
+            if reaches_out(each.box, *sizes[each.image]):
+                account.add(CLIPPED, name)
+            x, y, w, h = box
+            area = w * h if each.area is None else min(each.area, w * h)
+            rows.append((x, y, x + w, y + h, area))
+            owners.append(indices[each.image])
+    if not rows:
+        reason = account.summary()
+        raise UsageError(
+            f'{path} has no object on the {len(indices)} images that are in '
+            f'{store.folder}{": it has " * bool(reason)}{reason}. Give a file '
+            'with their annotations, or leave it out.')
+    rows, owner = np.array(rows, float), np.array(owners)
+    order = np.argsort(owner, kind='stable')
     rows = rows[order]
-    boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], 1)
-    return Objects(boxes, rows[:, 4], owner[order], len(indices),
-                   len(images) - len(indices) - other_size, other_size)
+    return Objects(rows[:, :4], rows[:, 4], owner[order],
+                   len(set(indices.values())),
+                   len(images) - len(indices) - other_size, other_size,
+                   account)
 
 
-def _read_row(annotation: dict) -> Tuple[float, ...]:
-    """x y w h of an annotation, and its area."""
-    x, y, width, height = map(float, annotation['bbox'])
-    row = x, y, width, height, float(annotation.get('area', width * height))
-    if not all(map(math.isfinite, row)):
-        raise ValueError(f'numbers of annotation {annotation.get("id")} are '
-                         'not finite')
-    return row
-
-
-def _match(images: dict, store: ProposalStore,
+def _match(images: Sequence[ImageEntry], store: ProposalStore,
            path: Union[str, Path]) -> Tuple[dict, int]:
     """Find annotated images in the store.
 
     Returns:
-        tuple: Their indices by the ids of the annotations, and the number of
-        those that have another size in the store.
+        tuple: Their indices in the store by those in the list, and the number
+        of those that have another size in the store.
 
     Raises:
         UsageError: If none is the same.
     """
-    indices, other_size = {}, 0
-    for number, (name, *size) in images.items():
+    places = [
+        _index(store, posixpath.normpath(each.file_name)) for each in images
+    ]
+    if all(place is None for place in places) and len(store):
+        # Of another machine.
+        finder = NameFinder(store)
         try:
-            index = store.index(name)
-        except (KeyError, UnicodeEncodeError):
+            names = [finder.find(each.file_name) for each in images]
+        except AmbiguousName as error:
+            raise UsageError(f'{path} names images that could be {error} in '
+                             f'{store.folder}. Make the proposals in the '
+                             'folder that the file names are relative to.'
+                             ) from None
+        places = [name and store.index(name) for name in names]
+    indices, other_size = {}, 0
+    for number, (each, index) in enumerate(zip(images, places)):
+        if index is None:
             continue
-        if None in size or tuple(size) == store.size(index):
+        known = store.size(index)
+        size = each.width or known[0], each.height or known[1]
+        if size == known:
             indices[number] = index
         else:
             other_size += 1
-            example = (name, size, store.size(index))
+            example = (each.file_name, size, known)
     if not indices and other_size:
         name, (width, height), (its_width, its_height) = example
         raise UsageError(
@@ -129,13 +149,21 @@ def _match(images: dict, store: ProposalStore,
             f'example {name}: {width}x{height} there, {its_width}x{its_height}'
             f' in {store.folder}. Give the annotations of these very images.')
     if not indices:
-        example = next(iter(images.values()), ('none', ))[0]
+        example = images[0].file_name if images else 'none'
         raise UsageError(
             f'No image of {path} is in {store.folder}: the file names do not '
             f'match, for example {example} there and {next(iter(store))} '
             'here. Make the proposals in the folder that the file names are '
             'relative to.')
     return indices, other_size
+
+
+def _index(store: ProposalStore, name: str) -> Optional[int]:
+    """The index of an image in the store, None if it is not there."""
+    try:
+        return store.index(name)
+    except (KeyError, UnicodeEncodeError):
+        return None
 
 
 def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@ from typing import Sequence
 import cv2
 import numpy as np
 
-from soco_mm.utils import read_image
+from soco_mm.utils import ImageError, read_image
 from .drawing import PAPER, draw_boxes, draw_tags, join, label, object_colors
 
 SIDE = 480  # longest of an image in the picture, in pixels
@@ -35,15 +35,7 @@ def draw_detections(samples: Sequence[dict],
     colors = object_colors(len(classes))
     rows = []
     for sample in samples:
-        image = read_image(sample['path'])
-        scale = SIDE / max(image.shape[:2])
-        size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        boxes = np.float64(sample['boxes']).reshape(-1, 5)
-        labels = boxes[:, 4].astype(int)
-        boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], 1)
-        truth = _draw(image, boxes * scale, sample.get('masks', ()),
-                      colors[labels], [classes[index] for index in labels])
+        image, scale, truth, number = _draw_truth(sample, classes)
         scores = sample['scores']
         drawn = np.flatnonzero(scores >= score_thr)
         text = f'predicted: {len(drawn)} with a score of {score_thr} or more'
@@ -58,10 +50,52 @@ def draw_detections(samples: Sequence[dict],
         ])
         rows.append(
             join([
-                label(truth, f'annotated: {len(boxes)}'),
+                label(truth, f'annotated: {number}'),
                 label(predicted, text)
             ], 1))
     return join(rows, 0)
+
+
+def draw_objects(samples: Sequence[dict], classes: Sequence[str],
+                 columns: int = 3) -> np.ndarray:
+    """Draw annotated objects; images that cannot be read are left out.
+
+    Args:
+        samples (Sequence[dict]): For each image its ``path`` and ``boxes``,
+            (x, y, w, h, index of the class) in pixels.
+        classes (Sequence[str]): Names of the classes; each has a colour.
+        columns (int): How many images a row. Defaults to 3.
+
+    Returns:
+        np.ndarray: The images, RGB, uint8; a blank one if there are none.
+    """
+    drawn = []
+    for sample in samples:
+        try:
+            picture, number = _draw_truth(sample, classes)[2:]
+        except ImageError:
+            continue
+        drawn.append(label(picture, f'{sample["path"].name}: {number}'))
+    rows = [
+        join(drawn[start:start + columns], 1)
+        for start in range(0, len(drawn), columns)
+    ]
+    return join(rows, 0) if rows else np.full((SIDE, SIDE, 3), PAPER, np.uint8)
+
+
+def _draw_truth(sample: dict, classes: Sequence[str]) -> tuple:
+    """The reduced image, its scale, the same with objects, their number."""
+    image = read_image(sample['path'])
+    scale = SIDE / max(image.shape[:2])
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    boxes = np.float64(sample['boxes']).reshape(-1, 5)
+    labels = boxes[:, 4].astype(int)
+    boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], 1)
+    truth = _draw(image, boxes * scale, sample.get('masks', ()),
+                  object_colors(len(classes))[labels],
+                  [classes[index] for index in labels])
+    return image, scale, truth, len(boxes)
 
 
 def _draw(image: np.ndarray, boxes: np.ndarray, masks: Sequence[np.ndarray],

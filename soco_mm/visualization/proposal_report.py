@@ -178,7 +178,8 @@ def render_report(summary: dict,
             :func:`soco_mm.proposals.recall.measure_recall` returns them;
             ``size`` and ``aspect``, histograms of the objects with the edges
             of those above; ``annotations`` (their file), ``images``,
-            ``absent`` and ``other_size``. Defaults to None.
+            ``absent``, ``other_size`` and ``account``, lines on objects that
+            were left out. Defaults to None.
         galleries (dict, optional): Pictures by their headings. Defaults to
             None.
         note (str): A sentence in the place of the pictures. Defaults to none.
@@ -298,7 +299,7 @@ def _recall(recall: dict) -> str:
         for number, why in ((recall['absent'], 'are not in the store'),
                             (recall['other_size'], 'have another size than '
                              'in the store and are left out')) if number
-    ]
+    ] + [escape(f'{line}.') for line in recall.get('account', ())]
     return _section(
         'Annotated objects',
         f'<div class="recall">{table}</div>'

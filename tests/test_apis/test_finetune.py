@@ -13,7 +13,7 @@ from soco_mm.apis.finetune import finetune, shared
 from soco_mm.apis.finetune_config import choose_epochs, finetune_config
 from soco_mm.apis.train import CONFIG_ROOT, load_config
 from soco_mm.cli import main
-from soco_mm.datasets.annotations import read_annotations
+from soco_mm.coco import read_annotations
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 from soco_mm.visualization.detections import draw_detections

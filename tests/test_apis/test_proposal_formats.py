@@ -216,7 +216,7 @@ def test_nothing_is_written_where_no_image_can_be_used(made):
     with pytest.raises(SoCoError, match='z.png, is 120x90 .* for 7x7'):
         import_proposals(source, made / 'images', made / 'out')
     source = write_coco(made, [[1, 2, 3]])
-    with pytest.raises(UsageError, match='image z.png: .*four finite'):
+    with pytest.raises(UsageError, match='annotation 0 .*four finite'):
         import_proposals(source, made / 'images', made / 'out')
     assert not [each for each in os.listdir(made) if 'out' in each]
 

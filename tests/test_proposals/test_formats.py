@@ -121,7 +121,7 @@ def test_arguments_that_do_not_suit_the_file_are_refused(save, tmp_path):
         read_box_file(save(RESULTS, 'results.json'), released)
     with pytest.raises(UsageError, match='No such file'):
         read_box_file(tmp_path / 'none.json')
-    with pytest.raises(UsageError, match="annotation 0 .*'str'"):
+    with pytest.raises(UsageError, match="annotation 0 .*score 'high' is not a finite"):
         read_box_file(
             save([dict(image_id=1, bbox=[1, 2, 3, 4], score='high')], 'd'),
             coco,

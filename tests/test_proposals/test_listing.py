@@ -48,7 +48,7 @@ def test_paths_are_sorted_by_their_bytes_and_keep_them(folder, tmp_path):
     ('l.txt', 'x.jpg', 'with --root'),
     ('c.json', '{"images": 3}', 'not a COCO json'),
     ('c.json', '{"images": [{"id": 3}]}', 'file_name'),
-    ('c.json', '{', 'not a COCO json'),
+    ('c.json', '{', 'is not JSON'),
     ('c.json', '[]', 'not a COCO json'),
     ('c.json', '{"images": [{"file_name": "\\ud800.jpg"}]}', 'the name'),
     ('l.txt', 'a\0b.jpg', 'cannot be the name'),

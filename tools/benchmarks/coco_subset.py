@@ -6,7 +6,7 @@ from soco_mm.cli import run
 
 
 def main() -> None:
-    from soco_mm.apis.coco_subset import write_subset
+    from soco_mm.coco import write_subset
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('annotations', type=Path, help='a COCO json')
     parser.add_argument(

@@ -1,8 +1,9 @@
 import os
 import posixpath
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple, Union
+from typing import Dict, List, Sequence, Set, Tuple, Union
 
+from soco_mm.coco import AmbiguousName, NameFinder
 from soco_mm.utils import UsageError
 from ..layout import encode_path
 from .reading import BoxFile
@@ -59,11 +60,14 @@ def _match_stems(names, source, root, listed) -> Dict[str, str]:
 
 
 def _match_paths(names, source, root, listed) -> Dict[str, str]:
-    paths = {}
+    paths, known, finder = {}, set(listed), NameFinder(listed)
     for name in names:
         path = name
         if os.path.isabs(name):
             path = os.path.relpath(name, root).replace(os.sep, '/')
+        if path not in known:
+            path = _find(finder, name, path, known.intersection(names), source,
+                         root)
         if path.split('/')[0] == os.pardir:
             raise UsageError(f'{source} names {name}, which is not below '
                              f'{root}. Name a folder above it.')
@@ -82,3 +86,15 @@ def _match_paths(names, source, root, listed) -> Dict[str, str]:
             f'for example {next(iter(names))}, the folder has {listed[0]}. '
             'Name the folder that its file names are relative to.')
     return paths
+
+
+def _find(finder: NameFinder, name: str, path: str, taken: Set[str],
+          source: Union[str, Path], root: str) -> str:
+    """The image that the end of a name fits, else the path as it is."""
+    try:
+        found = finder.find(name)
+    except AmbiguousName as error:
+        raise UsageError(f'{source} names {name}, which could be {error} in '
+                         f'{root}. Name the folder that its file names are '
+                         'relative to.') from None
+    return path if found is None or found in taken else found

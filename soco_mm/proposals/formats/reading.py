@@ -4,6 +4,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Union
 
+from soco_mm.coco import Account, read_images, read_objects
+from soco_mm.coco.account import UNLISTED
+from soco_mm.coco.structure import list_of
 from soco_mm.utils import UsageError
 
 EXPECTED = (
@@ -11,8 +14,6 @@ EXPECTED = (
     '[[x, y, w, h], ...], ...}; a COCO json, which has "images" and '
     '"annotations"; or COCO results, [{"image_id": ..., "bbox": [x, y, w, h], '
     '"score": ...}, ...].')
-# What reading an entry of the wrong types raises.
-_WRONG = (AttributeError, KeyError, TypeError, ValueError)
 
 
 class BoxFile(NamedTuple):
@@ -65,14 +66,14 @@ def read_box_file(path: Union[str, Path],
         if not isinstance(listing, dict) or 'images' not in listing:
             raise UsageError(f'{annotations} is not a COCO json: it has no '
                              '"images".')
-        found = _read_coco('coco_results', annotations, listing['images'],
-                           path, content, score_thr)
+        found = _read_coco('coco_results', annotations, listing, path, content,
+                           score_thr)
     elif annotations is not None:
         raise UsageError(f'--ann is for COCO results, but {path} is not a '
                          'list of those. Leave it out.')
     elif isinstance(content, dict) and {'images', 'annotations'} <= {*content}:
-        found = _read_coco('coco', path, content['images'], path,
-                           content['annotations'], score_thr)
+        found = _read_coco('coco', path, content, path,
+                           list_of(content, 'annotations', path), score_thr)
     elif _is_released(content):
         if score_thr is not None:
             raise UsageError(f'{path} has no scores. Leave --score-thr out.')
@@ -108,68 +109,39 @@ def _is_released(content) -> bool:
         for boxes in content.values())
 
 
-def _read_coco(layout: str, images_path: Union[str, Path], images: List[dict],
+def _read_coco(layout: str, images_path: Union[str, Path], listing: dict,
                path: Union[str, Path], entries: List[dict],
                score_thr: Optional[float]) -> BoxFile:
     """Gather the boxes of COCO's entries by image."""
-    names, sizes = _read_images(images_path, images)
-    boxes = {name: [] for name in names.values()}
+    images = read_images(listing, images_path)
+    names = [posixpath.normpath(each.file_name) for each in images]
+    boxes: Dict[str, list] = {name: [] for name in names}
+    sizes = {
+        name: each.size
+        for name, each in zip(names, images) if each.size
+    }
+    account = Account()
+    objects = read_objects(entries, path, images, account=account)
     left_out = Counter()
-    scored, unlisted = False, []
-    for number, each in _enumerate(entries, path, 'annotations'):
-        try:
-            image, box = each['image_id'], each['bbox']
-            score = each.get('score')
-            low = (
-                score is not None and score_thr is not None
-                and not score >= score_thr)
-            if image not in names:
-                unlisted.append(image)
-            elif each.get('iscrowd'):
-                left_out['crowds'] += 1
-            elif low:
-                left_out[f'scored below {score_thr:g}'] += 1
-            else:
-                boxes[names[image]].append(box)
-        except _WRONG as error:
-            raise _not_coco(path, 'annotation', number, error) from None
-        scored = scored or score is not None
+    for each in objects:
+        if each.crowd:
+            left_out['crowds'] += 1
+        elif each.ignore:
+            left_out['ignored'] += 1
+        elif (each.score is not None and score_thr is not None
+              and not each.score >= score_thr):
+            left_out[f'scored below {score_thr:g}'] += 1
+        else:
+            boxes[names[each.image]].append(list(each.box))
+    unlisted = account.counts[UNLISTED]
     if unlisted:
-        left_out['of images that are not listed'] = len(unlisted)
-    if names and len(unlisted) == len(entries) > 0:
+        left_out['of images that are not listed'] = unlisted
+    if names and unlisted == len(entries) > 0:
         raise UsageError(
             f'The boxes in {path} are of no image that {images_path} lists: '
-            f'they have for example the image_id {unlisted[0]!r}, the images '
-            f'the id {next(iter(names))!r}.')
-    if score_thr is not None and entries and not scored:
+            f'they have for example the {account.examples[UNLISTED]}, the '
+            f'images the id {images[0].id!r}.')
+    if score_thr is not None and entries and all(
+            each.score is None for each in objects):
         raise UsageError(f'{path} has no scores. Leave --score-thr out.')
     return BoxFile(layout, boxes, sizes, left_out)
-
-
-def _read_images(path: Union[str, Path], images: List[dict]) -> tuple:
-    """Names of COCO's images by id, and their sizes by name."""
-    names, sizes = {}, {}
-    for number, each in _enumerate(images, path, 'images'):
-        try:
-            name = posixpath.normpath(each['file_name'])
-            if names.setdefault(each['id'], name) != name:
-                raise ValueError(f'its id is that of {names[each["id"]]} too')
-            size = each.get('width'), each.get('height')
-        except _WRONG as error:
-            raise _not_coco(path, 'image', number, error) from None
-        if all(size):
-            sizes[name] = size
-    return names, sizes
-
-
-def _enumerate(entries: List[dict], path: Union[str, Path], what: str):
-    if not isinstance(entries, list):
-        raise UsageError(f'In {path} the {what} are not a list. {EXPECTED}')
-    return enumerate(entries)
-
-
-def _not_coco(path: Union[str, Path], what: str, number: int,
-              error: Exception) -> UsageError:
-    reason = f'it has no {error}' if isinstance(error, KeyError) else error
-    return UsageError(f'{path} is not a COCO file: {what} {number} (from 0) '
-                      f'is wrong ({reason}).')

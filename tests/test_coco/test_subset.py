@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from soco_mm.apis.coco_subset import coco_subset
+from soco_mm.coco import coco_subset
 from soco_mm.utils import UsageError
 
 TOOL = Path(__file__).parents[2] / 'tools/benchmarks/coco_subset.py'

@@ -1,5 +1,6 @@
 """What is accepted as annotations of a training, and what is refused."""
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,9 +9,8 @@ from mmengine.registry import DefaultScope
 from PIL import ExifTags, Image
 from pycocotools import mask as mask_tools
 
-from soco_mm.datasets.annotations import (check_same_classes, decode_mask,
-                                          read_annotations, run_lengths,
-                                          write_annotations)
+from soco_mm.coco import decode_mask, read_annotations, write_annotations
+from soco_mm.coco.masks import run_lengths
 from soco_mm.utils import SoCoError, UsageError
 
 
@@ -36,13 +36,13 @@ def content():
 @pytest.fixture
 def read(content, tmp_path):
 
-    def write_and_read(name='train.json'):
+    def write_and_read(name='train.json', *args, **kwargs):
         for image in content['images']:
             cv2.imwrite(
                 str(tmp_path / (image['file_name'] or 'a.png')),
                 np.zeros((30, 40, 3), np.uint8))
         (tmp_path / name).write_text(json.dumps(content))
-        return read_annotations(tmp_path / name, tmp_path)
+        return read_annotations(tmp_path / name, tmp_path, *args, **kwargs)
 
     return write_and_read
 
@@ -50,8 +50,8 @@ def read(content, tmp_path):
 def test_classes_are_numbered_in_the_order_of_the_file(read):
     found = read()
     assert found.classes == ('nut', 'bolt')
-    assert found.boxes == {7: [(1, 2, 3, 4, 1), (5, 6, 7, 8, 0)]}
-    assert found.images == {7: 'with space.png', 3: 'b.png'}
+    assert found.boxes == {1: [(1, 2, 3, 4, 1), (5, 6, 7, 8, 0)]}
+    assert found.images == {1: 'with space.png', 2: 'b.png'}
     assert found.num_boxes == 2 and found.masks
 
 
@@ -64,7 +64,7 @@ def test_mmdetection_reads_the_same_objects(read, content, tmp_path):
     for each in content['annotations']:
         del each['id']
     found = read()
-    write_annotations(found._replace(path=tmp_path / 'new' / 'whole.json'))
+    write_annotations(replace(found, path=tmp_path / 'new' / 'whole.json'))
     dataset = CocoDataset(
         ann_file=str(tmp_path / 'new' / 'whole.json'),
         data_prefix=dict(img=str(tmp_path)),
@@ -74,7 +74,7 @@ def test_mmdetection_reads_the_same_objects(read, content, tmp_path):
                          if not each['ignore_flag']]
         for info in dataset
     }
-    assert theirs[7] == [index for *_, index in found.boxes[7]]
+    assert theirs[1] == [index for *_, index in found.boxes[1]]
     assert (dataset[0]['width'], dataset[0]['height']) == (40, 30)
 
 
@@ -131,22 +131,16 @@ def test_masks_of_some_objects_alone_are_refused(read, content):
     (lambda c: c['annotations'][0].update(category_id=5), 'not a COCO json'),
     (lambda c: c['annotations'][0].update(image_id=5), 'not a COCO json'),
     (lambda c: c['annotations'][0].update(bbox=[1, 2]), 'not a COCO json'),
-    (lambda c: c['annotations'].clear(), 'has no object'),
+    (lambda c: c['annotations'].clear(), 'has no object to train with'),
+    (lambda c: [each.update(iscrowd=1) for each in c['annotations']],
+     'on any of its 2 images: it has 3 crowds, 2 images without'),
     (lambda c: c['categories'][0].update(name='bolt'), 'two categories'),
     (lambda c: c['categories'][0].update(id=2), 'two categories have the same'
      ),
     (lambda c: c['images'][0].update(id=3), 'two images have the same id'),
     (lambda c: c['images'][0].update(file_name=None), 'file_name None'),
     (lambda c: c['annotations'][0].update(bbox=[1, 2, 3, float('nan')]),
-     'bbox .* nan'),
-    (lambda c: c['annotations'][0].update(segmentation=[[1, 2, 3, 4]]),
-     'polygons of three or more points'),
-    (lambda c: c['annotations'][0].update(
-        segmentation=[[0, 0, 9, 0, 9, float('nan')]]),
-     "1 of 2 .* or RLE of the image's size"),
-    (lambda c: c['annotations'][0].update(
-        segmentation=[[0, 0, 9, 0, 9, 9], [0, 0, 9, 0, '9', None]]),
-     '1 of 2 objects have no segmentation'),
+     r'annotation 0 \(from 0, id 1\) .*nan'),
 ])
 def test_what_is_not_a_set_of_objects_is_refused(read, content, damage,
                                                  message):
@@ -176,10 +170,57 @@ def encode(mask):
     dict(size=[3, 4], counts=[10, 2]),
     encode(np.ones((60, 80))),
 ])
-def test_rle_that_cannot_be_decoded_is_refused(read, content, rle):
-    content['annotations'][0]['segmentation'] = rle
-    with pytest.raises(SoCoError, match='1 of 2 objects have no segmentation'):
+def test_objects_with_rle_that_cannot_be_decoded_are_ignored(
+        read, content, rle):
+    check_unreadable(read, content, rle)
+
+
+@pytest.mark.parametrize('polygons', [
+    [[1, 2, 3, 4]],
+    [[0, 0, 9, 0, 9]],
+    [[0, 0, 9, 0, 9, float('nan')]],
+    [[0, 0, 9, 0, 9, 9], [0, 0, 9, 0, '9', None]],
+    [[50, 0, 59, 0, 59, 9]],
+    [[1, 1, 2, 2, 3, 3], 5],
+    'polygon',
+])
+def test_objects_with_polygons_that_cannot_be_read_are_ignored(
+        read, content, polygons):
+    check_unreadable(read, content, polygons)
+
+
+def check_unreadable(read, content, mask):
+    """One is left out and said; where all are, it is no set of boxes."""
+    first, second, _ = content['annotations']
+    first['segmentation'] = mask
+    found = read()
+    assert found.masks and found.boxes == {1: [(5, 6, 7, 8, 0)]}
+    written = found.content['annotations'][0]
+    assert written['iscrowd'] == 1 and written['bbox'] == [1, 2, 3, 4]
+    assert found.account.lines()[1].startswith(
+        '1 object with a mask that cannot be read: ignored: not trained with,')
+    second['segmentation'] = mask
+    with pytest.raises(
+            SoCoError,
+            match=r'none of the 2 segmentations can be read: of annotation 0 '
+            r'\(id 1\) on with space.png, .* remove "segmentation"'):
         read()
+
+
+@pytest.mark.parametrize('same', [
+    [0, 0, 9, 0, 9, 9],
+    [['0', '0', '9', '0', '9', '9']],
+    [[0, 0], [9, 0], [9, 9]],
+    [[[0, 0], [9, 0], [9, 9]]],
+    [[0, 0, 9, 0, 9, 9], [], [3, 3, 4, 4]],
+])
+def test_polygons_are_read_however_they_are_nested(read, content, same):
+    content['annotations'][0]['segmentation'] = same
+    found = read()
+    assert found.content['annotations'][0]['segmentation'] == [[
+        0, 0, 9, 0, 9, 9
+    ]]
+    assert found.num_boxes == 2
 
 
 def test_rle_is_read_as_pycocotools_does(read, content):
@@ -196,7 +237,8 @@ def test_rle_is_read_as_pycocotools_does(read, content):
         # Compressed or not.
         content['annotations'][0]['segmentation'] = rle
         content['annotations'][1]['segmentation'] = dict(rle, counts=runs)
-        assert read().masks
+        if mask.any():
+            assert read().num_boxes == 2
     large = np.zeros((3000, 4000))
     large[100:2900, 7:3990] = 1
     assert sum(run_lengths(encode(large)['counts'])) == large.size
@@ -205,7 +247,7 @@ def test_rle_is_read_as_pycocotools_does(read, content):
 def test_missing_and_damaged_images_are_named(read, tmp_path):
     found = read()
     (tmp_path / 'b.png').write_bytes(b'no image')
-    with pytest.raises(SoCoError, match='b.png, which is damaged'):
+    with pytest.raises(SoCoError, match='b.png, which is damaged, or not'):
         read_annotations(found.path, tmp_path)
     (tmp_path / 'with space.png').unlink()
     with pytest.raises(SoCoError, match='space.png, which is missing, and 1'):
@@ -214,14 +256,43 @@ def test_missing_and_damaged_images_are_named(read, tmp_path):
         read_annotations(found.path, tmp_path / 'nowhere')
 
 
-def test_other_classes_in_the_evaluation_are_refused(read, content):
+def test_categories_of_the_evaluation_are_matched_by_their_names(
+        read, content):
+    """They may be in another order, and fewer."""
     train = read()
-    content['categories'].reverse()
-    with pytest.raises(SoCoError, match='their order differs'):
-        check_same_classes(train, read('val.json'))
+    content['categories'] = [dict(id=4, name='bolt'), dict(id=1, name='nut')]
+    first, second, crowd = content['annotations']
+    first['category_id'], second['category_id'] = 4, 1
+    crowd['category_id'] = 1
+    val = read('val.json', train.classes)
+    assert val.boxes == train.boxes and val.classes == ('nut', 'bolt')
+    assert val.content['categories'] == train.content['categories']
+    del content['categories'][1], content['annotations'][1:]
+    val = read('val.json', train.classes)
+    assert val.boxes == {1: [(1, 2, 3, 4, 1)]} and val.absent == ('nut', )
+
+
+def test_objects_of_a_class_that_is_not_trained_are_refused(read, content):
+    train = read()
     content['categories'].append(dict(id=5, name='screw'))
-    with pytest.raises(SoCoError, match='screw is in one of them alone'):
-        check_same_classes(train, read('val.json'))
+    assert read('val.json', train.classes).boxes == train.boxes  # none of it
+    content['annotations'][0]['category_id'] = 5
+    with pytest.raises(
+            SoCoError,
+            match=r'objects of the class screw \(annotation 0 \(id 1\)\), .* '
+            'classes nut, bolt. Choose .* --classes'):
+        read('val.json', train.classes)
+
+
+def test_a_subset_of_the_classes_leaves_the_others_out(read):
+    found = read('train.json', ['bolt'], subset=True)
+    assert found.boxes == {1: [(1, 2, 3, 4, 0)]} and not found.absent
+    assert found.account.lines() == [
+        '2 objects of other classes: left out (for example nut, annotation 1 '
+        '(id 2) on with space.png)',
+        '1 image without any other object: not trained with (b.png)'
+    ]
+    assert read('train.json', ['bolt', 'cog'], subset=True).absent == ('cog', )
 
 
 def test_objects_of_the_id_0_count_in_the_evaluation(read, content, tmp_path):
@@ -232,7 +303,7 @@ def test_objects_of_the_id_0_count_in_the_evaluation(read, content, tmp_path):
         each['id'] = number
     found = read()
     path = tmp_path / 'whole.json'
-    write_annotations(found._replace(path=path))
+    write_annotations(replace(found, path=path))
     for file, expected in ((found.path, .5), (path, 1.)):
         truth = COCO(str(file))
         perfect = [
@@ -269,7 +340,7 @@ def test_what_tools_leave_empty_is_filled_in(read, content, tmp_path):
     found = read()
     assert found.classes == ('0', '1') and found.masks
     path = tmp_path / 'whole.json'
-    write_annotations(found._replace(path=path))
+    write_annotations(replace(found, path=path))
     written = json.loads(path.read_text())
     assert [each['area'] for each in written['annotations']] == [12, 56, 81]
     assert written['images'][0]['width'] == 40
@@ -292,13 +363,16 @@ def test_what_mmdetection_drops_is_not_counted(read, content):
     content['annotations'][0].update(ignore=1)
     content['annotations'].append(
         dict(id=4, image_id=3, category_id=2, bbox=[50, 0, 5, 5]))
-    assert list(read().boxes) == [7] and read().num_boxes == 1
+    assert list(read().boxes) == [1] and read().num_boxes == 1
 
 
 def test_boxes_in_parts_of_the_image_are_explained(read, content):
     for each in content['annotations'][:2]:
         each['bbox'] = [.1, .2, .3, .4]
-    with pytest.raises(SoCoError, match='2 are outside .* in pixels'):
+    with pytest.raises(
+            SoCoError,
+            match=r'2 of 3 boxes look normalised: annotation 0 \(id 1\), '
+            r'annotation 1 \(id 2\), .* in pixels'):
         read()
 
 

@@ -1,10 +1,13 @@
 """Seeded subsets of COCO annotations, as Mini COCO (Section 4.3)."""
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Tuple, Union
 
-from soco_mm.utils import UsageError, atomic_stream, read_json
+from soco_mm.errors import UsageError
+from soco_mm.utils import atomic_stream, read_json
+from .structure import index_images, list_of, read_images
 
 
 def write_subset(annotations: Union[str, Path], percent: float, seed: int,
@@ -24,14 +27,18 @@ def write_subset(annotations: Union[str, Path], percent: float, seed: int,
         UsageError: If the annotations cannot be read, or the share is out of
             range.
     """
-    subset = coco_subset(read_json(annotations), percent / 100, seed)
+    subset = coco_subset(
+        read_json(annotations), percent / 100, seed, annotations)
     path = Path(out) / f'{Path(annotations).stem}_{percent:g}pct.json'
     with atomic_stream(path) as stream:
         json.dump(subset, stream)
     return path, len(subset['images']), len(subset['annotations'])
 
 
-def coco_subset(annotations: dict, fraction: float, seed: int = 0) -> dict:
+def coco_subset(annotations: dict,
+                fraction: float,
+                seed: int = 0,
+                path: Union[str, Path] = 'The file') -> dict:
     """Draw a share of the images of a COCO json.
 
     Which images are drawn depends on their ids and the seed alone, not on
@@ -42,6 +49,7 @@ def coco_subset(annotations: dict, fraction: float, seed: int = 0) -> dict:
         fraction (float): The share of the images, above 0 and up to 1; one
             image at least is drawn.
         seed (int): Seed of the draw. Defaults to 0.
+        path (str | Path): Where the content is from, for messages.
 
     Returns:
         dict: The same with the images that were drawn, in their order, and
@@ -53,24 +61,29 @@ def coco_subset(annotations: dict, fraction: float, seed: int = 0) -> dict:
     if not 0 < fraction <= 1:
         raise UsageError('The fraction of the images must be above 0 and up '
                          f'to 1, but is {fraction}.')
-    try:
-        ids = [image['id'] for image in annotations['images']]
-        owners = [each['image_id'] for each in annotations['annotations']]
-    except (KeyError, TypeError) as error:
-        raise UsageError('The annotations are not those of a COCO json with '
-                         '"images" (id) and "annotations" (image_id): '
-                         f'{type(error).__name__} {error}.') from None
-    if not ids:
-        raise UsageError('The annotations have no image.')
-    ids.sort(key=lambda each: hashlib.sha256(f'{seed} {each}'.encode()).digest(
-    ))
+    images = read_images(annotations, path)
+    entries = list_of(annotations, 'annotations', path)
+    if not images:
+        raise UsageError(f'{path} has no image.')
+    ids = sorted((each.id for each in images), key=partial(_hash, seed))
     drawn = set(ids[:max(1, round(fraction * len(ids)))])
+    known = index_images(images, path)
+    owners = [
+        known.find(each.get('image_id')) if isinstance(each, dict) else None
+        for each in entries
+    ]
     return dict(
         annotations,
         images=[
-            image for image in annotations['images'] if image['id'] in drawn
+            raw for raw, each in zip(annotations['images'], images)
+            if each.id in drawn
         ],
         annotations=[
-            each for each, owner in zip(annotations['annotations'], owners)
-            if owner in drawn
+            each for each, owner in zip(entries, owners)
+            if owner is not None and images[owner].id in drawn
         ])
+
+
+def _hash(seed: int, image_id) -> bytes:
+    """By what an image is drawn."""
+    return hashlib.sha256(f'{seed} {image_id}'.encode()).digest()

@@ -1,0 +1,120 @@
+"""Boxes as a detector is trained with them, and ones that are not pixels."""
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple, Union
+
+from soco_mm.errors import SoCoError
+from .structure import ObjectEntry
+
+Box = Tuple[float, float, float, float]
+
+# In pixels; a box that reaches out so far is not reported.
+ROUNDING = 1e-3
+# Of the objects: fewer boxes in [0, 1] are mistakes, and invisible.
+SOME = 0.01
+# Of the objects reach out of their image where corners are read as sizes; for
+# corners at random it is three in four.
+MANY = 0.25
+NAMED = 3  # examples in a sentence
+
+
+def clip_box(box: Box, width: int, height: int) -> Optional[Box]:
+    """A box within its image, None if it is invisible.
+
+    A box inside of the image stays as it is, to the last bit.
+
+    Args:
+        box (tuple): x, y, width and height in pixels.
+        width (int): Width of the image in pixels.
+        height (int): Height of the image in pixels.
+
+    Returns:
+        tuple, optional: The same; None if a side of less than a pixel is left,
+        which MMDetection does not train with.
+
+    Example:
+        >>> from soco_mm.coco.boxes import clip_box
+        >>> clip_box((-30, 9, 60, 26), 160, 120)
+        (0, 9, 30, 26)
+        >>> clip_box((200, 9, 60, 26), 160, 120) is None
+        True
+    """
+    x, y, w, h = box
+    if x < 0:
+        x, w = 0, w + x
+    if y < 0:
+        y, h = 0, h + y
+    w = width - x if x + w > width else w
+    h = height - y if y + h > height else h
+    return (x, y, w, h) if w >= 1 and h >= 1 else None
+
+
+def reaches_out(box: Box, width: int, height: int) -> bool:
+    """Whether a box reaches out of its image, by more than rounding."""
+    x, y, w, h = box
+    return max(-x, -y, x + w - width, y + h - height) > ROUNDING
+
+
+def check_pixels(path: Union[str, Path], objects: Sequence[ObjectEntry],
+                 sizes: Sequence[Tuple[int, int]]) -> None:
+    """Refuse boxes that are not x, y, width and height in pixels.
+
+    Args:
+        path (str | Path): Their file, for the message.
+        objects (Sequence[ObjectEntry]): The objects.
+        sizes (Sequence[tuple]): Width and height of each image in pixels.
+
+    Raises:
+        SoCoError: If they look like fractions of their images, or like two
+            corners.
+    """
+    fractions = [each for each in objects if is_fraction(each.box)]
+    if len(fractions) > SOME * len(objects):
+        raise SoCoError(
+            f'{path}: {len(fractions)} of {len(objects)} boxes look '
+            f'normalised: {name_some(fractions)}, such as '
+            f'{list(fractions[0].box)} on an image of '
+            f'{sizes[fractions[0].image][0]}x{sizes[fractions[0].image][1]}. '
+            'Give x, y, width and height in pixels.')
+    outside = [
+        each for each in objects if reaches_out(each.box, *sizes[each.image])
+    ]
+    reason = (f'{len(outside)} reach out of their image as x, y, width and '
+              'height')
+    many = len(objects) > 1 and len(outside) > MANY * len(objects)
+    if not many and all(map(has_area_of_corners, objects)):
+        reason = 'their areas are those of corners'
+        many = bool(objects)
+    if many and all(
+            is_corners(each.box, *sizes[each.image]) for each in objects):
+        raise SoCoError(
+            f'{path}: all {len(objects)} boxes look like two corners x1, y1, '
+            f'x2, y2, and {reason}: {name_some(outside or list(objects))}. '
+            'Give x, y, width and height in pixels.')
+
+
+def is_fraction(box: Box) -> bool:
+    """Whether a box looks like parts of its image from 0 to 1."""
+    return (min(box[2:]) > 0 and all(0 <= each <= 1 for each in box)
+            and any(0 < each < 1 for each in box))
+
+
+def is_corners(box: Box, width: int, height: int) -> bool:
+    """Whether a box can be two corners in its image; a pixel is rounding."""
+    x1, y1, x2, y2 = box
+    return (-1 <= x1 < x2 <= width + 1) and (-1 <= y1 < y2 <= height + 1)
+
+
+def has_area_of_corners(each: ObjectEntry) -> bool:
+    """Whether the area that is noted is right for corners alone."""
+    x1, y1, x2, y2 = each.box
+    if each.area is None:
+        return False
+    rounding = max(1, 0.01 * each.area)
+    return (abs((x2 - x1) * (y2 - y1) - each.area) <= rounding <
+            abs(x2 * y2 - each.area))
+
+
+def name_some(objects: List[ObjectEntry]) -> str:
+    """The first of some objects, by number and id."""
+    more = ', ...' if len(objects) > NAMED else ''
+    return ', '.join(map(str, objects[:NAMED])) + more

@@ -1,0 +1,60 @@
+"""Categories of a file, and the classes of a detector."""
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple, Union
+
+from soco_mm.errors import SoCoError
+from .account import ROOT, Account
+from .structure import Category, ObjectEntry
+
+
+def choose_classes(
+    path: Union[str, Path],
+    categories: Sequence[Category],
+    objects: Sequence[ObjectEntry],
+    classes: Optional[Sequence[str]],
+    account: Account,
+) -> Tuple[Tuple[str, ...], List[Optional[int]]]:
+    """The classes of a detector, and what each category is of them.
+
+    Args:
+        path (str | Path): The file, for messages.
+        categories (Sequence[Category]): The categories of the file.
+        objects (Sequence[ObjectEntry]): Its objects.
+        classes (Sequence[str], optional): Names of the classes, by which
+            categories are matched. Defaults to None, those of the file in its
+            order, without categories that only group others.
+        account (Account): The latter are counted here.
+
+    Returns:
+        tuple: Names of the classes, and for each category the index of its
+        class, or None.
+
+    Raises:
+        SoCoError: If two categories have the same name.
+    """
+    used = {each.category for each in objects}
+    # Some name a category as its own.
+    parents = {
+        each.supercategory
+        for each in categories if each.supercategory != each.name
+    }
+    kept = []
+    for index, each in enumerate(categories):
+        if index not in used and each.name in parents:
+            account.add(ROOT, each.name)
+        else:
+            kept.append(each)
+    names = tuple(each.name for each in kept)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SoCoError(f'{path} has two categories of the name {twice[0]}. '
+                        'Give each its own.')
+    if classes is not None:
+        names = tuple(classes)
+    index_of = {name: index for index, name in enumerate(names)}
+    chosen = {each.number for each in kept}
+    labels = [
+        index_of.get(each.name) if each.number in chosen else None
+        for each in categories
+    ]
+    return names, labels

@@ -1,0 +1,91 @@
+"""Images that a file names in the way of another machine."""
+import os
+import posixpath
+import re
+import unicodedata
+from typing import Dict, Iterable, List, Optional
+
+
+class AmbiguousName(ValueError):
+    """A name that fits several files; the text names two of them."""
+
+
+def clean_name(name: str) -> str:
+    """A file name with ``/`` between its parts and without a drive.
+
+    Example:
+        >>> from soco_mm.coco.files import clean_name
+        >>> clean_name('C:\\\\data\\\\.\\\\images\\\\1.png')
+        '/data/images/1.png'
+    """
+    name = re.sub(r'^[A-Za-z]:(?=[\\/])', '', name)
+    return posixpath.normpath(name.replace('\\', '/'))
+
+
+class NameFinder:
+    """Finds the file that a name means, by its end where need be.
+
+    A file is found by its very name; else by its end: the folders in front
+    of it may be missing in the name, or in the path, if one path alone fits
+    so. Letter case and the two ways to write accents in Unicode do not count
+    for this.
+
+    Args:
+        paths (Iterable[str]): The files that are there, relative to a folder,
+            with ``/`` between the parts.
+
+    Example:
+        >>> from soco_mm.coco.files import NameFinder
+        >>> finder = NameFinder(['train/1.png', 'val/1.png', 'val/2.png'])
+        >>> finder.find('D:\\\\images\\\\val\\\\1.png'), finder.find('2.PNG')
+        ('val/1.png', 'val/2.png')
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = set(paths)
+        self.by_name: Dict[str, List[str]] = {}
+        for path in self.paths:
+            self.by_name.setdefault(_parts(path)[0], []).append(path)
+
+    def find(self, name: str) -> Optional[str]:
+        """The path that a name means, None if there is none.
+
+        Raises:
+            AmbiguousName: If several fit equally well.
+        """
+        for known in (name, clean_name(name)):
+            if known in self.paths:
+                return known
+        parts = _parts(clean_name(name))
+        best, shared = [], 0
+        for path in self.by_name.get(parts[0], ()):
+            theirs = _parts(path)
+            common = min(len(parts), len(theirs))
+            if parts[:common] != theirs[:common] or common < shared:
+                continue
+            if common > shared:
+                best, shared = [], common
+            best.append(path)
+        if len(best) > 1:
+            first, second, *_ = sorted(best)
+            raise AmbiguousName(f'{first} and {second}')
+        return best[0] if best else None
+
+
+def _parts(path: str) -> List[str]:
+    """The parts of a path from its end, as they are compared."""
+    path = unicodedata.normalize('NFC', path).casefold()
+    return path.strip('/').split('/')[::-1]
+
+
+def walk_files(root: str) -> List[str]:
+    """All files below a folder, relative to it; hidden ones are left out."""
+    found = []
+    for parent, folders, files in os.walk(root):
+        folders[:] = [each for each in folders if not each.startswith('.')]
+        relative = os.path.relpath(parent, root).replace(os.sep, '/')
+        found += [
+            posixpath.normpath(posixpath.join(relative, name))
+            for name in files if not name.startswith('.')
+        ]
+    return found

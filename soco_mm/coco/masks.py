@@ -1,0 +1,163 @@
+"""Masks of objects: polygons, and run lengths (RLE)."""
+from typing import Any, List, Sequence, Union
+
+import numpy as np
+from pycocotools import mask as mask_tools
+
+from .values import to_number
+
+# A polygon that lies in its image and has so many pixels of area covers one.
+SURE_AREA = 4
+
+
+def read_mask(mask: Any, height: int,
+              width: int) -> Union[list, dict, None]:
+    """What of a segmentation is one: polygons, or RLE.
+
+    Polygons are lists of numbers x, y, x, y, ...; one of them alone need not
+    be in a list of its own, points may be pairs, and numbers may be text.
+    Polygons of fewer than three points, which have no area, are left out.
+
+    Args:
+        mask: What the file holds.
+        height (int): Height of the image in pixels.
+        width (int): Width of the image in pixels.
+
+    Returns:
+        list | dict | None: Polygons or RLE that cover a pixel at least; None
+        if it has no mask, an empty list or dict among them.
+
+    Raises:
+        ValueError: If there is a mask that cannot be read; the text says why.
+    """
+    if mask in (None, [], {}, '', [[]]):
+        return None
+    if isinstance(mask, dict):
+        mask = read_rle(mask, height, width)
+    elif isinstance(mask, list):
+        mask = read_polygons(mask)
+    else:
+        raise ValueError('it is neither a list of polygons nor RLE')
+    if not covers_pixel(mask, height, width):
+        raise ValueError('it covers no pixel of the image')
+    return mask
+
+
+def read_polygons(mask: list) -> List[List[float]]:
+    """Polygons as MMDetection has them, [x, y, x, y, ...] each.
+
+    Raises:
+        ValueError: If one cannot be read, or none has three points.
+    """
+    if not all(isinstance(each, list) for each in mask):
+        mask = [mask]  # a flat list is one polygon
+    elif all(is_point(each) for each in mask):
+        mask = [mask]  # one polygon of points
+    polygons = []
+    for polygon in mask:
+        if polygon and all(isinstance(each, list) for each in polygon):
+            polygon = [value for point in polygon for value in point]
+        if len(polygon) % 2:
+            raise ValueError(f'a polygon has {len(polygon)} numbers, which '
+                             'are not pairs')
+        polygon = list(map(to_number, polygon))
+        if len(polygon) >= 6:
+            polygons.append(polygon)
+    if not polygons:
+        raise ValueError('no polygon has three points')
+    return polygons
+
+
+def is_point(value: list) -> bool:
+    """Whether a list is one point, x and y."""
+    return len(value) == 2 and not any(isinstance(v, list) for v in value)
+
+
+def read_rle(mask: dict, height: int, width: int) -> dict:
+    """RLE of an image of this height and width.
+
+    pycocotools fills an image up with whatever is in memory if the runs are
+    too short.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    size, counts = mask.get('size'), mask.get('counts')
+    try:
+        size = list(map(to_number, size))
+    except (TypeError, ValueError):
+        raise ValueError(f'its RLE has the size {size!r}') from None
+    if size != [height, width]:
+        raise ValueError(f'its RLE is for a height and width of {size}, the '
+                         f'image has {[height, width]}')
+    runs = run_lengths(counts) if isinstance(counts, str) else counts
+    if not (isinstance(runs, list)
+            and all(type(each) is int and each >= 0 for each in runs)
+            and sum(runs) == height * width):
+        raise ValueError('the runs of its RLE do not make up the image')
+    return dict(size=[height, width], counts=counts)
+
+
+def covers_pixel(mask: Union[list, dict], height: int, width: int) -> bool:
+    """Whether a mask covers a pixel of its image, so that it can be found."""
+    if isinstance(mask, dict):
+        runs = mask['counts']
+        if isinstance(runs, str):
+            runs = run_lengths(runs)
+        return sum(runs[1::2]) > 0
+    for polygon in mask:
+        x, y = polygon[::2], polygon[1::2]
+        if (min(x) >= 0 and min(y) >= 0 and max(x) <= width
+                and max(y) <= height
+                and polygon_area(x, y) >= SURE_AREA):
+            return True
+    return bool(decode_mask(mask, height, width).any())
+
+
+def polygon_area(x: Sequence[float], y: Sequence[float]) -> float:
+    """Area of a polygon, by the shoelace formula."""
+    return abs(
+        sum(x[i - 1] * y[i] - x[i] * y[i - 1] for i in range(len(x)))) / 2
+
+
+def decode_mask(mask: Union[list, dict], height: int,
+                width: int) -> np.ndarray:
+    """The pixels of an object, of polygons or RLE, (height, width), uint8."""
+    if isinstance(mask, list):
+        mask = mask_tools.merge(mask_tools.frPyObjects(mask, height, width))
+    elif isinstance(mask['counts'], list):
+        mask = mask_tools.frPyObjects(mask, height, width)
+    return mask_tools.decode(mask)
+
+
+def run_lengths(counts: str) -> List[int]:
+    """Read a compressed RLE as pycocotools does.
+
+    Each character holds five bits of a number and if there are more of it.
+    The numbers are lengths of runs, from the fourth on less that of the last
+    but one.
+
+    Returns:
+        list[int]: The runs, alternately outside and inside of the object;
+        none if it is not an RLE.
+    """
+    runs = []
+    value = shift = 0
+    for byte in counts.encode():
+        bits = byte - 48
+        if not 0 <= bits < 64:
+            return []
+        value |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            if bits & 16:
+                value -= 1 << shift
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    return [] if shift else runs
+
+
+def box_polygon(box: Sequence[float]) -> List[List[float]]:
+    """The outline of a box (x, y, w, h) as a mask."""
+    x, y, w, h = box
+    return [[x, y, x + w, y, x + w, y + h, x, y + h]]

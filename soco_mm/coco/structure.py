@@ -1,0 +1,266 @@
+"""The entries of a COCO file, typed and checked."""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Hashable, List, Optional, Sequence, Tuple, Union
+from urllib.parse import urlparse
+
+from soco_mm.errors import UsageError
+from .account import UNLISTED, Account
+from .files import clean_name
+from .values import Ids, to_box, to_flag, to_number, to_side
+
+EXPECTED = ('Expected "images" (id, file_name), "categories" (id, name) and '
+            '"annotations" (image_id, category_id, bbox of four numbers).')
+# What reading an entry of the wrong types raises.
+_WRONG = (AttributeError, KeyError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """One of the ``images``.
+
+    Attributes:
+        number (int): Its place in the file, from 0.
+        id (Hashable): Its id; None if it has none.
+        file_name (str): The name as it is in the file.
+        width (int, optional): In pixels; None if it is not said.
+        height (int, optional): The same.
+    """
+    number: int
+    id: Hashable
+    file_name: str
+    width: Optional[int] = None
+    height: Optional[int] = None
+
+    @property
+    def size(self) -> Optional[Tuple[int, int]]:
+        """tuple: Width and height in pixels, None if not both are said."""
+        if self.width is None or self.height is None:
+            return None
+        return self.width, self.height
+
+
+@dataclass(frozen=True)
+class Category:
+    """One of the ``categories``."""
+    number: int
+    id: Hashable
+    name: str
+    supercategory: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class ObjectEntry:
+    """One of the ``annotations``.
+
+    Attributes:
+        number (int): Its place in the file, from 0.
+        id (Hashable): Its id; None if it has none.
+        image (int): Index of its image in the list of them.
+        category (int, optional): Index of its category; None where
+            categories are not read.
+        box (tuple): x, y, width and height in pixels, as they are in the
+            file.
+        area (float, optional): In pixels; None if it is not said.
+        crowd (bool): Whether it is a group of objects (``iscrowd``).
+        ignore (bool): Whether it is to be ignored (``ignore``).
+        score (float, optional): Of results.
+        segmentation: As it is in the file.
+    """
+    number: int
+    id: Hashable
+    image: int
+    category: Optional[int]
+    box: Tuple[float, float, float, float]
+    area: Optional[float] = None
+    crowd: bool = False
+    ignore: bool = False
+    score: Optional[float] = None
+    segmentation: Any = None
+
+    def __str__(self) -> str:
+        known = '' if self.id is None else f' (id {self.id})'
+        return f'annotation {self.number}{known}'
+
+
+def list_of(content: Any, key: str, path: Union[str, Path]) -> list:
+    """The entries under a key of a COCO file.
+
+    Raises:
+        UsageError: If they are missing or not a list.
+    """
+    if not isinstance(content, dict) or key not in content:
+        raise UsageError(f'{path} is not a COCO json: it has no "{key}". '
+                         f'{EXPECTED}')
+    if not isinstance(content[key], list):
+        raise UsageError(f'{path} is not a COCO json: the {key} are not a '
+                         f'list. {EXPECTED}')
+    return content[key]
+
+
+def read_images(content: Any, path: Union[str, Path]) -> List[ImageEntry]:
+    """The images of a COCO file.
+
+    LVIS has ``coco_url`` in place of ``file_name``.
+
+    Args:
+        content: What the JSON holds.
+        path (str | Path): The file, for messages.
+
+    Returns:
+        list[ImageEntry]: The images.
+
+    Raises:
+        UsageError: If one of them is wrong.
+    """
+    found = []
+    for number, each in enumerate(list_of(content, 'images', path)):
+        try:
+            name = each.get('file_name')
+            if name is None and each.get('coco_url'):
+                name = urlparse(each['coco_url']).path.lstrip('/')
+            elif name is None and 'file_name' not in each:
+                raise KeyError('file_name')
+            if not isinstance(name, str) or not name:
+                raise ValueError(f'file_name {name!r} is not a text')
+            entry = ImageEntry(number, each.get('id'), name,
+                               to_side(each.get('width')),
+                               to_side(each.get('height')))
+        except _WRONG as error:
+            raise wrong(path, 'image', number, each, error) from None
+        found.append(entry)
+    return found
+
+
+def read_categories(content: Any, path: Union[str, Path]) -> List[Category]:
+    """The categories of a COCO file.
+
+    Args:
+        content: What the JSON holds.
+        path (str | Path): The file, for messages.
+
+    Returns:
+        list[Category]: The categories.
+
+    Raises:
+        UsageError: If one of them is wrong, or two have the same id.
+    """
+    found, ids = [], set()
+    for number, each in enumerate(list_of(content, 'categories', path)):
+        try:
+            entry = Category(number, each['id'], str(each['name']),
+                             each.get('supercategory'))
+            if entry.id in ids:
+                raise ValueError('two categories have the same id')
+            ids.add(entry.id)
+        except _WRONG as error:
+            raise wrong(path, 'category', number, each, error) from None
+        found.append(entry)
+    return found
+
+
+def read_objects(entries: Sequence[dict],
+                 path: Union[str, Path],
+                 images: Sequence[ImageEntry],
+                 categories: Optional[Sequence[Category]] = None,
+                 account: Optional[Account] = None) -> List[ObjectEntry]:
+    """The objects of a COCO file, or of COCO results.
+
+    Args:
+        entries (Sequence[dict]): The annotations.
+        path (str | Path): Their file, for messages.
+        images (Sequence[ImageEntry]): The images.
+        categories (Sequence[Category], optional): The categories. Defaults to
+            None, categories are not read.
+        account (Account, optional): Objects of images that are not listed are
+            left out and counted here. Defaults to None, they are refused.
+
+    Returns:
+        list[ObjectEntry]: The objects.
+
+    Raises:
+        UsageError: If one of them is wrong.
+    """
+    image_ids = index_images(images, path)
+    category_ids = categories and Ids(each.id for each in categories)
+    found = []
+    for number, each in enumerate(entries):
+        try:
+            image, category = image_ids.find(each['image_id']), None
+            if image is None and account is None:
+                raise ValueError(f'there is no image {each["image_id"]!r}')
+            if categories is not None:
+                category = category_ids and category_ids.find(
+                    each['category_id'])
+                if category is None:
+                    raise ValueError('there is no category '
+                                     f'{each["category_id"]!r}')
+            if image is None:
+                account.add(UNLISTED, f'image_id {each["image_id"]!r}')
+                continue
+            found.append(
+                ObjectEntry(
+                    number,
+                    each.get('id'),
+                    image,
+                    category,
+                    to_box(each['bbox']),
+                    read_area(each.get('area')),
+                    to_flag(each.get('iscrowd')),
+                    to_flag(each.get('ignore')),
+                    optional_number(each.get('score'), 'score'),
+                    each.get('segmentation')))
+        except _WRONG as error:
+            raise wrong(path, 'annotation', number, each, error) from None
+    return found
+
+
+def index_images(images: Sequence[ImageEntry], path: Union[str,
+                                                           Path]) -> Ids:
+    """Find images by their ids.
+
+    Raises:
+        UsageError: If two different ones have the same id.
+    """
+    names = {}
+    for each in images:
+        try:
+            first = names.setdefault(each.id, each.file_name)
+            if clean_name(first) != clean_name(each.file_name):
+                raise ValueError(f'its id is that of {first} too: two images '
+                                 'have the same id')
+        except _WRONG as error:
+            raise wrong(path, 'image', each.number, dict(id=each.id),
+                        error) from None
+    return Ids(each.id for each in images)
+
+
+def read_area(value: Any) -> Optional[float]:
+    """The area of an object in pixels; None if it is not a positive one."""
+    try:
+        area = to_number(value)
+    except ValueError:
+        return None
+    return area if area > 0 else None
+
+
+def optional_number(value: Any, name: str) -> Optional[float]:
+    """A number that may be missing.
+
+    Raises:
+        ValueError: If it is there, but not a number.
+    """
+    try:
+        return None if value is None else to_number(value)
+    except ValueError as error:
+        raise ValueError(f'{name} {error}') from None
+
+
+def wrong(path: Union[str, Path], what: str, number: int, entry: Any,
+          error: Exception) -> UsageError:
+    """The one sentence on an entry that cannot be read."""
+    reason = f'it has no {error}' if isinstance(error, KeyError) else error
+    id_ = entry.get('id') if isinstance(entry, dict) else None
+    known = '' if id_ is None else f', id {id_!r}'
+    return UsageError(f'{path} is not a COCO json: {what} {number} (from 0'
+                      f'{known}) is wrong ({reason}). {EXPECTED}')

@@ -1,0 +1,103 @@
+"""Numbers, flags and ids as tools write them."""
+import math
+from typing import Any, Dict, Hashable, Iterable, Optional, Tuple
+
+FALSE = ('', '0', 'false', 'no', 'off', 'none', 'null', 'n', 'f')
+TRUE = ('1', 'true', 'yes', 'on', 'y', 't')
+
+
+def to_number(value: Any) -> float:
+    """A finite number, which may be written as text.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    if (type(value) not in (int, float) or not abs(value) < math.inf):
+        raise ValueError(f'{value!r} is not a finite number')
+    return value
+
+
+def to_flag(value: Any) -> bool:
+    """Whether a flag is set: "0", "false", "" and null are not.
+
+    Raises:
+        ValueError: If it is neither true nor false.
+    """
+    if value is None:
+        return False
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if text in FALSE or text in TRUE:
+            return text in TRUE
+    return bool(to_number(value) if value not in (True, False) else value)
+
+
+def to_side(value: Any) -> Optional[int]:
+    """Width or height of an image in pixels; 0, null and less are unknown.
+
+    Raises:
+        ValueError: If it is not a whole number.
+    """
+    if value is None or value == '':
+        return None
+    number = to_number(value)
+    if number <= 0:
+        return None
+    if number != int(number):
+        raise ValueError(f'{value!r} is not a whole number of pixels')
+    return int(number)
+
+
+def to_box(value: Any) -> Tuple[float, float, float, float]:
+    """x, y, width and height of a box in pixels.
+
+    Raises:
+        ValueError: If it is not four finite numbers.
+    """
+    try:
+        x, y, width, height = map(to_number, value)
+    except (TypeError, ValueError):
+        raise ValueError(f'bbox {value!r} is not four finite numbers x, y, w, '
+                         'h') from None
+    return x, y, width, height
+
+
+class Ids:
+    """Finds entries by their id, also where 7 is written as "7".
+
+    Args:
+        ids (Iterable[Hashable]): The id of each entry, in their order; the
+            first counts where one is repeated.
+    """
+
+    def __init__(self, ids: Iterable[Hashable]) -> None:
+        self.exact: Dict[Hashable, int] = {}
+        self.texts: Dict[str, Optional[int]] = {}
+        for index, each in enumerate(ids):
+            self.exact.setdefault(each, index)
+            text = id_text(each)
+            # None where the same text stands for several.
+            known = self.texts.setdefault(text, index)
+            if known != index and self.exact[each] != known:
+                self.texts[text] = None
+
+    def find(self, value: Hashable) -> Optional[int]:
+        """Index of the entry of an id, None if there is none.
+
+        Raises:
+            TypeError: If it cannot be an id, as a list.
+        """
+        index = self.exact.get(value)
+        return self.texts.get(id_text(value)) if index is None else index
+
+
+def id_text(value: Any) -> str:
+    """An id as text: 7, 7.0 and " 7" are the same."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
