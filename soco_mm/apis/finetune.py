@@ -38,6 +38,7 @@ ARGUMENTS = {
     'randomness.seed': '--seed',
 }
 SHOWN = 6  # images in a picture
+MAX_DETECTIONS = 100  # of an image, in COCO's AP
 
 
 def finetune(exported: Union[str, Path],
@@ -366,6 +367,13 @@ def describe_account(annotations: Annotations, drawn: Path) -> List[str]:
             f'shown (for example {annotations.images[turned[0]]}). Look at '
             f'{drawn}: where boxes lie beside their objects, remove the '
             'orientation from the files')
+    crowded = sum(len(boxes) > MAX_DETECTIONS
+                  for boxes in annotations.boxes.values())
+    if crowded:
+        lines.append(
+            f'  {crowded} images have more than {MAX_DETECTIONS} objects; '
+            "COCO's AP counts so many detections of an image alone, and most "
+            'detectors make no more')
     return [f'{annotations.path}:', *lines] if lines else []
 
 

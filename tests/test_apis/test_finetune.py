@@ -172,6 +172,62 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
     assert finetune(**job, resume=True)['checkpoint'].read_bytes() == before
 
 
+def test_classes_are_matched_by_name_and_the_copies_are_evaluated(
+        exported, mixed, tmp_path, capsys):
+    """Odd files on both sides, and the evaluator of the run itself."""
+    from mmdet.evaluation import CocoMetric
+    content = json.loads(mixed['train'].read_text())
+    content['categories'] = [
+        dict(id=0, name='all', supercategory='none'),
+        dict(id=3, name='other', supercategory='all'),
+        dict(id=1, name='thing', supercategory='all')
+    ]
+    first, second, third, fourth = content['annotations']
+    first['bbox'] = [-20, 5, 60, 40]
+    second['iscrowd'] = '0'
+    third['category_id'] = 3
+    fourth.update(ignore='1')
+    mixed['train'].write_text(json.dumps(content))
+    content['categories'] = content['categories'][2:]
+    content['annotations'] = [first, second, fourth]
+    val = tmp_path / 'val.json'
+    val.write_text(json.dumps(content))
+    job = dict(mixed, exported=exported, val=val, epochs=1)
+    made = finetune(**job, out=tmp_path / 'run')
+    printed = capsys.readouterr().out
+    assert '2 classes (other, thing)' in printed
+    assert '1 category without objects that only groups others' in printed
+    assert 'classes without a category: other' in printed
+    cfg = Config.fromfile(made['config'])
+    copy = json.loads((tmp_path / 'run/annotations/val.json').read_text())
+    assert [each['name'] for each in copy['categories']] == ['other', 'thing']
+    assert (tmp_path / 'run/annotations/annotated.png').is_file()
+    settings = dict(cfg.val_evaluator)
+    assert settings.pop('type') == 'CocoMetric'
+    metric = CocoMetric(**settings)
+    metric.dataset_meta = cfg.val_dataloader.dataset.metainfo
+    sizes = {each['id']: each for each in copy['images']}
+    for number, box in ((1, [0, 5, 40, 45]), (2, [5, 5, 85, 115]), (3, None)):
+        boxes = np.reshape(box or [], (-1, 4))
+        metric.results.append((dict(
+            img_id=number,
+            width=sizes[number]['width'],
+            height=sizes[number]['height']),
+                               dict(
+                                   img_id=number,
+                                   bboxes=boxes,
+                                   scores=np.ones(len(boxes)),
+                                   labels=np.full(len(boxes), 1))))
+    assert metric.compute_metrics(metric.results)['bbox_mAP'] == 1
+
+    made = finetune(**job, classes=['thing'], out=tmp_path / 'subset')
+    assert '1 object of another class: left out (other' in (
+        capsys.readouterr().out)
+    cfg = Config.fromfile(made['config'])
+    assert cfg.model.roi_head.bbox_head.num_classes == 1
+    assert cfg.train_dataloader.dataset.metainfo.classes == ('thing', )
+
+
 def test_a_stopped_training_goes_on(exported, boxes_alone, demo_images,
                                     tmp_path, stop_with):
     from mmengine.hooks import Hook
@@ -459,6 +515,9 @@ def test_what_a_training_builds_late_is_explained_too(part, exported, mixed,
     (dict(options={'train_dataloader.batch_size': 2}), 'with --batch-size'),
     (dict(options={'train_cfg.max_epochs': 2}), 'with --epochs'),
     (dict(options={'randomness.seed': 2}), 'with --seed'),
+    (dict(options={'train_dataloader.dataset.metainfo.classes': ['thing']}),
+     'Choose them with --classes'),
+    (dict(classes=['thing', 'cog']), 'has no category cog'),
     (dict(seed=2**32), '--seed is 4294967296. Choose one below 4294967296'),
     (dict(seed=2**32 - 1, workers=2), 'Choose one below 4294967294'),
 ])

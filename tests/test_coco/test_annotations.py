@@ -380,3 +380,150 @@ def test_sides_that_are_swapped_without_exif_are_refused(read, content):
     content['images'][1].update(width=30, height=40)
     with pytest.raises(SoCoError, match='30x40 pixels, but it has 40x30'):
         read()
+
+
+def save_turned(path, orientation, size=(40, 30)):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new('RGB', size).save(path, exif=exif)
+
+
+@pytest.mark.parametrize('orientation, noted, told', [
+    (1, (40, 30), True),
+    (2, (40, 30), False),
+    (3, (40, 30), False),
+    (6, (40, 30), True),
+    (6, None, False),
+    (8, (0, '0'), False),
+])
+def test_photos_of_which_it_cannot_be_told_if_boxes_are_turned_are_named(
+        read, content, tmp_path, orientation, noted, told):
+    path = read().path
+    size = (30, 40) if orientation > 4 else (40, 30)
+    save_turned(tmp_path / 'with space.png', orientation, size)
+    image = content['images'][0]
+    image.pop('width'), image.pop('height')
+    if noted:
+        image['width'], image['height'] = noted
+    path.write_text(json.dumps(content))
+    found = read_annotations(path, tmp_path)
+    assert found.turned == ([] if told else [1])
+    assert found.content['images'][0]['width'] == 40
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'utf-16-le'])
+def test_files_of_windows_are_read(read, content, tmp_path, encoding):
+    content['categories'][0]['name'] = 'écrou'
+    path = read().path
+    path.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    assert read_annotations(path, tmp_path).classes == ('écrou', 'bolt')
+
+
+def test_ids_of_any_kind_are_renumbered(read, content):
+    """References may be text where the ids are numbers."""
+    expected = read()
+    content['images'][0]['id'] = 'x'
+    content['images'][1]['id'] = 12
+    content['categories'][1]['id'] = '2'
+    first, second, crowd = content['annotations']
+    first.update(image_id='x', category_id=2, id='first')
+    second.update(image_id='x', category_id='9', id=None)
+    crowd.update(image_id='12')
+    found = read()
+    assert found.content == expected.content
+    assert [each['id'] for each in found.content['annotations']] == [1, 2, 3]
+
+
+def test_an_image_that_is_listed_twice_is_merged(read, content):
+    content['images'].append(
+        dict(id='again', file_name='./with space.png', width=40, height=30))
+    first, second, _ = content['annotations']
+    content['annotations'].append(dict(first, id=4, image_id='again'))
+    content['annotations'].append(
+        dict(second, id=5, image_id='again', bbox=[20, 1, 9, 9]))
+    content['annotations'].append(dict(second, id=6))  # the user's own
+    found = read()
+    assert found.images == {1: 'with space.png', 2: 'b.png'}
+    assert found.boxes == {
+        1: [(1, 2, 3, 4, 1), (5, 6, 7, 8, 0), (20, 1, 9, 9, 0),
+            (5, 6, 7, 8, 0)]
+    }
+    assert found.account.lines()[::2] == [
+        '1 image that is listed twice: merged (with space.png)',
+        '1 object that is listed twice: taken once (annotation 3 (id 4) on '
+        'with space.png)'
+    ]
+
+
+def test_two_names_are_not_taken_for_one_file(read, content, tmp_path):
+    path = read().path
+    content['images'][0]['file_name'] = 'train\\b.png'
+    path.write_text(json.dumps(content))
+    with pytest.raises(SoCoError, match='which could both be b.png'):
+        read_annotations(path, tmp_path)
+
+
+def test_names_of_another_machine_are_found_where_that_is_unique(
+        read, content, tmp_path):
+    path = read().path
+    content['images'][0]['file_name'] = 'D:\\photos\\With Space.PNG'
+    path.write_text(json.dumps(content))
+    assert read_annotations(path, tmp_path).images[1] == 'with space.png'
+    for folder in ('x', 'y'):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(
+            str(tmp_path / folder / 'c.png'), np.zeros((30, 40, 3), np.uint8))
+    content['images'][0]['file_name'] = 'c.png'
+    path.write_text(json.dumps(content))
+    with pytest.raises(SoCoError, match='could be x/c.png and y/c.png'):
+        read_annotations(path, tmp_path)
+
+
+def test_file_names_of_lvis_are_in_the_url(read, content, tmp_path):
+    path = read().path
+    content['images'][1].pop('file_name')
+    content['images'][1]['coco_url'] = 'http://images.org/train2017/b.png'
+    path.write_text(json.dumps(content))
+    assert read_annotations(path, tmp_path).images[2] == 'b.png'
+
+
+@pytest.mark.parametrize('flag, crowd', [('0', 0), ('false', 0), ('', 0),
+                                         (None, 0), ('1', 1), (True, 1)])
+def test_flags_are_read_however_they_are_written(read, content, flag, crowd):
+    for key in ('iscrowd', 'ignore'):
+        content['annotations'][0].pop('iscrowd', None)
+        content['annotations'][0][key] = flag
+        written = read().content['annotations'][0]
+        assert written['iscrowd'] == crowd and 'ignore' not in written
+
+
+def test_categories_that_group_others_are_no_classes(read, content):
+    for each in content['categories']:
+        each['supercategory'] = 'parts'
+    content['categories'].insert(0, dict(id=0, name='parts'))
+    content['categories'].append(  # as of COCO's "person"
+        dict(id=5, name='alone', supercategory='alone'))
+    found = read()
+    assert found.classes == ('nut', 'bolt', 'alone')
+    assert '(parts)' in found.account.lines()[0]
+    content['annotations'][0]['category_id'] = 0
+    assert read().classes == ('parts', 'nut', 'bolt', 'alone')
+
+
+def test_the_copy_for_training_has_images_with_objects_alone(read, tmp_path):
+    """Those with crowds alone would lengthen an epoch."""
+    found = read()
+    path = tmp_path / 'new.json'
+    write_annotations(replace(found, path=path), empty=False)
+    written = json.loads(path.read_text())
+    assert [each['id'] for each in written['images']] == [1]
+    assert {each['image_id'] for each in written['annotations']} == {1}
+    assert len(written['categories']) == 2
+
+
+def test_areas_are_no_larger_than_clipped_boxes(read, content):
+    first, second, _ = content['annotations']
+    first.update(bbox=[-10, 2, 20, 4], area=80)
+    second.update(area=11)
+    areas = [each['area'] for each in read().content['annotations']]
+    assert areas[:2] == [40, 11]

@@ -1,0 +1,48 @@
+import os
+import unicodedata
+
+import pytest
+
+from soco_mm.coco.files import (AmbiguousName, NameFinder, clean_name,
+                                walk_files)
+
+PATHS = ['a.jpg', 'train/1.png', 'val/1.png', 'val/ü 2.PNG', 'x/val/3.png']
+
+
+@pytest.mark.parametrize('name, path', [
+    ('train/1.png', 'train/1.png'),
+    ('./val/../val/1.png', 'val/1.png'),
+    ('train\\1.png', 'train/1.png'),
+    ('C:\\data\\val\\1.png', 'val/1.png'),
+    ('/mnt/other/train/1.png', 'train/1.png'),
+    ('images/a.jpg', 'a.jpg'),
+    ('A.JPG', 'a.jpg'),
+    ('val/3.png', 'x/val/3.png'),
+    ('3.png', 'x/val/3.png'),
+    (unicodedata.normalize('NFD', 'ü 2.png'), 'val/ü 2.PNG'),
+    ('test/3.png', None),  # a folder that differs, not one that is missing
+    ('4.png', None),
+])
+def test_a_name_of_another_machine_is_found_by_its_end(name, path):
+    assert NameFinder(PATHS).find(name) == path
+
+
+@pytest.mark.parametrize('name', ['1.png', 'C:\\1.png'])
+def test_a_name_that_fits_several_files_is_refused(name):
+    with pytest.raises(AmbiguousName, match='train/1.png and val/1.png'):
+        NameFinder(PATHS).find(name)
+
+
+def test_a_file_is_found_by_its_very_name_first():
+    """A backslash can be a part of a name."""
+    paths = ['images\\1.png', '1.png']
+    assert NameFinder(paths).find('images\\1.png') == 'images\\1.png'
+    assert clean_name('images\\1.png') == 'images/1.png'
+
+
+def test_all_files_are_listed_but_hidden_ones(tmp_path):
+    for name in ('b/c 1.txt', 'a.png', '.hidden', '.git/x.png'):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b'')
+    assert sorted(walk_files(os.fspath(tmp_path))) == ['a.png', 'b/c 1.txt']
