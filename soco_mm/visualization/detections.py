@@ -8,6 +8,7 @@ from .drawing import PAPER, draw_boxes, draw_tags, join, label, object_colors
 
 SIDE = 480  # longest of an image in the picture, in pixels
 OPACITY = 0.4  # of a mask
+TAGGED = 12  # objects of an image with a name; more would hide them
 LIKELIEST = 5  # predictions that are drawn where all are unlikely
 
 
@@ -110,7 +111,8 @@ def _draw(image: np.ndarray, boxes: np.ndarray, masks: Sequence[np.ndarray],
                                        cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(drawn, outlines, -1, tuple(map(int, color)), 1)
     drawn = draw_boxes(drawn, boxes, colors)
-    draw_tags(drawn, texts, boxes, colors)
+    if len(texts) <= TAGGED:
+        draw_tags(drawn, texts, boxes, colors)
     # High images get as wide as the others, so that columns are aligned.
     pad = SIDE - drawn.shape[1]
     return np.pad(drawn, [(0, 0), (0, pad), (0, 0)], constant_values=PAPER)

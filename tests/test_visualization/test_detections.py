@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from soco_mm.visualization import object_colors
-from soco_mm.visualization.detections import OPACITY, SIDE, draw_detections
+from soco_mm.visualization.detections import (OPACITY, SIDE, draw_detections,
+                                              draw_objects)
 
 GREY = 90
 
@@ -103,3 +104,20 @@ def test_images_without_boxes_are_shown(sample):
     assert picture.shape[0] > 2 * SIDE
     assert not any(
         lines(picture, color) for color in object_colors(2))
+
+
+def test_annotated_objects_alone_are_drawn_in_rows(sample, tmp_path):
+    broken = tmp_path / 'broken.jpg'
+    broken.write_bytes(b'no image')
+    samples = [sample] * 4 + [dict(path=broken, boxes=[])]
+    picture = draw_objects(samples, ['cell', 'rod'])
+    one = draw_objects([sample], ['cell', 'rod'])
+    assert picture.shape[0] > 2 * SIDE and picture.shape[1] > 3 * SIDE
+    left, top, right, bottom = lines(one, object_colors(2)[1])
+    assert (right - left, bottom - top) == (pytest.approx(
+        200, abs=3), pytest.approx(300, abs=3))
+    # Names would hide many small objects.
+    many = dict(sample, boxes=[(8 * n, 50, 4, 4, 1) for n in range(50)])
+    pixels = [(draw_objects([each], ['cell', 'rod']) == object_colors(2)[1]
+               ).all(-1).sum() for each in (many, sample)]
+    assert pixels[0] < 50 * 8 * 8
