@@ -58,7 +58,8 @@ def import_proposals(source: Union[str, Path],
         dict: What :func:`soco_mm.apis.proposals.summarize` returns, and
         ``source``, ``folder``, ``format``, ``clipped`` (number of boxes),
         ``left_out_boxes`` (numbers by reason), ``without_boxes`` (number of
-        images that got the whole image), ``unmatched`` and
+        images that got the whole image), ``by_tail`` and ``first_by_tail``
+        (images found by the end of their name), ``unmatched`` and
         ``first_unmatched`` (names in the file that fit no image), ``unnamed``
         and ``first_unnamed`` (images in the folder that the file does not
         name).
@@ -93,6 +94,11 @@ def import_proposals(source: Union[str, Path],
         ProposalStore.write(
             out, header, _convert(found, source, root, paths, keep, counts))
     unnamed = [path for path in listed if path not in paths]
+    by_tail = [
+        f'{name} is {path}' for path, name in paths.items()
+        if found.format != 'released'
+        and path not in (name, os.path.relpath(name, root))
+    ]
     clipped, without = (counts.pop(key, 0) for key in ('clipped', 'without'))
     return dict(
         summarize(ProposalStore.open(out)),
@@ -102,6 +108,8 @@ def import_proposals(source: Union[str, Path],
         clipped=clipped,
         left_out_boxes=dict(+(found.left_out + counts)),
         without_boxes=without,
+        by_tail=len(by_tail),
+        first_by_tail=by_tail[:EXAMPLES],
         unmatched=len(unmatched),
         first_unmatched=unmatched[:EXAMPLES],
         unnamed=len(unnamed),
@@ -163,7 +171,9 @@ def describe_import(summary: dict) -> str:
     if summary['without_boxes']:
         lines.append(f'  {summary["without_boxes"]} images have no box of '
                      'their own and got the whole image')
-    for key, words in (('unmatched', f'names in it have no image in {folder}'),
+    for key, words in (('by_tail', 'images are found by the end of their name '
+                        'alone'),
+                       ('unmatched', f'names in it have no image in {folder}'),
                        ('unnamed', f'images in {folder} are not in it')):
         if summary[key]:
             examples = ', '.join(map(printable, summary[f'first_{key}']))

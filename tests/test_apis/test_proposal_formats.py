@@ -288,6 +288,30 @@ def test_commands_say_what_became_of_the_boxes(made, capsys):
         max_aspect=1000000, size_range=[0, 1], min_side=0)
 
 
+def test_annotations_of_another_machine_are_imported(made, capsys):
+    """Flags and sizes as text, and file names of Windows."""
+    (made / 'w.json').write_text(
+        json.dumps(
+            dict(
+                images=[
+                    dict(id='7', file_name='D:\\x\\z.png', width='120',
+                         height='90.0')
+                ],
+                annotations=[
+                    dict(image_id=7, bbox=['10', 9, 60, 40], iscrowd='0'),
+                    dict(image_id=7, bbox=[0, 0, 50, 50], ignore='true'),
+                    dict(image_id=7, bbox=[0, 0, 50, 50], iscrowd=1)
+                ])))
+    run('proposals import', made / 'w.json', '--images', made / 'images',
+        '--out', made / 'out')
+    text = capsys.readouterr().out
+    assert 'left out: 1 ignored, 1 crowds\n' in text
+    assert ('1 images are found by the end of their name alone, for example '
+            'D:\\x\\z.png is z.png\n') in text
+    store = ProposalStore.open(made / 'out')
+    assert store['z.png'].tolist() == [[10, 9, 70, 49]]
+
+
 def test_many_clipped_boxes_hint_at_another_size(made, capsys):
     (made / 'r.json').write_text(json.dumps({'z': [[9, 9, 200, 200]]}))
     run('proposals import', made / 'r.json', '--images', made / 'images',

@@ -60,12 +60,13 @@ def _match_stems(names, source, root, listed) -> Dict[str, str]:
 
 
 def _match_paths(names, source, root, listed) -> Dict[str, str]:
-    paths, known, finder = {}, set(listed), NameFinder(listed)
+    paths, known, finder = {}, set(listed), None
     for name in names:
         path = name
         if os.path.isabs(name):
             path = os.path.relpath(name, root).replace(os.sep, '/')
         if path not in known:
+            finder = finder or NameFinder(listed)
             path = _find(finder, name, path, known.intersection(names), source,
                          root)
         if path.split('/')[0] == os.pardir:
