@@ -1,0 +1,82 @@
+"""Annotations of any layout: COCO, YOLO or Pascal VOC."""
+from pathlib import Path
+from typing import Optional, Union
+
+from soco_mm.errors import UsageError
+from soco_mm.utils import read_json
+from .source import Source
+from .voc import find_annotations, is_voc, read_voc
+from .yolo import read_yolo
+
+LAYOUTS = ('a COCO json, the data.yaml of a YOLO data set, a folder of Pascal '
+           'VOC xml files, or a file of its ImageSets/Main')
+YAML = ('.yaml', '.yml')
+
+
+def read_source(path: Union[str, Path],
+                root: Optional[Union[str, Path]] = None,
+                split: Optional[str] = 'train') -> Source:
+    """Read annotations, whichever layout they have.
+
+    Args:
+        path (str | Path): A COCO json; the ``data.yaml`` of a YOLO data set,
+            or its folder; a folder of Pascal VOC xml files, one that holds
+            ``Annotations``, or a file of ``ImageSets/Main``.
+        root (str | Path, optional): The folder of the images. Defaults to
+            None: where the layout says.
+        split (str, optional): Where ``path`` is of a whole data set, which
+            images: train, val or test; None for all. Defaults to train.
+
+    Returns:
+        Source: The content of a COCO json.
+
+    Raises:
+        UsageError: If ``path`` is none of these, or malformed: the text has
+            the file and, of other layouts than JSON, the line.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _read_folder(path, root, split)
+    if not path.exists():
+        raise UsageError(f'There is no {path}. Name {LAYOUTS}.')
+    if suffix in YAML:
+        return read_yolo(path, split, root)
+    if suffix == '.txt':
+        if find_annotations(path) is None:
+            raise UsageError(
+                f'{path} is not in a Pascal VOC data set: there is no folder '
+                'Annotations beside it or above. Of a YOLO data set name the '
+                'data.yaml.')
+        return read_voc(path, root)
+    if suffix == '.xml':
+        raise UsageError(f'{path} is of one image. Name the folder of the xml '
+                         'files.')
+    return Source(path, None if root is None else Path(root), read_json(path))
+
+
+def _read_folder(path: Path, root: Optional[Union[str, Path]],
+                 split: Optional[str]) -> Source:
+    """Read annotations in a folder.
+
+    Raises:
+        UsageError: If there are none, or it is not clear which.
+    """
+    if is_voc(path):
+        return read_voc(path, root, split)
+    found = sorted(path.iterdir())
+    names = [each.name.lower() for each in found]
+    if 'data.yaml' in names:
+        return read_yolo(found[names.index('data.yaml')], split, root)
+    for suffixes, advice in ((YAML, 'Name the yaml file'),
+                             (('.json', ), 'Name the COCO json')):
+        for each in found:
+            if each.suffix.lower() in suffixes:
+                raise UsageError(f'{path} is a folder. {advice} in it, such '
+                                 f'as {each}.')
+    if 'labels' in names or any(each.suffix == '.txt' for each in found):
+        raise UsageError(
+            f'{path} holds YOLO labels, but no data.yaml, which names the '
+            'classes. Write one with "train" and "val" (folders of images) '
+            'and "names" (a list of the classes), and name it.')
+    raise UsageError(f'{path} holds no annotations. Name {LAYOUTS}.')

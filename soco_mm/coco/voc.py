@@ -1,0 +1,334 @@
+"""Pascal VOC annotations as the content of a COCO json."""
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple, Union
+
+from soco_mm.errors import UsageError
+from soco_mm.utils import list_images
+from soco_mm.utils.sizes import THREADS
+from .account import Account, Reason
+from .files import clean_name, walk_files
+from .source import Source
+from .texts import read_text
+from .values import to_flag, to_number, to_side
+from .xml_tree import PlacedElement, read_xml, value_of
+
+ANNOTATIONS = 'Annotations'
+IMAGES = 'JPEGImages'
+LISTS = 'ImageSets/Main'
+CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+STRAY = Reason('xml file without an image', 'xml files without an image')
+UNLABELLED = Reason('image without an xml file', 'images without an xml file')
+
+
+@dataclass(frozen=True)
+class VocLayout:
+    """Where the parts of a data set are.
+
+    Attributes:
+        xmls (Path): The folder of the xml files.
+        images (Path): The folder of the images.
+        list (Path, optional): The file that names the images to use; None for
+            all.
+    """
+    xmls: Path
+    images: Path
+    list: Optional[Path] = None
+
+
+@dataclass(frozen=True)
+class VocObject:
+    """An object of an xml file.
+
+    Attributes:
+        name (str): Its class.
+        corners (tuple): xmin, ymin, xmax and ymax as they are in the file.
+        difficult (bool): Whether it is to be ignored.
+        truncated (str): Whether only a part is seen, as it is in the file.
+    """
+    name: str
+    corners: Tuple[float, float, float, float]
+    difficult: bool
+    truncated: str
+
+
+@dataclass(frozen=True)
+class VocFile:
+    """What an xml file holds.
+
+    Attributes:
+        name (str): Its path in the folder of the xml files.
+        file_name (str): The name of the image as it is noted; may be empty.
+        width (int, optional): Of the image in pixels; None if it is not said.
+        height (int, optional): The same.
+        objects (tuple[VocObject]): The objects.
+    """
+    name: str
+    file_name: str
+    width: Optional[int]
+    height: Optional[int]
+    objects: Tuple[VocObject, ...]
+
+
+def read_voc(path: Union[str, Path],
+             images: Optional[Union[str, Path]] = None,
+             split: Optional[str] = None) -> Source:
+    """Read a data set with an xml file an image.
+
+    Corners of boxes are numbers of pixels from 1, both inside of the box: a
+    box from ``xmin`` = 1 to ``xmax`` = W is as wide as the image. In
+    continuous coordinates that is ``xmin - 1`` to ``xmax``, as Detectron2 has
+    it; MMDetection's ``XMLDataset`` takes ``xmax - 1`` for the other corner
+    too, where boxes are a pixel smaller. Where a corner of some box is less
+    than 1, the tool has counted from 0, and corners are taken as they are.
+
+    Args:
+        path (str | Path): The folder that holds ``Annotations``, a folder of
+            xml files, or a file of ``ImageSets/Main``.
+        images (str | Path, optional): The folder of the images. Defaults to
+            None: ``JPEGImages`` or ``images`` beside the xml files' folder,
+            else that folder.
+        split (str, optional): Use the file of this name in ``ImageSets/Main``
+            if ``path`` is a folder with such files. Defaults to None, all.
+
+    Returns:
+        Source: The content of a COCO json. ``difficult`` objects are to be
+        ignored (``ignore``); classes are sorted by name.
+
+    Raises:
+        UsageError: If an xml file is wrong, with its line; or the images, the
+            xml files or a file of a list are missing.
+    """
+    layout, account = find_layout(Path(path), images, split), Account()
+    files = list_images(layout.images)
+    finder = ImageFinder(files)
+    found, missing = [], []
+    with ThreadPool(THREADS) as pool:
+        for each in pool.imap(
+                partial(read_voc_file, layout.xmls), _list_xmls(layout), 16):
+            image = finder.find(each)
+            if image is None:
+                missing.append(each.name)
+            else:
+                found.append((each, image))
+    if missing and (layout.list or not found):
+        more = f' (and of {len(missing) - 1} more)' * (len(missing) > 1)
+        raise UsageError(
+            f'The image of {layout.xmls / missing[0]}{more} is not in '
+            f'{layout.images}. Name the folder of the images.')
+    for name in missing:
+        account.add(STRAY, name)
+    if layout.list is None:
+        used = {image for _, image in found}
+        for each in files:
+            if each not in used:
+                account.add(UNLABELLED, each)
+    content = _content(os.path.basename(layout.xmls.absolute()), found)
+    return Source(Path(path), layout.images, content, account)
+
+
+def find_layout(path: Path,
+                images: Optional[Union[str, Path]] = None,
+                split: Optional[str] = None) -> VocLayout:
+    """Find the folders of a data set from the one or the list of it.
+
+    Raises:
+        UsageError: If something is missing.
+    """
+    listed = path if path.is_file() else None
+    if listed:
+        xmls = find_annotations(path)
+        if xmls is None:
+            raise UsageError(f'There is no folder {ANNOTATIONS} for the list '
+                             f'{path}. Keep it in {LISTS} beside '
+                             f'{ANNOTATIONS}.')
+    elif (path / ANNOTATIONS).is_dir():
+        xmls = path / ANNOTATIONS
+        lists = path / LISTS
+        if split and any(lists.glob('*.txt')):
+            listed = lists / f'{split}.txt'
+            if not listed.is_file():
+                raise UsageError(f'There is no {listed}. Name a file of '
+                                 f'{lists}.')
+    else:
+        xmls = path
+    if images is None:
+        places = (xmls.parent / IMAGES, xmls.parent / 'images')
+        images = next((each for each in places if each.is_dir()), xmls)
+    elif not Path(images).is_dir():
+        raise UsageError(f'There is no folder {images}. Name the folder of '
+                         f'the images of {path}.')
+    return VocLayout(xmls, Path(images), listed)
+
+
+def find_annotations(path: Path) -> Optional[Path]:
+    """The folder ``Annotations`` beside a list of images or above it."""
+    places = [each / ANNOTATIONS for each in path.absolute().parents[:3]]
+    return next((each for each in places if each.is_dir()), None)
+
+
+def is_voc(path: Path) -> bool:
+    """Whether a folder holds xml files, or ``Annotations`` with some."""
+    return any(each.suffix.lower() == '.xml'
+               for folder in (path / ANNOTATIONS, path) if folder.is_dir()
+               for each in folder.iterdir())
+
+
+def _list_xmls(layout: VocLayout) -> List[str]:
+    """Paths of the xml files to read, relative to their folder.
+
+    Raises:
+        UsageError: If there is none, or one of a list is missing.
+    """
+    known = sorted(
+        each for each in walk_files(str(layout.xmls))
+        if each.lower().endswith('.xml'))
+    if not known:
+        raise UsageError(f'There is no xml file in {layout.xmls}.')
+    if layout.list is None:
+        return known
+    by_stem = {os.path.splitext(each)[0]: each for each in known}
+    found = {}
+    for number, line in enumerate(read_text(layout.list).split('\n'), 1):
+        if not line.strip():
+            continue
+        # Lists of one class have -1, 0 or 1 behind the name.
+        name, _, flag = line.strip().rpartition(' ')
+        name = name.strip() if name and flag in ('-1', '0',
+                                                 '1') else (line.strip())
+        xml = by_stem.get(name) or by_stem.get(os.path.splitext(name)[0])
+        if xml is None:
+            raise UsageError(f'{layout.list}:{number}: there is no '
+                             f'{layout.xmls / name}.xml. Correct the list.')
+        found[xml] = None
+    if not found:
+        raise UsageError(f'{layout.list} names no image.')
+    return list(found)
+
+
+def read_voc_file(folder: Path, name: str) -> VocFile:
+    """Read an xml file.
+
+    Args:
+        folder (Path): The folder of the xml files.
+        name (str): The path of the file in it.
+
+    Returns:
+        VocFile: What it holds.
+
+    Raises:
+        UsageError: If it is wrong, with its line.
+    """
+    path = folder / name
+    tree = read_xml(path)
+    if tree.tag != 'annotation':
+        raise UsageError(f'{path}:{tree.line}: not Pascal VOC: it holds '
+                         f'<{tree.tag}>, not <annotation>.')
+    try:
+        return VocFile(name, value_of(tree, 'filename', str),
+                       value_of(tree, 'size/width', to_side),
+                       value_of(tree, 'size/height', to_side),
+                       tuple(map(_read_object, tree.findall('object'))))
+    except ValueError as error:
+        raise UsageError(f'{path}:{error.line}: {error}. Expected object/name '
+                         'and object/bndbox with xmin, ymin, xmax and ymax in '
+                         'pixels.') from None
+
+
+def _read_object(element: PlacedElement) -> VocObject:
+    """Read an ``object``.
+
+    Raises:
+        ValueError: If it is wrong; the error has the ``line``.
+    """
+    x1, y1, x2, y2 = (
+        value_of(element, f'bndbox/{each}', to_number) for each in CORNERS)
+    if x2 < x1 or y2 < y1:
+        error = ValueError(f'the corner {x2:g}, {y2:g} of the object is not '
+                           f'right of and below {x1:g}, {y1:g}')
+        error.line = element.find('bndbox').line
+        raise error
+    return VocObject(
+        value_of(element, 'name', _filled), (x1, y1, x2, y2),
+        value_of(element, 'difficult', to_flag),
+        value_of(element, 'truncated', str))
+
+
+def _filled(text: str) -> str:
+    """A text that is not empty."""
+    if not text:
+        raise ValueError('is empty')
+    return text
+
+
+class ImageFinder:
+    """Finds the images of xml files.
+
+    Args:
+        files (list[str]): Paths of the images in their folder.
+    """
+
+    def __init__(self, files: List[str]) -> None:
+        self.by_stem: Dict[str, List[str]] = defaultdict(list)
+        self.by_name: Dict[str, List[str]] = defaultdict(list)
+        for each in files:
+            self.by_stem[_stem(each)].append(each)
+            self.by_name[each.rpartition('/')[2]].append(each)
+
+    def find(self, xml: VocFile) -> Optional[str]:
+        """The image of the same name, else the one that is noted.
+
+        Raises:
+            UsageError: If there are several.
+        """
+        noted = clean_name(xml.file_name).rpartition('/')[2]
+        places = self.by_stem.get(_stem(xml.name)) or []
+        if len(places) > 1:
+            places = [
+                each for each in places if each.rpartition('/')[2] == noted
+            ] or places
+        elif not places:
+            places = self.by_name.get(noted) or []
+        if len(places) > 1:
+            raise UsageError(
+                f'The image of {xml.name} could be {places[0]} or '
+                f'{places[1]}. Give images and xml files the same names.')
+        return places[0] if places else None
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(path)[0]
+
+
+def _content(folder: str, found: List[Tuple[VocFile, str]]) -> dict:
+    """The content of a COCO json of xml files and their images."""
+    objects = [each for xml, _ in found for each in xml.objects]
+    # The number of the first pixel of an image.
+    first = int(all(min(each.corners[:2]) >= 1 for each in objects))
+    names = sorted({each.name for each in objects})
+    ids = {name: number for number, name in enumerate(names, 1)}
+    images, annotations = [], []
+    for number, (xml, image) in enumerate(found, 1):
+        images.append(
+            dict(
+                id=number, file_name=image, width=xml.width,
+                height=xml.height))
+        for index, each in enumerate(xml.objects, 1):
+            x1, y1, x2, y2 = each.corners
+            x1, y1 = x1 - first, y1 - first
+            annotations.append(
+                dict(
+                    id=f'{folder}/{xml.name}: object {index}',
+                    image_id=number,
+                    category_id=ids[each.name],
+                    bbox=[x1, y1, x2 - x1, y2 - y1],
+                    ignore=int(each.difficult),
+                    truncated=each.truncated))
+    return dict(
+        images=images,
+        categories=[dict(id=ids[name], name=name) for name in names],
+        annotations=annotations)

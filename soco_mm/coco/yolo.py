@@ -1,0 +1,342 @@
+"""YOLO labels as the content of a COCO json."""
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Container, Dict, List, Optional, Tuple, Union
+
+import numpy as np
+
+from soco_mm.errors import SoCoError, UsageError
+from soco_mm.utils import ImageError, ImageHead, read_heads
+from .account import Account, Reason
+from .data_yaml import DataYaml, read_data_yaml, split_images
+from .files import walk_files
+from .source import Source
+from .texts import read_texts
+
+# What tools put beside the labels.
+NO_LABELS = ('classes.txt', 'predefined_classes.txt', 'notes.txt')
+# Of coordinates in [0, 1], as Ultralytics allows.
+ROUNDING = 0.01
+UNLABELLED = Reason('image without a txt file', 'images without a txt file',
+                    'taken as images without objects')
+STRAY = Reason('txt file without an image', 'txt files without an image')
+MASKS = Reason('polygon', 'polygons',
+               'used as boxes, since other objects have a box alone')
+KEYPOINTS = Reason('object with keypoints', 'objects with keypoints',
+                   'used as boxes')
+
+
+@dataclass(frozen=True)
+class Label:
+    """An object of a txt file.
+
+    Attributes:
+        line (int): Its line, from 1.
+        category (int): The number of its class.
+        box (tuple): Centre x, centre y, width and height, in parts of the
+            image.
+        polygon (np.ndarray, optional): Points x, y in parts of the image,
+            (P, 2).
+    """
+    line: int
+    category: int
+    box: Tuple[float, float, float, float]
+    polygon: Optional[np.ndarray] = None
+
+
+def read_yolo(path: Union[str, Path],
+              split: Optional[str] = 'train',
+              root: Optional[Union[str, Path]] = None) -> Source:
+    """Read a data set with a ``data.yaml`` and a txt file an image.
+
+    The labels of ``images/a.jpg`` are in ``labels/a.txt``, where the last
+    folder of the name ``images`` is replaced, else beside the image. A line
+    is ``class x y w h``, centre and size of a box, or ``class x1 y1 x2 y2 x3
+    y3 ...``, a polygon; x and w are in parts of the width of the image as
+    training reads it, y and h of its height.
+
+    Args:
+        path (str | Path): The ``data.yaml``.
+        split (str, optional): Which images: train, val or test; None for all.
+            Defaults to train.
+        root (str | Path, optional): The folder that file names shall be
+            relative to. Defaults to None, the folder of the data set.
+
+    Returns:
+        Source: The content of a COCO json. Sizes of images that EXIF turns
+        are left out: labels do not tell if they are turned too.
+
+    Raises:
+        UsageError: If the ``data.yaml`` or a line is wrong, with file and
+            line; or images or all labels are missing.
+        SoCoError: If an image cannot be opened.
+    """
+    data, account = read_data_yaml(path), Account()
+    lists = [
+        each for name in (data.splits if split is None else [split])
+        for each in split_images(data, name)
+    ]
+    images = list(
+        dict.fromkeys(path for each in lists for path in each.images))
+    base = _common_root(data, images, root)
+    names = [_relative(each, base) for each in images]
+    files = [find_labels(each) for each in images]
+    if not any(files):
+        raise UsageError(
+            f'{data.path}: none of the {len(images)} images has labels; '
+            f'looked for {label_path(images[0])}. Labels are txt files in '
+            '"labels" beside "images", or beside the images.')
+    for name, file in zip(names, files):
+        if file is None:
+            account.add(UNLABELLED, name)
+    for each in lists:
+        for stray in _strays(each):
+            account.add(STRAY, _relative(stray, base))
+    labels = _read_labels(data, [each for each in files if each])
+    heads = _read_heads(
+        data, base,
+        [name for name, file in zip(names, files) if file and labels[file]])
+    entries, annotations = [], []
+    for number, (name, file) in enumerate(zip(names, files), 1):
+        entry = dict(id=number, file_name=name)
+        entries.append(entry)
+        if name not in heads:
+            continue
+        head = heads[name]
+        if head.orientation == 1:
+            entry.update(width=head.size[0], height=head.size[1])
+        place = _relative(file, base)
+        for label in labels[file]:
+            annotations.append(
+                dict(
+                    to_coco(label, *head.size),
+                    id=f'{place}:{label.line}',
+                    image_id=number))
+    _unify(annotations, account)
+    if data.keypoints:
+        for each in annotations:
+            account.add(KEYPOINTS, each['id'])
+    content = dict(
+        images=entries,
+        categories=[
+            dict(id=number, name=name) for number, name in data.names.items()
+        ],
+        annotations=annotations)
+    return Source(Path(path), Path(base), content, account)
+
+
+def label_path(image: str) -> str:
+    """The txt file of an image: the last folder ``images`` is ``labels``.
+
+    Example:
+        >>> from soco_mm.coco.yolo import label_path
+        >>> label_path('/images/cars/images/train/a.b.jpg')
+        '/images/cars/labels/train/a.b.txt'
+    """
+    before, found, after = image.rpartition(f'{os.sep}images{os.sep}')
+    if found:
+        image = os.path.join(before, 'labels', after)
+    return os.path.splitext(image)[0] + '.txt'
+
+
+def find_labels(image: str) -> Optional[str]:
+    """The txt file of an image, None if there is none."""
+    for path in (label_path(image), os.path.splitext(image)[0] + '.txt'):
+        if os.path.isfile(path):
+            return path
+    return None
+
+
+def _strays(images) -> List[str]:
+    """The txt files in the folders of the labels that are of no image."""
+    if images.folder is None:
+        return []  # a list may be a part of a folder
+    folders = {
+        images.folder,
+        os.path.dirname(label_path(os.path.join(images.folder, 'a.jpg')))
+    }
+    known = {os.path.splitext(each)[0] for each in images.images}
+    known |= {os.path.splitext(label_path(each))[0] for each in images.images}
+    found = (
+        os.path.join(folder, each) for folder in sorted(folders)
+        for each in sorted(walk_files(folder)) if each.endswith('.txt'))
+    return [
+        each for each in found if os.path.splitext(each)[0] not in known
+        and not _is_other(os.path.basename(each))
+    ]
+
+
+def _is_other(name: str) -> bool:
+    """Whether a txt file holds no labels by its name."""
+    return name in NO_LABELS or name.lower().startswith('readme')
+
+
+def _common_root(data: DataYaml, images: List[str],
+                 root: Optional[Union[str, Path]]) -> str:
+    """The folder that all images are below of."""
+    if root is None:
+        return os.path.commonpath([data.root, *map(os.path.dirname, images)])
+    base = os.path.abspath(root)
+    for each in images:
+        if _relative(each, base).startswith('../'):
+            raise UsageError(
+                f'{data.path} names {each}, which is not below {root}. Leave '
+                'the folder of the images out: it is in the file.')
+    return base
+
+
+def _relative(path: str, base: str) -> str:
+    return os.path.relpath(path, base).replace(os.sep, '/')
+
+
+def _read_labels(data: DataYaml, files: List[str]) -> Dict[str, List[Label]]:
+    """The objects of each txt file.
+
+    Raises:
+        UsageError: If a line is wrong.
+    """
+    labels, wrong = {}, []
+    for file, text in zip(files, read_texts(files)):
+        found = labels[file] = []
+        for number, line in enumerate(text.split('\n'), 1):
+            fields = line.split()
+            if not fields:
+                continue
+            try:
+                found.append(
+                    parse_label(fields, number, data.names, data.keypoints))
+            except ValueError as error:
+                wrong.append(f'{file}:{number}: {error}')
+    if wrong:
+        more = len(wrong) - 1
+        raise UsageError(wrong[0] +
+                         f' {more} more lines are wrong.' * bool(more))
+    return labels
+
+
+def parse_label(fields: List[str],
+                line: int,
+                classes: Container[int],
+                keypoints: int = 0) -> Label:
+    """Read an object.
+
+    Args:
+        fields (list[str]): The parts of its line.
+        line (int): The number of the line.
+        classes (Container[int]): Numbers of the classes.
+        keypoints (int): How many numbers follow the box. Defaults to 0.
+
+    Returns:
+        Label: The object.
+
+    Raises:
+        ValueError: If the line is wrong; the text says why and what to do.
+
+    Example:
+        >>> from soco_mm.coco.yolo import parse_label
+        >>> parse_label('0 .5 .5 .2 .1'.split(), 1, {0}).box
+        (0.5, 0.5, 0.2, 0.1)
+        >>> parse_label('0 .1 .1 .3 .1 .3 .5'.split(), 1, {0}).polygon.shape
+        (3, 2)
+    """
+    category, *values = _numbers(fields)
+    if category not in classes:
+        raise ValueError(f'there is no class {fields[0]} among the names in '
+                         'data.yaml.')
+    if keypoints:
+        if len(values) != 4 + keypoints:
+            raise ValueError(
+                f'{len(fields)} values, but a class, a box and {keypoints} of '
+                f'keypoints (kpt_shape) make {5 + keypoints}.')
+        values = values[:4]
+    if len(values) == 5:
+        raise ValueError('6 values: a prediction with its confidence? Save '
+                         'labels without it: class x y w h.')
+    if len(values) != 4 and (len(values) < 6 or len(values) % 2):
+        raise ValueError(f'{len(fields)} value{"s" * (len(fields) > 1)}. '
+                         'Expected class x y w h, or class x1 y1 x2 y2 x3 y3 '
+                         '... of a polygon.')
+    for value in (max(values), min(values)):
+        if not -ROUNDING <= value <= 1 + ROUNDING:
+            text = fields[1 + values.index(value)]
+            hint = ', not pixels' if value > 1 else ''
+            raise ValueError(f'{text} is not between 0 and 1. Values are '
+                             'parts of the width and height of the image'
+                             f'{hint}.')
+    if len(values) == 4:
+        return Label(line, int(category), tuple(values))
+    points = np.array(values).reshape(-1, 2)
+    low, high = points.min(0), points.max(0)
+    box = (*((low + high) / 2).tolist(), *(high - low).tolist())
+    return Label(line, int(category), box, points)
+
+
+def _numbers(fields: List[str]) -> List[float]:
+    """Finite numbers."""
+    values = []
+    for each in fields:
+        try:
+            values.append(float(each))
+        except ValueError:
+            raise ValueError(f'{each!r} is not a number. Values are separated '
+                             'by spaces.') from None
+        if not math.isfinite(values[-1]):
+            raise ValueError(f'{each} is not a finite number.')
+    return values
+
+
+def _read_heads(data: DataYaml, base: str,
+                names: List[str]) -> Dict[str, ImageHead]:
+    """Size and orientation of the images, by name.
+
+    Raises:
+        SoCoError: If one cannot be opened.
+    """
+    heads = dict(zip(names, read_heads(base, names)))
+    bad = [(name, head) for name, head in heads.items()
+           if isinstance(head, ImageError)]
+    if bad:
+        (name, reason), *others = bad
+        more = f', and {len(others)} more such' if others else ''
+        raise SoCoError(f'{data.path} names {os.path.join(base, name)}, which '
+                        f'{reason}{more}. Fix the images or take them out.')
+    return heads
+
+
+def to_coco(label: Label, width: int, height: int) -> dict:
+    """An object in pixels, as COCO has it.
+
+    Args:
+        label (Label): The object.
+        width (int): Width of its image in pixels.
+        height (int): Height of its image in pixels.
+
+    Returns:
+        dict: ``category_id``, ``bbox`` and, of a polygon, ``segmentation``
+        and ``area``.
+    """
+    x, y, w, h = label.box
+    found = dict(
+        category_id=label.category,
+        bbox=[(x - w / 2) * width, (y - h / 2) * height, w * width,
+              h * height])
+    if label.polygon is not None:
+        points = label.polygon * (width, height)
+        xs, ys = (points - points[-1]).T
+        twice = xs[:-1] @ ys[1:] - ys[:-1] @ xs[1:]
+        found.update(
+            segmentation=[points.ravel().tolist()],
+            area=abs(twice.item()) / 2)
+    return found
+
+
+def _unify(annotations: List[dict], account: Account) -> None:
+    """Use polygons as boxes where other objects have none; in place."""
+    if all('segmentation' in each for each in annotations):
+        return
+    for each in annotations:
+        if each.pop('segmentation', None):
+            del each['area']
+            account.add(MASKS, each['id'])

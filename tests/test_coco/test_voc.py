@@ -1,0 +1,272 @@
+"""Pascal VOC data sets are read as the COCO they are copies of."""
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+import pytest
+from PIL import Image
+
+from soco_mm.coco.voc import read_voc
+from soco_mm.utils import UsageError
+
+DEMO = Path(__file__).parents[2] / 'demo'
+SHARED = Path(__file__).parents[3] / 'shared/data'
+
+
+def write_voc(root, content, images):
+    """A copy of COCO annotations in the layout of Pascal VOC."""
+    names = {each['id']: each['name'] for each in content['categories']}
+    for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
+        (root / folder).mkdir(parents=True)
+    for image in content['images']:
+        shutil.copy(images / image['file_name'], root / 'JPEGImages')
+        objects = ''
+        for each in content['annotations']:
+            if each['image_id'] == image['id']:
+                x, y, w, h = each['bbox']
+                objects += object_of(names[each['category_id']],
+                                     (x + 1, y + 1, x + w, y + h))
+        path = root / 'Annotations' / image['file_name']
+        path.with_suffix('.xml').write_text(
+            xml_of(image['file_name'], image['width'], image['height'],
+                   objects))
+
+
+def object_of(name, corners, more=''):
+    box = ''.join(
+        f'<{tag}>{value!r}</{tag}>\n'
+        for tag, value in zip(('xmin', 'ymin', 'xmax', 'ymax'), corners))
+    return (f'<object>\n<name>{escape(name)}</name>\n{more}'
+            f'<bndbox>\n{box}</bndbox>\n</object>\n')
+
+
+def xml_of(name, width=40, height=20, objects=''):
+    return (f'<annotation>\n<filename>{name}</filename>\n<size>\n<width>'
+            f'{width}</width>\n<height>{height}</height>\n</size>\n'
+            f'{objects}</annotation>\n')
+
+
+def objects(content, about=list):
+    """Of each image the class and box of each object."""
+    names = {each['id']: each['name'] for each in content['categories']}
+    files = {each['id']: each['file_name'] for each in content['images']}
+    found = {}
+    for each in content['annotations']:
+        found.setdefault(files[each['image_id']], []).append(
+            (names[each['category_id']], about(each['bbox'])))
+    return found
+
+
+@pytest.mark.parametrize('name, images', [
+    (DEMO / 'instances.json', DEMO / 'images'),
+    (SHARED / 'bccd/instances_val.json', SHARED / 'bccd/images'),
+])
+def test_a_copy_has_the_same_objects(tmp_path, name, images):
+    if not images.is_dir():
+        pytest.skip('needs ../shared/data')
+    content = json.loads(name.read_text())
+    write_voc(tmp_path / 'voc', content, images)
+    source = read_voc(tmp_path / 'voc')
+    assert source.root == tmp_path / 'voc/JPEGImages'
+    about = partial(pytest.approx, rel=1e-6, abs=1e-6)
+    assert objects(source.content) == objects(content, about)
+    names = [each['name'] for each in source.content['categories']]
+    assert names == sorted(each['name'] for each in content['categories'])
+    assert not source.account.counts
+    sizes = {
+        each['file_name']: (each['width'], each['height'])
+        for each in content['images']
+    }
+    assert sizes == {
+        each['file_name']: (each['width'], each['height'])
+        for each in source.content['images']
+    }
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """A data set of one image; objects are written to its xml file."""
+    root = tmp_path / 'voc'
+    for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
+        (root / folder).mkdir(parents=True)
+    Image.new('RGB', (40, 20)).save(root / 'JPEGImages/a.png')
+
+    def write(objects='', name='a', **kwargs):
+        text = xml_of(f'{name}.png', objects=objects, **kwargs)
+        (root / f'Annotations/{name}.xml').write_text(text)
+        return root
+
+    return write
+
+
+def test_corners_are_pixels_from_one_inside_of_the_box(voc):
+    """From 1 to the width is the whole image."""
+    more = '<difficult>1</difficult>\n<truncated>1</truncated>\n'
+    root = voc(
+        object_of('nut', (1, 1, 40, 20)) +
+        object_of('a & b', (3, 4, 3, 4), more))
+    first, second = read_voc(root).content['annotations']
+    assert first == dict(
+        id='Annotations/a.xml: object 1',
+        image_id=1,
+        category_id=2,
+        bbox=[0, 0, 40, 20],
+        ignore=0,
+        truncated='')
+    assert second == dict(
+        id='Annotations/a.xml: object 2',
+        image_id=1,
+        category_id=1,
+        bbox=[2, 3, 1, 1],
+        ignore=1,
+        truncated='1')
+
+
+def test_boxes_are_those_of_mmdetection_and_a_pixel(voc):
+    """MMDetection's XMLDataset leaves out the last row and column."""
+    from mmdet.datasets import XMLDataset
+    root = voc(object_of('nut', (3, 4, 30, 15)))
+    shutil.copy(root / 'JPEGImages/a.png', root / 'JPEGImages/a.jpg')
+    (root / 'ImageSets/Main/train.txt').write_text('a\n')
+    theirs = XMLDataset(
+        data_root=str(root),
+        ann_file='ImageSets/Main/train.txt',
+        data_prefix=dict(sub_data_root=''),
+        metainfo=dict(classes=('nut', )),
+        test_mode=True,
+        pipeline=[]).get_data_info(0)['instances'][0]['bbox']
+    (root / 'JPEGImages/a.jpg').unlink()
+    x, y, w, h = read_voc(root).content['annotations'][0]['bbox']
+    assert [x, y, x + w - 1, y + h - 1] == theirs
+
+
+def test_a_tool_may_count_pixels_from_zero(voc):
+    root = voc(object_of('nut', (0, 4, 30, 15)))
+    voc(object_of('nut', (5, 6, 7.5, 8)), name='b')
+    Image.new('RGB', (40, 20)).save(root / 'JPEGImages/b.png')
+    assert [each['bbox'] for each in read_voc(root).content['annotations']
+            ] == [[0, 4, 30, 11], [5, 6, 2.5, 2]]
+
+
+def test_a_list_names_the_images(voc):
+    root = voc(object_of('nut', (1, 1, 40, 20)))
+    for name in ('b', 'c d'):
+        voc(object_of('bolt', (1, 1, 4, 2)), name=name)
+        Image.new('RGB', (40, 20)).save(root / f'JPEGImages/{name}.png')
+    lists = root / 'ImageSets/Main'
+    (lists / 'val.txt').write_bytes(b'c d\r\n\r\na\r\n')
+    (lists / 'nut_train.txt').write_text('a  1\nb -1\n')
+
+    def names(*args, **kwargs):
+        return [
+            each['file_name']
+            for each in read_voc(*args, **kwargs).content['images']
+        ]
+
+    assert names(lists / 'val.txt') == ['c d.png', 'a.png']
+    assert names(lists / 'nut_train.txt') == ['a.png', 'b.png']
+    assert names(root, split='val') == ['c d.png', 'a.png']
+    assert names(root) == ['a.png', 'b.png', 'c d.png']
+    assert read_voc(lists / 'val.txt').account.lines() == []
+    with pytest.raises(UsageError, match='There is no .*Main/train.txt'):
+        read_voc(root, split='train')
+    (lists / 'val.txt').write_text('a\nnone\n')
+    with pytest.raises(UsageError, match=r'val.txt:2: there is no .*none.xml'):
+        read_voc(lists / 'val.txt')
+    (root / 'JPEGImages/a.png').unlink()
+    with pytest.raises(UsageError, match='image of .*a.xml is not in .*JPEGI'):
+        read_voc(lists / 'nut_train.txt')
+
+
+def test_images_and_xml_files_alone_are_counted(voc):
+    root = voc(object_of('nut', (1, 1, 40, 20)))
+    voc(name='b')
+    Image.new('RGB', (40, 20)).save(root / 'JPEGImages/c.png')
+    source = read_voc(root)
+    assert [each['file_name']
+            for each in source.content['images']] == ['a.png']
+    assert source.account.lines() == [
+        '1 xml file without an image: left out (b.xml)',
+        '1 image without an xml file: left out (c.png)',
+    ]
+    (root / 'JPEGImages/a.png').unlink()
+    with pytest.raises(UsageError, match=r'a.xml \(and of 1 more\) is not in'):
+        read_voc(root)
+
+
+def test_images_are_found_beside_or_by_the_name_that_is_noted(voc, tmp_path):
+    root = voc(object_of('nut', (1, 1, 40, 20)))
+    (root / 'Annotations/a.xml').rename(root / 'Annotations/other.xml')
+    assert read_voc(root).content['images'][0]['file_name'] == 'a.png'
+    # Two of a name: the one that is noted.
+    (root / 'Annotations/other.xml').rename(root / 'Annotations/a.xml')
+    shutil.copy(root / 'JPEGImages/a.png', root / 'JPEGImages/a.jpg')
+    assert read_voc(root).content['images'][0]['file_name'] == 'a.png'
+    (root / 'JPEGImages/a.png').rename(root / 'JPEGImages/a.bmp')
+    with pytest.raises(UsageError, match='a.xml could be a.bmp or a.jpg'):
+        read_voc(root)
+    # As LabelImg and Roboflow keep them.
+    beside = tmp_path / 'beside'
+    beside.mkdir()
+    shutil.copy(root / 'Annotations/a.xml', beside)
+    shutil.copy(root / 'JPEGImages/a.jpg', beside)
+    source = read_voc(beside)
+    assert source.root == beside
+    assert source.content['annotations'][0]['id'] == 'beside/a.xml: object 1'
+    (beside / 'a.jpg').unlink()
+    (root / 'JPEGImages/a.bmp').unlink()
+    named = read_voc(beside, images=root / 'JPEGImages')
+    assert named.root == root / 'JPEGImages'
+    with pytest.raises(UsageError, match='There is no folder .*none. Name th'):
+        read_voc(beside, images=root / 'none')
+
+
+@pytest.mark.parametrize('width, height, sizes', [
+    (0, 0, (None, None)),
+    ('', '', (None, None)),
+    ('40.0', 20, (40, 20)),
+])
+def test_sizes_that_are_not_noted_are_left_out(voc, width, height, sizes):
+    image, = read_voc(voc(width=width, height=height)).content['images']
+    assert (image['width'], image['height']) == sizes
+
+
+@pytest.mark.parametrize('change, line, reason', [
+    (('<ymin>4</ymin>\n', ''), 7, 'it has no bndbox/ymin'),
+    (('<ymin>4</ymin>', '<ymin>x</ymin>'), 11,
+     "bndbox/ymin 'x' is not a finite number"),
+    (('<name>nut</name>', '<name> </name>'), 8, 'it has no name'),
+    (('<width>40', '<width>wide'), 4, "size/width 'wide' is not a finite"),
+    (('<xmax>30', '<xmax>2'), 9, 'the corner 2, 15 of the object is not'),
+    (('<bndbox>', '<bndbox>\n<'), 10, 'not the XML of annotations'),
+    (('</annotation>', ''), 17, r'not the XML of annotations \(no element'),
+    (('annotation>', 'annotations>'), 1, 'it holds <annotations>'),
+    (('<annotation>', '<!DOCTYPE a [\n<!ENTITY lol "lol">\n]>\n<annotation>'),
+     2, 'it defines the entity lol'),
+    (('nut', b'n\xe4t'), 8, 'not well-formed'),
+])
+def test_a_malformed_file_is_named_with_its_line(voc, change, line, reason):
+    root = voc(object_of('nut', (3, 4, 30, 15)))
+    path = root / 'Annotations/a.xml'
+    old, new = (
+        each if isinstance(each, bytes) else each.encode() for each in change)
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+    with pytest.raises(UsageError, match=rf'a.xml:{line}: .*{reason}'):
+        read_voc(root)
+
+
+def test_texts_of_other_encodings_are_read(voc):
+    root = voc(object_of('nüt', (3, 4, 30, 15)))
+    path = root / 'Annotations/a.xml'
+    text = path.read_text()
+    head = '<?xml version="1.0" encoding="{}"?>\n'
+    for encoding in ('utf-8', 'utf-8-sig', 'utf-16', 'iso-8859-1'):
+        path.write_bytes((head.format(encoding.removesuffix('-sig')) +
+                          text).encode(encoding))
+        assert ElementTree.parse(path).findtext('object/name') == 'nüt'
+        assert read_voc(root).content['categories'][0]['name'] == 'nüt'
