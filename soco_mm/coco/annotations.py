@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from soco_mm.errors import SoCoError, UsageError
-from soco_mm.utils import atomic_stream, read_json
+from soco_mm.utils import atomic_stream
 from .account import (CLIPPED, CROWD, EMPTIED, IGNORED, INVISIBLE, OTHER_CLASS,
                       REPEATED, UNREADABLE, Account)
 from .boxes import Box, check_pixels, clip_box, reaches_out
 from .classes import choose_classes
 from .images import LocatedImage, locate_images
 from .masks import box_polygon, read_mask
+from .sources import read_source
 from .structure import (ObjectEntry, list_of, read_categories, read_images,
                         read_objects)
 
@@ -57,9 +58,10 @@ class Annotations:
 
 
 def read_annotations(path: Union[str, Path],
-                     root: Union[str, Path],
+                     root: Optional[Union[str, Path]] = None,
                      classes: Optional[Sequence[str]] = None,
-                     subset: bool = False) -> Annotations:
+                     subset: bool = False,
+                     split: Optional[str] = 'train') -> Annotations:
     """Read annotations, and see that a detector can be trained with them.
 
     What tools often leave out is filled in: sizes of images, and ids, areas
@@ -69,34 +71,41 @@ def read_annotations(path: Union[str, Path],
     detector that finds every object gets an AP of 1.
 
     Args:
-        path (str | Path): A COCO json.
-        root (str | Path): The folder of its images.
+        path (str | Path): COCO, YOLO or Pascal VOC annotations, see
+            :func:`read_source`.
+        root (str | Path, optional): The folder of the images. Defaults to
+            None, where the layout says.
         classes (Sequence[str], optional): Names of the classes. Defaults to
             None, those of the file in its order.
         subset (bool): Leave objects of other classes out, which are refused
             else. Defaults to False.
+        split (str, optional): Which images, where ``path`` is of a whole data
+            set. Defaults to train.
 
     Returns:
         Annotations: The objects.
 
     Raises:
-        UsageError: If the file is not a COCO json, or there is no such
-            folder.
+        UsageError: If there are no annotations, they are malformed, or there
+            is no such folder.
         SoCoError: If it has no object, two categories of one name, or objects
             of which some alone have masks; boxes that are not in pixels; or
             an image is missing, cannot be opened, or has another size than
             the file says.
     """
-    path, root = Path(path), Path(root)
-    if not root.is_dir():
+    if root is not None and not Path(root).is_dir():
         raise UsageError(f'There is no folder {root}. Name the folder of the '
                          f'images of {path}.')
-    content = read_json(path)
+    source = read_source(path, root, split)
+    path, root, content = source.path, source.root, source.content
+    if root is None:
+        raise UsageError(f'{path} does not say where its images are. Name '
+                         'their folder.')
     images = read_images(content, path)
     categories = read_categories(content, path)
     entries = read_objects(
         list_of(content, 'annotations', path), path, images, categories)
-    account = Account()
+    account = source.account
     names, labels = choose_classes(path, categories, entries, classes, account)
     located, places = locate_images(path, root, images, account)
     check_pixels(path, entries,

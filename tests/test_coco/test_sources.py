@@ -4,7 +4,7 @@ import json
 import pytest
 from PIL import Image
 
-from soco_mm.coco.sources import read_source
+from soco_mm.coco import read_annotations, read_source
 from soco_mm.utils import UsageError
 
 
@@ -50,6 +50,34 @@ def test_layouts_are_told_apart(folder, path, root):
     assert each['bbox'] == pytest.approx([10, 5, 20, 10])
     image, = source.content['images']
     assert (folder / (root or 'coco') / image['file_name']).is_file()
+
+
+@pytest.mark.parametrize('path, root', [
+    ('coco/train.json', 'coco'),
+    ('yolo/data.yaml', None),
+    ('yolo', None),
+    ('voc', None),
+    ('voc/ImageSets/Main/train.txt', None),
+])
+def test_a_detector_is_trained_with_any_layout(folder, path, root):
+    read = read_annotations(folder / path, root and folder / root)
+    assert read.classes == ('nut', )
+    assert read.boxes == {1: [(*map(pytest.approx, (10, 5, 20, 10)), 0)]}
+    assert (read.root / read.images[1]).is_file()
+    assert read.content['images'][0]['width'] == 40
+
+
+def test_what_a_layout_leaves_out_is_counted(folder):
+    (folder / 'yolo/labels/b.txt').write_text('')
+    read = read_annotations(folder / 'yolo')
+    assert read.account.lines() == [
+        '1 txt file without an image: left out (labels/b.txt)'
+    ]
+
+
+def test_a_coco_json_needs_the_folder_of_its_images(folder):
+    with pytest.raises(UsageError, match='does not say where its images are'):
+        read_annotations(folder / 'coco/train.json')
 
 
 @pytest.mark.parametrize('path, root', [
