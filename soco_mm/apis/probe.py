@@ -14,10 +14,11 @@ from mmengine.runner import Runner
 from soco_mm.checkpoint import read_checkpoint
 from soco_mm.engine import build_runner
 from soco_mm.evaluation import (TEMPERATURE, backbone_config, extract_features,
-                                find_classes, knn_scores, load_backbone)
+                                knn_scores, load_backbone)
 from soco_mm.registry import DATASETS, MODELS
 from soco_mm.utils import SoCoError, UsageError, atomic_write, make_writable
 from .export import model_of
+from .probe_data import choose_data
 from .progress import ImageProgress
 from .train import (CONFIG_ROOT, check_resumable, latest_checkpoint,
                     load_config)
@@ -106,9 +107,11 @@ def pretrained_model(checkpoint: Union[str, Path],
 def knn_probe(cfg: Config,
               checkpoint: Union[str, Path],
               train: Union[str, Path],
-              val: Union[str, Path],
+              val: Optional[Union[str, Path]] = None,
               k: int = 20,
-              out: Optional[Union[str, Path]] = None) -> dict:
+              out: Optional[Union[str, Path]] = None,
+              images: Optional[Union[str, Path]] = None,
+              val_images: Optional[Union[str, Path]] = None) -> dict:
     """Classify images by their nearest training images; nothing is trained.
 
     Args:
@@ -116,30 +119,40 @@ def knn_probe(cfg: Config,
             pipeline are used.
         checkpoint (str | Path): A checkpoint of a pretraining, or exported
             weights.
-        train (str | Path): The images that vote, one folder a class.
-        val (str | Path): Those to classify, in folders of the same names.
-        k (int): How many images vote. Defaults to 20.
+        train (str | Path): The images that vote, one folder a class; or
+            annotations, whose objects vote.
+        val (str | Path, optional): Those to classify, in folders of the same
+            names, or annotations. Defaults to None, those of the data set
+            that ``train`` names.
+        k (int): How many images or objects vote. Defaults to 20.
         out (str | Path, optional): The folder of ``knn.json``, the result.
             Defaults to None, it is not written.
+        images (str | Path, optional): The folder of the images of
+            annotations. Defaults to None, where the layout says.
+        val_images (str | Path, optional): The same for ``val``. Defaults to
+            None, ``images``.
 
     Returns:
         dict: The result, with ``top1`` and, of more than five classes,
         ``top5``, in percent.
 
     Raises:
-        UsageError: If a folder is not as it should be, or ``k`` too large.
+        UsageError: If the data are not as they should be, or ``k`` too large.
         SoCoError: If the checkpoint or an image cannot be used.
     """
     if out is not None:
         make_writable(out)
-    topk = prepare(cfg, checkpoint, train, val)
+    classes = choose_data(cfg, train, val, images, val_images)
+    topk = prepare(cfg, checkpoint, len(classes))
+    queries = cfg.val_dataloader.dataset
     voters, queries = (
         DATASETS.build(
-            dict(cfg.val_dataloader.dataset, data_root=str(folder)))
-        for folder in (train, val))
+            dict(each, pipeline=queries.pipeline, test_mode=True))
+        for each in (cfg.train_dataloader.dataset, queries))
     if k > len(voters):
         raise UsageError(f'{k} neighbours cannot vote: {train} holds '
-                         f'{len(voters)} images. Choose a smaller k.')
+                         f'{len(voters)} {voters.samples}. Choose a smaller '
+                         'k.')
     model = MODELS.build(cfg.model)
     load_backbone(model.backbone, checkpoint)
     model.to(get_device())
@@ -156,7 +169,7 @@ def knn_probe(cfg: Config,
                         k)
     # A class without a vote does not count, whatever its rank.
     values = Accuracy.calculate(scores, truth, topk)
-    result = describe(cfg, 'knn')
+    result = describe(cfg, 'knn', voters.samples)
     result.update(k=k, temperature=TEMPERATURE)
     result.update(num_train=len(voters), num_val=len(queries))
     for number, (value, ) in zip(topk, values):
@@ -172,7 +185,9 @@ def linear_probe(cfg: Config,
                  train: Optional[Union[str, Path]] = None,
                  val: Optional[Union[str, Path]] = None,
                  resume: bool = False,
-                 launcher: str = 'none') -> dict:
+                 launcher: str = 'none',
+                 images: Optional[Union[str, Path]] = None,
+                 val_images: Optional[Union[str, Path]] = None) -> dict:
     """Train a linear classifier on frozen features.
 
     Args:
@@ -181,21 +196,27 @@ def linear_probe(cfg: Config,
             weights.
         work_dir (str | Path): Where checkpoints, logs and ``linear.json``,
             the result, go.
-        train (str | Path, optional): The training images, one folder a class.
-            Defaults to None, as the config says.
+        train (str | Path, optional): The training images, one folder a class;
+            or annotations, whose objects are learnt from. Defaults to None,
+            as the config says.
         val (str | Path, optional): The images to classify, in folders of the
-            same names. Defaults to None, as the config says.
+            same names, or annotations. Defaults to None, those of the data
+            set that ``train`` names, else as the config says.
         resume (bool): Continue from the last checkpoint in the work dir, if
             there is one. Defaults to False.
         launcher (str): What started the processes: ``none``, ``pytorch``,
             ``slurm`` or ``mpi``. Defaults to ``none``.
+        images (str | Path, optional): The folder of the images of
+            annotations. Defaults to None, where the layout says.
+        val_images (str | Path, optional): The same for ``val``. Defaults to
+            None, ``images``.
 
     Returns:
         dict: The result after the last epoch, with ``top1`` and, of more than
         five classes, ``top5``, in percent.
 
     Raises:
-        UsageError: If a folder is not as it should be.
+        UsageError: If the data are not as they should be.
         SoCoError: If the checkpoint or an image cannot be used.
     """
     make_writable(work_dir)
@@ -203,7 +224,8 @@ def linear_probe(cfg: Config,
     if last and not resume:
         raise UsageError(f'{work_dir} holds the checkpoints of a training '
                          'already. Choose another folder.')
-    topk = prepare(cfg, checkpoint, train, val)
+    classes = choose_data(cfg, train, val, images, val_images)
+    topk = prepare(cfg, checkpoint, len(classes))
     cfg.work_dir = str(work_dir)
     cfg.launcher = launcher
     cfg.resume = last is not None
@@ -218,7 +240,7 @@ def linear_probe(cfg: Config,
     with in_a_sentence():
         runner.train()
         metrics = runner.val()
-    result = describe(cfg, 'linear')
+    result = describe(cfg, 'linear', runner.val_dataloader.dataset.samples)
     result.update(
         epochs=cfg.train_cfg.max_epochs,
         num_train=len(runner.train_dataloader.dataset),
@@ -231,20 +253,12 @@ def linear_probe(cfg: Config,
 
 
 def prepare(cfg: Config, checkpoint: Union[str, Path],
-            train: Optional[Union[str, Path]],
-            val: Optional[Union[str, Path]]) -> Tuple[int, ...]:
-    """Set weights, data and number of classes, and check them; in place.
+            num_classes: int) -> Tuple[int, ...]:
+    """Set weights and number of classes, and check them; in place.
 
     Returns:
         tuple[int]: The k of the top-k accuracies that say something.
     """
-    voters, queries = (
-        loader.dataset
-        for loader in (cfg.train_dataloader, cfg.val_dataloader))
-    voters.data_root = str(train or voters.data_root)
-    queries.data_root = str(val or queries.data_root)
-    queries.classes_of = voters.data_root
-    classes = find_classes(voters.data_root)
     try:
         backbone = MODELS.build(cfg.model.backbone)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -255,19 +269,23 @@ def prepare(cfg: Config, checkpoint: Union[str, Path],
     with torch.no_grad():
         channels = backbone(torch.zeros(1, 3, 64, 64))[-1].shape[1]
     cfg.model.checkpoint = str(checkpoint)
-    cfg.model.head.update(num_classes=len(classes), in_channels=channels)
-    topk = (1, 5) if len(classes) > 5 else (1, )
+    cfg.model.head.update(num_classes=num_classes, in_channels=channels)
+    topk = (1, 5) if num_classes > 5 else (1, )
     cfg.val_evaluator.topk = topk
     return topk
 
 
-def describe(cfg: Config, method: str) -> dict:
+def describe(cfg: Config, method: str, samples: str) -> dict:
     """What was measured, to begin the result with."""
+    train, val = (
+        each.get('annotations') or each.data_root
+        for each in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset))
     return dict(
         method=method,
         checkpoint=cfg.model.checkpoint,
-        train=cfg.train_dataloader.dataset.data_root,
-        val=cfg.val_dataloader.dataset.data_root,
+        train=train,
+        val=val,
+        samples=samples,
         num_classes=cfg.model.head.num_classes)
 
 

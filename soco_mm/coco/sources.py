@@ -5,12 +5,34 @@ from typing import Optional, Union
 from soco_mm.errors import UsageError
 from soco_mm.utils import read_json
 from .source import Source
-from .voc import find_annotations, is_voc, read_voc
+from .voc import LISTS, find_annotations, is_voc, read_voc
 from .yolo import read_yolo
 
 LAYOUTS = ('a COCO json, the data.yaml of a YOLO data set, a folder of Pascal '
            'VOC xml files, or a file of its ImageSets/Main')
 YAML = ('.yaml', '.yml')
+FILES = ('.json', '.txt', *YAML)
+DATA_YAML = 'data.yaml'
+
+
+def holds_annotations(path: Union[str, Path]) -> bool:
+    """Whether annotations are meant, and not a folder of class folders."""
+    path = Path(path)
+    if path.is_dir():
+        return is_voc(path) or (path / DATA_YAML).is_file()
+    return path.is_file() or path.suffix.lower() in FILES
+
+
+def has_splits(path: Union[str, Path]) -> bool:
+    """Whether a path is of a whole data set, with images for validation.
+
+    That is a ``data.yaml``, or a folder with one or with ``ImageSets/Main``.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return (path / DATA_YAML).is_file() or any(
+            (path / LISTS).glob('*.txt'))
+    return path.suffix.lower() in YAML
 
 
 def read_source(path: Union[str, Path],
@@ -66,8 +88,8 @@ def _read_folder(path: Path, root: Optional[Union[str, Path]],
         return read_voc(path, root, split)
     found = sorted(path.iterdir())
     names = [each.name.lower() for each in found]
-    if 'data.yaml' in names:
-        return read_yolo(found[names.index('data.yaml')], split, root)
+    if (path / DATA_YAML).is_file():
+        return read_yolo(path / DATA_YAML, split, root)
     for suffixes, advice in ((YAML, 'Name the yaml file'),
                              (('.json', ), 'Name the COCO json')):
         for each in found:

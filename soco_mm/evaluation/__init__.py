@@ -4,9 +4,10 @@ from .classifier import LinearProbe
 from .data import ClassFolders, LoadRGBImage, find_classes
 from .features import extract_features
 from .knn import TEMPERATURE, knn_scores
+from .objects import ObjectCrops
 
 __all__ = [
     'backbone_config', 'backbone_weights', 'load_backbone', 'LinearProbe',
     'ClassFolders', 'LoadRGBImage', 'find_classes', 'extract_features',
-    'TEMPERATURE', 'knn_scores'
+    'TEMPERATURE', 'knn_scores', 'ObjectCrops'
 ]

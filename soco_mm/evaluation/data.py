@@ -3,6 +3,7 @@ import os.path as osp
 from pathlib import Path
 from typing import List, Optional, Union
 
+import numpy as np
 from mmcls.datasets import BaseDataset
 from mmcv.transforms import BaseTransform
 
@@ -49,6 +50,7 @@ class ClassFolders(BaseDataset):
         UsageError: If there are no class folders, one of ``classes_of`` is
             empty, or one is not among its classes.
     """
+    samples = 'images'
 
     def __init__(self,
                  data_root: str,
@@ -96,18 +98,36 @@ class ClassFolders(BaseDataset):
 class LoadRGBImage(BaseTransform):
     """Read ``img_path`` into ``img`` as pretraining does: RGB, (H, W, 3).
 
+    Where there is a ``bbox`` (x1, y1, x2, y2 in whole pixels, continuous), it
+    is that part of the image.
+
     Raises:
         SoCoError: If the image cannot be read.
     """
 
+    def __init__(self) -> None:
+        # Objects of one image follow each other in validation.
+        self.last = None, None
+
     def transform(self, results: dict) -> dict:
         """Read the image."""
-        try:
-            image = read_image(results['img_path'])
-        except ImageError as error:
-            raise SoCoError(f'{results["img_path"]} {error}.') from None
+        path, box = results['img_path'], results.get('bbox')
+        if box is None:
+            image = self._read(path)
+        else:
+            if self.last[0] != path:
+                self.last = path, self._read(path)
+            x1, y1, x2, y2 = box
+            image = self.last[1][y1:y2, x1:x2].copy()
         return dict(
             results,
             img=image,
             img_shape=image.shape[:2],
             ori_shape=image.shape[:2])
+
+    @staticmethod
+    def _read(path: str) -> np.ndarray:
+        try:
+            return read_image(path)
+        except ImageError as error:
+            raise SoCoError(f'{path} {error}.') from None

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from label_layouts import names_of, write_voc, write_yolo
 from mmengine.config import Config
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
@@ -213,6 +214,149 @@ def test_what_does_not_fit_is_refused(folders, weights, tmp_path, demo_images):
         probe_config(tmp_path / 'none.pth')
 
 
+@pytest.fixture
+def annotations(folders, tmp_path):
+    """The same crops side by side in images, three in each, as COCO."""
+    root = tmp_path / 'images'
+    root.mkdir()
+    names = [dict(id=i, name=name) for i, name in enumerate(PHOTOS, 1)]
+    for folder in folders:
+        images, objects = [], []
+        for number in range(len(list((folder / PHOTOS[0]).iterdir()))):
+            canvas = np.zeros((200, 600, 3), np.uint8)
+            for category, name in enumerate(PHOTOS, 1):
+                crop = cv2.imread(str(folder / name / f'{number}.png'))
+                h, w = crop.shape[:2]
+                x, y = 200 * category - 190, 10
+                canvas[y:y + h, x:x + w] = crop
+                objects.append(
+                    dict(
+                        id=len(objects) + 1,
+                        image_id=number,
+                        category_id=category,
+                        bbox=[x, y, w, h]))
+            images.append(
+                dict(
+                    id=number,
+                    file_name=f'{folder.name}{number}.png',
+                    width=600,
+                    height=200))
+            cv2.imwrite(str(root / images[-1]['file_name']), canvas)
+        content = dict(images=images, categories=names, annotations=objects)
+        (tmp_path / f'{folder.name}.json').write_text(json.dumps(content))
+        write_voc(tmp_path / 'voc', content, root, folder.name)
+        write_yolo(tmp_path / 'yolo', content, root, folder.name)
+    (tmp_path / 'yolo/data.yaml').write_text(
+        f'train: images/train\nval: images/val\n{names_of(content)}')
+    return tmp_path
+
+
+@pytest.mark.parametrize('train, val, images', [
+    ('train.json', 'val.json', 'images'),
+    ('yolo/data.yaml', None, None),
+    ('yolo', 'yolo', None),
+    ('voc', None, None),
+    ('voc/ImageSets/Main/train.txt', 'voc/ImageSets/Main/val.txt', None),
+    ('voc/ImageSets/Main/train.txt', 'val.json', 'voc/JPEGImages'),
+])
+def test_annotated_objects_are_classified_as_their_crops(
+        annotations, folders, weights, train, val, images, capsys):
+    wanted = knn_probe(small_config(weights), weights, *folders, k=9)
+    capsys.readouterr()
+    found = knn_probe(
+        small_config(weights),
+        weights,
+        annotations / train,
+        val and annotations / val,
+        k=9,
+        images=images and annotations / images)
+    assert found['samples'] == 'objects' and wanted['samples'] == 'images'
+    for key in ('top1', 'num_train', 'num_val', 'num_classes'):
+        assert found[key] == wanted[key], key
+    printed = capsys.readouterr().out
+    assert printed.startswith('train: 36 objects on 12 images of ')
+    assert '\nval: 15 objects on 5 images of ' in printed
+
+
+def test_linear_probe_learns_from_annotated_objects(annotations, weights,
+                                                    tmp_path):
+    cfg = small_config(weights, epochs=10, batch_size=12)
+    result = linear_probe(cfg, weights, tmp_path / 'out',
+                          annotations / 'yolo/data.yaml')
+    assert result['top1'] >= 90 and result['samples'] == 'objects'
+    assert (result['num_train'], result['num_val']) == (36, 15)
+    saved = Config.fromfile(next(tmp_path.glob('out/*.py')))
+    assert saved.train_dataloader.dataset.classes == list(PHOTOS)
+
+
+def test_what_is_left_out_of_annotations_is_said(annotations, weights, capsys):
+    path = annotations / 'val.json'
+    content = json.loads(path.read_text())
+    first, second, third, fourth, *_ = content['annotations']
+    first['iscrowd'] = 1
+    second['ignore'] = 1
+    third['bbox'] = [10, 10, 7, 20]
+    fourth['bbox'] = [-50, 10, 150, 100]
+    path.write_text(json.dumps(content))
+    result = knn_probe(
+        small_config(weights),
+        weights,
+        annotations / 'train.json',
+        path,
+        k=3,
+        images=annotations / 'images')
+    assert result['num_val'] == 12
+    printed = capsys.readouterr().out.partition('\nval: ')[2]
+    for line in ('1 crowd: not ', '1 ignored object: not ',
+                 '1 tiny object: with a side of less than 8 pixels',
+                 '1 box that reaches out of its image: clipped'):
+        assert f'\n  {line}' in printed
+    knn_probe(
+        small_config(weights),
+        weights,
+        path,
+        path,
+        k=3,
+        images=annotations / 'images')
+    assert '4 images are in train too' in capsys.readouterr().out
+
+
+def test_annotations_that_do_not_fit_are_refused(annotations, folders,
+                                                 weights):
+    cfg, images = small_config(weights), annotations / 'images'
+    train, val = annotations / 'train.json', annotations / 'val.json'
+    with pytest.raises(UsageError, match='holds annotations, but .*val does'):
+        knn_probe(cfg, weights, train, folders[1], images=images)
+    with pytest.raises(UsageError, match='val.json holds annotations, but '
+                       '.*train class folders'):
+        knn_probe(cfg, weights, folders[0], val)
+    with pytest.raises(UsageError, match='images is given as the images of'):
+        knn_probe(cfg, weights, *folders, images=images)
+    with pytest.raises(UsageError, match='does not say which images are for'):
+        knn_probe(cfg, weights, train, images=images)
+    with pytest.raises(UsageError, match='does not say where its images are'):
+        knn_probe(cfg, weights, train, val)
+    with pytest.raises(UsageError, match='37 neighbours.*holds 36 objects'):
+        knn_probe(cfg, weights, train, val, k=37, images=images)
+    content = json.loads(val.read_text())
+    content['categories'][0]['name'] = 'moon'
+    val.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match='has objects of the class moon, wh'):
+        knn_probe(cfg, weights, train, val, images=images)
+    content['annotations'] = content['annotations'][:1]
+    val.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match='has objects of 1 class. Give'):
+        knn_probe(cfg, weights, val, train, images=images)
+
+
+def test_the_same_folder_for_both_is_said(folders, weights, capsys):
+    train, val = folders
+    knn_probe(small_config(weights), weights, train, train, k=3)
+    assert 'makes the accuracy too good' in capsys.readouterr().out
+    knn_probe(small_config(weights), weights, train, val, k=3)
+    assert 'too good' not in capsys.readouterr().out
+
+
 def cli(*args):
     parser = argparse.ArgumentParser()
     add_probe(parser.add_subparsers())
@@ -231,6 +375,20 @@ def test_command_prints_the_result(folders, weights, capsys):
     with pytest.raises(UsageError, match='--k is for --method knn'):
         cli(weights, '--train', train, '--val', val, '--k', 3, '--method',
             'linear')
+    with pytest.raises(UsageError, match='train does not say what to clas'):
+        cli(weights, '--train', train)
+
+
+def test_command_takes_annotations(annotations, weights, capsys):
+    cli(weights, '--train', annotations / 'yolo/data.yaml', '--k', 3,
+        '--workers', 0)
+    assert '(15 objects in 3 classes, learnt from 36)' in (
+        capsys.readouterr().out)
+    cli(weights, '--train', annotations / 'train.json', '--val',
+        annotations / 'val.json', '--images', annotations / 'images',
+        '--val-images', annotations / 'voc/JPEGImages', '--k', 3, '--workers',
+        0)
+    assert '(15 objects in 3 classes' in capsys.readouterr().out
 
 
 def test_tool_runs_a_config(folders, weights, tmp_path):

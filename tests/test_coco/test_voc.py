@@ -4,9 +4,9 @@ import shutil
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 import pytest
+from label_layouts import object_of, write_voc, xml_of
 from PIL import Image
 
 from soco_mm.coco.voc import read_voc
@@ -14,39 +14,6 @@ from soco_mm.utils import UsageError
 
 DEMO = Path(__file__).parents[2] / 'demo'
 SHARED = Path(__file__).parents[3] / 'shared/data'
-
-
-def write_voc(root, content, images):
-    """A copy of COCO annotations in the layout of Pascal VOC."""
-    names = {each['id']: each['name'] for each in content['categories']}
-    for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
-        (root / folder).mkdir(parents=True)
-    for image in content['images']:
-        shutil.copy(images / image['file_name'], root / 'JPEGImages')
-        objects = ''
-        for each in content['annotations']:
-            if each['image_id'] == image['id']:
-                x, y, w, h = each['bbox']
-                objects += object_of(names[each['category_id']],
-                                     (x + 1, y + 1, x + w, y + h))
-        path = root / 'Annotations' / image['file_name']
-        path.with_suffix('.xml').write_text(
-            xml_of(image['file_name'], image['width'], image['height'],
-                   objects))
-
-
-def object_of(name, corners, more=''):
-    box = ''.join(
-        f'<{tag}>{value!r}</{tag}>\n'
-        for tag, value in zip(('xmin', 'ymin', 'xmax', 'ymax'), corners))
-    return (f'<object>\n<name>{escape(name)}</name>\n{more}'
-            f'<bndbox>\n{box}</bndbox>\n</object>\n')
-
-
-def xml_of(name, width=40, height=20, objects=''):
-    return (f'<annotation>\n<filename>{name}</filename>\n<size>\n<width>'
-            f'{width}</width>\n<height>{height}</height>\n</size>\n'
-            f'{objects}</annotation>\n')
 
 
 def objects(content, about=list):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from label_layouts import names_of, write_yolo
 from PIL import Image
 
 from soco_mm.coco import read_annotations
@@ -13,37 +14,6 @@ from soco_mm.utils import SoCoError, UsageError
 
 DEMO = Path(__file__).parents[2] / 'demo'
 SHARED = Path(__file__).parents[3] / 'shared/data'
-
-
-def write_yolo(folder, content, images, split='train', polygons=False):
-    """A copy of COCO annotations in the layout of Ultralytics."""
-    ids = [each['id'] for each in content['categories']]
-    for image in content['images']:
-        w, h = image['width'], image['height']
-        place = folder / 'images' / split / image['file_name']
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(images / image['file_name'], place)
-        lines = []
-        for each in content['annotations']:
-            if each['image_id'] != image['id']:
-                continue
-            x, y, bw, bh = each['bbox']
-            values = [(x + bw / 2) / w, (y + bh / 2) / h, bw / w, bh / h]
-            if polygons:
-                points, = each['segmentation']
-                values = [
-                    value / (w, h)[i % 2] for i, value in enumerate(points)
-                ]
-            lines.append(' '.join(
-                map(repr, [ids.index(each['category_id']), *values])))
-        text = folder / 'labels' / split / place.with_suffix('.txt').name
-        text.parent.mkdir(parents=True, exist_ok=True)
-        text.write_text(''.join(f'{line}\n' for line in lines))
-
-
-def names_of(content):
-    return 'names:\n' + ''.join(f'  - {each["name"]}\n'
-                                for each in content['categories'])
 
 
 def put(path, content):

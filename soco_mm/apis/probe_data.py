@@ -1,0 +1,128 @@
+import os
+from pathlib import Path
+from typing import List, Optional, Tuple, Union
+
+from mmengine.config import Config, ConfigDict
+
+from soco_mm.coco import has_splits, holds_annotations
+from soco_mm.evaluation import ObjectCrops, find_classes
+from soco_mm.utils import UsageError
+
+
+def choose_data(
+        cfg: Config,
+        train: Optional[Union[str, Path]] = None,
+        val: Optional[Union[str, Path]] = None,
+        images: Optional[Union[str, Path]] = None,
+        val_images: Optional[Union[str, Path]] = None) -> Tuple[str, ...]:
+    """Set the data sets of a probe, and check them; in place.
+
+    Args:
+        cfg (Config): The config of a probe.
+        train (str | Path, optional): A folder with one folder of images a
+            class, or annotations, whose objects are classified. Defaults to
+            None, as the config says.
+        val (str | Path, optional): The same for validation. Defaults to None,
+            that of the same data set, if ``train`` names a whole one, else as
+            the config says.
+        images (str | Path, optional): The folder of the images of
+            annotations. Defaults to None, where the layout says.
+        val_images (str | Path, optional): The same for validation. Defaults
+            to None, ``images``.
+
+    Returns:
+        tuple[str]: Names of the classes.
+
+    Raises:
+        UsageError: If the data are not as they should be.
+        SoCoError: If annotations or an image cannot be used.
+    """
+    voters, queries = (
+        loader.dataset
+        for loader in (cfg.train_dataloader, cfg.val_dataloader))
+    if train is None or not holds_annotations(train):
+        for given in (images, val_images):
+            if given is not None:
+                raise UsageError(
+                    f'{given} is given as the images of annotations, but '
+                    f'{train} holds class folders. Leave it out.')
+        if val is not None and holds_annotations(val):
+            raise UsageError(f'{val} holds annotations, but '
+                             f'{train or voters.data_root} class folders. '
+                             'Give two of a kind.')
+        voters.data_root = str(train or voters.data_root)
+        queries.data_root = str(val or queries.data_root)
+        queries.classes_of = voters.data_root
+        classes = find_classes(voters.data_root)
+        if os.path.realpath(queries.data_root) == os.path.realpath(
+                voters.data_root):
+            print(
+                f'The images in {voters.data_root} are learnt from and '
+                'classified, which makes the accuracy too good',
+                flush=True)
+        return tuple(classes)
+    if val is None and not has_splits(train):
+        raise UsageError(f'{train} does not say which images are for '
+                         'validation. Name their annotations with --val.')
+    if val is not None and not holds_annotations(val):
+        raise UsageError(f'{train} holds annotations, but {val} does not. '
+                         'Give two of a kind.')
+    cfg.train_dataloader.dataset = _crops(voters, train, images, 'train')
+    cfg.val_dataloader.dataset = _crops(
+        queries, train if val is None else val,
+        images if val_images is None else val_images, 'val')
+    return _read_crops(cfg)
+
+
+def _crops(dataset: ConfigDict, annotations: Union[str, Path],
+           images: Optional[Union[str, Path]], split: str) -> ConfigDict:
+    """Config of the objects of annotations in place of a folder of images."""
+    return ConfigDict(
+        type='ObjectCrops',
+        annotations=str(annotations),
+        images=None if images is None else str(images),
+        split=split,
+        test_mode=dataset.get('test_mode', False),
+        pipeline=dataset.pipeline)
+
+
+def _read_crops(cfg: Config) -> Tuple[str, ...]:
+    """Read both data sets of objects once and say what is in them.
+
+    Returns:
+        tuple[str]: Names of the classes; both configs have them then.
+    """
+    classes, seen = None, set()
+    for split in ('train', 'val'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        dataset.classes = classes
+        known = {
+            key: dataset[key]
+            for key in ('annotations', 'images', 'split', 'classes')
+        }
+        crops = ObjectCrops(**known)
+        classes = dataset.classes = list(crops.CLASSES)
+        paths = {crops.get_data_info(i)['img_path'] for i in range(len(crops))}
+        lines = describe_crops(crops)
+        if twice := len(paths & seen):
+            lines.append(f'  {twice} images are in train too, which makes the '
+                         'accuracy too good')
+        seen = paths
+        print(
+            f'{split}: {len(crops)} objects on {len(paths)} images of '
+            f'{dataset.annotations}',
+            *lines,
+            sep='\n',
+            flush=True)
+    return tuple(classes)
+
+
+def describe_crops(crops: ObjectCrops) -> List[str]:
+    """What of annotations was left out or changed, a line each."""
+    lines = [f'  {line}' for line in crops.account.lines()]
+    if crops.turned:
+        lines.append(
+            f'  {len(crops.turned)} photos are turned or mirrored by EXIF, and'
+            ' their sizes do not tell whether the boxes are of the photo as '
+            f'it is shown (for example {crops.turned[0]})')
+    return lines
