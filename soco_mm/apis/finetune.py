@@ -14,14 +14,14 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import compare_tensors, read_checkpoint
-from soco_mm.coco import (Annotations, decode_mask, read_annotations,
-                          write_annotations)
+from soco_mm.coco import Annotations, decode_mask, write_annotations
 from soco_mm.engine import build_runner, unwrap_model
-from soco_mm.utils import SoCoError, UsageError, atomic_write, file_hash
+from soco_mm.utils import SoCoError, UsageError, atomic_write
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections, draw_objects
 from .export import build_model, exported_config
 from .finetune_config import choose_epochs, finetune_config
+from .finetune_data import hash_of, read_data, short_hash
 from .job import claim
 from .train import check_key, latest_checkpoint
 
@@ -43,8 +43,8 @@ MAX_DETECTIONS = 100  # of an image, in COCO's AP
 
 def finetune(exported: Union[str, Path],
              train: Union[str, Path],
-             images: Union[str, Path],
-             val: Union[str, Path],
+             images: Optional[Union[str, Path]],
+             val: Optional[Union[str, Path]],
              out: Union[str, Path],
              val_images: Optional[Union[str, Path]] = None,
              epochs: Optional[int] = None,
@@ -57,18 +57,21 @@ def finetune(exported: Union[str, Path],
              options: Optional[dict] = None,
              resume: bool = False,
              overwrite: bool = False) -> dict:
-    """Train an exported detector on a data set in COCO format.
+    """Train an exported detector on a data set.
 
     Args:
         exported (str | Path): The folder that ``soco-mm export`` has written.
-        train (str | Path): The COCO json of the training.
-        images (str | Path): The folder of its images.
-        val (str | Path): The COCO json of the evaluation. Its categories are
-            matched to those of the training by their names; it may have
-            fewer.
+        train (str | Path): The annotations of the training: COCO, YOLO or
+            Pascal VOC, see :func:`soco_mm.coco.read_source`.
+        images (str | Path, optional): The folder of their images. None where
+            the layout says.
+        val (str | Path, optional): The annotations of the evaluation. Their
+            categories are matched to those of the training by their names;
+            there may be fewer. None for those of the data set that ``train``
+            names.
         out (str | Path): The folder of this run.
-        val_images (str | Path, optional): The folder of its images. Defaults
-            to None, ``images``.
+        val_images (str | Path, optional): The folder of their images.
+            Defaults to None, ``images``.
         epochs (int, optional): Length of the training. Defaults to None, by
             the number of images, see :func:`choose_epochs`.
         batch_size (int, optional): Images a step. Defaults to None, 4, and no
@@ -100,15 +103,7 @@ def finetune(exported: Union[str, Path],
         workers = len(os.sched_getaffinity(0))
     check_arguments(seed, workers, options)
     detector = config_of(exported)
-    subset = classes is not None
-    first = read_annotations(train, images, classes, subset)
-    if subset and first.absent:
-        raise UsageError(f'{train} has no category {first.absent[0]}. Choose '
-                         'among those that it has.')
-    sources = dict(
-        train=first,
-        val=read_annotations(val, images if val_images is None else val_images,
-                             first.classes, subset))
+    sources = read_data(train, images, val, val_images, classes)
     # What is read in training are completed copies.
     train, val = (
         replace(each, path=out / ANNOTATIONS / f'{name}.json')
@@ -145,8 +140,8 @@ def finetune(exported: Union[str, Path],
         seed=seed,
         options={key: str(value)
                  for key, value in options.items()},
-        contents_of_train=short_hash(sources['train'].path),
-        contents_of_val=short_hash(sources['val'].path),
+        contents_of_train=hash_of(sources['train']),
+        contents_of_val=hash_of(sources['val']),
         contents_of_weights=cfg.load_from and short_hash(cfg.load_from))
     claim(out, job, resume, overwrite)
     made = dict(
@@ -164,7 +159,7 @@ def finetune(exported: Union[str, Path],
     write_png(drawn, draw_annotations(train, val))
     print(describe(cfg, train, val), flush=True)
     for name, each in sources.items():
-        print('\n'.join(describe_account(each, drawn)), flush=True)
+        print('\n'.join(describe_account(name, each, drawn)), flush=True)
 
     cfg.work_dir = str(out)
     cfg.visualizer.save_dir = str(out)
@@ -200,11 +195,6 @@ def check_arguments(seed: int, workers: int, options: dict) -> None:
     limit = 2**32 - workers
     if seed >= limit:
         raise UsageError(f'--seed is {seed}. Choose one below {limit}.')
-
-
-def short_hash(path: Union[str, Path]) -> str:
-    """The start of the SHA-256 of a file."""
-    return file_hash(path)[:12]
 
 
 def config_of(exported: Union[str, Path]) -> Path:
@@ -347,10 +337,12 @@ def describe(cfg: Config, train: Annotations, val: Annotations) -> str:
             f'evaluated on {len(val.images)} images{shared(train, val)}')
 
 
-def describe_account(annotations: Annotations, drawn: Path) -> List[str]:
+def describe_account(split: str, annotations: Annotations,
+                     drawn: Path) -> List[str]:
     """What of a file was left out or changed, a line each.
 
     Args:
+        split (str): What it is for, train or val.
         annotations (Annotations): What is in the file.
         drawn (Path): The picture of annotated images, to look at.
 
@@ -374,7 +366,7 @@ def describe_account(annotations: Annotations, drawn: Path) -> List[str]:
             f'  {crowded} images have more than {MAX_DETECTIONS} objects; '
             "COCO's AP counts so many detections of an image alone, and most "
             'detectors make no more')
-    return [f'{annotations.path}:', *lines] if lines else []
+    return [f'{split}, {annotations.path}:', *lines] if lines else []
 
 
 def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:

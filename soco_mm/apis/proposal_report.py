@@ -31,9 +31,9 @@ def report_proposals(
             ``STORE.report.html`` beside the store.
         images (str | Path, optional): The folder of the images, for pictures.
             Defaults to None, the one that the proposals were made of.
-        annotations (str | Path, optional): A COCO json of objects on these
-            images, or on some of them, to measure how many are found.
-            Defaults to None.
+        annotations (str | Path, optional): COCO, YOLO or Pascal VOC
+            annotations of objects on these images, or on some of them, to
+            measure how many are found. Defaults to None.
 
     Returns:
         dict: ``report`` (the file), ``summary`` (see

@@ -16,18 +16,21 @@ def add_finetune(commands) -> None:
     parser.add_argument(
         '--data',
         required=True,
-        metavar='COCO.json',
-        help='the annotations to train with; the classes are its categories')
+        metavar='ANN',
+        help='the annotations to train with: a COCO json, the data.yaml of a '
+        'YOLO data set, or Pascal VOC (a file of ImageSets/Main, or a folder '
+        'of xml files); the classes are its categories')
     parser.add_argument(
         '--images',
-        required=True,
         metavar='FOLDER',
-        help='the folder of its images')
+        help='the folder of its images (default: where the layout says; a '
+        'COCO json does not)')
     parser.add_argument(
         '--val',
-        required=True,
-        metavar='COCO.json',
-        help='the annotations to evaluate on')
+        metavar='ANN',
+        help='the annotations to evaluate on (default: val of the data set, '
+        'if --data names a data.yaml, or a Pascal VOC folder with '
+        'ImageSets/Main/val.txt)')
     parser.add_argument(
         '--val-images',
         metavar='FOLDER',

@@ -15,8 +15,9 @@ def add_report(commands) -> None:
         '--images', metavar='FOLDER', help='where the images are (default: '
         'where they were when the proposals were made)')
     parser.add_argument(
-        '--ann', metavar='COCO.json', help='objects on some of the images, to '
-        'measure how many are found')
+        '--ann', metavar='ANN', help='objects on some of the images (a COCO '
+        'json, the data.yaml of a YOLO data set, or Pascal VOC), to measure '
+        'how many are found')
     parser.add_argument(
         '--out', metavar='HTML', help='the page (default: STORE.report.html '
         'beside the store)')

@@ -10,7 +10,7 @@ import numpy as np
 from soco_mm.errors import SoCoError, UsageError
 from soco_mm.utils import ImageError, ImageHead, read_heads
 from .account import Account, Reason
-from .data_yaml import DataYaml, read_data_yaml, split_images
+from .data_yaml import DataYaml, ImageList, read_data_yaml, split_images
 from .files import walk_files
 from .source import Source
 from .texts import read_texts
@@ -24,6 +24,8 @@ UNLABELLED = Reason('image without a txt file', 'images without a txt file',
 STRAY = Reason('txt file without an image', 'txt files without an image')
 MASKS = Reason('polygon', 'polygons',
                'used as boxes, since other objects have a box alone')
+ABSENT = Reason('part of the data set without its images',
+                'parts of the data set without their images')
 KEYPOINTS = Reason('object with keypoints', 'objects with keypoints',
                    'used as boxes')
 
@@ -74,10 +76,7 @@ def read_yolo(path: Union[str, Path],
         SoCoError: If an image cannot be opened.
     """
     data, account = read_data_yaml(path), Account()
-    lists = [
-        each for name in (data.splits if split is None else [split])
-        for each in split_images(data, name)
-    ]
+    lists = split_images(data, split) if split else _all_images(data, account)
     images = list(
         dict.fromkeys(path for each in lists for path in each.images))
     base = _common_root(data, images, root)
@@ -127,6 +126,25 @@ def read_yolo(path: Union[str, Path],
     return Source(Path(path), Path(base), content, account)
 
 
+def _all_images(data: DataYaml, account: Account) -> List[ImageList]:
+    """The images of all splits; those that are not here are counted.
+
+    Raises:
+        UsageError: If none is here.
+    """
+    found, missing = [], []
+    for split in data.splits:
+        try:
+            found += split_images(data, split)
+        except UsageError as error:
+            missing.append(error)
+    if not found:
+        raise missing[0]
+    for error in missing:
+        account.add(ABSENT, str(error))
+    return found
+
+
 def label_path(image: str) -> str:
     """The txt file of an image: the last folder ``images`` is ``labels``.
 
@@ -149,7 +167,7 @@ def find_labels(image: str) -> Optional[str]:
     return None
 
 
-def _strays(images) -> List[str]:
+def _strays(images: ImageList) -> List[str]:
     """The txt files in the folders of the labels that are of no image."""
     if images.folder is None:
         return []  # a list may be a part of a folder
@@ -327,8 +345,7 @@ def to_coco(label: Label, width: int, height: int) -> dict:
         xs, ys = (points - points[-1]).T
         twice = xs[:-1] @ ys[1:] - ys[:-1] @ xs[1:]
         found.update(
-            segmentation=[points.ravel().tolist()],
-            area=abs(twice.item()) / 2)
+            segmentation=[points.ravel().tolist()], area=abs(twice.item()) / 2)
     return found
 
 

@@ -5,11 +5,12 @@ from typing import NamedTuple, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from soco_mm import coco
-from soco_mm.coco import Account, AmbiguousName, NameFinder, read_images
+from soco_mm.coco import (Account, AmbiguousName, NameFinder, read_images,
+                          read_source)
 from soco_mm.coco.account import CLIPPED, CROWD, IGNORED, INVISIBLE, REPEATED
 from soco_mm.coco.boxes import check_pixels, clip_box, reaches_out
 from soco_mm.coco.structure import ImageEntry, list_of
-from soco_mm.utils import UsageError, read_json
+from soco_mm.utils import UsageError
 from .random_boxes import RandomBoxes
 from .store import ProposalStore
 
@@ -52,8 +53,9 @@ def read_objects(path: Union[str, Path], store: ProposalStore) -> Objects:
     boxes are left out, and the others are clipped to their images.
 
     Args:
-        path (str | Path): A COCO json whose ``file_name`` are the paths in the
-            store.
+        path (str | Path): COCO, YOLO or Pascal VOC annotations, see
+            :func:`soco_mm.coco.read_source`, whose file names are the paths
+            in the store; of a whole data set all its images.
         store (ProposalStore): The store.
 
     Returns:
@@ -64,9 +66,9 @@ def read_objects(path: Union[str, Path], store: ProposalStore) -> Objects:
             the store.
         SoCoError: If its boxes are not in pixels.
     """
-    content = read_json(path)
+    source = read_source(path, split=None)
+    path, content, account = source.path, source.content, source.account
     images = read_images(content, path)
-    account = Account()
     entries = coco.read_objects(
         list_of(content, 'annotations', path), path, images, account=account)
     indices, other_size = _match(images, store, path)

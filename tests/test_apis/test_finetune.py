@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from label_layouts import write_yolo
 from mmengine.config import Config
 
 from soco_mm.apis.export import export_detector
@@ -170,6 +171,39 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
         finetune(**dict(job, epochs=3))
     before = made['checkpoint'].read_bytes()
     assert finetune(**job, resume=True)['checkpoint'].read_bytes() == before
+
+
+def test_a_yolo_data_set_is_trained_and_evaluated(exported, mixed, tmp_path,
+                                                  capsys):
+    """Of its data.yaml alone, by the command."""
+    content = json.loads(mixed['train'].read_text())
+    for each, size in zip(content['images'], [(120, 90), (90, 120)] * 2):
+        each['width'], each['height'] = size
+    for split, part in (('train', slice(3)), ('val', slice(3, None))):
+        write_yolo(tmp_path / 'yolo',
+                   dict(content, images=content['images'][part]), tmp_path,
+                   split)
+    path = tmp_path / 'yolo/data.yaml'
+    path.write_text('train: images/train\nval: images/val\nnames: [thing]\n')
+    (tmp_path / 'yolo/labels/val/9.txt').write_text('')
+    job = ['finetune', exported, '--data', path, '--out', tmp_path / 'run']
+    job += ['--epochs', 1, '--scale', 64, 64, '--workers', 0]
+    job = list(map(str, job))
+    main(job)
+    printed = capsys.readouterr().out
+    assert 'on 3 images with 3 objects' in printed
+    assert (f'val, {path}:\n  1 txt file without an image: left out '
+            '(labels/val/9.txt)') in printed
+    copy = json.loads((tmp_path / 'run/annotations/val.json').read_text())
+    image, = copy['images']
+    assert image['file_name'] == 'images/val/4.png'
+    assert copy['annotations'][0]['bbox'] == pytest.approx([5, 5, 80, 110])
+    assert (tmp_path / 'run/best.pth').is_file()
+    # Other labels are another job.
+    (tmp_path / 'yolo/labels/train/1.txt').write_text('0 .5 .5 .5 .5\n')
+    with pytest.raises(SystemExit):
+        main([*job, '--resume'])
+    assert 'contents of train' in capsys.readouterr().err
 
 
 def test_classes_are_matched_by_name_and_the_copies_are_evaluated(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from label_layouts import names_of, write_voc, write_yolo
 from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -257,5 +258,44 @@ def test_other_files_are_refused(tmp_path, content, message):
 
 def test_missing_file_is_refused(tmp_path):
     store = write(tmp_path / 'store', {'a.jpg': [[0, 0, 9, 9]]})
-    with pytest.raises(UsageError, match='No such file'):
+    with pytest.raises(UsageError, match='There is no .*ann.json'):
         read_objects(tmp_path / 'ann.json', store)
+
+
+def test_objects_of_other_layouts_are_the_same(tmp_path, demo_images, store):
+    """Of a whole data set all images, whatever their part."""
+    opened = ProposalStore.open(store)
+    content = json.loads((demo_images.parent / 'instances.json').read_text())
+    for each in content['annotations']:
+        del each['segmentation'], each['area']
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(content))
+    parts = [
+        dict(content, images=content['images'][part])
+        for part in (slice(2), slice(2, None))
+    ]
+    for part, split in zip(parts, ('train', 'val')):
+        write_yolo(tmp_path / 'yolo', part, demo_images, split)
+        write_voc(tmp_path / 'voc', part, demo_images, split)
+    (tmp_path / 'yolo/data.yaml').write_text(
+        'train: images/train\nval: images/val\ntest: images/none\n' +
+        names_of(content))
+    wanted = read_objects(path, opened)
+    assert wanted.num_images == 5
+    for name in ('yolo/data.yaml', 'voc'):
+        found = read_objects(tmp_path / name, opened)
+        assert (found.images == wanted.images).all()
+        for boxes in (found, wanted):
+            np.testing.assert_allclose(
+                boxes.areas, np.prod(boxes.boxes[:, 2:] - boxes.boxes[:, :2],
+                                     1))
+        order, other = (np.lexsort((*each.boxes.T, each.images))
+                        for each in (found, wanted))
+        np.testing.assert_allclose(
+            found.boxes[order], wanted.boxes[other], atol=1e-6)
+        assert (found.num_images, found.absent) == (5, 0)
+        lines = found.account.lines()
+        assert len(lines) == (name != 'voc')
+        assert all(
+            line.startswith('1 part of the data set without its images: ')
+            for line in lines)

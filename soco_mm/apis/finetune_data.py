@@ -1,0 +1,69 @@
+import hashlib
+import json
+from pathlib import Path
+from typing import Dict, Optional, Sequence, Union
+
+from soco_mm.coco import Annotations, has_splits, read_annotations
+from soco_mm.utils import UsageError, file_hash
+
+
+def read_data(
+        train: Union[str, Path],
+        images: Optional[Union[str, Path]] = None,
+        val: Optional[Union[str, Path]] = None,
+        val_images: Optional[Union[str, Path]] = None,
+        classes: Optional[Sequence[str]] = None) -> Dict[str, Annotations]:
+    """Read what a detector is trained with and evaluated on.
+
+    Args:
+        train (str | Path): The annotations of the training: COCO, YOLO or
+            Pascal VOC, see :func:`soco_mm.coco.read_source`.
+        images (str | Path, optional): The folder of their images. Defaults to
+            None, where the layout says.
+        val (str | Path, optional): The annotations of the evaluation. Defaults
+            to None, those of the data set that ``train`` names.
+        val_images (str | Path, optional): The folder of their images. Defaults
+            to None, ``images``.
+        classes (Sequence[str], optional): Read objects of these alone, in
+            this order. Defaults to None, all categories of ``train``.
+
+    Returns:
+        dict: ``train`` and ``val``, of the same classes.
+
+    Raises:
+        UsageError: If annotations are missing or malformed, or do not have
+            one of the classes.
+        SoCoError: If they or an image cannot be used.
+    """
+    if val is None and not has_splits(train):
+        raise UsageError(
+            f'{train} does not say which images are for evaluation. Name '
+            'their annotations with --val.')
+    subset = classes is not None
+    first = read_annotations(train, images, classes, subset)
+    if subset and first.absent:
+        raise UsageError(f'{train} has no category {first.absent[0]}. Choose '
+                         'among those that it has.')
+    second = read_annotations(
+        train if val is None else val,
+        images if val_images is None else val_images,
+        first.classes,
+        subset,
+        split='val')
+    return dict(train=first, val=second)
+
+
+def short_hash(path: Union[str, Path]) -> str:
+    """The start of the SHA-256 of a file."""
+    return file_hash(path)[:12]
+
+
+def hash_of(annotations: Annotations) -> str:
+    """The start of the SHA-256 of a COCO json, or of what is read of others.
+
+    The labels of other layouts are in many files.
+    """
+    if annotations.path.suffix.lower() == '.json':
+        return short_hash(annotations.path)
+    content = json.dumps(annotations.content)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
