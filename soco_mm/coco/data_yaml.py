@@ -127,8 +127,7 @@ def _names(path: Path, content: dict) -> Dict[int, str]:
     if not isinstance(names, dict) or not names:
         raise _wrong(path, 'it has no "names"')
     names = {
-        each if isinstance(each, int) else _whole(path, 'the number of a class', each):
-        name
+        _whole(path, 'the number of a class', str(each)): name
         for each, name in names.items()
     }
     for name in names.values():

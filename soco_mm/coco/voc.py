@@ -83,8 +83,8 @@ def read_voc(path: Union[str, Path],
     box from ``xmin`` = 1 to ``xmax`` = W is as wide as the image. In
     continuous coordinates that is ``xmin - 1`` to ``xmax``, as Detectron2 has
     it; MMDetection's ``XMLDataset`` takes ``xmax - 1`` for the other corner
-    too, where boxes are a pixel smaller. Where a corner of some box is less
-    than 1, the tool has counted from 0, and corners are taken as they are.
+    too, where boxes are a pixel smaller. Where more boxes begin at 0 than at
+    1, the tool has counted from 0, and corners are taken as they are.
 
     Args:
         path (str | Path): The folder that holds ``Annotations``, a folder of
@@ -304,11 +304,21 @@ def _stem(path: str) -> str:
     return os.path.splitext(path)[0]
 
 
+def _first_pixel(objects: List[VocObject]) -> int:
+    """The number of the first pixel of an image, 0 or 1.
+
+    At that number are the corners of objects that the edge cuts off.
+    """
+    starts = [
+        int(start // 1) for each in objects for start in each.corners[:2]
+    ]
+    return int(starts.count(0) <= starts.count(1))
+
+
 def _content(folder: str, found: List[Tuple[VocFile, str]]) -> dict:
     """The content of a COCO json of xml files and their images."""
     objects = [each for xml, _ in found for each in xml.objects]
-    # The number of the first pixel of an image.
-    first = int(all(min(each.corners[:2]) >= 1 for each in objects))
+    first = _first_pixel(objects)
     names = sorted({each.name for each in objects})
     ids = {name: number for number, name in enumerate(names, 1)}
     images, annotations = [], []

@@ -110,12 +110,21 @@ def test_boxes_are_those_of_mmdetection_and_a_pixel(voc):
     assert [x, y, x + w - 1, y + h - 1] == theirs
 
 
-def test_a_tool_may_count_pixels_from_zero(voc):
-    root = voc(object_of('nut', (0, 4, 30, 15)))
-    voc(object_of('nut', (5, 6, 7.5, 8)), name='b')
-    Image.new('RGB', (40, 20)).save(root / 'JPEGImages/b.png')
-    assert [each['bbox'] for each in read_voc(root).content['annotations']
-            ] == [[0, 4, 30, 11], [5, 6, 2.5, 2]]
+@pytest.mark.parametrize(
+    'more, boxes',
+    [
+        ([], [[0, 4, 30, 11], [5, 6, 2.5, 2]]),
+        # Of more objects that the edge cuts off, the corners are at 1.
+        ([(1, 1, 9, 9)], [[-1, 3, 31, 12], [4, 5, 3.5, 3], [0, 0, 9, 9]]),
+        # Out of the image, which says nothing.
+        ([(1, 9, 9, 9), (-9, 5, 9, 9)], [[-1, 3, 31, 12], [4, 5, 3.5, 3],
+                                         [0, 8, 9, 1], [-10, 4, 19, 5]]),
+    ])
+def test_a_tool_may_count_pixels_from_zero(voc, more, boxes):
+    objects = [(0, 4, 30, 15), (5, 6, 7.5, 8), *more]
+    root = voc(''.join(object_of('nut', each) for each in objects))
+    assert [each['bbox']
+            for each in read_voc(root).content['annotations']] == boxes
 
 
 def test_a_list_names_the_images(voc):
