@@ -3,7 +3,8 @@ import json
 from pathlib import Path
 from typing import Dict, Optional, Sequence, Union
 
-from soco_mm.coco import Annotations, has_splits, read_annotations
+from soco_mm.coco import (Annotations, has_splits, holds_annotations,
+                          read_annotations)
 from soco_mm.utils import UsageError, file_hash
 
 
@@ -35,7 +36,7 @@ def read_data(
             one of the classes.
         SoCoError: If they or an image cannot be used.
     """
-    if val is None and not has_splits(train):
+    if val is None and holds_annotations(train) and not has_splits(train):
         raise UsageError(
             f'{train} does not say which images are for evaluation. Name '
             'their annotations with --val.')

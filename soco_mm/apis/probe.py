@@ -160,7 +160,9 @@ def knn_probe(cfg: Config,
     def extract(title, dataset):
         loader = Runner.build_dataloader(
             dict(cfg.val_dataloader, dataset=dataset))
-        with ImageProgress(title, len(dataset)) as progress, in_a_sentence():
+        progress = ImageProgress(
+            title, len(dataset), samples=dataset.samples)
+        with progress, in_a_sentence():
             return extract_features(model, loader, progress.advance)
 
     features, labels = extract('Features of train', voters)

@@ -13,11 +13,12 @@ class ImageProgress:
 
     Args:
         title (str): What is being made.
-        total (int): Number of images.
+        total (int): How many there are.
         done (int): How many were done before, which do not count for the
             rate. Defaults to 0.
         failed (int): How many of these failed. Defaults to 0.
         plain (bool): Write lines on a terminal too. Defaults to False.
+        samples (str): What is counted. Defaults to images.
     """
 
     def __init__(self,
@@ -25,8 +26,10 @@ class ImageProgress:
                  total: int,
                  done: int = 0,
                  failed: int = 0,
-                 plain: bool = False) -> None:
+                 plain: bool = False,
+                 samples: str = 'images') -> None:
         self.title = title
+        self.samples = samples
         self.total = total
         self.before = self.done = done
         self.failed = failed
@@ -37,7 +40,7 @@ class ImageProgress:
                 TextColumn(title),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn('{task.fields[rate]:.1f} images/s, '
+                TextColumn(f'{{task.fields[rate]:.1f}} {samples}/s, '
                            '{task.fields[failed]} failed,'),
                 TimeRemainingColumn(),
                 console=Console(stderr=True))
@@ -54,7 +57,7 @@ class ImageProgress:
             self.bar.stop()
 
     def advance(self, failed: bool = False) -> None:
-        """Count an image."""
+        """Count one."""
         self.done += 1
         self.failed += failed
         now = time.time()
@@ -65,8 +68,8 @@ class ImageProgress:
         elif now - self.shown > 10 or self.done == self.total:
             self.shown = now
             print(
-                f'{self.title}: {self.done}/{self.total} images, {rate:.1f} '
-                f'images/s, {self.failed} failed, '
+                f'{self.title}: {self.done}/{self.total} {self.samples}, '
+                f'{rate:.1f} {self.samples}/s, {self.failed} failed, '
                 f'{(self.total - self.done) / rate:.0f} s left',
                 file=sys.stderr,
                 flush=True)

@@ -210,9 +210,9 @@ def _locate(data: DataYaml, split: str, entry: str) -> str:
     for each in tried:
         if os.path.exists(each):
             return os.path.normpath(each)
-    raise UsageError(f'{data.path} names {entry} as its {split}, which is '
-                     f'neither in {data.root} nor {data.folder}. Correct '
-                     f'"{split}" or "path" there.')
+    places = ' or '.join(dict.fromkeys((data.root, data.folder)))
+    raise UsageError(f'{data.path} names {entry} as its {split}, which is not '
+                     f'in {places}. Correct "{split}" or "path" there.')
 
 
 def _listed(data: DataYaml, path: str) -> List[str]:

@@ -75,6 +75,10 @@ def test_validation_and_images_are_asked_for_where_nothing_says(layouts):
         read_data(layouts / 'train.json', layouts / 'images')
     with pytest.raises(UsageError, match='does not say where its images are'):
         read_data(layouts / 'train.json', val=layouts / 'val.json')
+    with pytest.raises(UsageError, match='images holds no annotations'):
+        read_data(layouts / 'images')
+    with pytest.raises(UsageError, match='There is no .*none.yaml'):
+        read_data(layouts / 'none.yaml')
     path = layouts / 'yolo/data.yaml'
     path.write_text(path.read_text().replace('val:', 'test:'))
     with pytest.raises(

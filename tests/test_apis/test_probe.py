@@ -273,8 +273,9 @@ def test_annotated_objects_are_classified_as_their_crops(
     assert found['samples'] == 'objects' and wanted['samples'] == 'images'
     for key in ('top1', 'num_train', 'num_val', 'num_classes'):
         assert found[key] == wanted[key], key
-    printed = capsys.readouterr().out
+    printed, progress = capsys.readouterr()
     assert printed.startswith('train: 36 objects on 12 images of ')
+    assert 'Features of train: 36/36 objects, ' in progress
     assert '\nval: 15 objects on 5 images of ' in printed
 
 

@@ -112,7 +112,7 @@ def test_one_split_is_not_taken_for_another(data, tmp_path):
     with pytest.raises(
             UsageError,
             match='names /content/val/images as its '
-            'val, which is neither in'):
+            'val, which is not in'):
         images_of(found, 'val')
 
 
