@@ -2,26 +2,27 @@ import hashlib
 import math
 import os
 from pathlib import Path
-from typing import Optional, Union
+from typing import List, Optional, Union
 
 import torch
 from mmengine.config import Config
 
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.layout import HEADER
-from soco_mm.utils import SoCoError, UsageError, list_images
+from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
+from soco_mm.utils import SoCoError, UsageError
 from .export import (REPORT, WEIGHTS, check_detector, export_detector,
                      exported_config)
 from .job import claim
 from .preview import draw_preview
-from .proposals import describe_proposals, make_proposals
+from .proposals import describe_proposals, make_proposals, printable
 from .train import latest_checkpoint, load_config, train_model
 
 # R50 at the paper's views takes 0.4 GB an image.
 CPU_BATCH_SIZE = 16
 
 
-def pretrain(images: Union[str, Path],
+def pretrain(images: ImageSource,
              out: Union[str, Path],
              config: Union[str, Path] = 'soco_r50_fpn_100e',
              options: Optional[dict] = None,
@@ -30,6 +31,7 @@ def pretrain(images: Union[str, Path],
              workers: Optional[int] = None,
              preset: str = 'paper',
              proposals: Optional[Union[str, Path]] = None,
+             root: Optional[Union[str, Path]] = None,
              detector: Optional[Union[str, Path]] = None,
              adapt: bool = False,
              backbone_only: bool = False,
@@ -41,7 +43,9 @@ def pretrain(images: Union[str, Path],
     there already is not made again.
 
     Args:
-        images (str | Path): The folder of unlabelled images.
+        images (str | Path | Sequence): The folder of unlabelled images, or
+            several; a text file or a COCO json that lists them, see
+            :func:`soco_mm.proposals.listing.list_input`.
         out (str | Path): The folder of this run.
         config (str | Path): The config, or its name under ``configs/soco``.
             Defaults to ``soco_r50_fpn_100e``.
@@ -56,6 +60,8 @@ def pretrain(images: Union[str, Path],
         preset (str): Parameters of the proposals. Defaults to ``paper``.
         proposals (str | Path, optional): Proposals that were made before.
             Defaults to None, make them.
+        root (str | Path, optional): What the paths in a file of images are
+            relative to. Defaults to None, the folder of the file.
         detector (str | Path, optional): The MMDetection config of the
             detector to hand over to, see :func:`export_detector`. Defaults to
             None, the Mask R-CNN that the model is made for.
@@ -81,7 +87,10 @@ def pretrain(images: Union[str, Path],
             raise UsageError(f'The {name} must be at least {least}, but is '
                              f'{value}.')
     out = Path(out)
-    paths = list_images(images)
+    source = images
+    images = list_input(source, root, [out])
+    for note in images.notes:
+        print(printable(note), flush=True)
     options = options or {}
     cfg = load_config(config, options)
     loader = cfg.train_dataloader
@@ -97,7 +106,8 @@ def pretrain(images: Union[str, Path],
     if 'max_epochs' not in cfg.train_cfg:
         raise UsageError(f'The config {config} does not count in epochs.')
     job = dict(
-        images=os.path.abspath(images),
+        images=describe_source(source),
+        root=root and os.path.abspath(root),
         config=Path(config).stem,
         epochs=epochs or cfg.train_cfg.max_epochs,
         batch_size=batch_size,
@@ -116,7 +126,7 @@ def pretrain(images: Union[str, Path],
         print(f'Proposals: {proposals}, made before ({len(store)} images, '
               f'{store.header["num_boxes"]} boxes)', flush=True)
     else:
-        print(f'Making proposals for {len(paths)} images', flush=True)
+        print(f'Making proposals for {len(images.paths)} images', flush=True)
         summary = make_proposals(
             images,
             proposals,
@@ -126,10 +136,10 @@ def pretrain(images: Union[str, Path],
         store = ProposalStore.open(proposals)
     number = len(store)
     if number < 2:
-        raise SoCoError(f'Only {number} image of {images} can be used; '
+        raise SoCoError(f'Only {number} image of {images.root} can be used; '
                         'pretraining needs two or more.')
 
-    loader.dataset.data_root = os.path.abspath(images)
+    loader.dataset.data_root = images.root
     loader.dataset.proposals = os.path.abspath(proposals)
     loader.batch_size = min(batch_size, number)
     if workers is not None:
@@ -155,7 +165,7 @@ def pretrain(images: Union[str, Path],
     exported = out / 'exported'
     if fresh or not (exported / REPORT).is_file():
         report = export_detector(cfg, last, exported,
-                                 Path(images, store.path(0)), detector,
+                                 Path(images.root, store.path(0)), detector,
                                  adapt, backbone_only)
         print(report.describe(), flush=True)
     return dict(
@@ -168,20 +178,44 @@ def pretrain(images: Union[str, Path],
         scalars=out / 'vis_data' / 'scalars.json')
 
 
-def check_proposals(proposals: Union[str, Path],
-                    images: Union[str, Path]) -> None:
+def describe_source(images: ImageSource) -> Union[str, List[str]]:
+    """The absolute path of a folder or file of images, or of several."""
+    if isinstance(images, (str, Path)):
+        return os.path.abspath(images)
+    paths = [os.path.abspath(each) for each in images]
+    return paths if len(paths) > 1 else paths[0]
+
+
+def check_proposals(proposals: Union[str, Path], images: ImageSet) -> None:
     """Refuse proposals of other images.
 
     Raises:
         SoCoError: If they cannot be read.
-        UsageError: If the first image is not in the folder.
+        UsageError: If none of these has proposals, or one that has is there
+            but not among these.
     """
     store = ProposalStore.open(proposals)
-    if len(store) and not Path(images, store.path(0)).is_file():
+    given = set(images.paths)
+    others = [path for path in store if path not in given]
+    # Some may have been deleted since, but none is trained on unasked.
+    there = [path for path in others if Path(images.root, path).is_file()]
+    if there or len(others) == len(store):
         raise UsageError(
             f'The proposals in {proposals} are of other images: '
-            f'{store.path(0)} is not in {images}. Name the folder that they '
-            'were made of.')
+            f'{printable((there or others)[0])} is not in the {len(given)} '
+            f'images given, of {images.root}. Name the images that they were '
+            'made of.')
+    if others:
+        print(
+            f'{len(others)} of {len(store)} images of {proposals} are missing '
+            f'in {images.root}, for example {printable(others[0])}; others '
+            'take their place',
+            flush=True)
+    if lacking := len(given) + len(others) - len(store):
+        print(
+            f'{lacking} of {len(given)} images have no proposals in '
+            f'{proposals} and are not trained on',
+            flush=True)
 
 
 def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:

@@ -75,7 +75,10 @@ def import_proposals(source: Union[str, Path],
         raise UsageError(f'{out} holds proposals already. Choose another '
                          'place, or replace them with --overwrite.')
     root = os.path.abspath(images)
-    listed = list_images(root)
+    listing = list_images(root, [out])
+    listed = listing.paths
+    for note in listing.describe():
+        print(printable(note), flush=True)
     found = read_box_file(source, annotations, score_thr)
     paths, unmatched = match_images(found, source, root, listed)
 

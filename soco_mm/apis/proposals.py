@@ -10,7 +10,7 @@ from soco_mm.proposals import (Journal, ProposalStore, build_settings,
                                generate_proposals)
 from soco_mm.proposals.journal import describe_difference
 from soco_mm.proposals.layout import FAILURES
-from soco_mm.proposals.listing import list_input
+from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
 from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.shards import (hash_listing, merge_shards, open_shards,
                                       take_shard)
@@ -25,7 +25,7 @@ UNFINISHED = '.unfinished'
 TRIED = 20
 
 
-def make_proposals(images: Union[str, Path],
+def make_proposals(images: Union[ImageSource, ImageSet],
                    out: Union[str, Path],
                    settings: Optional[dict] = None,
                    root: Optional[Union[str, Path]] = None,
@@ -42,8 +42,10 @@ def make_proposals(images: Union[str, Path],
     the reason, in ``failures.jsonl`` in the store.
 
     Args:
-        images (str | Path): A folder, a text file or a COCO json, see
-            :func:`soco_mm.proposals.listing.list_input`.
+        images (str | Path | Sequence | ImageSet): A folder or several, a
+            text file or a COCO json, see
+            :func:`soco_mm.proposals.listing.list_input`, which says what is
+            left out; or what it returned, of which no more is said.
         out (str | Path): The store to write, a folder.
         settings (dict, optional): What :func:`build_settings` returns.
             Defaults to None, the preset ``paper``.
@@ -69,7 +71,11 @@ def make_proposals(images: Union[str, Path],
     """
     out = Path(out).resolve()
     settings = settings or build_settings()
-    root, paths = list_input(images, root)
+    if not isinstance(images, ImageSet):
+        images = list_input(images, root, [out])
+        for note in images.notes:
+            print(printable(note), flush=True)
+    root, paths = images.root, images.paths
     _check_generator(settings)
     check_replaceable(out, MARKER, 'proposals')
     header = plain(

@@ -3,7 +3,7 @@ import argparse
 
 from .common import add_config_options, add_restart, positive
 from .handoff import add_detector, check_detector_flags
-from .proposals import add_preset
+from .proposals import add_preset, add_root
 
 
 def add_pretrain(commands) -> None:
@@ -11,7 +11,13 @@ def add_pretrain(commands) -> None:
     parser = commands.add_parser(
         'pretrain',
         help='from a folder of images to a detector that starts from them')
-    parser.add_argument('images', help='the folder of unlabelled images')
+    parser.add_argument(
+        'images',
+        nargs='+',
+        metavar='IMAGES',
+        help='the folder of unlabelled images, nested as you like, or '
+        'several; a text file with a path a line; or a COCO json')
+    add_root(parser)
     parser.add_argument(
         '--out',
         required=True,
@@ -58,6 +64,7 @@ def pretrain(args: argparse.Namespace) -> None:
         workers=args.workers,
         preset=args.preset,
         proposals=args.proposals,
+        root=args.root,
         detector=args.detector,
         adapt=args.adapt,
         backbone_only=args.backbone_only,

@@ -21,11 +21,12 @@ def add_proposals(commands) -> None:
             f'soco-mm proposals {action} --help' for action in ACTIONS) +
         '. A folder of such a name is given as ./NAME.')
     parser.add_argument(
-        'images', help='a folder of images, nested as you like; a text file '
+        'images',
+        nargs='+',
+        metavar='IMAGES',
+        help='a folder of images, nested as you like, or several; a text file '
         'with a path a line; or a COCO json')
-    parser.add_argument(
-        '--root', metavar='FOLDER', help='what the paths in a file are '
-        'relative to (default: the folder of the file)')
+    add_root(parser)
     parser.add_argument(
         '--out',
         required=True,
@@ -102,6 +103,13 @@ def add_proposals(commands) -> None:
         help='each process makes its shard, in STORE.shards; for '
         'tools/dist_proposals.sh and tools/slurm_proposals.sh')
     parser.set_defaults(function=proposals)
+
+
+def add_root(parser) -> None:
+    """Add ``--root``."""
+    parser.add_argument(
+        '--root', metavar='FOLDER', help='what the paths in a file are '
+        'relative to (default: the folder of the file)')
 
 
 def add_preset(parser) -> None:

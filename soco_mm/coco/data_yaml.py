@@ -185,7 +185,9 @@ def split_images(data: DataYaml, split: str) -> List[ImageList]:
     for entry in data.splits[split]:
         place = _locate(data, split, entry)
         if os.path.isdir(place):
-            images = [os.path.join(place, each) for each in list_images(place)]
+            images = [
+                os.path.join(place, each) for each in list_images(place).paths
+            ]
             found.append(ImageList(place, images))
         else:
             found.append(ImageList(None, _listed(data, place)))

@@ -118,6 +118,9 @@ def explain(path: Path, entry: ImageEntry, head) -> Optional[tuple]:
     fix = 'Fix the images or take them out of the file.'
     if isinstance(head, ImageError):
         return f'{path}, which {head}', fix
+    if not head.opencv:
+        return (f'{path}, which OpenCV cannot read, with which detectors are '
+                'trained', 'Convert it to PNG or JPEG.')
     width, height = head.size
     size = entry.width or width, entry.height or height
     if size == head.size:

@@ -104,7 +104,7 @@ def read_voc(path: Union[str, Path],
             xml files or a file of a list are missing.
     """
     layout, account = find_layout(Path(path), images, split), Account()
-    files = list_images(layout.images)
+    files = list_images(layout.images).paths
     finder = ImageFinder(files)
     found, missing = [], []
     with ThreadPool(THREADS) as pool:

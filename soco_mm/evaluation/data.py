@@ -6,6 +6,7 @@ from typing import List, Optional, Union
 import numpy as np
 from mmcls.datasets import BaseDataset
 from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
 
 from soco_mm.registry import DATASETS, TRANSFORMS
 from soco_mm.utils import (ImageError, SoCoError, UsageError, list_images,
@@ -66,7 +67,10 @@ class ClassFolders(BaseDataset):
     def load_data_list(self) -> List[dict]:
         """Find the images: ``img_path`` and ``gt_label`` of each."""
         labels = self.class_to_idx
-        found = [path for path in list_images(self.data_root) if '/' in path]
+        listing = list_images(self.data_root)
+        for note in listing.describe():
+            print_log(f'{self.data_root}: {note}', logger='current')
+        found = [path for path in listing.paths if '/' in path]
         if not found:
             raise UsageError(f'{self.data_root} holds images, but no class '
                              'folders. Put those of each class into a folder '

@@ -1,35 +1,74 @@
 import codecs
 import os
+import posixpath
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 from soco_mm.coco import AmbiguousName, NameFinder, read_images
 from soco_mm.coco.files import walk_files
-from soco_mm.utils import UsageError, list_images, read_json
+from soco_mm.utils import (ImageListing, UsageError, list_images,
+                           read_json)
+from soco_mm.utils.image_files import is_image
 from .layout import encode_path
 
 
-def list_input(images: Union[str, Path],
-               root: Optional[Union[str, Path]] = None
-               ) -> Tuple[str, List[str]]:
+# What has to be unpacked first.
+ARCHIVES = ('.zip', '.tar', '.tgz', '.gz', '.bz2', '.xz', '.7z', '.rar')
+ImageSource = Union[str, Path, Sequence[Union[str, Path]]]
+
+
+class ImageSet(NamedTuple):
+    """Images that a command works on.
+
+    Attributes:
+        root (str): The folder that the paths are relative to, absolute.
+        paths (list[str]): The paths, each once, sorted by their bytes.
+        notes (list[str]): What is left out of a folder, a sentence each.
+    """
+    root: str
+    paths: List[str]
+    notes: Sequence[str] = ()
+
+
+def list_input(images: ImageSource,
+               root: Optional[Union[str, Path]] = None,
+               exclude: Sequence[Union[str, Path]] = ()) -> ImageSet:
     """Find out which images are meant.
 
     Args:
-        images (str | Path): A folder of images, nested as it likes; a text
-            file with a path a line; or a COCO json.
+        images (str | Path | Sequence): A folder of images, nested as it
+            likes, or several; a text file with a path a line; or a COCO json.
         root (str | Path, optional): What the paths in a file are relative to.
             Defaults to None, the folder of the file.
+        exclude (Sequence[str | Path]): Folders of results, which are left out
+            of a folder of images. Defaults to none.
 
     Returns:
-        tuple: The folder that the paths are relative to, absolute, and the
-        paths, each once, sorted by their bytes.
+        ImageSet: The images; those of several folders are relative to the
+        nearest folder above all of them.
 
     Raises:
         UsageError: If there is no image, the file has another layout, or
             names something outside of the folder.
     """
+    if not isinstance(images, (str, Path)):
+        if len(images) > 1:
+            folders = dict.fromkeys(map(os.path.abspath, images))
+            # Not twice what is in one of them that lies in another.
+            folders = [
+                each for each in folders
+                if folders.keys().isdisjoint(map(str, Path(each).parents))
+            ]
+            return _list_folders(folders, root, exclude)
+        images = images[0]
     images = Path(images)
+    if images.name.lower().endswith(ARCHIVES) and not images.is_dir():
+        raise UsageError(f'{images} is an archive. Unpack it first, and name '
+                         'the folder.')
     if images.is_file():
+        if is_image(str(images)):
+            raise UsageError(f'{images} is one image. Name a folder of '
+                             'images.')
         root = os.path.abspath(root or images.parent)
         names = _find(_read(images), root, images)
         paths = [_below(path, root, images) for path in names]
@@ -42,12 +81,40 @@ def list_input(images: Union[str, Path],
                 f'None of the {len(paths)} images that {images} names is in '
                 f'{root}, for example {paths[0]}. Name the folder that they '
                 'are relative to with --root.')
-        return root, paths
+        return ImageSet(root, paths)
     if root is not None:
         raise UsageError(f'--root is for the paths in a file, but {images} is '
                          'not a file.')
-    paths = list_images(images)
-    return os.path.abspath(images), sorted(paths, key=encode_path)
+    listing = list_images(images, exclude)
+    return ImageSet(
+        os.path.abspath(images), sorted(listing.paths, key=encode_path),
+        listing.describe())
+
+
+def _list_folders(folders: List[str], root: Optional[Union[str, Path]],
+                  exclude: Sequence[Union[str, Path]]) -> ImageSet:
+    """The images of several folders, absolute, as of one above them all."""
+    if root is not None:
+        raise UsageError('--root is for the paths in a file, but several '
+                         'folders are given.')
+    for folder in folders:
+        if os.path.isfile(folder):
+            raise UsageError(f'{folder} is a file. Name one file, or several '
+                             'folders.')
+    root = os.path.commonpath(folders)
+    found = ImageListing([])
+    for folder in folders:
+        listing = list_images(folder, exclude)
+        below = os.path.relpath(folder, root)
+        for mine, theirs in ((found.paths, listing.paths),
+                             (found.results, listing.results)):
+            mine += [
+                posixpath.normpath(posixpath.join(below, each))
+                for each in theirs
+            ]
+        found.others.update(listing.others)
+    return ImageSet(root, sorted(found.paths, key=encode_path),
+                    found.describe())
 
 
 def _read(path: Path) -> List[str]:

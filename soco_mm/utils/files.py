@@ -5,7 +5,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, TextIO, Union
+from typing import Iterator, TextIO, Union
 
 from soco_mm.errors import UsageError
 
@@ -14,7 +14,6 @@ PARTIAL = '.partial'
 # The folder that is being replaced.
 OLD = '.old'
 LOCK = '.lock'
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
 
 def atomic_write(path: Union[str, Path], data: Union[bytes, str]) -> None:
@@ -154,56 +153,6 @@ def read_json(path: Union[str, Path]):
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f'{path} is not JSON ({error}). Name a COCO json.') from None
-
-
-def list_images(folder: Union[str, Path]) -> List[str]:
-    """Find the images in a folder and the folders below it.
-
-    Links to folders are followed; hidden files and folders are left out.
-
-    Args:
-        folder (str | Path): The folder.
-
-    Returns:
-        list[str]: Paths relative to the folder with ``/`` between the parts,
-        sorted.
-
-    Raises:
-        UsageError: If there is no such folder, no image in it, or a folder
-            below it cannot be read.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UsageError(f'There is no folder {folder}. Name the folder that '
-                         'holds your images.')
-    found, seen = [], set()
-
-    def refuse(error: OSError) -> None:
-        raise UsageError(f'The folder {error.filename} cannot be read '
-                         f'({error.strerror}). Change its permissions, or '
-                         'take it out of the images.')
-
-    for parent, folders, files in os.walk(
-            folder, onerror=refuse, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:  # a link back to a folder above
-            folders.clear()
-            continue
-        seen.add(real)
-        # Sorted: of a folder and a link to it, the same one counts always.
-        folders[:] = sorted(
-            name for name in folders if not name.startswith('.'))
-        relative = os.path.relpath(parent, folder)
-        for name in files:
-            if (name.lower().endswith(IMAGE_SUFFIXES)
-                    and not name.startswith('.')):
-                path = os.path.normpath(os.path.join(relative, name))
-                found.append(path.replace(os.sep, '/'))
-    if not found:
-        raise UsageError(
-            f'There is no image in {folder} or below it; looked for '
-            f'{", ".join(IMAGE_SUFFIXES)}.')
-    return sorted(found)
 
 
 def check_replaceable(folder: Union[str, Path], marker: str,

@@ -1,28 +1,38 @@
 import io
 import warnings
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional, Tuple, Union
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import UnidentifiedImageError
+
+from .opening import (explain_large, is_pillow_limit, open_image,
+                      read_orientation, stored_size, turn)
+from .stretch import reduce_depth
 
 # Objects of fewer pixels hold nothing to learn from.
 MIN_SIDE = 8
+Percentiles = Tuple[float, float]
 
 
 class ImageError(Exception):
     """An image that cannot be used; the text says why."""
 
 
-def read_image(path: Union[str, Path]) -> np.ndarray:
+def read_image(path: Union[str, Path],
+               stretch: Optional[Percentiles] = None) -> np.ndarray:
     """Read an image as training sees it.
 
     Grey, 16-bit, CMYK and transparent images become 8-bit RGB, and the
-    orientation that a camera noted (EXIF) is applied.
+    orientation that a camera noted (EXIF) is applied. What OpenCV cannot
+    decode, Pillow does.
 
     Args:
         path (str | Path): The file.
+        stretch (tuple, optional): How images of more than 8 bits are reduced
+            to 8, see :func:`soco_mm.utils.stretch.reduce_depth`. Defaults to
+            None, the upper 8 of 16 bits.
 
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).
@@ -34,24 +44,99 @@ def read_image(path: Union[str, Path]) -> np.ndarray:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
         raise ImageError(f'cannot be read ({error.strerror})') from None
-    return decode_image(data)
+    return decode_image(data, stretch)
 
 
-def decode_image(data: np.ndarray) -> np.ndarray:
+def decode_image(data: np.ndarray,
+                 stretch: Optional[Percentiles] = None) -> np.ndarray:
     """Decode the bytes of a file, uint8 (B,), as :func:`read_image`."""
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
+    if stretch is not None:
+        return reduce_depth(decode_deep(data), stretch)
+    image = _decode_by_opencv(data, cv2.IMREAD_COLOR)
     if image is None:
-        raise ImageError('is empty' if data.size ==
-                         0 else 'is damaged, or not an image that OpenCV can '
-                         'decode')
+        image = _decode_by_pillow(data)
+        if image.dtype == np.uint16:
+            return (image >> 8).astype(np.uint8)
+        if image.dtype != np.uint8:
+            raise ImageError('has pixels of 32 bits, which only --stretch '
+                             'reduces to 8')
+        return image
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
+def decode_deep(data: np.ndarray) -> np.ndarray:
+    """Decode the bytes of a file without a loss of depth.
+
+    Args:
+        data (np.ndarray): The bytes, uint8, (B,).
+
+    Returns:
+        np.ndarray: RGB, (H, W, 3); uint8 as of :func:`decode_image` if the
+        file has 8 bits a channel.
+
+    Raises:
+        ImageError: If it is not an image.
+    """
+    image = _decode_by_opencv(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    if image is None:
+        return _decode_by_pillow(data)
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def _decode_by_opencv(data: np.ndarray, flags: int) -> Optional[np.ndarray]:
+    """The image, BGR or grey; None if OpenCV cannot decode it."""
+    try:
+        return cv2.imdecode(data, flags)
+    except cv2.error as error:
+        if 'CV_IO_MAX_IMAGE' in str(error):
+            raise ImageError('is too large for OpenCV') from None
+        return None
+
+
+def _decode_by_pillow(data: np.ndarray) -> np.ndarray:
+    """The image, RGB, of 8, 16 or 32 bits, turned as OpenCV turns images."""
+    if data.size == 0:
+        raise ImageError('is empty')
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            with open_image(io.BytesIO(data)) as pil:
+                if reason := explain_large(*stored_size(pil)):
+                    raise ImageError(reason)
+                size, orientation = stored_size(pil), read_orientation(pil)
+                pil.load()
+                if pil.format == 'TIFF':  # Pillow turns these itself
+                    assert pil.size == (size if orientation < 5 else
+                                        size[::-1])
+                    orientation = 1
+                if pil.mode[0] not in 'IF':
+                    pil = pil.convert('RGB')
+                image = np.asarray(pil)
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError('is damaged, or not an image that OpenCV or Pillow '
+                         'can decode') from None
+    except Exception as error:  # Pillow raises nearly anything on bad bytes
+        raise ImageError(explain_damage(error)) from None
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    return np.ascontiguousarray(turn(image, orientation))
+
+
+def explain_damage(error: Exception) -> str:
+    """What an error of Pillow says of an image, in words."""
+    text = str(error)
+    if 'truncated' in text.lower():
+        text = 'its end is missing'
+    return f'is damaged ({text})'
+
+
 def check_image(path: Union[str, Path],
-                max_pixels: Optional[int] = None) -> np.ndarray:
+                max_pixels: Optional[int] = None,
+                stretch: Optional[Percentiles] = None) -> np.ndarray:
     """Read an image and refuse it if it is truncated, too small or too large.
 
     OpenCV 4 fills the missing part of a truncated image and says nothing, so
@@ -61,6 +146,7 @@ def check_image(path: Union[str, Path],
         path (str | Path): The file.
         max_pixels (int, optional): An image of more is refused before it is
             decoded. Defaults to None, no limit.
+        stretch (tuple, optional): See :func:`read_image`.
 
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).
@@ -75,29 +161,29 @@ def check_image(path: Union[str, Path],
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            with Image.open(io.BytesIO(data)) as pil:
-                width, height = pil.size
-                if max_pixels is not None and width * height > max_pixels:
-                    raise ImageError(
-                        f'is too large ({width}x{height} pixels, at most '
-                        f'{max_pixels} in all)')
+            with open_image(io.BytesIO(data)) as pil:
+                _check_pixels(*stored_size(pil), max_pixels)
                 pil.load()
     except ImageError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         pass  # a format that OpenCV alone knows, or no image
-    except Image.DecompressionBombError:
-        # Pillow does not say how large; its own limit is twice this number.
-        if max_pixels is not None and (max_pixels <=
-                                       2 * Image.MAX_IMAGE_PIXELS):
-            raise ImageError('is too large (more than '
-                             f'{max_pixels} pixels in all)') from None
     except Exception as error:  # Pillow raises nearly anything on bad bytes
-        raise ImageError(f'is damaged ({error})') from None
-    image = decode_image(np.frombuffer(data, np.uint8))
+        if not is_pillow_limit(error):
+            raise ImageError(explain_damage(error)) from None
+    image = decode_image(np.frombuffer(data, np.uint8), stretch)
     height, width = image.shape[:2]
+    _check_pixels(width, height, max_pixels)
     if min(height, width) < MIN_SIDE:
         raise ImageError(
             f'is too small ({width}x{height} pixels, at least {MIN_SIDE}x'
             f'{MIN_SIDE} are needed)')
     return image
+
+
+def _check_pixels(width: int, height: int, max_pixels: Optional[int]) -> None:
+    if max_pixels is not None and width * height > max_pixels:
+        raise ImageError(f'is too large ({width}x{height} pixels, at most '
+                         f'{max_pixels} in all)')
+    if reason := explain_large(width, height):
+        raise ImageError(reason)

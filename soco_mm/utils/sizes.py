@@ -4,11 +4,20 @@ from functools import partial
 from multiprocessing.pool import ThreadPool
 from typing import Iterable, Iterator, NamedTuple, Tuple, Union
 
+import cv2
 from PIL import Image, UnidentifiedImageError
-from PIL.ExifTags import Base
 
 from .image import MIN_SIDE, ImageError, read_image
+from .opening import (explain_large, is_pillow_limit, open_image,
+                      read_orientation, stored_size)
 
+# Of those that Pillow names so, OpenCV reads all.
+OPENCV_FORMATS = {
+    'AVIF', 'BMP', 'GIF', 'JPEG', 'JPEG2000', 'MPO', 'PNG', 'PPM', 'TIFF',
+    'WEBP'
+}
+# Of these it turns all that EXIF says; others depend on its version.
+TURNED_FORMATS = {'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP'}
 # What is waited for is the storage, perhaps on another machine.
 THREADS = 8
 
@@ -73,9 +82,14 @@ class ImageHead(NamedTuple):
             image.
         orientation (int): The EXIF orientation that is applied for this, from
             1 (none) to 8; an image is turned by 90 degrees from 5 on.
+        deep (bool): Whether it may have more than 8 bits a channel.
+        opencv (bool): Whether OpenCV knows its format, without which
+            detectors cannot be trained on it.
     """
     size: Tuple[int, int]
     orientation: int = 1
+    deep: bool = False
+    opencv: bool = True
 
 
 def read_size(path: str) -> Tuple[int, int]:
@@ -100,35 +114,44 @@ def read_head(path: str) -> ImageHead:
         ImageError: If the file is missing or not an image.
     """
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if image.format == 'TIFF':
-                orientation = _orientation(image.getexif())
-                if orientation > 4:
-                    # Pillow turns these itself, some versions as they load.
-                    image.load()
-                return ImageHead(image.size, orientation)
-            # Image.getexif would look at other notes too, which OpenCV does
-            # not, and would decode some images for it.
-            noted = Image.Exif()
-            try:
-                noted.load(image.info.get('exif', b''))
-                orientation = _orientation(noted)
-            except Exception:  # nearly anything on bad bytes
-                orientation = 1
-            turned = orientation > 4
-            return ImageHead((height, width) if turned else (width, height),
-                             orientation)
+        with open_image(path) as image:
+            width, height = stored_size(image)
+            if reason := explain_large(width, height):
+                raise ImageError(reason)
+            orientation = read_orientation(image)
+            size = (height, width) if orientation > 4 else (width, height)
+            if orientation > 4 and image.format not in TURNED_FORMATS:
+                size = read_image(path).shape[1::-1]
+                orientation = 1 if size == (width, height) else orientation
+            return ImageHead(size, orientation, _is_deep(image),
+                             _opencv_reads(image, path))
+    except ImageError:
+        raise
     except UnidentifiedImageError:  # OpenCV may know it, or say what it is
-        return ImageHead(read_image(path).shape[1::-1])
+        return ImageHead(read_image(path).shape[1::-1], deep=True)
     except FileNotFoundError:
         raise ImageError('is missing') from None
     except Exception as error:
+        if is_pillow_limit(error):
+            return ImageHead(read_image(path).shape[1::-1])
         reason = getattr(error, 'strerror', None) or error
         raise ImageError(f'cannot be read ({reason})') from None
 
 
-def _orientation(exif: Image.Exif) -> int:
-    """The orientation that EXIF notes, 1 where it notes none."""
-    noted = exif.get(Base.Orientation)
-    return noted if noted in range(1, 9) else 1
+def _is_deep(image: Image.Image) -> bool:
+    """Whether an image may have more than 8 bits a channel."""
+    # Pillow reduces what has several such channels as it decodes, by a mode
+    # such as RGB;16B.
+    return (image.mode[0] in 'IF' or ';16' in str(image.tile)
+            or image.format == 'JPEG2000')
+
+
+def _opencv_reads(image: Image.Image, path: str) -> bool:
+    """Whether OpenCV knows the format of an image."""
+    if image.format in OPENCV_FORMATS:
+        return True
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False  # OpenCV would crash on such a name
+    return cv2.haveImageReader(os.fspath(path))

@@ -203,7 +203,8 @@ def test_images_that_cannot_be_used_are_listed_with_the_reason(made):
     summary, store = import_all(made, 'boxes.json')
     assert list(store) == ['z.png']
     assert {each['image']: each['reason'] for each in store.failures()} == {
-        'bad.png': 'is damaged, or not an image that OpenCV can decode',
+        'bad.png': 'is damaged, or not an image that OpenCV or Pillow can '
+        'decode',
         'none.png': 'is missing',
         'other.png': 'is 120x90 pixels large, but its boxes are for 90x90'
     }

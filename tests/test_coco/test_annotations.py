@@ -527,3 +527,17 @@ def test_areas_are_no_larger_than_clipped_boxes(read, content):
     second.update(area=11)
     areas = [each['area'] for each in read().content['annotations']]
     assert areas[:2] == [40, 11]
+
+
+def test_images_that_opencv_cannot_read_are_to_be_converted(tmp_path):
+    # Pretraining reads them, by Pillow.
+    Image.new('RGB', (40, 30)).save(tmp_path / 'a.tga')
+    content = dict(
+        images=[dict(id=1, file_name='a.tga')],
+        categories=[dict(id=1, name='a')],
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 9, 9])])
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    with pytest.raises(
+            SoCoError,
+            match=r'a\.tga, which OpenCV cannot read.* Convert it to PNG'):
+        read_annotations(tmp_path / 'a.json', tmp_path)

@@ -1,0 +1,137 @@
+"""Which images ``soco-mm pretrain`` works on."""
+import json
+import shutil
+
+import pytest
+
+from soco_mm.apis.pretrain import check_proposals, pretrain
+from soco_mm.apis.proposals import make_proposals
+from soco_mm.cli import main
+from soco_mm.proposals import ProposalStore, build_settings
+from soco_mm.proposals.listing import list_input
+from soco_mm.utils import UsageError
+
+
+@pytest.fixture
+def folders(tmp_path, demo_images):
+    """Two folders of two and three photos."""
+    names = sorted(path.name for path in demo_images.iterdir())
+    for folder, part in (('one', names[:2]), ('two', names[2:])):
+        (tmp_path / folder).mkdir()
+        for name in part:
+            shutil.copy(demo_images / name, tmp_path / folder)
+    return tmp_path
+
+
+class Stop(Exception):
+    """Raised where the training would begin."""
+
+
+@pytest.fixture
+def start(monkeypatch, capsys):
+    """Pretrain up to the first step; returns config, job and what is said."""
+    import soco_mm.apis.pretrain as module
+
+    def stop(cfg, *args, **kwargs):
+        raise Stop(cfg)
+
+    monkeypatch.setattr(module, 'train_model', stop)
+
+    def run(images, out, *arguments):
+        with pytest.raises(Stop) as stopped:
+            main([
+                'pretrain', *map(str, images), '--out',
+                str(out), '--config', 'soco_r18_fpn_quick', '--workers', '1',
+                *map(str, arguments)
+            ])
+        cfg, = stopped.value.args
+        job = json.loads((out / 'job.json').read_text())
+        return cfg, job, capsys.readouterr().out
+
+    return run
+
+
+def test_several_folders_are_pretrained_on(folders, start):
+    out = folders / 'run'
+    cfg, job, printed = start([folders / 'one', folders / 'two'], out)
+    assert cfg.train_dataloader.dataset.data_root == str(folders)
+    assert job['images'] == [str(folders / 'one'), str(folders / 'two')]
+    store = ProposalStore.open(out / 'proposals')
+    assert len(store) == 5
+    assert {path.split('/')[0] for path in store} == {'one', 'two'}
+
+
+def test_lists_and_coco_files_are_pretrained_on(folders, start):
+    names = sorted(path.name for path in (folders / 'two').iterdir())
+    listed = folders / 'list.txt'
+    listed.write_text('\n'.join(names[:2]))
+    coco = folders / 'coco.json'
+    coco.write_text(
+        json.dumps(
+            dict(images=[
+                dict(id=i, file_name=name) for i, name in enumerate(names[1:])
+            ])))
+    for source, wanted in ((listed, names[:2]), (coco, names[1:])):
+        out = folders / f'run of {source.stem}'
+        cfg, job, _ = start([source], out, '--root', folders / 'two')
+        assert cfg.train_dataloader.dataset.data_root == str(folders / 'two')
+        assert job['images'] == str(source)
+        assert job['root'] == str(folders / 'two')
+        assert list(ProposalStore.open(out / 'proposals')) == wanted
+
+
+def test_runs_in_the_folder_of_images_are_left_out(folders, start):
+    (folders / 'two/notes.txt').write_text('no image')
+    for out in (folders / 'two/run', folders / 'two/again'):
+        _, _, printed = start([folders / 'two'], out)
+        assert (out / 'preview.png').is_file()
+        assert len(ProposalStore.open(out / 'proposals')) == 3
+        assert '1 file is not an image: .txt 1' in printed
+    assert 'run is left out of the images' in printed
+
+
+def test_stores_in_the_folder_of_images_are_left_out(folders, capsys):
+    for _ in range(2):
+        make_proposals(folders, folders / 'store', build_settings(
+            method='whole'))
+        # As a report of it would leave.
+        shutil.copy(
+            next((folders / 'one').iterdir()), folders / 'store/picture.jpg')
+    printed = capsys.readouterr().out
+    assert 'store is left out of the images: it is for results' in printed
+    assert len(ProposalStore.open(folders / 'store')) == 5
+
+
+def test_bad_sources_are_refused_before_anything_is_written(folders):
+    (folders / 'images.zip').write_bytes(b'PK')
+    (folders / 'none').mkdir()
+    for images, words in ((folders / 'images.zip', 'Unpack it first'),
+                          (folders / 'none', 'no image in'),
+                          ([folders / 'one', folders / 'none'], 'no image in'),
+                          (next((folders / 'one').iterdir()),
+                           'is one image. Name a folder')):
+        with pytest.raises(UsageError, match=words):
+            pretrain(images, folders / 'run')
+    assert not (folders / 'run').exists()
+
+
+def test_proposals_are_of_the_images_given(folders, capsys):
+    store = folders / 'store'
+    whole = build_settings(method='whole')
+    make_proposals(folders / 'two', store, whole)
+    names = list(ProposalStore.open(store))
+    check_proposals(store, list_input(folders / 'two'))
+    with pytest.raises(UsageError, match=f'{names[0]} is not in the 2 images'):
+        check_proposals(store, list_input(folders / 'one'))
+    # Images of the store that a list leaves out are not trained on unasked.
+    (folders / 'list.txt').write_text(names[0])
+    with pytest.raises(UsageError, match=f'{names[1]} is not in the 1 images'):
+        check_proposals(store,
+                        list_input(folders / 'list.txt', folders / 'two'))
+    capsys.readouterr()
+    (folders / 'two' / names[2]).unlink()
+    shutil.copytree(folders / 'one', folders / 'two/more')
+    check_proposals(store, list_input(folders / 'two'))
+    printed = capsys.readouterr().out
+    assert f'1 of 3 images of {store} are missing' in printed
+    assert '2 of 4 images have no proposals' in printed
