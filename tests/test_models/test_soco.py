@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from mmdet.models import Shared4Conv1FCBBoxHead
+from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
 from soco_mm.models.algorithms.soco import fill_invalid
@@ -140,6 +141,83 @@ def test_online_names_are_those_of_mmdetections_mask_rcnn(small_model):
         if not k.startswith(('fc_cls', 'fc_reg'))
     }
     assert {k: v.shape for k, v in ours.items()} == theirs
+
+
+def test_the_floor_is_the_least_loss_of_a_constant_prediction(small_model):
+    """Found by gradient descent over one constant for each of the terms."""
+    head = small_model.head
+    generator = torch.Generator().manual_seed(3)
+    target = [
+        torch.randn(3, 4, 8, generator=generator) + torch.arange(8.) / 4
+        for _ in range(3)
+    ]
+    valid = [torch.rand(3, 4, generator=generator) < .7 for _ in range(3)]
+    valid[2][1] = False  # an image without a proposal in one pair
+    constants = torch.randn(4, 8, generator=generator, requires_grad=True)
+    optimizer = torch.optim.Adam([constants], lr=.05)
+    for _ in range(500):
+        terms = iter(constants)
+        loss = 0
+        for j in (1, 2):
+            for there in (j, 0):
+                v = next(terms).expand_as(target[there])
+                loss = loss + head.loss_module(v, target[there],
+                                               valid[0] & valid[j])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    floor = head.loss_floor(target, valid)
+    assert floor.item() == pytest.approx(loss.item(), abs=1e-4)
+    assert -8 < floor.item() < -2
+
+
+def test_the_floor_tells_equal_targets_from_opposed_ones(small_model):
+    same = torch.ones(2, 3, 4)
+    opposed = torch.stack([same[0], -same[0]])
+    valid = [torch.ones(2, 3, dtype=torch.bool)] * 3
+    floor = small_model.head.loss_floor
+    assert floor([same] * 3, valid).item() == pytest.approx(-8)
+    assert floor([opposed] * 3, valid).item() == pytest.approx(0)
+
+
+def test_the_floor_is_logged_and_never_optimised(small_model):
+    perturb_target(small_model.eval())
+    views, boxes, valid = make_inputs()
+    views = [(128 + 50 * view.permute(0, 2, 3, 1)).clamp(0, 255).byte()
+             for view in views]
+    optim_wrapper = OptimWrapper(
+        torch.optim.SGD(small_model.parameters(), lr=0.))
+    log = small_model.train_step(
+        dict(views=views, boxes=boxes, valid=valid), optim_wrapper)
+    logged = {
+        name: p.grad
+        for name, p in small_model.named_parameters() if p.grad is not None
+    }
+    assert set(log) == {'loss', 'loss_floor'}
+    assert -8 <= log['loss_floor'] < 0
+    assert not log['loss_floor'].requires_grad
+    # The loss and its gradients, bit for bit those of Eq. 5 and 6 alone.
+    data = small_model.data_preprocessor(
+        dict(views=views, boxes=boxes, valid=valid), True)
+    boxes = [
+        fill_invalid(*each)
+        for each in zip(data['boxes'], data['valid'], data['views'])
+    ]
+    online = [
+        small_model.online_net(*each) for each in zip(data['views'], boxes)
+    ]
+    with torch.no_grad():
+        target = [
+            small_model.target_net(*each)
+            for each in zip(data['views'], boxes)
+        ]
+    loss = small_model.head.loss(online, target, data['valid'])
+    small_model.zero_grad()
+    loss.backward()
+    assert torch.equal(loss, log['loss'])
+    for name, gradient in logged.items():
+        assert torch.equal(gradient,
+                           small_model.get_parameter(name).grad), name
 
 
 def test_fewer_than_two_views_are_refused(small_model):

@@ -1,4 +1,4 @@
-from typing import List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import torch
 from mmengine.model import BaseModel
@@ -92,22 +92,51 @@ class SoCo(BaseModel):
             mode (str): ``loss`` or ``tensor``. Defaults to ``tensor``.
 
         Returns:
-            dict | list[Tensor]: The losses by name in mode ``loss``; the
-            projections of each view, (N, K, C), in mode ``tensor``.
+            dict | list[Tensor]: In mode ``loss``, what :meth:`loss` returns;
+            in mode ``tensor``, the projections of each view, (N, K, C).
 
         Raises:
             RuntimeError: If ``mode`` is another.
         """
         if mode == 'loss':
-            return dict(loss=self.object_loss(views, boxes, valid))
+            return self.loss(views, boxes, valid)
         if mode == 'tensor':
             net = self.online_net
             return [net(view, box) for view, box in zip(views, boxes)]
         raise RuntimeError(
             f'SoCo has the modes "loss" and "tensor", but got "{mode}".')
 
+    def parse_losses(
+            self, losses: Dict[str,
+                               Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """Optimise ``loss`` alone; ``loss_floor`` is only logged.
+
+        MMEngine sums all that has "loss" in its name.
+
+        Args:
+            losses (dict): What :meth:`loss` returns.
+
+        Returns:
+            tuple: The loss to be optimised, a scalar, and what is logged, by
+            name.
+        """
+        losses = dict(losses)
+        floor = losses.pop('loss_floor')
+        loss, log_vars = super().parse_losses(losses)
+        log_vars['loss_floor'] = floor
+        return loss, log_vars
+
     def object_loss(self, views: List[Tensor], boxes: List[Tensor],
                     valid: List[Tensor]) -> Tensor:
+        r"""The loss alone, see :meth:`loss`.
+
+        Returns:
+            Tensor: :math:`\mathcal{L}^{SoCo}`, a scalar.
+        """
+        return self.loss(views, boxes, valid)['loss']
+
+    def loss(self, views: List[Tensor], boxes: List[Tensor],
+             valid: List[Tensor]) -> Dict[str, Tensor]:
         r"""The symmetric object-level contrastive loss (Section 3.3).
 
         The first view is contrasted with each other one. Neither network's
@@ -123,8 +152,10 @@ class SoCo(BaseModel):
                 boxes of invalid ones hold has no influence.
 
         Returns:
-            Tensor: :math:`\mathcal{L}^{SoCo}`, a scalar in [-8, 8] for three
-            views, with gradients into the online network only.
+            dict: ``loss``, :math:`\mathcal{L}^{SoCo}`, a scalar in [-8, 8]
+            for three views, with gradients into the online network only; and
+            ``loss_floor``, the loss of the best constant prediction, a scalar
+            without gradients (:meth:`SoCoHead.loss_floor`).
 
         Raises:
             ValueError: If there are fewer than two views, or not as many
@@ -145,7 +176,9 @@ class SoCo(BaseModel):
         with torch.no_grad():
             target = [target_net(view, box) for view, box in zip(views, boxes)]
         # Eq. 4 to 6.
-        return self.head.loss(online, target, valid)
+        return dict(
+            loss=self.head.loss(online, target, valid),
+            loss_floor=self.head.loss_floor(target, valid))
 
 
 def fill_invalid(boxes: Tensor, valid: Tensor, view: Tensor) -> Tensor:

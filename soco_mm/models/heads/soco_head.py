@@ -1,5 +1,6 @@
 from typing import Sequence
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -50,3 +51,28 @@ class SoCoHead(BaseModule):
             loss = loss + self.loss_module(pred[0], target[j], both)  # L
             loss = loss + self.loss_module(pred[j], target[0], both)  # L~
         return loss
+
+    @torch.no_grad()
+    def loss_floor(self, target: Sequence[Tensor],
+                   valid: Sequence[Tensor]) -> Tensor:
+        """The loss that the best constant prediction of each term would have.
+
+        A prediction that is the same for all objects reaches it, so only what
+        lies below shows that objects are told apart.
+
+        Args:
+            target (Sequence[Tensor]): Projections of the target network, a
+                view each, (N, K, C).
+            valid (Sequence[Tensor]): Valid proposals, a view each, bool,
+                (N, K).
+
+        Returns:
+            Tensor: The sum over the terms of :meth:`loss`, without gradients;
+            a scalar in [-8, 0] for three views.
+        """
+        floor = 0
+        for j in range(1, len(target)):
+            both = valid[0] & valid[j]
+            floor = floor + self.loss_module.floor(target[j], both)
+            floor = floor + self.loss_module.floor(target[0], both)
+        return floor

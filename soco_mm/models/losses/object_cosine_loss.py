@@ -40,3 +40,29 @@ class ObjectCosineLoss(BaseModule):
             weight = valid.float()
             per_image = (cosine * weight).sum(1) / weight.sum(1).clamp(min=1)
             return -2 * per_image.mean()
+
+    def floor(self, target: Tensor, valid: Tensor) -> Tensor:
+        r"""The loss of the constant prediction that minimises it.
+
+        For a prediction v that is the same for every proposal, the loss is
+
+        .. math::
+            -2 \left\langle \frac{v}{\|v\|_2}, m \right\rangle, \quad
+            m = \frac{1}{N} \sum_n \frac{1}{|M_n|} \sum_{i \in M_n}
+            \frac{v'_i}{\|v'_i\|_2}
+
+        and least, :math:`-2 \|m\|_2`, where v points along the mean target.
+
+        Args:
+            target (Tensor): Projections v' of the target network, (N, K, C).
+            valid (Tensor): Which proposals count, bool, (N, K).
+
+        Returns:
+            Tensor: The loss, float32, a scalar in [-2, 0].
+        """
+        with torch.autocast(target.device.type, enabled=False):
+            weight = valid.float()
+            weight = weight / weight.sum(1, keepdim=True).clamp(min=1)
+            unit = F.normalize(target.detach().float(), dim=-1)
+            mean = (unit * weight.unsqueeze(-1)).sum(1).mean(0)
+            return -2 * mean.norm()
