@@ -96,6 +96,50 @@ def test_a_recipe_makes_samples_of_real_photos(name, store, demo_images):
         assert (both & mask).any()
 
 
+def views_of(name):
+    """Views and sets of a recipe, and its transforms by name."""
+    pipeline = load(name).train_dataloader.dataset.pipeline
+    kinds = {transform.type: transform for transform in pipeline}
+    return kinds['ConstructViews'].views, kinds
+
+
+def test_released_soco_star_shares_boxes_between_an_image_and_its_resize():
+    """The authors' img4 (112) is img2 resized; img3 (192) is its own crop."""
+    views, kinds = views_of('released/soco-star_r50_fpn_400e')
+    assert [view['size'] for view in views] == [224, 224, 112, 192]
+    assert [view.get('source') for view in views] == [None, None, 1, None]
+    assert 'crop_scale' not in views[2]
+    sets = [tuple(each) for each in kinds['SelectProposals'].view_sets]
+    assert sets == [(0, 1, 2), (0, 3)]
+
+
+@pytest.mark.parametrize('name', [n for n in NAMES if 'released' in n])
+def test_released_recipes_make_views_as_the_authors_code(name):
+    views, kinds = views_of(name)
+    c4 = '_c4_' in name
+    for view in views:
+        if 'crop_scale' in view:  # of the image, in its own pixels
+            assert 'source' not in view
+            assert view['crop_scale'] == ((.6, 1.) if c4 else (.5, 1.))
+            assert view['crop_ratio'] == pytest.approx((3 / 4, 4 / 3))
+    assert kinds['ConstructViews'].max_tries == 5
+    if c4:
+        assert 'BoxJitter' not in kinds
+    else:
+        assert kinds['BoxJitter'].anchor == 'corner'
+        assert tuple(kinds['BoxJitter'].prob) == (.5, 0.)
+    assert ('BoxCutout' in kinds) == (c4 or name.endswith('fpn_100e'))
+
+
+@pytest.mark.parametrize('name', [n for n in NAMES if 'released' not in n])
+def test_the_papers_recipes_have_none_of_the_released_switches(name):
+    views, kinds = views_of(name)
+    assert 'max_tries' not in kinds['ConstructViews']
+    assert 'anchor' not in kinds.get('BoxJitter', {})
+    assert 'BoxCutout' not in kinds
+    assert all(view.get('source') is not None for view in views[1:])
+
+
 def test_every_transform_of_the_table_exists():
     assert all(
         TRANSFORMS.get(transform.type)

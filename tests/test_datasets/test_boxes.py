@@ -135,31 +135,91 @@ def test_jitter_of_the_first_view_alone():
     assert (second == original).all()
 
 
-def test_cutout_covers_its_share_inside_of_valid_boxes():
-    box = np.float32([[20, 30, 120, 80], [130, 100, 190, 190]])
-    share, covered = [], 0
-    for seed in range(400):
-        results = dict(
-            views=[np.full((200, 200, 3), 7, np.uint8) for _ in range(3)],
-            boxes=[box] * 3,
-            valid=[np.array([True, False])] * 3,
-            rng=np.random.default_rng(seed))
-        views = BoxCutout((0., .5), (.1, .3))(results)['views']
-        assert (views[0] == 7).all()
-        for view in views[1:]:
-            ys, xs = np.nonzero((view == BoxCutout.COLOR).all(-1))
-            assert (view == 7).all(-1).sum() + len(ys) == 200 * 200
-            if len(ys) == 0:
-                continue
-            covered += 1
-            x1, y1, x2, y2 = xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
-            assert len(ys) == (x2 - x1) * (y2 - y1)  # a rectangle
-            assert x1 >= 20 and y1 >= 30 and x2 <= 120 and y2 <= 80
-            assert abs((x2 - x1) / (y2 - y1) - 2) < .3
-            share.append(len(ys) / 5000)
-    assert abs(covered / 800 - .5) < .06
-    assert .08 < min(share) < .12 and .28 < max(share) < .32
-    assert abs(np.mean(share) - .2) < .01
+def cut(box, valid=True, side=400, seed=0):
+    """The square that covers a part of a box: x1, y1, x2, y2, or None."""
+    results = dict(
+        views=[np.full((side, side, 3), 7, np.uint8) for _ in range(2)],
+        boxes=[np.float32([box])] * 2,
+        valid=[np.array([valid])] * 2,
+        rng=np.random.default_rng(seed))
+    first, second = BoxCutout((0., .5), (.1, .3))(results)['views']
+    assert (first == 7).all()
+    ys, xs = np.nonzero((second == BoxCutout.COLOR).all(-1))
+    assert (second == 7).all(-1).sum() + len(ys) == side * side
+    if len(ys):
+        square = xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
+        assert len(ys) == (square[2] - square[0]) * (square[3] - square[1])
+        return square
+    return None
+
+
+def test_cutout_is_a_square_of_its_share_of_the_box():
+    """As released: side sqrt(U(.1, .3) w h), with 100 x 50 pixels."""
+    squares = [cut((150, 180, 250, 230), seed=seed) for seed in range(2000)]
+    found = np.array([square for square in squares if square])
+    assert abs(len(found) / 2000 - .5) < .04
+    size = found[:, 2:] - found[:, :2]
+    assert (size[:, 0] == size[:, 1]).all()
+    share = size[:, 0]**2 / 5000
+    assert .08 < share.min() < .12 and .28 < share.max() < .32
+    quantiles = np.quantile(share, [.25, .5, .75])
+    assert np.abs(quantiles - [.15, .2, .25]).max() < .015
+
+
+def test_the_centre_of_a_cutout_is_uniform_in_the_box_and_it_may_reach_out():
+    squares = [cut((150, 180, 250, 230), seed=seed) for seed in range(3000)]
+    found = np.array([square for square in squares if square])
+    centre = (found[:, 2:] + found[:, :2]) / 2
+    place = (centre - (150, 180)) / (100, 50)
+    quantiles = np.quantile(place, [.1, .25, .5, .75, .9], axis=0)
+    expected = np.array([.1, .25, .5, .75, .9])[:, None]
+    assert np.abs(quantiles - expected).max() < .04
+    outside = (found[:, :2] < (150, 180)).any(1)
+    outside |= (found[:, 2:] > (250, 230)).any(1)
+    assert .3 < outside.mean() < .9
+
+
+@pytest.mark.parametrize('box', [(0, 0, 60, 60), (340, 340, 400, 400)])
+def test_a_cutout_ends_at_the_border_of_the_view(box):
+    squares = [cut(box, seed=seed) for seed in range(200)]
+    found = np.array([square for square in squares if square])
+    size = found[:, 2:] - found[:, :2]
+    assert found.min() >= 0 and found.max() <= 400 and (size > 0).all()
+    touching = (found == (0 if box[0] == 0 else 400)).any(1)
+    assert .2 < touching.mean() < .8
+
+
+def test_only_boxes_in_use_are_cut():
+    assert not any(
+        cut((150, 180, 250, 230), valid=False, seed=seed)
+        for seed in range(50))
+
+
+def test_released_jitter_moves_the_top_left_corner_then_the_size():
+    boxes = np.tile(np.float32([400, 300, 500, 350]), (20000, 1))
+    results = dict(
+        views=[np.zeros((1000, 1000, 3), np.uint8)],
+        boxes=[boxes],
+        rng=np.random.default_rng(0))
+    out = BoxJitter(
+        0.5, 0.1, anchor='corner')(results)['boxes'][0].astype(float)
+    moved = (out[:, :2] - (400, 300)) / (100, 50)
+    grown = (out[:, 2:] - out[:, :2]) / (100, 50) - 1
+    ratio = np.concatenate([moved, grown], -1)
+    changed = np.abs(ratio).max(-1) > 1e-6
+    assert abs(changed.mean() - .5) < .02
+    ratio = ratio[changed]
+    assert np.abs(ratio).max() <= .1 + 1e-5
+    quantiles = np.quantile(ratio, [.1, .25, .5, .75, .9], axis=0)
+    expected = np.array([-.08, -.05, 0, .05, .08])[:, None]
+    assert np.abs(quantiles - expected).max() < .005
+    # The corner and the size are independent; the centre is not.
+    assert np.abs(np.corrcoef(ratio.T) - np.eye(4)).max() < .05
+
+
+def test_another_anchor_is_refused():
+    with pytest.raises(ValueError, match='"centre" or "corner"'):
+        BoxJitter(anchor='left')
 
 
 def test_probabilities_of_views_repeat_the_last():

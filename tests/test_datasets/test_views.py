@@ -109,6 +109,79 @@ def test_crop_that_never_fits_is_the_largest_central_one():
                                                                      13, 10)
 
 
+def test_a_crop_without_source_is_cut_from_the_image_itself():
+    """Its aspect of 3/4 to 4/3 is in pixels of the image, not of V1."""
+    image = np.zeros((200, 600, 3), np.uint8)
+    aspects = []
+    for seed in range(300):
+        views = [dict(size=224), dict(size=224, crop_scale=(.3, .4))]
+        results = dict(
+            image=image,
+            proposals=[[0, 0, 600, 200]],
+            rng=np.random.default_rng(seed))
+        maker = ConstructViews(views)
+        crops = maker._draw_crops(results['rng'], 600, 200)
+        aspects.append(crops[1][2] / crops[1][3])
+    assert .73 < min(aspects) and max(aspects) < 1.36
+
+
+def scattered(number, max_tries, seed, counts):
+    """Draw crops of a 900 x 300 image with small proposals in its corners."""
+    corners = np.array([[0, 0], [880, 280], [0, 280], [880, 0]])[:number]
+    maker = ConstructViews(
+        [dict(size=224),
+         dict(size=224, crop_scale=(.05, .1))], max_tries)
+    draw = maker._draw_crops
+
+    def counted(*args):
+        counts.append(1)
+        return draw(*args)
+
+    maker._draw_crops = counted
+    results = maker(
+        dict(
+            image=np.zeros((300, 900, 3), np.uint8),
+            proposals=np.concatenate([corners, corners + 20], 1),
+            rng=np.random.default_rng(seed)))
+    return results['visible'][1].sum()
+
+
+def test_crops_are_drawn_up_to_five_times_until_proposals_are_common():
+    once, tries, after = [], [], []
+    for seed in range(300):
+        once.append(scattered(4, 1, seed, []))
+        counts = []
+        after.append(scattered(4, 5, seed, counts))
+        tries.append(len(counts))
+    once, tries, after = map(np.array, (once, tries, after))
+    assert (once == 0).mean() > .5
+    assert tries.min() >= 1 and tries.max() == 5
+    # Two at the first try, one at later ones, the last whatever it shows.
+    assert (after[tries == 1] >= 2).all()
+    assert (after[(tries > 1) & (tries < 5)] >= 1).all()
+    assert ((once < 2) == (tries > 1)).all()
+    assert (after == 0).mean() < (once == 0).mean()
+
+
+def test_pictures_and_boxes_are_of_the_same_draw():
+    for seed in range(20):
+        results = dict(
+            image=np.zeros((300, 900, 3), np.uint8),
+            proposals=[[400, 100, 500, 200]],
+            rng=np.random.default_rng(seed))
+        results['image'][100:200, 400:500] = 255
+        results = ConstructViews(
+            [dict(size=224), dict(size=224, crop_scale=(.2, .3))], 5)(results)
+        x1, y1, x2, y2 = results['boxes'][1][0]
+        painted = (results['views'][1][..., 0] > 127).sum()
+        assert abs(painted - (x2 - x1) * (y2 - y1)) <= 3 * 224
+
+
+def test_draws_are_one_or_more():
+    with pytest.raises(ValueError, match='max_tries must be 1 or more'):
+        ConstructViews([dict(size=224)], max_tries=0)
+
+
 def test_view_of_a_later_view_is_refused():
     with pytest.raises(ValueError, match='earlier view'):
         ConstructViews([dict(size=224, source=1), dict(size=224)])

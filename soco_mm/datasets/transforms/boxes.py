@@ -75,30 +75,47 @@ class BoxJitter(BaseTransform):
     from [-max_ratio, max_ratio]; then it is clipped to the view. A box of
     which less than a pixel would remain stays as it is.
 
+    In the authors' released code (x, y) is the top-left corner, so that a box
+    grows to the right and downwards.
+
     Args:
         prob (float | Sequence[float]): Probability for each box, see
             :func:`per_view`. Defaults to 0.5.
         max_ratio (float): Largest shift and growth. Defaults to 0.1.
+        anchor (str): What (x, y) is, ``centre`` or ``corner``. Defaults to
+            ``centre``.
+
+    Raises:
+        ValueError: If ``anchor`` is neither.
     """
 
     def __init__(self,
                  prob: Prob = 0.5,
-                 max_ratio: float = 0.1) -> None:
+                 max_ratio: float = 0.1,
+                 anchor: str = 'centre') -> None:
+        if anchor not in ('centre', 'corner'):
+            raise ValueError(
+                f'anchor must be "centre" or "corner", but is "{anchor}".')
         self.prob = prob
         self.max_ratio = max_ratio
+        self.anchor = anchor
 
     def transform(self, results: dict) -> dict:
         """Jitter the boxes of all views."""
         rng = results['rng']
         boxes = np.stack(results['boxes'])
         size = boxes[..., 2:] - boxes[..., :2]
-        centre = (boxes[..., 2:] + boxes[..., :2]) / 2
         ratio = rng.uniform(-self.max_ratio, self.max_ratio,
                             (*boxes.shape[:2], 4))
-        moved = centre + ratio[..., :2] * size
-        half = size * (1 + ratio[..., 2:]) / 2
+        grown = size * (1 + ratio[..., 2:])
+        if self.anchor == 'corner':
+            start = boxes[..., :2] + ratio[..., :2] * size
+            jittered = np.concatenate([start, start + grown], -1)
+        else:
+            centre = (boxes[..., 2:] + boxes[..., :2]) / 2
+            moved, half = centre + ratio[..., :2] * size, grown / 2
+            jittered = np.concatenate([moved - half, moved + half], -1)
         limit = np.array([view.shape[1::-1] for view in results['views']])
-        jittered = np.concatenate([moved - half, moved + half], -1)
         jittered = jittered.clip(0, np.tile(limit, 2)[:, None])
         remains = (jittered[..., 2:] - jittered[..., :2] >= 1).all(-1)
         prob = np.array(per_view(self.prob, len(boxes)))[:, None]
@@ -112,14 +129,15 @@ class BoxJitter(BaseTransform):
 class BoxCutout(BaseTransform):
     """Cover a part of each object, as the authors' released code does.
 
-    With its probability, a rectangle of the box's own aspect ratio at a random
-    place inside of it becomes grey, ImageNet's mean.
+    With its probability, a square becomes grey, ImageNet's mean. Its centre is
+    uniform in the box, so that it may reach out of it. Boxes that are not
+    valid in a view are left alone.
 
     Args:
         prob (float | Sequence[float]): Probability for each box, see
             :func:`per_view`.
-        area (tuple): Range of the share of the box that is covered, uniform.
-            Defaults to (0.1, 0.3).
+        area (tuple): Range of the square's area as a share of the box's,
+            uniform. Defaults to (0.1, 0.3).
     """
 
     COLOR = (124, 116, 104)
@@ -135,10 +153,12 @@ class BoxCutout(BaseTransform):
         rng = results['rng']
         boxes = np.stack(results['boxes'])
         size = boxes[..., 2:] - boxes[..., :2]
-        covered = size * np.sqrt(
-            rng.uniform(*self.area, (*boxes.shape[:2], 1)))
-        start = boxes[..., :2] + rng.random(size.shape) * (size - covered)
-        patches = np.concatenate([start, start + covered], -1).round()
+        share = rng.uniform(*self.area, (*boxes.shape[:2], 1))
+        side = np.sqrt(share * size.prod(-1, keepdims=True)).round()
+        centre = boxes[..., :2] + rng.random(size.shape) * size
+        start = (centre - side / 2).round()
+        # A slice must not start below 0; beyond the view it ends by itself.
+        patches = np.concatenate([start, start + side], -1).clip(0)
         prob = np.array(per_view(self.prob, len(boxes)))[:, None]
         chosen = rng.random(boxes.shape[:2]) < prob
         chosen &= np.stack(results['valid'])

@@ -1,5 +1,5 @@
 from math import exp, log, sqrt
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -43,14 +43,22 @@ class ConstructViews(BaseTransform):
               of; the image itself if not given.
             - ``crop_scale`` (tuple, optional): Range of the area of a random
               crop, as a share of the source; no crop if not given.
-            - ``crop_ratio`` (tuple, optional): Range of the aspect ratio of
-              the crop. Defaults to (3/4, 4/3).
+            - ``crop_ratio`` (tuple, optional): Range of width / height of
+              the crop, in pixels of the source. Defaults to (3/4, 4/3).
+        max_tries (int): Draw the crops up to so many times, until each view
+            shares enough proposals with the first: two at the first try, one
+            at later ones. The last draw is taken as it is. The authors'
+            released code tries 5 times. Defaults to 1.
 
     Raises:
-        ValueError: If a ``source`` is not an earlier view.
+        ValueError: If a ``source`` is not an earlier view, or ``max_tries``
+            is less than 1.
     """
 
-    def __init__(self, views: Sequence[dict]) -> None:
+    def __init__(self, views: Sequence[dict], max_tries: int = 1) -> None:
+        if max_tries < 1:
+            raise ValueError(
+                f'max_tries must be 1 or more, but is {max_tries}.')
         for index, view in enumerate(views):
             source = view.get('source')
             if source is not None and not 0 <= source < index:
@@ -58,40 +66,70 @@ class ConstructViews(BaseTransform):
                     f'views[{index}] must be made of an earlier view, but its '
                     f'source is {source}.')
         self.specs = [dict(view) for view in views]
+        self.max_tries = max_tries
 
     def transform(self, results: dict) -> dict:
         """Make the views and map the boxes."""
-        rng = results['rng']
         proposals = np.asarray(results['proposals'], np.float32).reshape(-1, 4)
-        # Each view with the affine map from pixels of the image to its own:
-        # scale (x, y) and shift (x, y).
-        made = []
-        boxes, visible = [], []
+        height, width = results['image'].shape[:2]
+        for attempt in range(self.max_tries):
+            crops = self._draw_crops(results['rng'], width, height)
+            boxes, visible = self._map_boxes(proposals, crops)
+            common = [(visible[0] & other).sum() for other in visible[1:]]
+            if min(common, default=0) >= (1 if attempt else 2):
+                break
+        views = []
+        for spec, (left, top, crop_w, crop_h) in zip(self.specs, crops):
+            index = spec.get('source')
+            source = results['image'] if index is None else views[index]
+            views.append(
+                resize(source[top:top + crop_h, left:left + crop_w],
+                       spec['size']))
+        results['views'] = views
+        results['boxes'], results['visible'] = boxes, visible
+        return results
+
+    def _draw_crops(self, rng: np.random.Generator, width: int,
+                    height: int) -> List[Tuple[int, int, int, int]]:
+        """Left, top, width and height of each view in its source."""
+        crops = []
         for spec in self.specs:
             if spec.get('source') is None:
-                source, scale, shift = results['image'], np.ones(2), np.zeros(
-                    2)
+                side = width, height
             else:
-                source, scale, shift = made[spec['source']]
+                side = (self.specs[spec['source']]['size'], ) * 2
+            if spec.get('crop_scale') is None:
+                crops.append((0, 0, *side))
+            else:
+                crops.append(
+                    random_crop(rng, *side, spec['crop_scale'],
+                                spec.get('crop_ratio', (3 / 4, 4 / 3))))
+        return crops
+
+    def _map_boxes(
+        self, proposals: np.ndarray, crops: Sequence[Tuple[int, int, int,
+                                                           int]]
+    ) -> Tuple[List[np.ndarray], List[np.ndarray]]:
+        """Boxes in pixels of each view, and which of them are visible."""
+        # The affine map from pixels of the image to those of each view: scale
+        # (x, y) and shift (x, y).
+        maps = []
+        boxes, visible = [], []
+        for spec, (left, top, width, height) in zip(self.specs, crops):
+            if spec.get('source') is None:
+                scale, shift = np.ones(2), np.zeros(2)
+            else:
+                scale, shift = maps[spec['source']]
             size = spec['size']
-            if spec.get('crop_scale') is not None:
-                left, top, width, height = random_crop(
-                    rng, source.shape[1], source.shape[0], spec['crop_scale'],
-                    spec.get('crop_ratio', (3 / 4, 4 / 3)))
-                source = source[top:top + height, left:left + width]
-                shift = shift - (left, top)
-            factor = size / np.array(source.shape[1::-1])
-            view = resize(source, size)
-            scale, shift = scale * factor, shift * factor
-            made.append((view, scale, shift))
+            factor = size / np.array([width, height])
+            scale, shift = scale * factor, (shift - (left, top)) * factor
+            maps.append((scale, shift))
             box = proposals * np.tile(scale, 2) + np.tile(shift, 2)
             box = box.clip(0, size).astype(np.float32)
             boxes.append(box)
             visible.append(
                 (box[:, 2:] - box[:, :2] >= MIN_VISIBLE).all(axis=1))
-        results['views'] = [view for view, _, _ in made]
-        results['boxes'], results['visible'] = boxes, visible
-        return results
+        return boxes, visible
 
 
 @TRANSFORMS.register_module()
