@@ -6,6 +6,7 @@ from typing import Callable, List, Optional, Union
 from mmengine.config import Config
 from torch import Tensor
 
+from soco_mm.engine.config import building
 from soco_mm.registry import MODELS
 from soco_mm.utils import (ImageError, SoCoError, UsageError, atomic_write,
                            make_writable, read_image)
@@ -111,11 +112,8 @@ def box_levels(cfg: Config) -> Callable[[Tensor], List[str]]:
         SoCoError: If the config has no RoI extractor, or one of wrong
             parameters.
     """
-    try:
+    with building('levels of boxes (model.roi_head.bbox_roi_extractor)'):
         extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SoCoError('The model.roi_head.bbox_roi_extractor of the config '
-                        f'cannot be built: {error}') from error
 
     def levels(boxes: Tensor) -> List[str]:
         if len(extractor.roi_layers) == 1:

@@ -1,8 +1,6 @@
 import json
 import os
 import re
-import traceback
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence, Union
@@ -16,6 +14,7 @@ from mmengine.runner import Runner
 from soco_mm.checkpoint import compare_tensors, read_checkpoint
 from soco_mm.coco import Annotations, decode_mask, write_annotations
 from soco_mm.engine import build_runner, unwrap_model
+from soco_mm.engine.config import building, naming, set_options
 from soco_mm.utils import SoCoError, UsageError, atomic_write
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections, draw_objects
@@ -23,7 +22,8 @@ from .export import build_model, exported_config
 from .finetune_config import choose_epochs, finetune_config
 from .finetune_data import hash_of, read_data, short_hash
 from .job import claim
-from .train import check_key, latest_checkpoint
+from .train import latest_checkpoint
+from .trial import try_finetuning
 
 BATCH_SIZE = 4
 METRICS = 'metrics.json'
@@ -36,6 +36,10 @@ ARGUMENTS = {
     'train_dataloader.batch_size': '--batch-size',
     'train_cfg.max_epochs': '--epochs',
     'randomness.seed': '--seed',
+    'work_dir': '--out',
+    'visualizer.save_dir': '--out',
+    'resume': '--resume',
+    'launcher': "MMDetection's own tools/dist_train.sh",
 }
 SHOWN = 6  # images in a picture
 MAX_DETECTIONS = 100  # of an image, in COCO's AP
@@ -122,10 +126,11 @@ def finetune(exported: Union[str, Path],
         seed=seed)
     if scratch:
         cfg.load_from = None
-    for key in options:
-        check_key(cfg, key)
-    cfg.merge_from_dict(options)
-    check_model(cfg)
+    set_options(cfg, options, ARGUMENTS)
+    with naming(options):
+        model = unwrap_model(try_finetuning(cfg, train, val).model)
+    if cfg.load_from:
+        check_weights(model, cfg.load_from)
     job = dict(
         detector=str(detector),
         train=os.path.abspath(sources['train'].path),
@@ -187,10 +192,6 @@ def check_arguments(seed: int, workers: int, options: dict) -> None:
             raise UsageError(f'--cfg-options cannot set {key}: the classes of '
                              'both files, the heads and the evaluation go '
                              'together. Choose them with --classes.')
-    for key, argument in ARGUMENTS.items():
-        if key in options:
-            raise UsageError(f'--cfg-options cannot set {key}, on which more '
-                             f'depends. Set it with {argument}.')
     # NumPy's seeds are below 2**32, and each worker takes the next one.
     limit = 2**32 - workers
     if seed >= limit:
@@ -212,40 +213,11 @@ def config_of(exported: Union[str, Path]) -> Path:
     return config.resolve()
 
 
-@contextmanager
-def building() -> Iterator[None]:
-    """Say in a sentence why something cannot be built from a config.
-
-    Raises:
-        SoCoError: If so.
-    """
-    try:
-        yield
-    except (AssertionError, AttributeError, KeyError, TypeError,
-            ValueError) as error:
-        # Of an assertion without words the line says what was expected.
-        reason = str(error) or traceback.extract_tb(
-            error.__traceback__)[-1].line
-        raise SoCoError('The config cannot be built into a training: '
-                        f'{reason}') from error
-
-
-def check_model(cfg: Config) -> None:
-    """See that a detector can be built and takes its pretrained weights.
-
-    Raises:
-        SoCoError: If not.
-    """
-    with building():
-        model = build_model(cfg.model)
-    if cfg.load_from:
-        check_weights(model, cfg.load_from)
-
-
 def train_detector(cfg: Config, resume: bool = False) -> Runner:
     """Train and evaluate an MMDetection model.
 
-    MMEngine drops pretrained weights that do not fit: see :func:`check_model`.
+    MMEngine drops pretrained weights that do not fit: see
+    :func:`check_weights`.
 
     Args:
         cfg (Config): The config, with ``work_dir``; changed in place.

@@ -17,8 +17,8 @@ from mmengine.config import Config
 from soco_mm.checkpoint import read_checkpoint, write_checkpoint
 from soco_mm.coco import Annotations, coco_subset, read_annotations
 from soco_mm.utils import atomic_write, file_hash, read_json
-from .export import WEIGHTS, export_detector
-from .finetune import check_model, train_detector
+from .export import WEIGHTS, build_model, export_detector
+from .finetune import check_weights, train_detector
 from .finetune_config import finetune_config, schedule
 from .pretrain import set_epochs
 from .train import CONFIG_ROOT, latest_checkpoint, load_config, train_model
@@ -138,7 +138,8 @@ def train_cell(cell: Cell, data: Path, out: Path, settings: dict) -> None:
                            train.classes)
     cfg = cell_config(cell, train, val, out, settings, work_dir)
     weights = start_weights(out, cell.method, cell.seed)
-    check_model(cfg)
+    if weights:
+        check_weights(build_model(cfg.model), weights)
     runner = train_detector(cfg)
     # A detector that finds nothing at all is not evaluated.
     metrics = dict.fromkeys(('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75'), 0.)

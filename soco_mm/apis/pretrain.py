@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import math
 import os
@@ -7,6 +8,7 @@ from typing import List, Optional, Union
 import torch
 from mmengine.config import Config
 
+from soco_mm.engine.config import naming
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.layout import HEADER
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
@@ -17,9 +19,19 @@ from .job import claim
 from .preview import draw_preview
 from .proposals import describe_proposals, make_proposals, printable
 from .train import latest_checkpoint, load_config, train_model
+from .trial import try_pretraining
 
 # R50 at the paper's views takes 0.4 GB an image.
 CPU_BATCH_SIZE = 16
+# What the job sets itself.
+ARGUMENTS = {
+    'train_dataloader.dataset.data_root': 'IMAGES',
+    'train_dataloader.dataset.proposals': '--proposals',
+    'work_dir': '--out',
+    'visualizer.save_dir': '--out',
+    'resume': '--resume',
+    'launcher': 'tools/dist_train.sh',
+}
 
 
 def pretrain(images: ImageSource,
@@ -92,10 +104,20 @@ def pretrain(images: ImageSource,
     for note in images.notes:
         print(printable(note), flush=True)
     options = options or {}
-    cfg = load_config(config, options)
+    for key, argument, value in (
+        ('train_cfg.max_epochs', '--epochs', epochs),
+        ('train_dataloader.batch_size', '--batch-size', batch_size),
+        ('train_dataloader.num_workers', '--workers', workers)):
+        if key in options and value is not None:
+            raise UsageError(f'{argument} and --cfg-options {key} set the '
+                             'same. Leave one out.')
+    cfg = load_config(config, options, ARGUMENTS)
     loader = cfg.train_dataloader
     if batch_size is None:
         batch_size = loader.batch_size
+        if not isinstance(batch_size, int) or batch_size < 2:
+            raise UsageError('train_dataloader.batch_size must be a whole '
+                             f'number from 2, but is {batch_size!r}.')
         if not (torch.cuda.is_available()
                 or 'train_dataloader.batch_size' in options):
             batch_size = min(batch_size, CPU_BATCH_SIZE)
@@ -117,6 +139,12 @@ def pretrain(images: ImageSource,
         adapt=adapt,
         backbone_only=backbone_only or None,
         settings=hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:12])
+    trial = copy.deepcopy(cfg)
+    trial.train_dataloader.batch_size = min(batch_size, len(images.paths))
+    if epochs is not None:
+        set_epochs(trial, epochs, max(1, len(images.paths) // batch_size))
+    with naming(options):
+        try_pretraining(trial, images)
     claim(out, job, resume, overwrite)
 
     given = proposals is not None
@@ -146,7 +174,8 @@ def pretrain(images: ImageSource,
         loader.num_workers = workers
     elif 'train_dataloader.num_workers' not in options:
         loader.num_workers = len(os.sched_getaffinity(0))
-    loader.persistent_workers = loader.num_workers > 0
+    if 'train_dataloader.persistent_workers' not in options:
+        loader.persistent_workers = loader.num_workers > 0
     if epochs is not None:
         set_epochs(cfg, epochs, number // loader.batch_size)
     cfg.visualizer.save_dir = str(out)

@@ -4,6 +4,7 @@ from typing import Union
 from mmengine.config import Config
 from torch.utils.data import Dataset
 
+from soco_mm.engine.config import building
 from soco_mm.registry import DATASETS
 from soco_mm.utils import ImageError, SoCoError, read_image
 from soco_mm.visualization import draw_overview, write_png
@@ -22,15 +23,12 @@ def build_dataset(cfg: Config) -> Dataset:
         SoCoError: If the config has none, or one of wrong parameters; or the
             proposals cannot be read.
     """
-    try:
+    with building('a data set (train_dataloader.dataset)'):
         data = cfg.train_dataloader.dataset.copy()
         seed = cfg.get('randomness', {}).get('seed')
         if seed is not None:
             data.setdefault('seed', seed)
         return DATASETS.build(data)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SoCoError('The train_dataloader.dataset of the config cannot be '
-                        f'built: {error}') from error
 
 
 def draw_preview(cfg: Config, path: Union[str, Path],

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from soco_mm.checkpoint import read_checkpoint
 from soco_mm.engine import build_runner
+from soco_mm.engine.config import building
 from soco_mm.evaluation import (TEMPERATURE, backbone_config, extract_features,
                                 knn_scores, load_backbone)
 from soco_mm.registry import DATASETS, MODELS
@@ -232,11 +233,8 @@ def linear_probe(cfg: Config,
     cfg.launcher = launcher
     cfg.resume = last is not None
     cfg.load_from = last and str(last)
-    try:
+    with building('a linear probe'):
         runner = build_runner(cfg)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SoCoError('The config cannot be built into a linear probe: '
-                        f'{error}') from error
     if last:
         check_resumable(runner, last)
     with in_a_sentence():
@@ -261,11 +259,8 @@ def prepare(cfg: Config, checkpoint: Union[str, Path],
     Returns:
         tuple[int]: The k of the top-k accuracies that say something.
     """
-    try:
+    with building('a backbone'):
         backbone = MODELS.build(cfg.model.backbone)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SoCoError(
-            f'The backbone of the config cannot be built: {error}') from error
     backbone.eval()
     load_backbone(backbone, checkpoint)
     with torch.no_grad():

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from soco_mm.checkpoint import compare_tensors, read_checkpoint
 from soco_mm.engine import build_runner, unwrap_model
+from soco_mm.engine.config import building, set_options
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR
 from soco_mm.utils import SoCoError, UsageError, make_writable
 
@@ -14,20 +15,23 @@ CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
 
 
 def load_config(path: Union[str, Path],
-                options: Optional[dict] = None) -> Config:
+                options: Optional[dict] = None,
+                arguments: Optional[dict] = None) -> Config:
     """Read a config and set some of its values.
 
     Args:
         path (str | Path): The config, or its name under ``configs/soco``.
         options (dict, optional): Values by dotted key, as ``--cfg-options``
             gives them; each key must be there already. Defaults to None.
+        arguments (dict, optional): What cannot be set so: the argument of the
+            job that sets it, by dotted key. Defaults to None.
 
     Returns:
         Config: The config.
 
     Raises:
         UsageError: If there is no such config, it cannot be read, or one of
-            the keys is not in it.
+            the keys is not in it or changes nothing.
     """
     path = Path(path)
     if not path.is_file():
@@ -44,43 +48,8 @@ def load_config(path: Union[str, Path],
     except Exception as error:  # a config is a program: anything can happen
         raise UsageError(
             f'The config {path} cannot be read: {error}') from None
-    for key in options or {}:
-        check_key(cfg, key)
-    cfg.merge_from_dict(options or {})
+    set_options(cfg, options or {}, arguments or {})
     return cfg
-
-
-def check_key(cfg: Config, key: str) -> None:
-    """Refuse a dotted key that is not in the config.
-
-    What is inside the arguments of a component may be new, since a config
-    states only what differs from the defaults, and the component refuses what
-    it does not know; any other new key is taken for a misspelling.
-
-    Raises:
-        UsageError: If the key is not there.
-    """
-    node = cfg._cfg_dict
-    in_component = False
-    for depth, part in enumerate(parts := key.split('.')):
-        parent = '.'.join(parts[:depth]) or 'the config'
-        if isinstance(node, (list, tuple)):
-            if not part.isdigit() or int(part) >= len(node):
-                raise UsageError(f'The config key {key} does not exist: '
-                                 f'{parent} is a list of {len(node)}.')
-            node = node[int(part)]
-        elif isinstance(node, dict):
-            in_component |= 'type' in node
-            if part not in node:
-                if in_component and depth == len(parts) - 1:
-                    return
-                raise UsageError(
-                    f'The config key {key} does not exist: {parent} has '
-                    f'{", ".join(map(str, node))}.')
-            node = node[part]
-        else:
-            raise UsageError(f'The config key {key} does not exist: {parent} '
-                             f'is {node!r}.')
 
 
 def latest_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
@@ -137,14 +106,11 @@ def train_model(cfg: Config,
     seed = cfg.get('randomness', {}).get('seed')
     if seed is not None:
         cfg.train_dataloader.dataset.setdefault('seed', seed)
-    try:
+    with building():
         runner = build_runner(cfg)
         check_dataset(runner)
         if cfg.resume:
             check_resumable(runner, cfg.load_from)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SoCoError(
-            f'The config cannot be built into a training: {error}') from error
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
     if runner.auto_scale_lr:
         # MMEngine leaves gradient accumulation out of the batch size.

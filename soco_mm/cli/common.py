@@ -2,7 +2,7 @@
 import argparse
 import math
 import sys
-from typing import Callable, Union
+from typing import Any, Callable, List, Optional, Union
 
 from soco_mm.errors import SoCoError
 
@@ -48,21 +48,86 @@ def number(text: str) -> Union[int, float]:
 
 
 class ConfigOptions(argparse.Action):
-    """MMEngine's ``DictAction``, imported where it is used.
+    """Read KEY=VALUE as MMEngine's ``DictAction``, but keep spaces.
 
-    The command starts without MMEngine, so that ``doctor`` can say that it is
-    missing. And a value that is not KEY=VALUE gets a sentence.
+    Values are read by :func:`read_value`. The command starts without
+    MMEngine, so that ``doctor`` can say that it is missing.
     """
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Read the values."""
-        from mmengine.config import DictAction
+        options = dict(getattr(namespace, self.dest, None) or {})
         for value in values:
-            if '=' not in value:
+            key, equals, text = value.partition('=')
+            if not equals or not key:
                 parser.error(f'{option_string} takes KEY=VALUE, but got '
                              f'{value!r}')
-        read = DictAction(self.option_strings, self.dest, nargs=self.nargs)
-        read(parser, namespace, values, option_string)
+            options[key.strip()] = read_value(text)
+        setattr(namespace, self.dest, options)
+
+
+def read_value(text: str) -> Any:
+    """Read a value as ``--cfg-options`` has it.
+
+    A number, True, False and None are what they say; ``[a, b]`` and ``a,b``
+    are lists and ``(a, b)`` is a tuple, of such values; anything else is text,
+    with all its spaces. Text in quotes is text, whatever it holds.
+
+    Example:
+        >>> from soco_mm.cli.common import read_value
+        >>> read_value('my images/a (1)'), read_value('[(1, 2.5), x y]')
+        ('my images/a (1)', [(1, 2.5), 'x y'])
+        >>> read_value('"a,b"'), read_value('a,b'), read_value('None')
+        ('a,b', ['a', 'b'], None)
+    """
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in '\'"' and (
+            text[0] not in text[1:-1]):
+        return text[1:-1]
+    parts = split_list(text)
+    if parts is not None:
+        return [read_value(part) for part in parts]
+    for (first, last), kind in (('[]', list), ('()', tuple)):
+        if text.startswith(first) and text.endswith(last):
+            inner = text[1:-1].strip().removesuffix(',')
+            parts = split_list(inner)
+            if parts is None:
+                parts = [inner] if inner else []
+            return kind(map(read_value, parts))
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            pass
+    if text.lower() in ('true', 'false'):
+        return text.lower() == 'true'
+    return None if text == 'None' else text
+
+
+def split_list(text: str) -> Optional[List[str]]:
+    """Parts of a text between commas, None if there is none.
+
+    Commas in brackets and quotes do not count, nor do any where brackets do
+    not match, as in the name of a file.
+    """
+    parts, depth, quote, start = [], 0, '', 0
+    for index, char in enumerate(text):
+        if quote:
+            quote = '' if char == quote else quote
+        elif char in '\'"' and not text[start:index].strip():
+            quote = char
+        elif char in '[(':
+            depth += 1
+        elif char in '])':
+            depth -= 1
+        elif char == ',' and not depth:
+            parts.append(text[start:index])
+            start = index + 1
+        if depth < 0:
+            return None
+    if depth or not parts:
+        return None
+    return [*parts, text[start:]]
 
 
 def add_restart(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from soco_mm.apis.train import load_config
+from soco_mm.apis.train import CONFIG_ROOT, load_config
 from soco_mm.utils import UsageError
 
 
@@ -34,3 +34,56 @@ def test_config_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / 'bad.py').write_text('model = dict(')
     with pytest.raises(UsageError, match='cannot be read'):
         load_config(tmp_path / 'bad.py')
+
+
+@pytest.mark.parametrize('key, places', [
+    ('train_pipeline.1.views.0.size',
+     r'Set train_dataloader.dataset.pipeline.1.views.0.size\.'),
+    ('norm_cfg.type', 'Set model.backbone.norm_cfg.type and .* and 2 more'),
+    ('mlp_cfg.hid_channels', 'Set model.projector.hid_channels and '
+     r'model.head.predictor.hid_channels\.'),
+    ('data_root', r'Set train_dataloader.dataset.data_root\.'),
+    ('proposals', r'Set train_dataloader.dataset.proposals\.'),
+])
+def test_variables_of_a_config_are_refused_with_the_key_that_is_read(
+        key, places):
+    with pytest.raises(
+            UsageError, match=f'{key} changes nothing: .* variable.*{places}'):
+        load_config('soco_r50_fpn_100e', {key: 96})
+
+
+def test_keys_that_are_named_for_a_variable_change_the_views():
+    """The advice is followed."""
+    cfg = load_config('soco_r50_fpn_100e', {
+        'train_dataloader.dataset.pipeline.1.views.0.size': 96
+    })
+    assert cfg.train_dataloader.dataset.pipeline[1].views[0].size == 96
+
+
+def test_every_other_key_of_a_config_is_read():
+    """Of our own configs, and of one of MMDetection."""
+    from mmengine.config import Config
+
+    from soco_mm.engine.config import READ
+    cfg = load_config('soco_r50_fpn_100e')
+    assert set(cfg) - READ == {
+        'train_pipeline', 'norm_cfg', 'mlp_cfg', 'data_root', 'proposals'
+    }
+    cfg = Config.fromfile(
+        CONFIG_ROOT / 'benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_1x_coco.'
+        'py')
+    assert set(cfg) - READ == {
+        'train_pipeline', 'test_pipeline', 'norm_cfg', 'data_root',
+        'dataset_type', 'backend_args', 'vis_backends'
+    }
+
+
+def test_arguments_of_loaders_may_be_new():
+    cfg = load_config('soco_r50_fpn_100e',
+                      {'train_dataloader.prefetch_factor': 4})
+    assert cfg.train_dataloader.prefetch_factor == 4
+
+
+def test_what_a_job_sets_itself_is_refused_with_its_argument():
+    with pytest.raises(UsageError, match='cannot set a.b.c, .* with --flag'):
+        load_config('soco_r50_fpn_100e', {'a.b.c': 1}, {'a.b': '--flag'})

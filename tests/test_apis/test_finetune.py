@@ -535,14 +535,15 @@ def test_a_model_that_cannot_be_built_leaves_no_run(
     'train_dataloader.dataset', 'val_dataloader.dataset', 'val_evaluator',
     'optim_wrapper.optimizer'
 ])
-def test_what_a_training_builds_late_is_explained_too(part, exported, mixed,
-                                                      tmp_path):
+def test_what_a_training_builds_late_leaves_no_run_either(
+        part, exported, mixed, tmp_path):
     with pytest.raises(SoCoError, match='cannot be built .*xyz'):
         finetune(
             exported,
             out=tmp_path / 'run',
             options={f'{part}.xyz': 1},
             **mixed)
+    assert not (tmp_path / 'run').exists()
 
 
 @pytest.mark.parametrize('wrong, message', [

@@ -1,0 +1,219 @@
+"""What a config sets, and whether a training can be built from it."""
+import copy
+import inspect
+import logging
+import tempfile
+import traceback
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from soco_mm.errors import SoCoError, UsageError
+from .runtime import build_runner
+
+# What MMEngine's Runner reads of a config besides its own arguments, and what
+# reading a config itself does.
+READ = {
+    *inspect.signature(Runner.__init__).parameters, 'model_wrapper_cfg',
+    'sync_bn', 'find_unused_parameters', 'activation_checkpointing',
+    'efficient_conv_bn_eval', 'compile', 'custom_imports'
+}
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+LOADER_ARGUMENTS = set(inspect.signature(DataLoader.__init__).parameters)
+NAMED = 3  # places in a sentence
+
+
+@contextmanager
+def building(what: str = 'a training') -> Iterator[None]:
+    """Say in a sentence why something cannot be built from a config.
+
+    Args:
+        what (str): What is built. Defaults to ``a training``.
+
+    Raises:
+        SoCoError: If it cannot be built.
+    """
+    try:
+        yield
+    except (AssertionError, AttributeError, IndexError, KeyError, TypeError,
+            ValueError) as error:
+        # Of an assertion without words the line says what was expected.
+        reason = str(error) or traceback.extract_tb(
+            error.__traceback__)[-1].line
+        raise SoCoError(f'The config cannot be built into {what}: '
+                        f'{reason}') from error
+
+
+def set_options(cfg: Config, options: Dict[str, Any],
+                arguments: Dict[str, str]) -> None:
+    """Set values of a config, each of which changes the run.
+
+    Args:
+        cfg (Config): The config; changed in place.
+        options (dict): Values by dotted key, as ``--cfg-options`` gives them.
+        arguments (dict): What the job computes or sets itself: the argument
+            that sets it, by dotted key.
+
+    Raises:
+        UsageError: If a key is not in the config, is one of ``arguments``, or
+            is of a variable whose value has been copied to where it is used.
+    """
+    for key in options:
+        for owned, argument in arguments.items():
+            if key == owned or key.startswith(owned + '.'):
+                raise UsageError(f'--cfg-options cannot set {key}, on which '
+                                 f'more depends. Set it with {argument}.')
+        check_key(cfg, key)
+        check_read(cfg, key)
+    cfg.merge_from_dict(options)
+
+
+def check_key(cfg: Config, key: str) -> None:
+    """Refuse a dotted key that is not in the config.
+
+    What is inside the arguments of a component or a data loader may be new,
+    since a config states only what differs from the defaults, and the
+    component refuses what it does not know; any other new key is taken for a
+    misspelling.
+
+    Raises:
+        UsageError: If the key is not there.
+    """
+    node = cfg._cfg_dict
+    in_component = False
+    for depth, part in enumerate(parts := key.split('.')):
+        parent = '.'.join(parts[:depth]) or 'the config'
+        if isinstance(node, (list, tuple)):
+            if not part.isdigit() or int(part) >= len(node):
+                raise UsageError(f'The config key {key} does not exist: '
+                                 f'{parent} is a list of {len(node)}.')
+            node = node[int(part)]
+        elif isinstance(node, dict):
+            in_component |= 'type' in node
+            in_component |= parent in LOADERS and part in LOADER_ARGUMENTS
+            if part not in node:
+                if in_component and depth == len(parts) - 1:
+                    return
+                raise UsageError(
+                    f'The config key {key} does not exist: {parent} has '
+                    f'{", ".join(map(str, node))}.')
+            node = node[part]
+        else:
+            raise UsageError(f'The config key {key} does not exist: {parent} '
+                             f'is {node!r}.')
+
+
+def check_read(cfg: Config, key: str) -> None:
+    """Refuse a key of a variable, which nothing reads any more.
+
+    Configs give a value a name to write it once, as ``train_pipeline``; when
+    the config is read, it is copied to the places where it is used, and
+    another value under the name would change nothing.
+
+    Raises:
+        UsageError: If it is one; the text names the keys that are read.
+    """
+    name, _, rest = key.partition('.')
+    if name in READ:
+        return
+    places = []
+    for top in sorted(READ.intersection(cfg)):
+        places += find_value(cfg[top], cfg[name], top)
+    if places:
+        advice = 'Set ' + ' and '.join(
+            f'{place}.{rest}' if rest else place for place in places[:NAMED])
+        advice += f', and {len(places) - NAMED} more' * (len(places) > NAMED)
+    else:
+        advice = 'Leave it out'
+    raise UsageError(
+        f'The config key {key} changes nothing: {name} is a variable, whose '
+        f'value is copied to where it is used. {advice}.')
+
+
+def find_value(node: Any, value: Any, path: str) -> List[str]:
+    """Dotted keys under which a value stands in a part of a config.
+
+    A dict is found also where more keys were added to it.
+    """
+    if value in (None, {}, []):
+        return []
+    same = node == value or (
+        isinstance(node, dict) and isinstance(value, dict)
+        and all(node.get(key, node) == value[key] for key in value))
+    if same:
+        return [path]
+    if isinstance(node, dict):
+        items = node.items()
+    elif isinstance(node, (list, tuple)):
+        items = enumerate(node)
+    else:
+        return []
+    return [
+        place for key, child in items
+        for place in find_value(child, value, f'{path}.{key}')
+    ]
+
+
+def build_trial(cfg: Config) -> Runner:
+    """Build all of a training in a folder that is removed, to see if it works.
+
+    Nothing is loaded, logged or kept.
+
+    Args:
+        cfg (Config): The config, with data sets that are there; not changed.
+
+    Returns:
+        Runner: The runner.
+
+    Raises:
+        SoCoError: If something cannot be built.
+    """
+    trial = copy.deepcopy(cfg)
+    trial.update(load_from=None, resume=False)
+    trial.pop('experiment_name', None)
+    with tempfile.TemporaryDirectory() as folder, quiet(), building():
+        trial.work_dir = folder
+        trial.get('visualizer', {}).pop('save_dir', None)
+        runner = build_runner(trial)
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        # MMEngine builds them, and their data, when they are read first.
+        _ = runner.train_loop
+        if trial.get('val_cfg'):
+            _ = runner.val_loop
+        if runner.param_schedulers is not None:
+            runner.build_param_scheduler(runner.param_schedulers)
+        return runner
+
+
+@contextmanager
+def naming(options: Dict[str, Any]) -> Iterator[None]:
+    """Name the options that were set where a config cannot be built.
+
+    Args:
+        options (dict): Values by dotted key.
+
+    Raises:
+        SoCoError: With the text of one, and the options.
+    """
+    try:
+        yield
+    except SoCoError as error:
+        if not options:
+            raise
+        given = ' '.join(f'{key}={value!r}' for key, value in options.items())
+        raise type(error)(f'{error} Check what --cfg-options sets: {given}'
+                          ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without warnings, which the training itself will give."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
