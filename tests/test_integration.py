@@ -104,12 +104,16 @@ def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
     assert ours['param_schedulers'] == theirs['param_schedulers']
 
 
-def test_another_job_and_foreign_files_are_left_alone(finished, tmp_path):
+def test_another_run_and_foreign_files_are_left_alone(finished, tmp_path):
     out, _ = finished
-    refused = run([*PRETRAIN, '--out', out, '--epochs', '5', '--resume'],
-                  check=False)
-    assert refused.returncode == 2
-    assert 'epochs 4 and not 5' in refused.stderr
+    for options, words in (
+        (['--epochs', '3', '--resume'], 'epochs: 4, now 3'),
+        (['--preset', 'released', '--resume'], 'preset: paper, now released'),
+        (['--epochs', '5'], 'epochs: 4, now 5). Continue it with --resume')):
+        refused = run([*PRETRAIN, '--out', out, *options], check=False)
+        assert refused.returncode == 2
+        assert words in refused.stderr
+        assert '--overwrite' not in refused.stderr
     (tmp_path / 'thesis.txt').write_text('mine')
     for flags in ([], ['--resume'], ['--overwrite']):
         refused = run([*PRETRAIN, '--out', tmp_path, *flags], check=False)

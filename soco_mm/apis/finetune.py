@@ -21,7 +21,7 @@ from soco_mm.visualization.detections import draw_detections, draw_objects
 from .export import build_model, exported_config
 from .finetune_config import choose_epochs, finetune_config
 from .finetune_data import hash_of, read_data, short_hash
-from .job import claim
+from .job import begun_arguments, claim, written_options
 from .train import latest_checkpoint
 from .trial import try_finetuning
 
@@ -45,8 +45,8 @@ SHOWN = 6  # images in a picture
 MAX_DETECTIONS = 100  # of an image, in COCO's AP
 
 
-def finetune(exported: Union[str, Path],
-             train: Union[str, Path],
+def finetune(exported: Optional[Union[str, Path]],
+             train: Optional[Union[str, Path]],
              images: Optional[Union[str, Path]],
              val: Optional[Union[str, Path]],
              out: Union[str, Path],
@@ -55,13 +55,17 @@ def finetune(exported: Union[str, Path],
              batch_size: Optional[int] = None,
              scale: Optional[tuple] = None,
              workers: Optional[int] = None,
-             scratch: bool = False,
+             scratch: Optional[bool] = None,
              classes: Optional[Sequence[str]] = None,
-             seed: int = 0,
+             seed: Optional[int] = None,
              options: Optional[dict] = None,
              resume: bool = False,
              overwrite: bool = False) -> dict:
     """Train an exported detector on a data set.
+
+    With ``resume`` whatever is None is as the run was begun with, see
+    :func:`soco_mm.apis.pretrain.pretrain`; ``exported`` and ``train`` are
+    needed otherwise.
 
     Args:
         exported (str | Path): The folder that ``soco-mm export`` has written.
@@ -84,11 +88,11 @@ def finetune(exported: Union[str, Path],
             pixels. Defaults to None, as in the detector's config.
         workers (int, optional): Processes that load images. Defaults to None,
             one a core.
-        scratch (bool): Start from random weights, to see what the pretrained
-            ones are worth. Defaults to False.
+        scratch (bool, optional): Start from random weights, to see what the
+            pretrained ones are worth. Defaults to None, no.
         classes (Sequence[str], optional): Train and evaluate these alone, in
             this order. Defaults to None, all categories of ``train``.
-        seed (int): Seed of all random numbers. Defaults to 0.
+        seed (int, optional): Seed of all random numbers. Defaults to None, 0.
         options (dict, optional): Values of the config to set, by dotted key.
             Defaults to None.
         resume (bool): Continue a run that was stopped. Defaults to False.
@@ -102,7 +106,35 @@ def finetune(exported: Union[str, Path],
         SoCoError: If the data cannot be used, or the weights do not fit.
     """
     out = Path(out)
-    options = options or {}
+    if resume:
+        begun = begun_arguments(
+            out,
+            dict(
+                exported=exported,
+                train=train,
+                images=images,
+                val=val,
+                val_images=val_images,
+                epochs=epochs,
+                batch_size=batch_size,
+                scale=scale,
+                scratch=scratch,
+                classes=classes,
+                seed=seed,
+                options=options))
+        (exported, train, images, val, val_images, epochs, batch_size, scale,
+         scratch, classes, seed, options) = begun.values()
+    if exported is None or train is None:
+        raise UsageError(
+            'Name the folder of the exported detector and --data' +
+            (f': there is no run in {out} to resume.' if resume else '.'))
+    given = {
+        name: value and os.path.abspath(value)
+        for name, value in dict(
+            train=train, images=images, val=val,
+            val_images=val_images).items()
+    }
+    scratch, seed, options = bool(scratch), seed or 0, options or {}
     if workers is None:
         workers = len(os.sched_getaffinity(0))
     check_arguments(seed, workers, options)
@@ -132,7 +164,7 @@ def finetune(exported: Union[str, Path],
     if cfg.load_from:
         check_weights(model, cfg.load_from)
     job = dict(
-        detector=str(detector),
+        exported=str(detector.parent),
         train=os.path.abspath(sources['train'].path),
         images=os.path.abspath(train.root),
         val=os.path.abspath(sources['val'].path),
@@ -143,18 +175,20 @@ def finetune(exported: Union[str, Path],
         scratch=scratch,
         classes=classes and list(classes),
         seed=seed,
-        options={key: str(value)
-                 for key, value in options.items()},
+        options=written_options(options),
+        given=given,
         contents_of_train=hash_of(sources['train']),
         contents_of_val=hash_of(sources['val']),
         contents_of_weights=cfg.load_from and short_hash(cfg.load_from))
-    claim(out, job, resume, overwrite)
+    changed = claim(out, job, resume, overwrite)
     made = dict(
         checkpoint=out / BEST,
         config=out / Path(detector).name,
         metrics=out / METRICS,
         picture=out / PICTURE,
         scalars=out / 'vis_data' / 'scalars.json')
+    if 'epochs' in changed:  # a run that may be finished becomes longer
+        made['metrics'].unlink(missing_ok=True)
     if made['metrics'].is_file():
         print(f'The run in {out} is finished', flush=True)
         return made

@@ -1,19 +1,132 @@
-"""Folders that belong to one job, which can be continued or replaced."""
+"""Folders that belong to one run, which can be continued or replaced."""
+import ast
 import json
 import shutil
 from pathlib import Path
+from typing import Optional
 
 from soco_mm.utils import UsageError, atomic_write, make_writable
+from soco_mm.utils.differences import flatten, in_words
 
 JOB = 'job.json'
+# Parts of a job that hold values of a config, by key.
+OF_CONFIG = ('settings', 'options')
+# Results do not depend on these parts of a config.
+HARMLESS = (
+    'default_hooks.checkpoint',
+    'default_hooks.logger',
+    'default_hooks.timer',
+    'env_cfg',
+    'log_level',
+    'log_processor',
+    'train_dataloader.num_workers',
+    'train_dataloader.persistent_workers',
+    'train_dataloader.pin_memory',
+    'train_dataloader.prefetch_factor',
+    'val_dataloader.num_workers',
+    'val_dataloader.persistent_workers',
+    'visualizer',
+)
+# A run is resumed with other values of these by the epochs that are done,
+# see :func:`soco_mm.engine.resume_by_progress`.
+CONVERTED = (
+    'epochs',
+    'batch_size',
+    'auto_scale_lr',
+    'optim_wrapper.accumulative_counts',
+    'optim_wrapper.clip_grad',
+    'optim_wrapper.optimizer.lr',
+    'optim_wrapper.optimizer.weight_decay',
+    'param_scheduler',
+    'train_cfg',
+    'train_dataloader.batch_size',
+)
 
 
-def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> None:
-    """Take a folder for a job, or say why not.
+def begun_arguments(out: Path, given: dict) -> dict:
+    """The arguments of a run that is resumed.
+
+    Args:
+        out (Path): The folder of the run.
+        given (dict): Arguments that are given now, None for those that are
+            not; ``options`` are values of the config by dotted key.
+
+    Returns:
+        dict: The same, with those that the run was begun with in the place of
+        None. Options that are given now are added to those of the run. Where
+        there is no run, the arguments as they are.
 
     Raises:
-        UsageError: If the folder holds another job or other files, the same
-            job without ``resume``, or cannot be written.
+        UsageError: If what the folder says about the run cannot be read.
+    """
+    there = read_job(out)
+    if there is None:
+        return given
+    begun = {**there, **there.get('given', {})}
+    begun['options'] = read_options(there.get('options') or {})
+    merged = {
+        key: begun.get(key) if value is None else value
+        for key, value in given.items()
+    }
+    merged['options'] = {**begun['options'], **(given.get('options') or {})}
+    return merged
+
+
+def written_options(options: dict) -> dict:
+    """Values of a config as a job holds them, tuples and lists apart."""
+    return {key: repr(value) for key, value in options.items()}
+
+
+def read_options(written: dict) -> dict:
+    """Values of a config out of a job."""
+    options = {}
+    for key, text in written.items():
+        try:
+            options[key] = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            options[key] = text
+    return options
+
+
+def read_job(out: Path) -> Optional[dict]:
+    """What a folder says about the run in it, None if there is none.
+
+    Raises:
+        UsageError: If it cannot be read.
+    """
+    marker = out / JOB
+    if not marker.is_file():
+        return None
+    try:
+        there = json.loads(marker.read_text(encoding='utf-8'))
+        if not isinstance(there, dict):
+            raise ValueError('no dictionary')
+    except (OSError, ValueError) as error:
+        raise UsageError(f'{marker} cannot be read ({error}). Start anew '
+                         'with --overwrite.') from None
+    return there
+
+
+def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
+    """Take a folder for a run, or say why not.
+
+    A run that is resumed may differ in what its results do not depend on
+    (``HARMLESS``), and in what can be converted (``CONVERTED``); its number
+    of epochs may grow.
+
+    Args:
+        out (Path): The folder.
+        job (dict): What the run depends on, plain data.
+        resume (bool): Whether a run that is there is continued.
+        overwrite (bool): Whether it is deleted.
+
+    Returns:
+        dict: What differs from the run that is there, the value then and now
+        by key; empty if there is none.
+
+    Raises:
+        UsageError: If the folder holds another run or other files, the same
+            run without ``resume``, or cannot be written.
     """
     marker = out / JOB
     if overwrite and marker.is_file():
@@ -23,26 +136,73 @@ def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+    changed = {}
     if out.is_dir() and any(out.iterdir()):
-        if not marker.is_file():
+        there = read_job(out)
+        if there is None:
             raise UsageError(f'{out} holds files that are not of a run. '
                              'Choose an empty folder.')
-        try:
-            there = json.loads(marker.read_text())
-        except (OSError, ValueError) as error:
-            raise UsageError(f'{marker} cannot be read ({error}). Start anew '
-                             'with --overwrite.') from None
-        differing = [
-            f'{key.replace("_", " ")} {there.get(key)} and not {job[key]}'
-            for key in job if there.get(key) != job[key]
-        ]
-        if differing:
-            raise UsageError(
-                f'{out} holds another job ({"; ".join(differing)}). Choose '
-                'another folder, or delete that job with --overwrite.')
-        if not resume:
-            raise UsageError(
-                f'{out} holds this job already. Continue it with --resume, '
-                'or start anew with --overwrite.')
+        changed = check_same(out, there, job, resume)
+        if changed:
+            print(f'Resumed with other settings: {in_words(changed)}',
+                  flush=True)
     make_writable(out)
-    atomic_write(marker, json.dumps(job, indent=1))
+    atomic_write(marker, json.dumps(job, indent=1, default=str))
+    return changed
+
+
+def check_same(out: Path, there: dict, job: dict, resume: bool) -> dict:
+    """See that the run in a folder can be continued as a job says.
+
+    Returns:
+        dict: What differs, the value then and now by key.
+
+    Raises:
+        UsageError: If it is another run, or ``resume`` is not set.
+    """
+    # As it is read again.
+    job = json.loads(json.dumps(job, default=str))
+    older = [key for key in job if key in OF_CONFIG and key not in there]
+    if older:
+        raise UsageError(
+            f'{out} holds a run of another version of soco_mm, which did not '
+            f'note its {older[0]}. Finish it with that version, or choose '
+            'another folder.')
+    then, now = flatten(there), flatten(job)
+    # Settings are what a config and options make together.
+    compared = set(job) - {'given'}
+    if 'settings' in job:
+        compared -= {'config', 'options'}
+    changed = {
+        key: (then.get(key), now.get(key))
+        for key in dict.fromkeys([*now, *then])
+        if then.get(key) != now.get(key) and key.split('.')[0] in compared
+    }
+    changed = {
+        key.removeprefix('settings.').removeprefix('options.'): values
+        for key, values in changed.items()
+    }
+    refused = {
+        key: values
+        for key, values in changed.items() if not can_differ(key, *values)
+    }
+    if refused:
+        advice = ('To continue the run, leave them out; for another run choose'
+                  ' another folder' if resume else 'Choose another folder, or '
+                  'delete that run with --overwrite')
+        raise UsageError(
+            f'{out} holds another run ({in_words(refused)}). {advice}.')
+    if not resume:
+        what = f' ({in_words(changed)})' * bool(changed)
+        raise UsageError(f'{out} holds this run already{what}. Continue it '
+                         'with --resume, or choose another folder.')
+    return changed
+
+
+def can_differ(key: str, then, now) -> bool:
+    """Whether a run can be resumed with another value."""
+    if key == 'epochs':
+        return now >= then
+    return any(
+        key == each or key.startswith(each + '.')
+        for each in HARMLESS + CONVERTED)

@@ -1,5 +1,4 @@
 import copy
-import hashlib
 import math
 import os
 from pathlib import Path
@@ -15,12 +14,14 @@ from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
 from soco_mm.utils import SoCoError, UsageError
 from .export import (REPORT, WEIGHTS, check_detector, export_detector,
                      exported_config)
-from .job import claim
+from .job import begun_arguments, claim, written_options
 from .preview import draw_preview
 from .proposals import describe_proposals, make_proposals, printable
 from .train import latest_checkpoint, load_config, train_model
 from .trial import try_pretraining
 
+CONFIG = 'soco_r50_fpn_100e'
+PRESET = 'paper'
 # R50 at the paper's views takes 0.4 GB an image.
 CPU_BATCH_SIZE = 16
 # What the job sets itself.
@@ -34,19 +35,19 @@ ARGUMENTS = {
 }
 
 
-def pretrain(images: ImageSource,
+def pretrain(images: Optional[ImageSource],
              out: Union[str, Path],
-             config: Union[str, Path] = 'soco_r50_fpn_100e',
+             config: Optional[Union[str, Path]] = None,
              options: Optional[dict] = None,
              epochs: Optional[int] = None,
              batch_size: Optional[int] = None,
              workers: Optional[int] = None,
-             preset: str = 'paper',
+             preset: Optional[str] = None,
              proposals: Optional[Union[str, Path]] = None,
              root: Optional[Union[str, Path]] = None,
              detector: Optional[Union[str, Path]] = None,
-             adapt: bool = False,
-             backbone_only: bool = False,
+             adapt: Optional[bool] = None,
+             backbone_only: Optional[bool] = None,
              resume: bool = False,
              overwrite: bool = False) -> dict:
     """From a folder of images to a detector that starts from them.
@@ -54,13 +55,18 @@ def pretrain(images: ImageSource,
     Makes proposals, pretrains, and exports, all into one folder; what is
     there already is not made again.
 
+    With ``resume`` whatever is None is as the run was begun with. Log
+    interval and workers may then be others, the run may become longer, and
+    with another batch size the schedules go on by the epochs that are done.
+
     Args:
-        images (str | Path | Sequence): The folder of unlabelled images, or
-            several; a text file or a COCO json that lists them, see
-            :func:`soco_mm.proposals.listing.list_input`.
+        images (str | Path | Sequence, optional): The folder of unlabelled
+            images, or several; a text file or a COCO json that lists them,
+            see :func:`soco_mm.proposals.listing.list_input`. Needed unless a
+            run is resumed.
         out (str | Path): The folder of this run.
-        config (str | Path): The config, or its name under ``configs/soco``.
-            Defaults to ``soco_r50_fpn_100e``.
+        config (str | Path, optional): The config, or its name under
+            ``configs/soco``. Defaults to None, ``soco_r50_fpn_100e``.
         options (dict, optional): Values of the config to set, by dotted key.
             Defaults to None.
         epochs (int, optional): Length of the training. Defaults to None, as
@@ -69,7 +75,8 @@ def pretrain(images: ImageSource,
             config says, 16 on a CPU, and no more than there are images.
         workers (int, optional): Processes that load images, and that make
             proposals. Defaults to None, one a core.
-        preset (str): Parameters of the proposals. Defaults to ``paper``.
+        preset (str, optional): Parameters of the proposals. Defaults to
+            None, ``paper``.
         proposals (str | Path, optional): Proposals that were made before.
             Defaults to None, make them.
         root (str | Path, optional): What the paths in a file of images are
@@ -77,10 +84,10 @@ def pretrain(images: ImageSource,
         detector (str | Path, optional): The MMDetection config of the
             detector to hand over to, see :func:`export_detector`. Defaults to
             None, the Mask R-CNN that the model is made for.
-        adapt (bool): Give that detector the norm layers and the normalisation
-            of images that the model has. Defaults to False.
-        backbone_only (bool): Fill the backbone of that detector alone.
-            Defaults to False.
+        adapt (bool, optional): Give that detector the norm layers and the
+            normalisation of images that the model has. Defaults to None, no.
+        backbone_only (bool, optional): Fill the backbone of that detector
+            alone. Defaults to None, no.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
 
@@ -99,18 +106,38 @@ def pretrain(images: ImageSource,
             raise UsageError(f'The {name} must be at least {least}, but is '
                              f'{value}.')
     out = Path(out)
-    source = images
-    images = list_input(source, root, [out])
-    for note in images.notes:
-        print(printable(note), flush=True)
-    options = options or {}
     for key, argument, value in (
         ('train_cfg.max_epochs', '--epochs', epochs),
         ('train_dataloader.batch_size', '--batch-size', batch_size),
         ('train_dataloader.num_workers', '--workers', workers)):
-        if key in options and value is not None:
+        if key in (options or {}) and value is not None:
             raise UsageError(f'{argument} and --cfg-options {key} set the '
                              'same. Leave one out.')
+    if resume:
+        begun = begun_arguments(
+            out,
+            dict(
+                images=images,
+                root=root,
+                config=config,
+                options=options,
+                epochs=epochs,
+                batch_size=batch_size,
+                preset=preset,
+                proposals=proposals,
+                detector=detector,
+                adapt=adapt,
+                backbone_only=backbone_only))
+        (images, root, config, options, epochs, batch_size, preset, proposals,
+         detector, adapt, backbone_only) = begun.values()
+    if images is None:
+        raise UsageError('Name the folder of images' + (
+            f': there is no run in {out} to resume.' if resume else '.'))
+    config, preset, options = config or CONFIG, preset or PRESET, options or {}
+    source = images
+    images = list_input(source, root, [out])
+    for note in images.notes:
+        print(printable(note), flush=True)
     cfg = load_config(config, options, ARGUMENTS)
     loader = cfg.train_dataloader
     if batch_size is None:
@@ -124,24 +151,26 @@ def pretrain(images: ImageSource,
     if proposals is not None:
         check_proposals(proposals, images)
     if detector is not None:
-        check_detector(cfg.model, detector, adapt, backbone_only)
+        check_detector(cfg.model, detector, bool(adapt),
+                       bool(backbone_only))
     if 'max_epochs' not in cfg.train_cfg:
         raise UsageError(f'The config {config} does not count in epochs.')
     job = dict(
         images=describe_source(source),
         root=root and os.path.abspath(root),
-        config=Path(config).stem,
+        config=as_given(config),
         epochs=epochs or cfg.train_cfg.max_epochs,
         batch_size=batch_size,
         preset=preset,
         proposals=proposals and os.path.abspath(proposals),
-        detector=detector and str(detector),
-        adapt=adapt,
-        backbone_only=backbone_only or None,
-        settings=hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:12])
+        detector=detector and as_given(detector),
+        adapt=bool(adapt),
+        backbone_only=bool(backbone_only),
+        options=written_options(options),
+        settings=cfg.to_dict())
     trial = copy.deepcopy(cfg)
     trial.train_dataloader.batch_size = min(batch_size, len(images.paths))
-    if epochs is not None:
+    if job['epochs'] != cfg.train_cfg.max_epochs:
         set_epochs(trial, epochs, max(1, len(images.paths) // batch_size))
     with naming(options):
         try_pretraining(trial, images)
@@ -176,7 +205,7 @@ def pretrain(images: ImageSource,
         loader.num_workers = len(os.sched_getaffinity(0))
     if 'train_dataloader.persistent_workers' not in options:
         loader.persistent_workers = loader.num_workers > 0
-    if epochs is not None:
+    if job['epochs'] != cfg.train_cfg.max_epochs:
         set_epochs(cfg, epochs, number // loader.batch_size)
     cfg.visualizer.save_dir = str(out)
 
@@ -186,7 +215,7 @@ def pretrain(images: ImageSource,
     fresh = last is None or last.name != f'epoch_{job["epochs"]}.pth'
     if fresh:
         print(
-            f'Pretraining {cfg.model.type} ({job["config"]}): {number} '
+            f'Pretraining {cfg.model.type} ({Path(config).stem}): {number} '
             f'images, batches of {loader.batch_size}, {job["epochs"]} epochs',
             flush=True)
         last = train_model(cfg, out, resume=resume)
@@ -195,7 +224,7 @@ def pretrain(images: ImageSource,
     if fresh or not (exported / REPORT).is_file():
         report = export_detector(cfg, last, exported,
                                  Path(images.root, store.path(0)), detector,
-                                 adapt, backbone_only)
+                                 bool(adapt), bool(backbone_only))
         print(report.describe(), flush=True)
     return dict(
         proposals=proposals,
@@ -213,6 +242,11 @@ def describe_source(images: ImageSource) -> Union[str, List[str]]:
         return os.path.abspath(images)
     paths = [os.path.abspath(each) for each in images]
     return paths if len(paths) > 1 else paths[0]
+
+
+def as_given(name: Union[str, Path]) -> str:
+    """A config as a job notes it: a path as a whole, a name as it is."""
+    return os.path.abspath(name) if os.path.isfile(name) else str(name)
 
 
 def check_proposals(proposals: Union[str, Path], images: ImageSet) -> None:

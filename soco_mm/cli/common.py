@@ -134,8 +134,8 @@ def add_restart(parser: argparse.ArgumentParser) -> None:
     """Add ``--resume`` and ``--overwrite``, of which one can be given."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
-        '--resume', action='store_true', help='continue a run that was '
-        'stopped')
+        '--resume', action='store_true', help='continue the run in RUN, as '
+        'it was begun but for what is given again')
     group.add_argument(
         '--overwrite', action='store_true', help='delete what an earlier run '
         'left in RUN')

@@ -11,11 +11,11 @@ def add_finetune(commands) -> None:
         help='train an exported detector on annotated images, and show what '
         'it finds')
     parser.add_argument(
-        'exported', help='the folder that soco-mm export or pretrain has '
-        'written')
+        'exported', nargs='?', help='the folder that soco-mm export or '
+        'pretrain has written (like --data, --images and --val not needed '
+        'with --resume)')
     parser.add_argument(
         '--data',
-        required=True,
         metavar='ANN',
         help='the annotations to train with: a COCO json, the data.yaml of a '
         'YOLO data set, or Pascal VOC (a file of ImageSets/Main, or a folder '
@@ -72,10 +72,11 @@ def add_finetune(commands) -> None:
         help='start from random weights instead, to see what the pretrained '
         'ones are worth')
     parser.add_argument(
-        '--seed', type=natural, default=0, help='default: %(default)s')
+        '--seed', type=natural, help='of all random numbers (default: 0)')
     add_restart(parser)
     add_config_options(parser)
-    parser.set_defaults(function=finetune)
+    # None is what is not given, and as it was where a run is resumed.
+    parser.set_defaults(function=finetune, scratch=None)
 
 
 def finetune(args: argparse.Namespace) -> None:

@@ -13,10 +13,11 @@ def add_pretrain(commands) -> None:
         help='from a folder of images to a detector that starts from them')
     parser.add_argument(
         'images',
-        nargs='+',
+        nargs='*',
         metavar='IMAGES',
         help='the folder of unlabelled images, nested as you like, or '
-        'several; a text file with a path a line; or a COCO json')
+        'several; a text file with a path a line; or a COCO json (not needed '
+        'with --resume)')
     add_root(parser)
     parser.add_argument(
         '--out',
@@ -25,9 +26,8 @@ def add_pretrain(commands) -> None:
         help='the folder that everything is written to')
     parser.add_argument(
         '--config',
-        default='soco_r50_fpn_100e',
         help='a config, or the name of one under configs/soco '
-        '(default: %(default)s)')
+        '(default: soco_r50_fpn_100e)')
     parser.add_argument(
         '--epochs',
         type=positive,
@@ -47,7 +47,9 @@ def add_pretrain(commands) -> None:
     add_detector(parser)
     add_restart(parser)
     add_config_options(parser)
-    parser.set_defaults(function=pretrain)
+    # None is what is not given, and as it was where a run is resumed.
+    parser.set_defaults(
+        function=pretrain, preset=None, adapt=None, backbone_only=None)
 
 
 def pretrain(args: argparse.Namespace) -> None:
@@ -55,7 +57,7 @@ def pretrain(args: argparse.Namespace) -> None:
     check_detector_flags(args)
     from soco_mm.apis.pretrain import pretrain
     made = pretrain(
-        args.images,
+        args.images or None,
         args.out,
         config=args.config,
         options=args.cfg_options,

@@ -167,7 +167,7 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
 
     with pytest.raises(UsageError, match='--resume'):
         finetune(**job)
-    with pytest.raises(UsageError, match='another job .*epochs 2 and not 3'):
+    with pytest.raises(UsageError, match=r'epochs: 2, now 3\).*--resume'):
         finetune(**dict(job, epochs=3))
     before = made['checkpoint'].read_bytes()
     assert finetune(**job, resume=True)['checkpoint'].read_bytes() == before
@@ -590,14 +590,14 @@ def test_a_run_is_not_resumed_with_other_contents(exported, mixed, tmp_path,
     before = path.read_bytes()
     torch.save(torch.load(path), path)
     with pytest.raises(
-            UsageError, match=r'another job \(contents of weights \w+ and'):
+            UsageError, match=r'another run \(contents of weights: \w+, now'):
         finetune(resume=True, **job)
     path.write_bytes(before)
     path = mixed['train']
     path.write_text(path.read_text().replace('thing', 'object'))
     with pytest.raises(
             UsageError,
-            match=r'another job \(contents of train \w+ and not \w+; contents '
+            match=r'another run \(contents of train: \w+, now \w+; contents '
             'of val'):
         finetune(resume=True, **job)
 

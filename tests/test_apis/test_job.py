@@ -1,0 +1,126 @@
+"""Folders that belong to one run."""
+import json
+
+import pytest
+
+from soco_mm.apis.job import begun_arguments, claim, written_options
+from soco_mm.utils import UsageError
+
+JOB = dict(
+    images=['/a', '/b'],
+    config='soco_r50_fpn_100e',
+    epochs=2,
+    batch_size=16,
+    preset='paper',
+    options=written_options({'x.size': (96, 96)}),
+    settings=dict(
+        x=dict(size=(96, 96)),
+        default_hooks=dict(logger=dict(interval=50)),
+        train_dataloader=dict(num_workers=4, batch_size=16),
+        optim_wrapper=dict(optimizer=dict(lr=8., type='LARS'))))
+
+
+def changed(**values):
+    """The job with other values, the settings' by dotted key."""
+    job = json.loads(json.dumps(JOB))
+    for key, value in values.items():
+        node = job
+        *parts, last = key.split('.')
+        for part in parts:
+            node = node[part]
+        node[last] = value
+    return job
+
+
+@pytest.fixture
+def run(tmp_path):
+    assert claim(tmp_path / 'run', JOB, False, False) == {}
+    return tmp_path / 'run'
+
+
+def test_the_same_run_is_continued_only_with_resume(run):
+    with pytest.raises(UsageError, match='--resume') as refused:
+        claim(run, JOB, False, False)
+    assert '--overwrite' not in str(refused.value)
+    assert claim(run, JOB, True, False) == {}
+
+
+@pytest.mark.parametrize('key, value', [
+    ('settings.default_hooks.logger.interval', 5),
+    ('settings.train_dataloader.num_workers', 0),
+    ('settings.train_dataloader.batch_size', 8),
+    ('settings.optim_wrapper.optimizer.lr', 1.),
+    ('batch_size', 8),
+    ('epochs', 3),
+])
+def test_what_is_harmless_or_converted_may_differ(run, capsys, key, value):
+    job = changed(**{key: value})
+    with pytest.raises(UsageError, match='now .*--resume') as refused:
+        claim(run, job, False, False)
+    assert '--overwrite' not in str(refused.value)
+    told = claim(run, job, True, False)
+    assert [now for _, now in told.values()] == [value]
+    assert f', now {value}\n' in capsys.readouterr().out
+    # What it is from now on.
+    assert claim(run, job, True, False) == {}
+
+
+@pytest.mark.parametrize('key, value, words', [
+    ('epochs', 1, 'epochs: 2, now 1'),
+    ('preset', 'released', 'preset: paper, now released'),
+    ('settings.x.size', [96, 64], r'x.size: \[96, 96\], now \[96, 64\]'),
+    ('settings.optim_wrapper.optimizer.type', 'SGD', 'LARS, now SGD'),
+    ('images', '/c', r"images: \['/a', '/b'\], now /c"),
+])
+def test_what_makes_another_run_is_named_in_words(run, key, value, words):
+    for resume in (False, True):
+        with pytest.raises(UsageError, match=words) as refused:
+            claim(run, changed(**{key: value}), resume, False)
+        assert ('--overwrite' in str(refused.value)) is not resume
+    assert json.loads((run / 'job.json').read_text()) == changed()
+
+
+def test_the_name_of_a_config_is_not_what_it_says(run):
+    assert claim(run, changed(config='/copied/config.py'), True, False) == {}
+
+
+def test_a_resumed_run_takes_what_is_not_given_from_its_begin(run):
+    given = dict.fromkeys(['images', 'epochs', 'options'])
+    assert begun_arguments(run, given) == dict(
+        images=['/a', '/b'], epochs=2, options={'x.size': (96, 96)})
+    given.update(epochs=3, options={'log_level': 'ERROR'})
+    assert begun_arguments(run, given) == dict(
+        images=['/a', '/b'],
+        epochs=3,
+        options={
+            'x.size': (96, 96),
+            'log_level': 'ERROR'
+        })
+
+
+def test_without_a_run_arguments_are_as_given(tmp_path):
+    given = dict(images=None, epochs=3)
+    assert begun_arguments(tmp_path, given) == given
+
+
+def test_a_run_of_a_version_that_noted_less_is_refused(run):
+    older = changed()
+    del older['settings']
+    (run / 'job.json').write_text(json.dumps(older))
+    with pytest.raises(UsageError, match='another version'):
+        claim(run, JOB, True, False)
+
+
+def test_foreign_files_are_left_alone(tmp_path):
+    (tmp_path / 'thesis.txt').write_text('mine')
+    for flags in ((False, False), (True, False), (False, True)):
+        with pytest.raises(UsageError, match='not of a run'):
+            claim(tmp_path, JOB, *flags)
+    assert (tmp_path / 'thesis.txt').read_text() == 'mine'
+
+
+def test_overwrite_deletes_all_of_the_earlier_run(run):
+    (run / 'checkpoints').mkdir()
+    (run / 'checkpoints/epoch_1.pth').write_text('old')
+    assert claim(run, changed(preset='released'), False, True) == {}
+    assert [path.name for path in run.iterdir()] == ['job.json']
