@@ -2,6 +2,8 @@ class SoCoError(Exception):
     """What a user can understand and mend; shown without a stack trace."""
 
     exit_code = 1
+    # Another process of the training prints it.
+    silent = False
 
 
 class UsageError(SoCoError):

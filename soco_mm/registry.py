@@ -34,6 +34,7 @@ HOOKS = _child(root.HOOKS, 'engine')
 OPTIMIZERS = _child(root.OPTIMIZERS, 'engine')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
+VISBACKENDS = _child(root.VISBACKENDS, 'engine')
 # Sources of proposals: image -> boxes.
 PROPOSALS = OwnScopeRegistry(
     'proposal generator', scope='soco_mm', locations=['soco_mm.proposals'])
@@ -41,6 +42,6 @@ PROPOSALS = OwnScopeRegistry(
 # Nothing of its own, but without them MMEngine warns at each look-up.
 for _parent in (root.LOOPS, root.LOG_PROCESSORS, root.METRICS,
                 root.MODEL_WRAPPERS, root.PARAM_SCHEDULERS, root.RUNNERS,
-                root.VISBACKENDS, root.VISUALIZERS, root.WEIGHT_INITIALIZERS,
+                root.VISUALIZERS, root.WEIGHT_INITIALIZERS,
                 root.FUNCTIONS):
     _child(_parent, 'engine')

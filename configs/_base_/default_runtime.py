@@ -5,7 +5,7 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50),
-    param_scheduler=dict(type='ParamSchedulerHook'),
+    param_scheduler=dict(type='AmpParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3))
 custom_hooks = [dict(type='TargetUpdateHook')]
 
@@ -15,7 +15,7 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'))
 log_processor = dict(type='LogProcessor', by_epoch=True, window_size=50)
 visualizer = dict(
-    type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+    type='Visualizer', vis_backends=[dict(type='JSONVisBackend')])
 
 randomness = dict(seed=0, deterministic=False)
 log_level = 'INFO'

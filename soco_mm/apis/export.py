@@ -18,7 +18,7 @@ from soco_mm.checkpoint.transfer import PARTS, PartReport
 from soco_mm.engine.runtime import use_plain_sync_norm
 from soco_mm.registry import MODELS
 from soco_mm.utils import (SoCoError, UsageError, atomic_folder,
-                           check_replaceable)
+                           check_replaceable, write_json)
 from soco_mm.version import __version__
 from .detector_config import detector_config, plain
 from .export_checks import (check_pixels, compare_features, frozen_notes,
@@ -91,7 +91,7 @@ def export_detector(cfg: Optional[Config],
                     checkpoint=Path(checkpoint).name,
                     model=plain(model)),
                 state_dict=kept))
-        (partial / REPORT).write_text(json.dumps(report.to_dict(), indent=1))
+        write_json(partial / REPORT, report.to_dict())
     return report
 
 

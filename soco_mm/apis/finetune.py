@@ -11,11 +11,12 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from soco_mm.checkpoint import compare_tensors, read_checkpoint
+from soco_mm.checkpoint import (check_finite, compare_tensors,
+                                read_checkpoint)
 from soco_mm.coco import Annotations, decode_mask, write_annotations
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building, naming, set_options
-from soco_mm.utils import SoCoError, UsageError, atomic_write
+from soco_mm.utils import SoCoError, UsageError, atomic_write, write_json
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections, draw_objects
 from .export import build_model, exported_config
@@ -211,7 +212,7 @@ def finetune(exported: Optional[Union[str, Path]],
     draw_predictions(runner, val, made['picture'])
     # The last, since a run is finished where it is.
     metrics = best_metrics(made['scalars'], epochs)
-    atomic_write(made['metrics'], json.dumps(metrics, indent=1))
+    write_json(made['metrics'], metrics)
     return made
 
 
@@ -269,6 +270,7 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
     register_all_modules(init_default_scope=False)
     last = latest_checkpoint(cfg.work_dir) if resume else None
     if last is not None:
+        check_finite(read_checkpoint(last), last)
         cfg.update(resume=True, load_from=str(last))
     with DefaultScope.overwrite_default_scope('mmdet'):
         with building():
@@ -423,7 +425,7 @@ def best_metrics(scalars: Path, epochs: int) -> dict:
     nothing = {f'coco/bbox_mAP{end}': 0. for end in ('', '_50', '_75')}
     best = max(
         evaluations,
-        key=lambda each: each['coco/bbox_mAP'],
+        key=lambda each: each['coco/bbox_mAP'] or 0.,
         default=dict(step=epochs, **nothing))
     return dict(
         epoch=best['step'],

@@ -132,6 +132,10 @@ def finetune_config(detector: Union[str, Path],
         max_keep_ckpts=2,
         save_best='coco/bbox_mAP',
         rule='greater')
+    cfg.default_hooks.runtime_info = dict(
+        type='soco_mm.DeferredRuntimeInfoHook')
+    cfg.default_hooks.param_scheduler = dict(
+        type='soco_mm.AmpParamSchedulerHook')
     cfg.custom_hooks = [
         *(cfg.get('custom_hooks') or []),
         dict(type='soco_mm.ResumedEvaluationHook')
@@ -142,7 +146,8 @@ def finetune_config(detector: Union[str, Path],
         type='LogProcessor', window_size=50, by_epoch=True)
     # Without a name, which would make it the one of an earlier training.
     cfg.visualizer = dict(
-        type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+        type='DetLocalVisualizer',
+        vis_backends=[dict(type='soco_mm.JSONVisBackend')])
     cfg.randomness = dict(seed=seed)
     return cfg
 

@@ -17,7 +17,7 @@ from soco_mm.engine.config import building
 from soco_mm.evaluation import (TEMPERATURE, backbone_config, extract_features,
                                 knn_scores, load_backbone)
 from soco_mm.registry import DATASETS, MODELS
-from soco_mm.utils import SoCoError, UsageError, atomic_write, make_writable
+from soco_mm.utils import SoCoError, UsageError, make_writable, write_json
 from .export import model_of
 from .probe_data import choose_data
 from .progress import ImageProgress
@@ -288,9 +288,7 @@ def describe(cfg: Config, method: str, samples: str) -> dict:
 
 def write_result(folder: Union[str, Path], result: dict) -> None:
     """Write a result to ``METHOD.json`` in a folder."""
-    atomic_write(
-        Path(folder, f'{result["method"]}.json'),
-        json.dumps(result, indent=1) + '\n')
+    write_json(Path(folder, f'{result["method"]}.json'), result)
 
 
 @contextmanager

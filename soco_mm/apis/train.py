@@ -1,15 +1,19 @@
-import re
 from pathlib import Path
 from typing import Optional, Union
 
 from mmengine.config import Config
+from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import Runner
 
-from soco_mm.checkpoint import compare_tensors, read_checkpoint
+from soco_mm.checkpoint import (check_finite, compare_tensors,
+                                read_checkpoint)
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building, set_options
-from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR
-from soco_mm.utils import SoCoError, UsageError, make_writable
+from soco_mm.engine.hooks.checkpoint_hook import (CHECKPOINT_DIR,
+                                                  latest_checkpoint)
+from soco_mm.engine.processes import from_first, this_process, together
+from soco_mm.engine.runtime import start_processes
+from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable
 
 CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
 
@@ -52,14 +56,6 @@ def load_config(path: Union[str, Path],
     return cfg
 
 
-def latest_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
-    """The checkpoint of the last finished epoch in a work dir, if any."""
-    found = []
-    for path in (Path(work_dir) / CHECKPOINT_DIR).glob('epoch_*.pth'):
-        number = re.fullmatch(r'epoch_(\d+)\.pth', path.name)
-        if number:
-            found.append((int(number[1]), path))
-    return max(found)[1] if found else None
 
 
 def train_model(cfg: Config,
@@ -84,32 +80,27 @@ def train_model(cfg: Config,
         Path: The checkpoint of the last epoch.
 
     Raises:
-        SoCoError: If something in the config or the data stops the training.
+        UsageError: If ``work_dir`` holds another training, or the checkpoint
+            is not there.
+        SoCoError: If something in the config or the data stops the training,
+            or its loss or weights are not finite.
     """
     cfg.launcher = launcher
     cfg.work_dir = str(work_dir)
-    make_writable(work_dir)
-    if not resume and latest_checkpoint(work_dir):
-        raise UsageError(f'{work_dir} holds the checkpoints of a training '
-                         'already. Continue it with --resume, or choose '
-                         'another folder.')
+    start_processes(cfg)
+    together(lambda: make_writable(work_dir))
+    checkpoint = choose_checkpoint(work_dir, resume)
+    if checkpoint is not None:
+        cfg.update(resume=True, load_from=str(checkpoint))
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    if resume:
-        checkpoint = latest_checkpoint(work_dir) if resume is True else resume
-        if checkpoint is not None and not Path(checkpoint).is_file():
-            raise UsageError(f'There is no checkpoint {checkpoint} to resume '
-                             'from.')
-        cfg.resume = checkpoint is not None
-        if cfg.resume:
-            cfg.load_from = str(checkpoint)
     seed = cfg.get('randomness', {}).get('seed')
     if seed is not None:
         cfg.train_dataloader.dataset.setdefault('seed', seed)
     with building():
         runner = build_runner(cfg)
         check_dataset(runner)
-        if cfg.resume:
+        if checkpoint is not None:
             check_resumable(runner, cfg.load_from)
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
     if runner.auto_scale_lr:
@@ -122,15 +113,78 @@ def train_model(cfg: Config,
     return latest_checkpoint(work_dir)
 
 
+def choose_checkpoint(work_dir: Union[str, Path],
+                      resume: Union[bool, str, Path]) -> Optional[Path]:
+    """The checkpoint that all processes of a training resume from.
+
+    The first process decides; all others must have the same file.
+
+    Args:
+        work_dir (str | Path): Where the checkpoints of the training go.
+        resume (bool | str | Path): See :func:`train_model`.
+
+    Returns:
+        Path, optional: The checkpoint, None to begin anew.
+
+    Raises:
+        UsageError: On all processes, if there are checkpoints but ``resume``
+            is not set, if there is no such checkpoint, or if one process does
+            not have it.
+    """
+    own = latest_checkpoint(work_dir)
+
+    def refuse():
+        if not resume and own:
+            raise UsageError(
+                f'{work_dir} holds the checkpoints of a training already. '
+                'Continue it with --resume, or choose another folder.')
+        if isinstance(resume, (str, Path)) and not Path(resume).is_file():
+            raise UsageError(f'There is no checkpoint {resume} to resume from '
+                             f'({this_process()}).')
+
+    together(refuse)
+    if not resume:
+        return None
+    if resume is not True:
+        checkpoint = Path(resume)
+    else:
+        name = from_first(own and own.name)
+        checkpoint = Path(work_dir, CHECKPOINT_DIR, name) if name else None
+    if get_world_size() == 1:
+        return checkpoint
+    wanted = from_first(
+        file_hash(checkpoint) if checkpoint and get_rank() == 0 else None)
+
+    def compare():
+        shared = ('All processes must see the same work dir: put it on '
+                  'storage that the nodes share, or copy it to each.')
+        if checkpoint is None and own:
+            raise UsageError(f'There is {own} on {this_process()}, but '
+                             f'process 0 sees no checkpoint. {shared}')
+        if checkpoint is not None and not checkpoint.is_file():
+            raise UsageError(f'The checkpoint {checkpoint}, from which '
+                             'process 0 resumes, is not there on '
+                             f'{this_process()}. {shared}')
+        if checkpoint is not None and file_hash(checkpoint) != wanted:
+            raise UsageError(f'The checkpoint {checkpoint} on '
+                             f'{this_process()} is another than that of '
+                             f'process 0. {shared}')
+
+    together(compare)
+    return checkpoint
+
+
 def check_resumable(runner: Runner, path: str) -> None:
     """Refuse a checkpoint that is not of this model.
 
     MMEngine would load what fits and only warn of the rest.
 
     Raises:
-        SoCoError: If it is of another architecture, or cannot be read.
+        SoCoError: If it is of another architecture, holds NaN or infinity, or
+            cannot be read.
     """
     checkpoint = read_checkpoint(path)
+    check_finite(dict(optimizer=checkpoint.get('optimizer')), path)
     wrong = compare_tensors(unwrap_model(runner.model).state_dict(),
                             checkpoint.get('state_dict', {})).mismatches()
     if wrong or 'optimizer' not in checkpoint:

@@ -3,14 +3,14 @@
 Nothing here needs MMCV's compiled ops.
 """
 from .config_text import read_value
-from .io import read_checkpoint, write_checkpoint
+from .io import check_finite, read_checkpoint, write_checkpoint
 from .matching import explain_mismatch, match_names
 from .released import convert_released
 from .transfer import (PretrainedWeights, TransferReport, compare_tensors,
                        detector_weights)
 
 __all__ = [
-    'read_value', 'read_checkpoint', 'write_checkpoint', 'explain_mismatch',
+    'read_value', 'check_finite', 'read_checkpoint', 'write_checkpoint', 'explain_mismatch',
     'match_names', 'convert_released', 'PretrainedWeights', 'TransferReport',
     'compare_tensors', 'detector_weights'
 ]

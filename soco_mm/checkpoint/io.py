@@ -5,6 +5,7 @@ from typing import Union
 import torch
 
 from soco_mm.utils import SoCoError, UsageError, atomic_write
+from soco_mm.utils.finite import non_finite
 
 
 def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
@@ -20,8 +21,8 @@ def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
 
     Raises:
         UsageError: If there is no such file.
-        SoCoError: If it is not a checkpoint, is truncated, or holds objects
-            that would run code when loaded.
+        SoCoError: If it is not a checkpoint, is truncated, holds objects
+            that would run code when loaded, or NaN or infinity.
     """
     path = Path(path)
     if path.is_dir():
@@ -42,7 +43,30 @@ def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
             f'{path} is not a checkpoint, or is truncated.') from None
     if not isinstance(checkpoint, dict):
         raise SoCoError(f'{path} holds no dictionary of weights.')
+    # What the optimiser has gathered matters where a training is resumed.
+    check_finite(
+        {
+            key: value
+            for key, value in checkpoint.items() if key != 'optimizer'
+        }, path)
     return checkpoint
+
+
+def check_finite(values: dict, path: Union[str, Path]) -> None:
+    """Refuse NaN and infinity.
+
+    Args:
+        values (dict): Tensors, nested as you like.
+        path (str | Path): The file that they are of.
+
+    Raises:
+        SoCoError: If a tensor holds one; it is named.
+    """
+    if wrong := non_finite(values):
+        name = wrong[0].removeprefix('state_dict.').removeprefix('model.')
+        more = f' and {len(wrong) - 1} more tensors' * (len(wrong) > 1)
+        raise SoCoError(f'{path} holds NaN or infinity in {name}{more}. Take '
+                        'an earlier checkpoint of that training.')
 
 
 def write_checkpoint(path: Union[str, Path], checkpoint: dict) -> None:

@@ -12,7 +12,8 @@ def run(main: Callable) -> None:
     try:
         main()
     except SoCoError as error:
-        print(f'ERROR: {error}', file=sys.stderr)
+        if not error.silent:
+            print(f'ERROR: {error}', file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
         # For example a full disk.

@@ -6,7 +6,7 @@ from typing import Dict
 import torch
 from mmengine.config import Config
 from mmengine.device import is_cuda_available
-from mmengine.dist import is_distributed
+from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.model.utils import _BatchNormXd
@@ -86,17 +86,33 @@ def adapt_to_device(cfg: Config) -> None:
             type='MMDistributedDataParallel',
             device_ids=None,
             broadcast_buffers=False)
-        if not is_distributed():
-            if 'RANK' not in os.environ:
-                raise UsageError(
-                    'On a CPU several processes must be started by '
-                    'tools/dist_train.sh, or by torchrun.')
-            # The Runner would select a GPU.
-            distributed.init_process_group(
-                'gloo',
-                rank=int(os.environ['RANK']),
-                world_size=int(os.environ['WORLD_SIZE']))
+        start_processes(cfg)
     cfg.train_dataloader.pin_memory = False
+
+
+def start_processes(cfg: Config) -> None:
+    """Connect the processes of a training, if there are several.
+
+    Args:
+        cfg (Config): The config, with ``launcher``.
+
+    Raises:
+        UsageError: If they were not started as they must be.
+    """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none' or is_distributed():
+        return
+    if is_cuda_available():
+        init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+        return
+    if 'RANK' not in os.environ:
+        raise UsageError('On a CPU several processes must be started by '
+                         'tools/dist_train.sh, or by torchrun.')
+    # MMEngine would select a GPU.
+    distributed.init_process_group(
+        'gloo',
+        rank=int(os.environ['RANK']),
+        world_size=int(os.environ['WORLD_SIZE']))
 
 
 def use_plain_sync_norm(model: Config) -> None:

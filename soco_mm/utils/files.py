@@ -1,6 +1,7 @@
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 from contextlib import contextmanager
@@ -28,6 +29,27 @@ def atomic_write(path: Union[str, Path], data: Union[bytes, str]) -> None:
     """
     with atomic_stream(path) as stream:
         stream.buffer.write(data.encode() if isinstance(data, str) else data)
+
+
+def finite_or_none(value):
+    """Plain data with None in the place of NaN and infinity.
+
+    JSON has neither; Python would write them as if it had.
+    """
+    if isinstance(value, dict):
+        return {key: finite_or_none(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_or_none(each) for each in value]
+    # Of NumPy and PyTorch too.
+    try:
+        return value if math.isfinite(value) else None
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        return value
+
+
+def write_json(path: Union[str, Path], value) -> None:
+    """Write JSON that appears whole or not at all, null for NaN."""
+    atomic_write(path, json.dumps(finite_or_none(value), indent=1) + '\n')
 
 
 @contextmanager

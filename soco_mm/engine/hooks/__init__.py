@@ -1,9 +1,10 @@
+from .amp_hooks import AmpParamSchedulerHook
 from .checkpoint_hook import AtomicCheckpointHook
 from .resumed_evaluation_hook import ResumedEvaluationHook
 from .runtime_info_hook import DeferredRuntimeInfoHook
 from .target_update_hook import TargetUpdateHook
 
 __all__ = [
-    'AtomicCheckpointHook', 'DeferredRuntimeInfoHook', 'ResumedEvaluationHook',
-    'TargetUpdateHook'
+    'AmpParamSchedulerHook', 'AtomicCheckpointHook',
+    'DeferredRuntimeInfoHook', 'ResumedEvaluationHook', 'TargetUpdateHook'
 ]

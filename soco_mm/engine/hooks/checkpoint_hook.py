@@ -1,15 +1,43 @@
+import re
+from math import ceil
 from pathlib import Path
+from typing import Optional, Union
 
 import numpy as np
-from mmengine.dist import is_main_process
+from mmengine.dist import get_rank, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer
 
 from soco_mm.registry import HOOKS
-from soco_mm.utils import PARTIAL, atomic_write
+from soco_mm.utils import PARTIAL, SoCoError, atomic_write
+from soco_mm.utils.finite import non_finite
+from ..processes import any_process
+from ..resume import NOTED, describe_training, resume_by_progress
+from ..runtime import unwrap_model
 
 CHECKPOINT_DIR = 'checkpoints'
+
+
+def latest_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
+    """The checkpoint of the last finished epoch in a work dir, if any."""
+    found = []
+    for path in (Path(work_dir) / CHECKPOINT_DIR).glob('epoch_*.pth'):
+        number = re.fullmatch(r'epoch_(\d+)\.pth', path.name)
+        if number:
+            found.append((int(number[1]), path))
+    return max(found)[1] if found else None
+
+
+def last_healthy(work_dir: Union[str, Path]) -> str:
+    """A sentence on what is left of a training that went wrong."""
+    last = latest_checkpoint(work_dir)
+    if last is None:
+        return ('No checkpoint was written yet. Begin anew with a lower '
+                'learning rate.')
+    return (f'The last healthy checkpoint is kept: {last}. Go on from it with '
+            '--resume and a lower learning rate (--cfg-options '
+            'optim_wrapper.optimizer.lr=...).')
 
 
 @register_backend('soco_mm.AtomicLocalBackend')
@@ -31,6 +59,12 @@ class AtomicCheckpointHook(CheckpointHook):
     MMDetection calls it: MMEngine pickles an object for the history of each
     scalar, which PyTorch refuses from 2.6 on.
 
+    Weights and the optimiser's state are looked at before an earlier
+    checkpoint is removed: with NaN or infinity among them the training stops
+    on all processes, and the checkpoints stay. A training that is resumed
+    with another schedule goes on by the epochs that are done, see
+    :func:`soco_mm.engine.resume.resume_by_progress`.
+
     Args:
         **kwargs: Arguments of :class:`mmengine.hooks.CheckpointHook` but
             ``out_dir`` and ``backend_args``.
@@ -51,8 +85,49 @@ class AtomicCheckpointHook(CheckpointHook):
         # Given as an argument, MMEngine would append the work dir's name.
         self.out_dir = str(folder)
 
+    def _save_checkpoint_with_step(self, runner, step, meta) -> None:
+        """Save a checkpoint, and remove the one that is too many."""
+        self.check_finite(runner)
+        super()._save_checkpoint_with_step(runner, step, meta)
+
+    def _save_best_checkpoint(self, runner, metrics: dict) -> None:
+        """Save the best checkpoint, and remove the one before it."""
+        if self.save_best:
+            self.check_finite(runner)
+        super()._save_best_checkpoint(runner, metrics)
+
+    def check_finite(self, runner) -> None:
+        """Stop where weights are not finite; once an iteration.
+
+        Raises:
+            SoCoError: If so.
+        """
+        if getattr(self, 'checked', None) == runner.iter:
+            return
+        wrong = non_finite(
+            dict(
+                model=unwrap_model(runner.model).state_dict(),
+                optimizer=runner.optim_wrapper.state_dict().get('state', {})))
+        if any_process(bool(wrong)):
+            where = wrong[0] if wrong else 'those of another process'
+            rates = next(iter(runner.optim_wrapper.get_lr().values()))
+            error = SoCoError(
+                'The weights are not finite (NaN or infinity in '
+                f'{where.removeprefix("model.")}) after iteration '
+                f'{runner.iter}, at epoch '
+                f'{ceil(runner.iter / len(runner.train_dataloader))} and a '
+                f'learning rate of {rates[0]:.4g}. The training is stopped. '
+                f'{last_healthy(runner.work_dir)}')
+            error.silent = get_rank() != 0
+            raise error
+        self.checked = runner.iter
+
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Replace the histories of the scalars by lists, NumPy's by plain."""
+        """Note the schedule; histories become lists, NumPy's numbers plain.
+
+        The schedule is what :func:`resume_by_progress` compares.
+        """
+        checkpoint['meta'][NOTED] = describe_training(runner)
         hub = checkpoint.get('message_hub')
         if hub is not None:
             hub['runtime_info'] = {
@@ -73,3 +148,5 @@ class AtomicCheckpointHook(CheckpointHook):
                 for name, values in hub['log_scalars'].items()
                 if isinstance(values, list)
             }
+        if runner._resume and not runner._has_loaded:
+            resume_by_progress(runner, checkpoint)

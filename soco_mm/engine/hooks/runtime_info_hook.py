@@ -1,7 +1,13 @@
+import math
+
 import torch
+from mmengine.dist import get_rank
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
 
 from soco_mm.registry import HOOKS
+from soco_mm.utils import SoCoError
+from ..processes import first_of
+from .checkpoint_hook import last_healthy
 
 
 @HOOKS.register_module()
@@ -10,7 +16,8 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
 
     MMEngine reads every loss at every iteration, and each reading waits until
     the GPU has finished. Here the losses stay on the device until the logger
-    is due or the epoch ends, and are then read at once.
+    is due or the epoch ends, and are then read at once. If one is NaN or
+    infinite, on any process, the training is stopped on all of them.
     """
 
     def before_train(self, runner) -> None:
@@ -31,11 +38,48 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         last = batch_idx + 1 == len(runner.train_dataloader)
         if not last and (batch_idx + 1) % self.interval:
             return
-        for name in self.pending[-1]:
+        pending, self.pending = self.pending, []
+        rows = [{} for _ in pending]
+        for name in dict.fromkeys(key for each in pending for key in each):
+            numbers = [i for i, each in enumerate(pending) if name in each]
             values = torch.stack([
-                torch.as_tensor(outputs[name]).detach().float()
-                for outputs in self.pending
+                torch.as_tensor(pending[i][name]).detach().float()
+                for i in numbers
             ])
-            for value in values.tolist():
+            for i, value in zip(numbers, values.tolist()):
+                rows[i][name] = value
                 runner.message_hub.update_scalar(f'train/{name}', value)
-        self.pending = []
+        self.check_losses(runner, batch_idx, rows)
+
+    def check_losses(self, runner, batch_idx: int, rows: list) -> None:
+        """Stop a training whose loss is not finite.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): The last iteration of the epoch, from 0.
+            rows (list[dict]): What the last iterations gave, by name.
+
+        Raises:
+            SoCoError: If the loss of one is not, on any process.
+        """
+        wrong = [
+            i for i, row in enumerate(rows)
+            if not math.isfinite(row.get('loss', 0.))
+        ]
+        first = first_of(wrong[0] if wrong else math.inf)
+        if math.isinf(first):
+            return
+        row = rows[first := int(first)]
+        parts = ', '.join(f'{name} {value:g}' for name, value in row.items()
+                          if 'loss' in name and not math.isfinite(value))
+        name = next(iter(runner.optim_wrapper.get_lr()))
+        rates, _ = runner.message_hub.get_scalar(f'train/{name}').data
+        error = SoCoError(
+            f'The loss is not finite ({parts or "on another process"}) at '
+            f'epoch {runner.epoch + 1}, iteration '
+            f'{batch_idx + 2 - len(rows) + first} of '
+            f'{len(runner.train_dataloader)}, learning rate '
+            f'{rates[first - len(rows)]:.4g}. The training is stopped. '
+            f'{last_healthy(runner.work_dir)}')
+        error.silent = get_rank() != 0
+        raise error
