@@ -1,5 +1,6 @@
 """The real commands, as a user types them."""
 import json
+import math
 import os
 import shutil
 import signal
@@ -121,6 +122,27 @@ def test_another_run_and_foreign_files_are_left_alone(finished, tmp_path):
         assert 'not of a run' in refused.stderr
         assert 'Traceback' not in refused.stderr
     assert (tmp_path / 'thesis.txt').read_text() == 'mine'
+
+
+def test_a_finished_run_becomes_longer_without_its_flags(finished, tmp_path):
+    out = tmp_path / 'RUN'
+    shutil.copytree(finished[0], out)
+    command = [sys.executable, '-m', 'soco_mm.cli', 'pretrain', '--out', out]
+    printed = run([*command, '--resume', '--epochs', '5']).stdout
+    assert 'Resumed with other settings: epochs: 4, now 5' in printed
+    assert '4 of 5 epochs are done' in printed
+    state = torch.load(out / 'checkpoints/epoch_5.pth')['state_dict']
+    assert state['target_net.steps'] == 10
+    rows = [
+        json.loads(line)
+        for line in (out / 'vis_data/scalars.json').read_text().splitlines()
+    ]
+    # The cosine of 5 epochs, of which the first is the warm-up, at its end.
+    assert [row['step'] for row in rows[-2:]] == [9, 10]
+    assert rows[-1]['lr'] == pytest.approx(
+        1e-6 + (2 - 1e-6) * (1 + math.cos(math.pi * 7 / 8)) / 2)
+    refused = run([*command, '--epochs', '5'], check=False)
+    assert refused.returncode == 2 and 'images' in refused.stderr
 
 
 def test_mmdetection_trains_mask_rcnn_from_the_export(finished, tmp_path):

@@ -56,8 +56,6 @@ def load_config(path: Union[str, Path],
     return cfg
 
 
-
-
 def train_model(cfg: Config,
                 work_dir: Union[str, Path],
                 resume: Union[bool, str, Path] = False,
