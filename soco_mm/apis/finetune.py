@@ -3,7 +3,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Union
+from typing import List, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from soco_mm.engine.config import building, naming, set_options
 from soco_mm.utils import SoCoError, UsageError, atomic_write, write_json
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections, draw_objects
-from .export import build_model, exported_config
+from .export import exported_config
 from .finetune_config import choose_epochs, finetune_config
 from .finetune_data import hash_of, read_data, short_hash
 from .job import begun_arguments, claim, written_options

@@ -10,7 +10,8 @@ from .transfer import (PretrainedWeights, TransferReport, compare_tensors,
                        detector_weights)
 
 __all__ = [
-    'read_value', 'check_finite', 'read_checkpoint', 'write_checkpoint', 'explain_mismatch',
+    'read_value', 'check_finite', 'read_checkpoint', 'write_checkpoint',
+    'explain_mismatch',
     'match_names', 'convert_released', 'PretrainedWeights', 'TransferReport',
     'compare_tensors', 'detector_weights'
 ]

@@ -9,7 +9,8 @@ from .sizes import ImageHead, read_head, read_heads, read_size, read_sizes
 __all__ = [
     'SoCoError', 'UsageError', 'PARTIAL', 'atomic_folder', 'atomic_stream',
     'atomic_write', 'check_replaceable', 'exclusive', 'file_hash',
-    'make_writable', 'read_json', 'write_json', 'ImageError', 'check_image', 'read_image',
+    'make_writable', 'read_json', 'write_json', 'ImageError', 'check_image',
+    'read_image',
     'ImageListing', 'list_images', 'ImageHead', 'read_head', 'read_heads',
     'read_size', 'read_sizes'
 ]

@@ -654,3 +654,19 @@ def test_an_image_that_is_cut_off_is_named_and_can_be_mended(
         finetune(**job)
     (images / 'coffee.jpg').write_bytes(whole)
     assert finetune(**job, resume=True)['checkpoint'].is_file()
+
+
+def test_a_loss_that_is_not_finite_stops_a_finetuning(exported, mixed,
+                                                      tmp_path):
+    with pytest.raises(SoCoError, match='not finite .* epoch 2.*epoch_1.pth'):
+        finetune(
+            exported,
+            out=tmp_path / 'run',
+            options={
+                'optim_wrapper.optimizer.lr': 1e36,
+                'param_scheduler.0.start_factor': 1.
+            },
+            **dict(mixed, epochs=3))
+    kept, = (tmp_path / 'run/checkpoints').glob('epoch_*')
+    assert kept.name == 'epoch_1.pth'
+    assert not (tmp_path / 'run/best.pth').exists()

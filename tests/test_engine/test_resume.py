@@ -6,7 +6,6 @@ from math import cos, pi
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
