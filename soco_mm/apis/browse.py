@@ -64,11 +64,11 @@ def browse(config: Union[str, Path],
     make_writable(out)
     made, entries = [], []
     for index in range(start, min(start + number, len(dataset))):
-        info = dataset.get_data_info(index)
         try:
-            image = read_image(info['img_path'])
+            info = dataset.load_image(index)
         except ImageError as error:
-            print(f'{printable(info["img_path"])} {error}', flush=True)
+            path = dataset.get_data_info(index)['img_path']
+            print(f'{printable(path)} {error}', flush=True)
             continue
         sample = dataset[epoch * len(dataset) + index]
         views = [
@@ -77,7 +77,7 @@ def browse(config: Union[str, Path],
                           sample['views'], sample['boxes'], sample['valid'])
         ]
         path = out / picture_name(index, info['img_path'])
-        write_png(path, draw_sample(image, info['proposals'], views))
+        write_png(path, draw_sample(info['image'], info['proposals'], views))
         made.append(path)
         name = os.path.relpath(info['img_path'], dataset.data_root)
         entries.append(

@@ -2,7 +2,7 @@ import copy
 import json
 import tempfile
 from pathlib import Path
-from typing import Optional, Union
+from typing import Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -24,6 +24,7 @@ from .detector_config import detector_config, plain
 from .export_checks import (check_pixels, compare_features, frozen_notes,
                             load_input, start_level)
 from .inheriting_config import first_line, inheriting_config
+from .stretching import stretch_detector, stretch_of
 
 WEIGHTS = 'soco_weights.pth'
 REPORT = 'report.json'
@@ -76,12 +77,13 @@ def export_detector(cfg: Optional[Config],
     check_out(out, detector)
     read = read_checkpoint(checkpoint)
     model = cfg.model if cfg is not None else model_of(read, checkpoint)
+    stretch = stretch_of(read, cfg)
     weights = detector_weights(read.get('state_dict', {}))
     pretrained = build_pretrained(model, weights)
     with atomic_folder(out) as partial:
         name, report, kept = fit_detector(pretrained, model, partial,
                                           load_input(image), detector, adapt,
-                                          backbone_only)
+                                          backbone_only, stretch)
         report.config = str(out / name)
         write_checkpoint(
             partial / WEIGHTS,
@@ -89,6 +91,7 @@ def export_detector(cfg: Optional[Config],
                 meta=dict(
                     soco_mm_version=__version__,
                     checkpoint=Path(checkpoint).name,
+                    stretch=stretch and list(stretch),
                     model=plain(model)),
                 state_dict=kept))
         write_json(partial / REPORT, report.to_dict())
@@ -125,7 +128,9 @@ def exported_config(folder: Union[str, Path]) -> str:
 
 def fit_detector(pretrained: nn.Module, model: Config, folder: Path,
                  image: torch.Tensor, detector: Optional[Union[str, Path]],
-                 adapt: bool, backbone_only: bool) -> tuple:
+                 adapt: bool,
+                 backbone_only: bool,
+                 stretch: Optional[Sequence[float]] = None) -> tuple:
     """Write a detector's config, fill it, and compare its features.
 
     Returns:
@@ -141,6 +146,8 @@ def fit_detector(pretrained: nn.Module, model: Config, folder: Path,
     else:
         name, text = inheriting_config(detector, model, WEIGHTS, adapt)
     (folder / name).write_text(text)
+    if stretch is not None:
+        stretch_detector(folder / name, stretch)
     built = build_detector(folder / name, detector)
     weights = detector_weights(pretrained.state_dict())
     kept = {
@@ -163,7 +170,8 @@ def fit_detector(pretrained: nn.Module, model: Config, folder: Path,
 def check_detector(model: Config,
                    detector: Union[str, Path],
                    adapt: bool = False,
-                   backbone_only: bool = False) -> None:
+                   backbone_only: bool = False,
+                   stretch: Optional[Sequence[float]] = None) -> None:
     """Refuse a detector that a model will not fit, before it is trained.
 
     Args:
@@ -171,6 +179,8 @@ def check_detector(model: Config,
         detector (str | Path): See :func:`export_detector`.
         adapt (bool): See :func:`export_detector`.
         backbone_only (bool): See :func:`export_detector`.
+        stretch (Sequence[float], optional): How it is to reduce images of
+            more than 8 bits. Defaults to None, as it does.
 
     Raises:
         UsageError: If the detector's config cannot be read or built.
@@ -188,7 +198,7 @@ def check_detector(model: Config,
                 values.normal_(generator=generator)
     with tempfile.TemporaryDirectory() as folder:
         fit_detector(net, model, Path(folder), load_input(None), detector,
-                     adapt, backbone_only)
+                     adapt, backbone_only, stretch)
 
 
 def model_of(checkpoint: dict, path: Union[str, Path]) -> Config:

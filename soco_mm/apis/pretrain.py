@@ -2,7 +2,7 @@ import copy
 import math
 import os
 from pathlib import Path
-from typing import List, Optional, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -11,12 +11,15 @@ from soco_mm.engine.config import naming
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.layout import HEADER
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
+from soco_mm.proposals.pixels import check_pixels
 from soco_mm.utils import SoCoError, UsageError
 from .export import (REPORT, WEIGHTS, check_detector, export_detector,
                      exported_config)
 from .job import begun_arguments, claim, written_options
 from .preview import draw_preview
-from .proposals import describe_proposals, make_proposals, printable
+from .proposals import (describe_proposals, make_proposals, printable,
+                        warn_of_depth)
+from .stretching import choose_stretch
 from .train import latest_checkpoint, load_config, train_model
 from .trial import try_pretraining
 
@@ -45,6 +48,7 @@ def pretrain(images: Optional[ImageSource],
              preset: Optional[str] = None,
              proposals: Optional[Union[str, Path]] = None,
              root: Optional[Union[str, Path]] = None,
+             stretch: Optional[Sequence[float]] = None,
              detector: Optional[Union[str, Path]] = None,
              adapt: Optional[bool] = None,
              backbone_only: Optional[bool] = None,
@@ -81,6 +85,10 @@ def pretrain(images: Optional[ImageSource],
             Defaults to None, make them.
         root (str | Path, optional): What the paths in a file of images are
             relative to. Defaults to None, the folder of the file.
+        stretch (Sequence[float], optional): The percentiles of images of more
+            than 8 bits that become 0 and 255, in proposals, training and the
+            exported detector. Defaults to None: as in the config, else as in
+            ``proposals``.
         detector (str | Path, optional): The MMDetection config of the
             detector to hand over to, see :func:`export_detector`. Defaults to
             None, the Mask R-CNN that the model is made for.
@@ -125,11 +133,12 @@ def pretrain(images: Optional[ImageSource],
                 batch_size=batch_size,
                 preset=preset,
                 proposals=proposals,
+                stretch=stretch,
                 detector=detector,
                 adapt=adapt,
                 backbone_only=backbone_only))
         (images, root, config, options, epochs, batch_size, preset, proposals,
-         detector, adapt, backbone_only) = begun.values()
+         stretch, detector, adapt, backbone_only) = begun.values()
     if images is None:
         raise UsageError('Name the folder of images' + (
             f': there is no run in {out} to resume.' if resume else '.'))
@@ -139,6 +148,7 @@ def pretrain(images: Optional[ImageSource],
     for note in images.notes:
         print(printable(note), flush=True)
     cfg = load_config(config, options, ARGUMENTS)
+    stretch = choose_stretch(cfg, stretch, proposals)
     loader = cfg.train_dataloader
     if batch_size is None:
         batch_size = loader.batch_size
@@ -149,10 +159,10 @@ def pretrain(images: Optional[ImageSource],
                 or 'train_dataloader.batch_size' in options):
             batch_size = min(batch_size, CPU_BATCH_SIZE)
     if proposals is not None:
-        check_proposals(proposals, images)
+        check_proposals(proposals, images, stretch)
     if detector is not None:
-        check_detector(cfg.model, detector, bool(adapt),
-                       bool(backbone_only))
+        check_detector(cfg.model, detector, bool(adapt), bool(backbone_only),
+                       stretch)
     if 'max_epochs' not in cfg.train_cfg:
         raise UsageError(f'The config {config} does not count in epochs.')
     job = dict(
@@ -163,6 +173,7 @@ def pretrain(images: Optional[ImageSource],
         batch_size=batch_size,
         preset=preset,
         proposals=proposals and os.path.abspath(proposals),
+        stretch=stretch and list(stretch),
         detector=detector and as_given(detector),
         adapt=bool(adapt),
         backbone_only=bool(backbone_only),
@@ -187,7 +198,7 @@ def pretrain(images: Optional[ImageSource],
         summary = make_proposals(
             images,
             proposals,
-            build_settings(preset),
+            build_settings(preset, stretch=stretch),
             num_workers=workers or None)
         print(describe_proposals(summary), flush=True)
         store = ProposalStore.open(proposals)
@@ -249,11 +260,20 @@ def as_given(name: Union[str, Path]) -> str:
     return os.path.abspath(name) if os.path.isfile(name) else str(name)
 
 
-def check_proposals(proposals: Union[str, Path], images: ImageSet) -> None:
+def check_proposals(proposals: Union[str, Path],
+                    images: ImageSet,
+                    stretch: Optional[Tuple[float, float]] = None) -> None:
     """Refuse proposals of other images.
 
+    Args:
+        proposals (str | Path): The proposals.
+        images (ImageSet): The images to train on.
+        stretch (tuple, optional): How those of more than 8 bits are reduced.
+            Defaults to None, their upper 8 bits are used.
+
     Raises:
-        SoCoError: If they cannot be read.
+        SoCoError: If they cannot be read, or an image has a size that its
+            boxes cannot be scaled to.
         UsageError: If none of these has proposals, or one that has is there
             but not among these.
     """
@@ -279,6 +299,8 @@ def check_proposals(proposals: Union[str, Path], images: ImageSet) -> None:
             f'{lacking} of {len(given)} images have no proposals in '
             f'{proposals} and are not trained on',
             flush=True)
+    check_pixels(store, images.root)  # the training says what it returns
+    warn_of_depth(images.root, list(store), stretch)
 
 
 def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:

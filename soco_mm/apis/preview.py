@@ -6,7 +6,7 @@ from torch.utils.data import Dataset
 
 from soco_mm.engine.config import building
 from soco_mm.registry import DATASETS
-from soco_mm.utils import ImageError, SoCoError, read_image
+from soco_mm.utils import ImageError, SoCoError
 from soco_mm.visualization import draw_overview, write_png
 
 
@@ -51,15 +51,14 @@ def draw_preview(cfg: Config, path: Union[str, Path],
     samples = []
     step = max(1, len(dataset) // number)
     for index in range(0, len(dataset), step)[:number]:
-        info = dataset.get_data_info(index)
         try:
-            image = read_image(info['img_path'])
+            info = dataset.load_image(index)
         except ImageError:  # it is gone since the proposals were made
             continue
         sample = dataset[index]
         samples.append(
             dict(
-                image=image,
+                image=info['image'],
                 proposals=info['proposals'],
                 views=[view.numpy() for view in sample['views']],
                 boxes=[boxes.numpy() for boxes in sample['boxes']]))

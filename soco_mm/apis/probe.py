@@ -21,6 +21,7 @@ from soco_mm.utils import SoCoError, UsageError, make_writable, write_json
 from .export import model_of
 from .probe_data import choose_data
 from .progress import ImageProgress
+from .stretching import stretch_of
 from .train import (CONFIG_ROOT, check_resumable, latest_checkpoint,
                     load_config)
 
@@ -63,7 +64,10 @@ def probe_config(checkpoint: Union[str, Path],
     cfg.model.backbone = backbone_config(pretrained_model(checkpoint, config))
     if workers is None:
         workers = len(os.sched_getaffinity(0))
+    stretch = stretch_of(read_checkpoint(checkpoint))
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        if stretch is not None:
+            loader.dataset.pipeline[0].stretch = stretch
         loader.batch_size = batch_size or loader.batch_size
         loader.num_workers = workers
         loader.persistent_workers = workers > 0

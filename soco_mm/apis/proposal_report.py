@@ -98,7 +98,7 @@ def _parameters(header: dict) -> dict:
     generator = header['generator']
     other = {
         key: header[key]
-        for key in ('max_boxes', 'seed', 'max_pixels', 'timeout')
+        for key in ('max_boxes', 'seed', 'max_pixels', 'timeout', 'stretch')
         if key in header
     }
     return dict(
@@ -132,11 +132,11 @@ def _draw_galleries(store: ProposalStore, folder) -> tuple:
 
 def _draw(store: ProposalStore, folder: Union[str, Path],
           indices: Sequence[int]) -> List[Picture]:
-    pictures = []
+    pictures, stretch = [], store.header.get('stretch')
     for index in indices:
         path, boxes = store.path(index), store.boxes(index)
         try:
-            image = read_image(Path(folder) / path)
+            image = read_image(Path(folder) / path, stretch)
             size, known = image.shape[1::-1], store.size(index)
             if size != known:
                 raise ImageError(

@@ -18,6 +18,7 @@ from soco_mm.proposals.store import MARKER
 from soco_mm.proposals.worker import Worker
 from soco_mm.utils import (SoCoError, UsageError, check_replaceable,
                            exclusive)
+from soco_mm.utils.depth import find_depth_loss
 from .progress import ImageProgress
 
 UNFINISHED = '.unfinished'
@@ -126,6 +127,8 @@ def _generate(journal: Journal, root: str, paths: Sequence[str],
             retry_failed and path in journal.failed)
     ]
     kept = len(paths) - len(todo)
+    if todo and (not shard or shard[0] == 1):
+        warn_of_depth(root, paths, settings.get('stretch'))
     part = f' [{shard[0]}/{shard[1]}]' if shard else ''
     workers = num_workers or len(os.sched_getaffinity(0))
     failed_before = len(journal.failed)
@@ -160,6 +163,20 @@ def _generate(journal: Journal, root: str, paths: Sequence[str],
             f'None of the {len(paths)} images in {root} can be used; '
             f'the first, {first.path}, {first.failure}.')
     return kept
+
+
+def warn_of_depth(root: str, paths: Sequence[str],
+                  stretch: Optional[tuple]) -> None:
+    """Say so where the reduction to 8 bits leaves few grey levels.
+
+    Args:
+        root (str): The folder of images.
+        paths (Sequence[str]): Paths of the images relative to it.
+        stretch (tuple, optional): How they are reduced; with percentiles,
+            nothing is said.
+    """
+    if stretch is None and (loss := find_depth_loss(root, paths)):
+        print(printable(loss.describe()), flush=True)
 
 
 def plain(settings: dict) -> dict:

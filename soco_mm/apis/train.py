@@ -1,12 +1,15 @@
+from logging import WARNING
 from pathlib import Path
 from typing import Optional, Union
 
 from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import (check_finite, compare_tensors,
                                 read_checkpoint)
+from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building, set_options
 from soco_mm.engine.hooks.checkpoint_hook import (CHECKPOINT_DIR,
@@ -14,6 +17,7 @@ from soco_mm.engine.hooks.checkpoint_hook import (CHECKPOINT_DIR,
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.runtime import start_processes
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable
+from .proposals import printable
 
 CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
 
@@ -196,14 +200,12 @@ def check_dataset(runner: Runner) -> None:
     """Refuse a data set that is not there or does not fill one batch.
 
     Raises:
-        SoCoError: If so.
+        SoCoError: If so, or if its images do not fit their proposals.
     """
     loader = runner.train_dataloader
-    first = loader.dataset.get_data_info(0)['img_path']
-    if not Path(first).is_file():
-        raise SoCoError(f'There is no image {first}, although it has '
-                        'proposals. Set train_dataloader.dataset.data_root to '
-                        'the folder they were made for.')
+    if isinstance(loader.dataset, ObjectViewDataset):
+        for note in loader.dataset.check_images():
+            print_log(printable(note), logger='current', level=WARNING)
     if len(loader) == 0:
         raise SoCoError(
             f'The data set has {len(loader.dataset)} images, fewer than one '

@@ -3,7 +3,7 @@ import argparse
 
 from .common import add_config_options, add_restart, positive
 from .handoff import add_detector, check_detector_flags
-from .proposals import add_preset, add_root
+from .proposals import add_preset, add_root, add_stretch
 
 
 def add_pretrain(commands) -> None:
@@ -44,6 +44,7 @@ def add_pretrain(commands) -> None:
         metavar='STORE',
         help='proposals that soco-mm proposals made of IMAGES (default: make '
         'them)')
+    add_stretch(parser)
     add_detector(parser)
     add_restart(parser)
     add_config_options(parser)
@@ -67,6 +68,7 @@ def pretrain(args: argparse.Namespace) -> None:
         preset=args.preset,
         proposals=args.proposals,
         root=args.root,
+        stretch=args.stretch,
         detector=args.detector,
         adapt=args.adapt,
         backbone_only=args.backbone_only,

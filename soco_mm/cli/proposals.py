@@ -89,6 +89,7 @@ def add_proposals(commands) -> None:
     limits.add_argument(
         '--timeout', type=number, metavar='SECONDS', help='(60)')
 
+    add_stretch(parser)
     many = parser.add_argument_group('several machines')
     many.add_argument(
         '--shard',
@@ -120,6 +121,18 @@ def add_preset(parser) -> None:
         default='paper',
         help='parameters of the proposals: those of the paper or of its '
         'released code (default: paper)')
+
+
+def add_stretch(parser) -> None:
+    """Add ``--stretch``."""
+    parser.add_argument(
+        '--stretch',
+        type=number,
+        nargs=2,
+        metavar=('LOW', 'HIGH'),
+        help='for images of more than 8 bits (thermal, X-ray, depth): the '
+        'percentiles of each that become black and white, such as 0.5 99.5 '
+        '(default: the upper 8 of 16 bits are used)')
 
 
 def add_filter(parser) -> None:

@@ -1,5 +1,5 @@
 import os.path as osp
-from typing import Optional
+from typing import List, Optional
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -7,19 +7,22 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from soco_mm.proposals import ProposalStore
+from soco_mm.proposals.pixels import check_pixels
 from soco_mm.registry import DATASETS, TRANSFORMS
 from soco_mm.utils import ImageError, SoCoError
 from .sampler import sample_rng
+from .transforms import LoadImage
 
 
 @DATASETS.register_module()
 class ObjectViewDataset(Dataset):
     """Unlabelled images with object proposals.
 
-    A sample is what the pipeline makes of ``dict(img_path, proposals, rng)``:
-    the path of the image, its proposals as x1 y1 x2 y2 in pixels of the image,
-    float32, (P, 4), and a :class:`numpy.random.Generator` that depends on the
-    seed, the epoch and the image alone (see :class:`EpochSampler`).
+    A sample is what the pipeline makes of ``dict(img_path, proposals,
+    proposals_size, rng)``: the path of the image; its proposals as x1 y1 x2
+    y2, float32, (P, 4), in pixels of an image of the width and height
+    ``proposals_size``; and a :class:`numpy.random.Generator` that depends on
+    the seed, the epoch and the image alone (see :class:`EpochSampler`).
 
     Args:
         data_root (str): The folder of images.
@@ -50,6 +53,8 @@ class ObjectViewDataset(Dataset):
         self.data_root = data_root
         self.store = ProposalStore.open(proposals)
         self.pipeline = Compose([TRANSFORMS.build(cfg) for cfg in pipeline])
+        self.loader = next((each for each in self.pipeline.transforms
+                            if isinstance(each, LoadImage)), LoadImage())
         self.seed = seed
         self.chosen = None
         if num_images is not None:
@@ -74,13 +79,52 @@ class ObjectViewDataset(Dataset):
             index (int): Index of the image.
 
         Returns:
-            dict: ``img_path`` and ``proposals``.
+            dict: ``img_path``, ``proposals`` and ``proposals_size``.
         """
         if self.chosen is not None:
             index = int(self.chosen[index])
         return dict(
             img_path=osp.join(self.data_root, self.store.path(index)),
-            proposals=self.store.boxes(index))
+            proposals=self.store.boxes(index),
+            proposals_size=self.store.size(index))
+
+    def load_image(self, index: int) -> dict:
+        """An image and its proposals before the views are made.
+
+        Args:
+            index (int): Index of the image.
+
+        Returns:
+            dict: ``image`` (RGB, uint8, (H, W, 3)), and ``proposals`` in its
+            pixels; and the rest of :meth:`get_data_info`.
+
+        Raises:
+            ImageError: If the image cannot be read.
+            SoCoError: If it has a size that its boxes cannot be scaled to.
+        """
+        return self.loader(self.get_data_info(index))
+
+    def check_images(self) -> List[str]:
+        """Hold a sample of the images against the proposals.
+
+        Returns:
+            list[str]: What to know before the training, a sentence each.
+
+        Raises:
+            SoCoError: If the images are missing, have sizes that their boxes
+                cannot be scaled to, or are read in another way than the
+                proposals were made.
+        """
+        known = self.store.header.get('stretch')
+        if known and list(known) != list(self.loader.stretch or ()):
+            low, high = known
+            raise SoCoError(
+                f'The proposals in {self.store.folder} were made with '
+                f'--stretch {low:g} {high:g}, but training reads the images '
+                f'with {self.loader.stretch}. Set '
+                'train_dataloader.dataset.pipeline.0.stretch='
+                f'"({low:g},{high:g})".')
+        return check_pixels(self.store, self.data_root, self.chosen)
 
     def __getitem__(self, idx: int) -> dict:
         """One sample; ``idx`` is ``epoch * len(self) + index``.

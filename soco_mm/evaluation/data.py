@@ -1,7 +1,7 @@
 import os
 import os.path as osp
 from pathlib import Path
-from typing import List, Optional, Union
+from typing import List, Optional, Tuple, Union
 
 import numpy as np
 from mmcls.datasets import BaseDataset
@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 from soco_mm.registry import DATASETS, TRANSFORMS
 from soco_mm.utils import (ImageError, SoCoError, UsageError, list_images,
                            read_image)
+from soco_mm.utils.stretch import check_stretch
 
 
 def find_classes(folder: Union[str, Path]) -> List[str]:
@@ -105,11 +106,16 @@ class LoadRGBImage(BaseTransform):
     Where there is a ``bbox`` (x1, y1, x2, y2 in whole pixels, continuous), it
     is that part of the image.
 
+    Args:
+        stretch (tuple, optional): See
+            :class:`soco_mm.datasets.transforms.LoadImage`. Defaults to None.
+
     Raises:
         SoCoError: If the image cannot be read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stretch: Optional[Tuple[float, float]] = None) -> None:
+        self.stretch = check_stretch(stretch)
         # Objects of one image follow each other in validation.
         self.last = None, None
 
@@ -129,9 +135,8 @@ class LoadRGBImage(BaseTransform):
             img_shape=image.shape[:2],
             ori_shape=image.shape[:2])
 
-    @staticmethod
-    def _read(path: str) -> np.ndarray:
+    def _read(self, path: str) -> np.ndarray:
         try:
-            return read_image(path)
+            return read_image(path, self.stretch)
         except ImageError as error:
             raise SoCoError(f'{path} {error}.') from None

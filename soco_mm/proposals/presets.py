@@ -4,9 +4,15 @@ from importlib.metadata import version
 import cv2
 
 from soco_mm.utils import UsageError
+from soco_mm.utils.stretch import check_stretch
 from soco_mm.version import __version__
 
-_LIMITS = dict(max_boxes=None, seed=0, max_pixels=100_000_000, timeout=60)
+_LIMITS = dict(
+    max_boxes=None,
+    seed=0,
+    max_pixels=100_000_000,
+    timeout=60,
+    stretch=None)
 # The paper's parameters (3.2, A.1), and those of the released code.
 PRESETS = dict(
     paper=dict(
@@ -44,16 +50,17 @@ def build_settings(preset: str = 'paper',
             that is called as ``generator(image, rng)`` and returns boxes.
             Defaults to ``selective-search``.
         **changes: Arguments of the generator and of :class:`ProposalFilter`,
-            and ``max_boxes``, ``seed``, ``max_pixels``, ``timeout``; None
-            changes nothing.
+            and ``max_boxes``, ``seed``, ``max_pixels``, ``timeout`` and
+            ``stretch`` (see :func:`soco_mm.utils.read_image`); None changes
+            nothing.
 
     Returns:
         dict: ``generator``, ``filter`` (None keeps every box), ``max_boxes``,
-        ``seed``, ``max_pixels`` and ``timeout``.
+        ``seed``, ``max_pixels``, ``timeout`` and ``stretch``.
 
     Raises:
         UsageError: If there is no such method, or something was set that has
-            no meaning for it.
+            no meaning, or none for it.
     """
     settings = deepcopy(PRESETS[preset])
     changes = {key: value for key, value in changes.items()
@@ -95,6 +102,7 @@ def build_settings(preset: str = 'paper',
         flags = ', '.join(f'--{key.replace("_", "-")}' for key in changes)
         raise UsageError(f'{flags} does nothing with --method {method}; leave '
                          'it out.')
+    settings['stretch'] = check_stretch(settings['stretch'])
     if settings['timeout'] <= 0:
         raise UsageError('The time limit of an image must be more than 0 '
                          f'seconds, but is {settings["timeout"]}.')

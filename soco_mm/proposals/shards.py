@@ -11,7 +11,7 @@ from .store import ProposalStore
 
 # What the shards of a set have in common.
 _COMMON = ('generator', 'filter', 'max_boxes', 'seed', 'max_pixels', 'timeout',
-           'made_with', 'listing')
+           'stretch', 'made_with', 'listing')
 
 
 def hash_listing(paths: Sequence[str]) -> str:
@@ -77,7 +77,7 @@ def open_shards(
                 f'{store.folder} was made of another set of images than '
                 f'{first.folder}. Make the shards anew from one set.')
         difference = describe_difference(*({
-            key: each.header[key]
+            key: each.header.get(key)
             for key in _COMMON
         } for each in (store, first)))
         if difference:
@@ -94,7 +94,7 @@ def open_shards(
         raise UsageError(
             f'Of {count} shards, {", ".join(missing)} '
             f'{"is" if len(missing) == 1 else "are"} missing.')
-    header = {key: first.header[key] for key in _COMMON}
+    header = {key: first.header.get(key) for key in _COMMON}
     one = next(store for store in stores
                if store.header['shard']['index'] == 1)
     return stores, dict(header, root=one.header['root'], shard=None)

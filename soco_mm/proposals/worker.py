@@ -31,6 +31,7 @@ class Worker:
             **settings['filter'])
         self.max_boxes = settings['max_boxes']
         self.max_pixels = settings['max_pixels']
+        self.stretch = settings.get('stretch')
         self.seed = settings['seed']
         self.root = root
 
@@ -51,7 +52,8 @@ class Worker:
 
     def _work(self, path: str, use_generator: bool) -> Proposals:
         try:
-            image = check_image(Path(self.root, path), self.max_pixels)
+            image = check_image(
+                Path(self.root, path), self.max_pixels, self.stretch)
         except ImageError as error:
             return unusable(path, str(error))
         except Exception as error:  # it costs its image alone

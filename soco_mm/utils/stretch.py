@@ -1,7 +1,29 @@
 """From images of more than 8 bits to 8 bits."""
-from typing import Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
+
+from soco_mm.errors import UsageError
+
+
+def check_stretch(
+        stretch: Optional[Sequence[float]]) -> Optional[Tuple[float, float]]:
+    """Refuse what is not two percentiles; see :func:`reduce_depth`.
+
+    Raises:
+        UsageError: If so.
+    """
+    if stretch is None:
+        return None
+    try:
+        low, high = map(float, stretch)
+    except (TypeError, ValueError):
+        low, high = 1., 0.
+    if not 0 <= low < high <= 100:
+        raise UsageError('The percentiles of a stretch must be two numbers '
+                         'from 0 to 100, the smaller one first, but are '
+                         f'{stretch}.')
+    return low, high
 
 
 def reduce_depth(image: np.ndarray, stretch: Tuple[float,

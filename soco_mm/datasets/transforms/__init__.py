@@ -1,5 +1,6 @@
 from .boxes import BoxCutout, BoxJitter, SelectProposals
 from .formatting import PackViews
+from .loading import LoadStretchedImage
 from .photometric import (ViewColorJitter, ViewGaussianBlur,
                           ViewRandomGrayscale, ViewSolarize)
 from .views import ConstructViews, LoadImage, ViewRandomFlip
@@ -8,5 +9,5 @@ __all__ = [
     'BoxCutout', 'BoxJitter', 'SelectProposals', 'PackViews',
     'ViewColorJitter',
     'ViewGaussianBlur', 'ViewRandomGrayscale', 'ViewSolarize',
-    'ConstructViews', 'LoadImage', 'ViewRandomFlip'
+    'ConstructViews', 'LoadImage', 'LoadStretchedImage', 'ViewRandomFlip'
 ]

@@ -5,8 +5,10 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from soco_mm.proposals.pixels import explain_sizes, scale_between
 from soco_mm.registry import TRANSFORMS
-from soco_mm.utils import read_image
+from soco_mm.utils import SoCoError, read_image
+from soco_mm.utils.stretch import check_stretch
 
 # A proposal is visible in a view where this much of it remains, in pixels.
 MIN_VISIBLE = 1.
@@ -16,13 +18,37 @@ MIN_VISIBLE = 1.
 class LoadImage(BaseTransform):
     """Read ``img_path`` into ``image``: RGB, uint8, (H, W, 3).
 
+    ``proposals`` follow where the image was resized since they were made, so
+    that it is not of ``proposals_size``.
+
+    Args:
+        stretch (tuple, optional): The percentiles of an image of more than 8
+            bits that become 0 and 255, see
+            :func:`soco_mm.utils.stretch.reduce_depth`. Defaults to None, the
+            upper 8 of 16 bits are used.
+
     Raises:
         ImageError: If the image cannot be read.
+        SoCoError: If it has a size that its boxes cannot be scaled to.
     """
+
+    def __init__(self, stretch: Optional[Tuple[float, float]] = None) -> None:
+        self.stretch = check_stretch(stretch)
 
     def transform(self, results: dict) -> dict:
         """Read the image."""
-        results['image'] = read_image(results['img_path'])
+        image = read_image(results['img_path'], self.stretch)
+        size = image.shape[1::-1]
+        known = results.get('proposals_size', size)
+        if known != size:
+            scale = scale_between(known, size)
+            if scale is None:
+                raise SoCoError(
+                    f'{results["img_path"]} {explain_sizes(known, size)}')
+            results['proposals'] = (results['proposals'] *
+                                    np.float32([*scale, *scale]))
+            results['proposals_size'] = size
+        results['image'] = image
         return results
 
 

@@ -1,0 +1,108 @@
+"""Proposals held against the pixels of the images they are opened with."""
+import os
+from typing import List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from soco_mm.utils import ImageError, SoCoError, read_heads
+from .store import ProposalStore
+
+SAMPLE = 64
+ROUNDING = 1  # of a side, in pixels, by whoever resized an image
+
+
+def sample_indices(number: int, most: int = SAMPLE) -> List[int]:
+    """Up to so many indices, evenly spaced, with the first and the last."""
+    indices = np.linspace(0, number - 1, min(number, most)).round()
+    return indices.astype(int).tolist()
+
+
+def scale_between(known: Tuple[int, int],
+                  size: Tuple[int, int]) -> Optional[Tuple[float, float]]:
+    """How boxes follow an image that was resized.
+
+    Args:
+        known (tuple): Width and height in pixels that the boxes are for.
+        size (tuple): Width and height of the image in pixels.
+
+    Returns:
+        tuple: The factors of x and y; None if the image was changed in
+        another way, as by a crop or by 90 degrees.
+
+    Example:
+        >>> from soco_mm.proposals.pixels import scale_between
+        >>> scale_between((640, 426), (320, 213))
+        (0.5, 0.5)
+        >>> scale_between((640, 426), (426, 640)) is None
+        True
+    """
+    (width, height), (new_width, new_height) = known, size
+    turned = (height, width) == tuple(size) and width != height
+    # By the longer side, of which rounding changes less.
+    if width >= height:
+        differs = abs(height * new_width / width - new_height)
+    else:
+        differs = abs(width * new_height / height - new_width)
+    if turned or differs > ROUNDING:
+        return None
+    return new_width / width, new_height / height
+
+
+def explain_sizes(known: Tuple[int, int], size: Tuple[int, int]) -> str:
+    """Why boxes do not fit an image, in words that follow its path."""
+    return (f'has {size[0]}x{size[1]} pixels, but its proposals are for '
+            f'{known[0]}x{known[1]}. Make the proposals of the images that '
+            'are trained on.')
+
+
+def check_pixels(store: ProposalStore,
+                 root: str,
+                 indices: Optional[Sequence[int]] = None) -> List[str]:
+    """Hold a sample of the images against what the store says of them.
+
+    Args:
+        store (ProposalStore): The proposals.
+        root (str): The folder of the images.
+        indices (Sequence[int], optional): Which images of the store are used.
+            Defaults to None, all.
+
+    Returns:
+        list[str]: What to know before the training, a sentence each.
+
+    Raises:
+        SoCoError: If all images are missing, or one has a size that its boxes
+            cannot be scaled to.
+    """
+    picked = sample_indices(len(store) if indices is None else len(indices))
+    if indices is not None:
+        picked = [int(indices[each]) for each in picked]
+    paths = [store.path(index) for index in picked]
+    missing, scaled = [], []
+    for index, path, head in zip(picked, paths, read_heads(root, paths)):
+        if isinstance(head, ImageError):
+            if not os.path.exists(os.path.join(root, path)):
+                missing.append(path)
+            continue  # another takes its place
+        known = store.size(index)
+        if head.size == known:
+            continue
+        if scale_between(known, head.size) is None:
+            raise SoCoError(f'{os.path.join(root, path)} '
+                            f'{explain_sizes(known, head.size)}')
+        scaled.append(f'{path} has {head.size[0]}x{head.size[1]} pixels, not '
+                      f'{known[0]}x{known[1]}')
+    if paths and len(missing) == len(paths):
+        raise SoCoError(
+            f'There is no image {os.path.join(root, missing[0])}, although it '
+            'has proposals. Set train_dataloader.dataset.data_root to the '
+            'folder they were made for.')
+    notes = []
+    if missing:
+        notes.append(f'{len(missing)} of {len(paths)} images looked at are '
+                     f'missing, for example {missing[0]}; others take their '
+                     'place')
+    if scaled:
+        notes.append(f'{len(scaled)} of {len(paths)} images looked at were '
+                     f'resized since their proposals were made ({scaled[0]}); '
+                     'boxes are scaled')
+    return notes

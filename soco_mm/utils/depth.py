@@ -1,0 +1,81 @@
+"""What is left of images of more than 8 bits."""
+import os
+from typing import NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from .image import ImageError, decode_deep, decode_image
+from .sizes import read_heads
+
+SAMPLE = 64
+DECODED = 16  # of those that may be deep
+FEW_LEVELS = 64  # of 256
+STRETCH = '--stretch 0.5 99.5'
+
+
+class DepthLoss(NamedTuple):
+    """What the reduction to 8 bits leaves of images that use a small range.
+
+    Attributes:
+        path (str): An image, that with the fewest levels.
+        levels (int): Its grey levels after the reduction.
+        before (int): Its grey levels in the file.
+        number (int): How many of the images looked at have few levels left.
+        looked_at (int): How many were looked at.
+    """
+    path: str
+    levels: int
+    before: int
+    number: int
+    looked_at: int
+
+    def describe(self) -> str:
+        """A warning."""
+        return (
+            f'WARNING: {self.number} of {self.looked_at} images looked at '
+            'have more than 8 bits, of which they use a small range: with 8 '
+            f'bits, {self.levels} grey level{"s" * (self.levels > 1)} of '
+            f'{self.before} are left of {self.path}. Use the whole range with '
+            f'{STRETCH}')
+
+
+def find_depth_loss(root: str, paths: Sequence[str]) -> Optional[DepthLoss]:
+    """Look for a loss of grey levels in a sample of images.
+
+    Args:
+        root (str): The folder of images.
+        paths (Sequence[str]): Paths of the images relative to it.
+
+    Returns:
+        DepthLoss: The loss; None if no image has few levels left, or they
+        had as few before.
+    """
+    number = min(len(paths), SAMPLE)
+    picked = np.linspace(0, len(paths) - 1, number).round().astype(int)
+    sample = [paths[index] for index in picked]
+    deep = [
+        path for path, head in zip(sample, read_heads(root, sample))
+        if not isinstance(head, ImageError) and head.deep
+    ]
+    step = max(1, len(deep) // DECODED)
+    losses = []
+    for path in deep[::step]:
+        try:
+            data = np.fromfile(os.path.join(root, path), np.uint8)
+            before = count_levels(decode_deep(data))
+            levels = count_levels(decode_image(data))
+        except (ImageError, OSError):
+            continue  # counted with the reason where it is used
+        if levels < FEW_LEVELS and before > 2 * levels:
+            losses.append((levels, before, path))
+    if not losses:
+        return None
+    levels, before, path = min(losses)
+    return DepthLoss(path, levels, before, len(losses) * step, len(sample))
+
+
+def count_levels(image: np.ndarray) -> int:
+    """The largest number of different values in a channel, (H, W, C)."""
+    return max(
+        len(np.unique(image[..., channel]))
+        for channel in range(image.shape[-1]))
