@@ -97,3 +97,20 @@ def test_detectors_read_the_pixels_of_pretraining(made, demo_images):
 def test_what_is_not_two_percentiles_is_refused(stretch):
     with pytest.raises(UsageError, match='two numbers from 0 to 100'):
         LoadImage(stretch)
+
+
+def test_a_training_says_what_its_images_are_like(made, capfd):
+    from types import SimpleNamespace
+
+    from torch.utils.data import DataLoader
+
+    from soco_mm.apis.train import check_dataset
+    write(made / 'a.png', 40, 30)
+    runner = SimpleNamespace(
+        train_dataloader=DataLoader(build(made, stretch=(1, 99))))
+    check_dataset(runner)
+    printed = capfd.readouterr()
+    assert 'a.png has 40x30 pixels, not 80x60' in printed.out + printed.err
+    write(made / 'a.png', 40, 40)
+    with pytest.raises(SoCoError, match='has 40x40 pixels'):
+        check_dataset(runner)
