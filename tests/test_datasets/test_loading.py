@@ -1,10 +1,14 @@
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 from mmdet.registry import TRANSFORMS as MMDET_TRANSFORMS
 from mmengine.registry import DefaultScope
 from PIL import Image
+from torch.utils.data import DataLoader
 
+from soco_mm.apis import train
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.datasets.transforms import LoadImage, LoadStretchedImage
 from soco_mm.proposals import Proposals, ProposalStore
@@ -99,18 +103,15 @@ def test_what_is_not_two_percentiles_is_refused(stretch):
         LoadImage(stretch)
 
 
-def test_a_training_says_what_its_images_are_like(made, capfd):
-    from types import SimpleNamespace
-
-    from torch.utils.data import DataLoader
-
-    from soco_mm.apis.train import check_dataset
+def test_a_training_says_what_its_images_are_like(made, monkeypatch):
+    said = []
+    monkeypatch.setattr(train, 'print_log',
+                        lambda text, **kwargs: said.append(text))
     write(made / 'a.png', 40, 30)
     runner = SimpleNamespace(
         train_dataloader=DataLoader(build(made, stretch=(1, 99))))
-    check_dataset(runner)
-    printed = capfd.readouterr()
-    assert 'a.png has 40x30 pixels, not 80x60' in printed.out + printed.err
+    train.check_dataset(runner)
+    assert 'a.png has 40x30 pixels, not 80x60' in said[0]
     write(made / 'a.png', 40, 40)
     with pytest.raises(SoCoError, match='has 40x40 pixels'):
-        check_dataset(runner)
+        train.check_dataset(runner)
