@@ -1,5 +1,4 @@
-# As the authors' released code trains it: as soco_r50_fpn_100e.py, but no parts
-# of the objects are covered.
+# As released/soco_r50_fpn_100e.py, but no parts of the objects are covered.
 _base_ = '../soco_r50_fpn_400e.py'
 
 train_pipeline = _base_.train_pipeline
