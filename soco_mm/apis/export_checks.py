@@ -105,7 +105,9 @@ def features(net: nn.Module,
                 for level, map_ in enumerate(neck(stages)[:number])
             })
     elif shared is not None:
-        found['C5'] = shared(stages[-1])
+        # The norm after res5 of ResLayerExtraNorm starts anew.
+        res5 = getattr(shared, 'layer4', shared)
+        found['C5'] = res5(stages[-1])
     return found
 
 

@@ -1,10 +1,12 @@
 from .amp_hooks import AmpParamSchedulerHook
 from .checkpoint_hook import AtomicCheckpointHook
+from .precise_bn_hook import PreciseBNHook
 from .resumed_evaluation_hook import ResumedEvaluationHook
 from .runtime_info_hook import DeferredRuntimeInfoHook
 from .target_update_hook import TargetUpdateHook
 
 __all__ = [
     'AmpParamSchedulerHook', 'AtomicCheckpointHook',
-    'DeferredRuntimeInfoHook', 'ResumedEvaluationHook', 'TargetUpdateHook'
+    'DeferredRuntimeInfoHook', 'PreciseBNHook', 'ResumedEvaluationHook',
+    'TargetUpdateHook'
 ]

@@ -1,5 +1,5 @@
 _base_ = './mask-rcnn_r50_fpn_1x_coco.py'
 
-train_cfg = dict(max_epochs=24)
+train_cfg = dict(max_iters=180000)
 param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(end=24, milestones=[16, 22])
+param_scheduler[1].update(end=180000, milestones=[120000, 160000])

@@ -3,6 +3,7 @@
 # 0.95, with the 11 points of VOC2007, as Detectron2 computes it.
 _base_ = 'mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py'
 
+custom_imports = dict(imports=['soco_mm.engine', 'soco_mm.models'])
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     data_preprocessor=dict(
@@ -17,11 +18,16 @@ model = dict(
         init_cfg=None),
     roi_head=dict(
         shared_head=dict(
-            norm_cfg=norm_cfg, norm_eval=False, style='pytorch')))
+            type='ResLayerExtraNorm',
+            norm_cfg=norm_cfg,
+            norm_eval=False,
+            style='pytorch',
+            init_cfg=None)))
 train_cfg = dict(max_iters=24000, val_interval=4000)
 param_scheduler = _base_.param_scheduler
 param_scheduler[1].update(end=24000, milestones=[18000, 22000])
 default_hooks = dict(checkpoint=dict(interval=4000))
+custom_hooks = [dict(type='soco_mm.PreciseBNHook')]
 val_evaluator = dict(
     iou_thrs=[0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95])
 test_evaluator = val_evaluator

@@ -1,11 +1,15 @@
 # From the classification of ImageNet.
 _base_ = './faster-rcnn_r50_c4_24k_voc0712.py'
 
-init_cfg = dict(
-    _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50')
 model = dict(
-    backbone=dict(init_cfg=init_cfg),
+    backbone=dict(
+        init_cfg=dict(
+            _delete_=True,
+            type='Pretrained',
+            checkpoint='torchvision://resnet50')),
     roi_head=dict(
         shared_head=dict(
             init_cfg=dict(
-                type='Pretrained', checkpoint='torchvision://resnet50'))))
+                _delete_=True,
+                type='Pretrained',
+                checkpoint='torchvision://resnet50'))))
