@@ -12,14 +12,16 @@ from torch import nn
 
 from soco_mm.checkpoint import (TransferReport, compare_tensors,
                                 detector_weights, explain_mismatch,
-                                match_names, read_checkpoint, read_value,
+                                match_names, read_checkpoint, state_dict_of,
                                 write_checkpoint)
 from soco_mm.checkpoint.transfer import PARTS, PartReport
 from soco_mm.engine.runtime import use_plain_sync_norm
+from soco_mm.models import SoCo
 from soco_mm.registry import MODELS
 from soco_mm.utils import (SoCoError, UsageError, atomic_folder,
                            check_replaceable, write_json)
 from soco_mm.version import __version__
+from .checkpoint_model import model_of
 from .detector_config import detector_config, plain
 from .export_checks import (check_pixels, compare_features, frozen_notes,
                             load_input, start_level)
@@ -78,8 +80,8 @@ def export_detector(cfg: Optional[Config],
     read = read_checkpoint(checkpoint)
     model = cfg.model if cfg is not None else model_of(read, checkpoint)
     stretch = stretch_of(read, cfg)
-    weights = detector_weights(read.get('state_dict', {}))
-    pretrained = build_pretrained(model, weights)
+    weights = detector_weights(state_dict_of(read, checkpoint))
+    pretrained = build_pretrained(model, weights, checkpoint)
     with atomic_folder(out) as partial:
         name, report, kept = fit_detector(pretrained, model, partial,
                                           load_input(image), detector, adapt,
@@ -201,38 +203,41 @@ def check_detector(model: Config,
                      adapt, backbone_only, stretch)
 
 
-def model_of(checkpoint: dict, path: Union[str, Path]) -> Config:
-    """The model's config that a checkpoint holds; nothing in it is run.
-
-    Raises:
-        SoCoError: If it holds none.
-    """
-    meta = checkpoint.get('meta') or {}
-    model = meta.get('model')
-    if model is None:
-        model = read_value(str(meta.get('cfg', '')), 'model')
-    if not isinstance(model, dict):
-        raise SoCoError(
-            f'{path} does not say which model it is of. Give the config of '
-            'its pretraining: soco-mm export CONFIG CHECKPOINT ...')
-    return Config(dict(model=model)).model
-
-
-def build_pretrained(model: Config, weights: dict) -> torch.nn.Module:
+def build_pretrained(model: Config, weights: dict,
+                     checkpoint: Union[str, Path]) -> torch.nn.Module:
     """Build the pretrained model and fill backbone, neck and R-CNN head.
 
+    Args:
+        model (Config): The ``model`` of the pretraining's config.
+        weights (dict[str, Tensor]): Those of its checkpoint.
+        checkpoint (str | Path): The file, for messages.
+
+    Returns:
+        nn.Module: The model.
+
     Raises:
-        SoCoError: If the weights are of another architecture.
+        SoCoError: If it cannot be built, is no pretraining of this plugin, or
+            the weights are of another architecture.
     """
-    net = revert_sync_batchnorm(MODELS.build(model)).eval()
+    try:
+        net = revert_sync_batchnorm(MODELS.build(model)).eval()
+    except Exception as error:  # components of any library
+        raise SoCoError(
+            f'The model of {checkpoint} cannot be built: {first_line(error)}. '
+            'Give the config of this plugin that it was pretrained with.'
+        ) from error
+    if not isinstance(net, SoCo):
+        raise SoCoError(
+            f'{checkpoint} is of the model {type(net).__name__}, and not of '
+            'one that was pretrained with this plugin.')
     own = detector_weights(net.state_dict())
     report = compare_tensors(own, weights)
     wrong = report.mismatches()
     if wrong:
+        more = f', and {len(wrong) - 1} more' * (len(wrong) > 1)
         raise SoCoError(
             'The checkpoint is of another architecture than the config: '
-            f'{wrong[0]}, and {len(wrong) - 1} more. Give the config it was '
-            'trained with.')
+            f'{wrong[0]}{more}. Give the config it was trained with.')
     net.load_state_dict(weights, strict=False)
     return net
 

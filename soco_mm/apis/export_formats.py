@@ -8,7 +8,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from soco_mm.checkpoint import (detector_weights, read_checkpoint,
-                                write_checkpoint)
+                                state_dict_of, write_checkpoint)
 from soco_mm.checkpoint.formats import (backbone_type, detectron2_pickle,
                                         detectron2_settings,
                                         detectron2_weights,
@@ -18,8 +18,9 @@ from soco_mm.checkpoint.formats import (backbone_type, detectron2_pickle,
 from soco_mm.checkpoint.transfer import PARTS
 from soco_mm.utils import UsageError, atomic_write, make_writable
 from soco_mm.version import __version__
+from .checkpoint_model import model_of
 from .detector_config import plain
-from .export import build_pretrained, model_of
+from .export import build_pretrained
 
 # What no detector has a place for, and how its names begin.
 PRETEXT = {
@@ -148,10 +149,10 @@ def export_format(cfg: Optional[Config], checkpoint: Union[str, Path],
     out = Path(out)
     files = check_files(out, format_)
     read = read_checkpoint(checkpoint)
-    state_dict = read.get('state_dict', {})
+    state_dict = state_dict_of(read, checkpoint)
     model = plain(cfg.model if cfg is not None else model_of(read, checkpoint))
     weights = detector_weights(state_dict)
-    build_pretrained(Config(dict(model=model)).model, weights)
+    build_pretrained(Config(dict(model=model)).model, weights, checkpoint)
     parts = split_parts(weights)
     converted = kind.convert(parts, model)
     for file in files:

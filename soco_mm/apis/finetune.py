@@ -310,8 +310,7 @@ def check_weights(model: torch.nn.Module, path: Union[str, Path]) -> None:
         SoCoError: If a tensor has no place in the model.
     """
     report = compare_tensors(
-        model.state_dict(),
-        read_checkpoint(path).get('state_dict', {}))
+        model.state_dict(), state_dict_of(read_checkpoint(path), path))
     differing = [
         name for part in report.parts.values()
         for name, _, _ in part.shape_differs

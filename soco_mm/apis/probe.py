@@ -18,7 +18,7 @@ from soco_mm.evaluation import (TEMPERATURE, backbone_config, extract_features,
                                 knn_scores, load_backbone)
 from soco_mm.registry import DATASETS, MODELS
 from soco_mm.utils import SoCoError, UsageError, make_writable, write_json
-from .export import model_of
+from .checkpoint_model import model_of, says_model
 from .probe_data import choose_data
 from .progress import ImageProgress
 from .stretching import stretch_of
@@ -101,12 +101,9 @@ def pretrained_model(checkpoint: Union[str, Path],
         SoCoError: If the checkpoint cannot be read.
     """
     read = read_checkpoint(checkpoint)
-    if config is None:
-        try:
-            return model_of(read, checkpoint)
-        except SoCoError:  # imported weights do not say
-            config = PRETRAINING
-    return load_config(config).model
+    if config is None and says_model(read):
+        return model_of(read, checkpoint, ('backbone', ))
+    return load_config(config or PRETRAINING).model
 
 
 def knn_probe(cfg: Config,

@@ -1,11 +1,20 @@
 import io
+import re
+import warnings
 from pathlib import Path
-from typing import Union
+from typing import Dict, Union
 
 import torch
+from torch import Tensor
 
 from soco_mm.utils import SoCoError, UsageError, atomic_write
 from soco_mm.utils.finite import non_finite
+
+# What PyTorch says of objects that it does not load, with their class.
+UNSAFE = re.compile(
+    r'(?:GLOBAL|Unsupported class|instantiate) ([\w.]+\.\w+)|allowlisted|'
+    r'Trying to call reduce')
+PREFIX = 'module.'  # of a model that was wrapped for several processes
 
 
 def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
@@ -24,21 +33,26 @@ def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
         SoCoError: If it is not a checkpoint, is truncated, holds objects
             that would run code when loaded, or NaN or infinity.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.is_dir():
         raise UsageError(f'{path} is a folder. Name a checkpoint in it.')
     if not path.is_file():
         raise UsageError(f'There is no checkpoint {path}.')
+    if path.stat().st_size == 0:
+        raise SoCoError(f'{path} is empty, and so not a checkpoint.')
     try:
-        with torch.serialization.safe_globals(list(allowed)):
+        with torch.serialization.safe_globals(
+                list(allowed)), warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of how the file was pickled
             checkpoint = torch.load(
                 path, map_location='cpu', weights_only=True)
     except Exception as error:  # PyTorch has no type for a bad file
-        reason = str(error)
-        if 'weights_only' in reason or 'Unsupported' in reason:
+        found = UNSAFE.search(str(error))
+        if found or is_other_pickle(path, error):
+            name = f' ({found[1]})' if found and found[1] else ''
             raise SoCoError(
-                f'{path} holds more than tensors and plain data, which is not '
-                'loaded since it could run code.') from None
+                f'{path} holds more than tensors and plain data{name}, which '
+                'is not loaded since it could run code.') from None
         raise SoCoError(
             f'{path} is not a checkpoint, or is truncated.') from None
     if not isinstance(checkpoint, dict):
@@ -67,6 +81,52 @@ def check_finite(values: dict, path: Union[str, Path]) -> None:
         more = f' and {len(wrong) - 1} more tensors' * (len(wrong) > 1)
         raise SoCoError(f'{path} holds NaN or infinity in {name}{more}. Take '
                         'an earlier checkpoint of that training.')
+
+
+def is_other_pickle(path: Path, error: Exception) -> bool:
+    """Whether a file is a pickle, but not of the kind that PyTorch writes."""
+    with path.open('rb') as stream:
+        return stream.read(1) == b'\x80' and 'Unsupported op' in str(error)
+
+
+def state_dict_of(checkpoint: dict, path: Union[str,
+                                                Path]) -> Dict[str, Tensor]:
+    """The weights in a checkpoint.
+
+    Args:
+        checkpoint (dict): A checkpoint with ``state_dict``, or the weights
+            alone, see :func:`read_checkpoint`.
+        path (str | Path): The file, for messages.
+
+    Returns:
+        dict[str, Tensor]: The weights, without the ``module.`` that a model
+        wrapped for several processes puts before each name.
+
+    Raises:
+        SoCoError: If there are none.
+    """
+    weights = checkpoint.get('state_dict')
+    if weights is None and checkpoint and all(
+            isinstance(value, Tensor) for value in checkpoint.values()):
+        weights = checkpoint
+    if not isinstance(weights, dict):
+        keys = [str(key) for key in checkpoint]
+        others = f' and {len(keys) - 3} more' * (len(keys) > 3)
+        hint = ''
+        if isinstance(checkpoint.get('model'), dict):
+            hint = (' If it is one of the authors\' released code, turn it '
+                    'into one of this plugin first: soco-mm import.')
+        raise SoCoError(
+            f'{path} holds no "state_dict", only '
+            f'{", ".join(keys[:3]) or "nothing"}{others}.{hint}')
+    for name, value in weights.items():
+        if not isinstance(value, Tensor):
+            raise SoCoError(f'{path} is not a checkpoint of a model: {name} '
+                            'is not a tensor.')
+    return {
+        str(name).removeprefix(PREFIX): value
+        for name, value in weights.items()
+    }
 
 
 def write_checkpoint(path: Union[str, Path], checkpoint: dict) -> None:

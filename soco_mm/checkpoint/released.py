@@ -5,8 +5,8 @@ from typing import Dict
 from torch import Tensor
 
 from soco_mm.utils import SoCoError
+from .io import PREFIX
 
-PREFIX = 'module.'
 # For each layout: part of the released model -> its name here. The target
 # network's parts carry the suffix _k. SoCo* has the layout of FPN.
 LAYOUTS = dict(
@@ -35,7 +35,8 @@ def convert_name(name: str, layout: str = 'FPN') -> str:
     """Name of a released entry in a checkpoint of this plugin.
 
     Args:
-        name (str): For example ``module.head_k.conv1.weight``.
+        name (str): For example ``module.head_k.conv1.weight``, also without
+            the ``module.``.
         layout (str): ``FPN`` or ``C4``. Defaults to ``FPN``.
 
     Returns:
@@ -51,8 +52,7 @@ def convert_name(name: str, layout: str = 'FPN') -> str:
     target = 'target_net.module.' if online != part else ''
     unknown = SoCoError(f'The entry {name} is not of a released checkpoint of '
                         f'the {layout} layout.')
-    if (not name.startswith(PREFIX) or online not in parts or not rest
-            or part == 'predictor_k'):
+    if online not in parts or not rest or part == 'predictor_k':
         raise unknown
     here = parts[online]
     if online == 'encoder' and layout == 'C4' and rest.startswith(RES5):
@@ -67,6 +67,19 @@ def convert_name(name: str, layout: str = 'FPN') -> str:
         else:
             raise unknown
     return f'{target}{here}.{rest}'
+
+
+def released_layout(state_dict: Dict[str, Tensor]) -> str:
+    """Layout of a released model, ``FPN`` (SoCo* too) or ``C4``.
+
+    Args:
+        state_dict (dict[str, Tensor]): The ``model`` of a released
+            checkpoint.
+    """
+    fpn = any(
+        name.removeprefix(PREFIX).startswith(('neck.', 'head.'))
+        for name in state_dict)
+    return 'FPN' if fpn else 'C4'
 
 
 def convert_released(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
@@ -86,9 +99,7 @@ def convert_released(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         SoCoError: If an entry is unknown, a part is missing, or the two
             networks do not have the same entries.
     """
-    has_neck = any(name.startswith(f'{PREFIX}neck.') for name in state_dict)
-    has_head = any(name.startswith(f'{PREFIX}head.') for name in state_dict)
-    layout = 'FPN' if has_neck or has_head else 'C4'
+    layout = released_layout(state_dict)
     converted = {
         convert_name(name, layout): value
         for name, value in state_dict.items()

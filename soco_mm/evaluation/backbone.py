@@ -5,7 +5,7 @@ from typing import Dict, Union
 from torch import Tensor, nn
 
 from soco_mm.checkpoint import (compare_tensors, detector_weights,
-                                read_checkpoint)
+                                read_checkpoint, state_dict_of)
 from soco_mm.utils import SoCoError
 
 # In C4 models the last stage of the backbone is the R-CNN head.
@@ -74,7 +74,7 @@ def load_backbone(backbone: nn.Module, path: Union[str, Path]) -> None:
         UsageError: If there is no such file.
         SoCoError: If it cannot be read, or is not of this backbone.
     """
-    weights = backbone_weights(read_checkpoint(path).get('state_dict', {}))
+    weights = backbone_weights(state_dict_of(read_checkpoint(path), path))
     wrong = compare_tensors(backbone.state_dict(), weights).mismatches()
     if wrong:
         first, more = ', '.join(wrong[:3]), len(wrong) - 3

@@ -1,0 +1,117 @@
+"""The model that a checkpoint says it is of."""
+from importlib import import_module
+from pathlib import Path
+from typing import Iterator, Optional, Sequence, Union
+
+from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.registry import root
+
+from soco_mm.checkpoint import read_value
+from soco_mm.registry import MODELS
+from soco_mm.utils import SoCoError
+
+
+def model_of(checkpoint: dict,
+             path: Union[str, Path],
+             parts: Optional[Sequence[str]] = None) -> Config:
+    """The model's config that a checkpoint holds; nothing in it is run.
+
+    MMEngine takes ``type='os.system'`` for the name of a function and calls
+    it, so that only components that are registered are accepted. Where other
+    weights would be loaded from (``init_cfg``) is left out.
+
+    Args:
+        checkpoint (dict): The checkpoint.
+        path (str | Path): The file, for messages.
+        parts (Sequence[str], optional): Those of the model that are built.
+            Defaults to None, all.
+
+    Returns:
+        Config: The ``model``.
+
+    Raises:
+        SoCoError: If it holds none, or one of something that is not
+            registered.
+    """
+    model = read_model(checkpoint)
+    if model is None:
+        raise SoCoError(
+            f'{path} does not say which model it is of. Give the config of '
+            'its pretraining: soco-mm export CONFIG CHECKPOINT ...')
+    model = without_initialisation(model)
+    built = model if parts is None else {
+        key: model[key]
+        for key in parts if key in model
+    }
+    for name in types_in(built):
+        if not is_registered(name):
+            raise SoCoError(
+                f'{path} is of a model that cannot be built: {name} is not a '
+                'component of this plugin or of an OpenMMLab library that is '
+                'installed. If it is of a pretraining with this plugin, give '
+                'its config.')
+    return Config(dict(model=model)).model
+
+
+def says_model(checkpoint: dict) -> bool:
+    """Whether a checkpoint says which model it is of."""
+    return read_model(checkpoint) is not None
+
+
+def read_model(checkpoint: dict) -> Optional[dict]:
+    """The ``model`` in a checkpoint as it stands there, None without one."""
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, dict):
+        return None
+    model = meta.get('model')
+    if model is None:
+        model = read_value(str(meta.get('cfg', '')), 'model')
+    return model if isinstance(model, dict) else None
+
+
+def without_initialisation(value):
+    """A copy of a part of a config without ``init_cfg``."""
+    if isinstance(value, dict):
+        return {
+            key: without_initialisation(each)
+            for key, each in value.items() if key != 'init_cfg'
+        }
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(without_initialisation, value))
+    return value
+
+
+def types_in(value) -> Iterator:
+    """All ``type`` in a part of a config."""
+    if isinstance(value, dict):
+        if 'type' in value:
+            yield value['type']
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            yield from types_in(each)
+
+
+def is_registered(name: str) -> bool:
+    """Whether a ``type`` in a config is a registered component of a model.
+
+    Args:
+        name (str): With or without the scope of its library.
+    """
+    scope, _, key = str(name).rpartition('.')
+    registry = MODELS
+    if scope:
+        if scope not in (*MODULE2PACKAGE, 'soco_mm'):
+            return False
+        try:
+            import_module(f'{scope}.registry')
+        except ImportError:
+            return False
+        registry = root.MODELS.children.get(scope)
+    while registry is not None:
+        registry.import_from_location()
+        if key in registry.module_dict:
+            return True
+        registry = registry.parent
+    return False
