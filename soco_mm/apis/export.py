@@ -220,7 +220,7 @@ def build_pretrained(model: Config, weights: dict,
             the weights are of another architecture.
     """
     try:
-        net = revert_sync_batchnorm(MODELS.build(model)).eval()
+        net = revert_sync_batchnorm(MODELS.build(model))
     except Exception as error:  # components of any library
         raise SoCoError(
             f'The model of {checkpoint} cannot be built: {first_line(error)}. '
@@ -230,6 +230,7 @@ def build_pretrained(model: Config, weights: dict,
         raise SoCoError(
             f'{checkpoint} is of the model {type(net).__name__}, and not of '
             'one that was pretrained with this plugin.')
+    net.eval()
     own = detector_weights(net.state_dict())
     report = compare_tensors(own, weights)
     wrong = report.mismatches()

@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import (check_finite, compare_tensors,
-                                read_checkpoint)
+                                read_checkpoint, state_dict_of)
 from soco_mm.coco import Annotations, decode_mask, write_annotations
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building, naming, set_options
@@ -23,6 +23,7 @@ from .export import exported_config
 from .finetune_config import choose_epochs, finetune_config
 from .finetune_data import hash_of, read_data, short_hash
 from .job import begun_arguments, claim, written_options
+from .initial_weights import safe_loading
 from .train import latest_checkpoint
 from .trial import try_finetuning
 
@@ -208,7 +209,8 @@ def finetune(exported: Optional[Union[str, Path]],
     best = runner.message_hub.runtime_info.get('best_ckpt')
     best = Path(best or latest_checkpoint(out))
     atomic_write(made['checkpoint'], best.read_bytes())
-    runner.load_checkpoint(str(best))
+    with safe_loading():
+        runner.load_checkpoint(str(best))
     draw_predictions(runner, val, made['picture'])
     # The last, since a run is finished where it is.
     metrics = best_metrics(made['scalars'], epochs)
@@ -280,7 +282,8 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
             runner.optim_wrapper = runner.build_optim_wrapper(
                 runner.optim_wrapper)
         try:
-            runner.train()
+            with safe_loading():
+                runner.train()
         except Exception as error:
             if reason := explain(error):
                 raise SoCoError(reason) from error

@@ -19,6 +19,7 @@ from soco_mm.evaluation import (TEMPERATURE, backbone_config, extract_features,
 from soco_mm.registry import DATASETS, MODELS
 from soco_mm.utils import SoCoError, UsageError, make_writable, write_json
 from .checkpoint_model import model_of, says_model
+from .initial_weights import safe_loading
 from .probe_data import choose_data
 from .progress import ImageProgress
 from .stretching import stretch_of
@@ -239,7 +240,8 @@ def linear_probe(cfg: Config,
     if last:
         check_resumable(runner, last)
     with in_a_sentence():
-        runner.train()
+        with safe_loading():
+            runner.train()
         metrics = runner.val()
     result = describe(cfg, 'linear', runner.val_dataloader.dataset.samples)
     result.update(

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import (check_finite, compare_tensors,
-                                read_checkpoint)
+                                read_checkpoint, state_dict_of)
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building, set_options
@@ -17,6 +17,7 @@ from soco_mm.engine.hooks.checkpoint_hook import (CHECKPOINT_DIR,
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.runtime import start_processes
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable
+from .initial_weights import check_initial_weights, safe_loading
 from .proposals import printable
 
 CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
@@ -104,6 +105,10 @@ def train_model(cfg: Config,
         check_dataset(runner)
         if checkpoint is not None:
             check_resumable(runner, cfg.load_from)
+        else:
+            model = unwrap_model(runner.model)
+            for note in check_initial_weights(cfg, model):
+                print_log(note, logger='current')
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
     if runner.auto_scale_lr:
         # MMEngine leaves gradient accumulation out of the batch size.
@@ -111,7 +116,8 @@ def train_model(cfg: Config,
             runner.auto_scale_lr,
             base_batch_size=runner.auto_scale_lr['base_batch_size'] /
             accumulated)
-    runner.train()
+    with safe_loading():
+        runner.train()
     return latest_checkpoint(work_dir)
 
 
@@ -188,7 +194,7 @@ def check_resumable(runner: Runner, path: str) -> None:
     checkpoint = read_checkpoint(path)
     check_finite(dict(optimizer=checkpoint.get('optimizer')), path)
     wrong = compare_tensors(unwrap_model(runner.model).state_dict(),
-                            checkpoint.get('state_dict', {})).mismatches()
+                            state_dict_of(checkpoint, path)).mismatches()
     if wrong or 'optimizer' not in checkpoint:
         raise SoCoError(
             f'{path} is not a checkpoint of this training: '

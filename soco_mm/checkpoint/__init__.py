@@ -13,6 +13,6 @@ from .transfer import (PretrainedWeights, TransferReport, compare_tensors,
 __all__ = [
     'read_value', 'check_finite', 'read_checkpoint', 'state_dict_of',
     'write_checkpoint', 'explain_mismatch', 'match_names',
-    'convert_released', 'released_layout', 'PretrainedWeights', 'TransferReport',
-    'compare_tensors', 'detector_weights'
+    'convert_released', 'released_layout', 'PretrainedWeights',
+    'TransferReport', 'compare_tensors', 'detector_weights'
 ]

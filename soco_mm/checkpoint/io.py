@@ -114,7 +114,7 @@ def state_dict_of(checkpoint: dict, path: Union[str,
         others = f' and {len(keys) - 3} more' * (len(keys) > 3)
         hint = ''
         if isinstance(checkpoint.get('model'), dict):
-            hint = (' If it is one of the authors\' released code, turn it '
+            hint = (" If it is one of the authors' released code, turn it "
                     'into one of this plugin first: soco-mm import.')
         raise SoCoError(
             f'{path} holds no "state_dict", only '

@@ -114,3 +114,37 @@ def test_c4_entry_too_many_or_missing_is_refused(change, message):
     change(state)
     with pytest.raises(SoCoError, match=message):
         convert_released(state)
+
+
+def test_an_import_says_its_model_and_is_exported_without_a_config(tmp_path):
+    from soco_mm.apis.export import export_detector
+    from soco_mm.apis.importing import import_released
+    for layout, names_ in (('fpn', golden.released_shapes()),
+                           ('c4', c4_shapes())):
+        source, out = tmp_path / 'released.pth', tmp_path / f'{layout}.pth'
+        weights = {
+            name: golden.fill(name, shape)
+            for name, shape in names_.items()
+        }
+        torch.save(dict(model=weights, epoch=100), source)
+        import_released(source, out)
+        folder = tmp_path / layout
+        report = export_detector(None, out, folder)
+        assert f'_{layout}_' in report.config
+        assert report.max_difference < 1e-4
+        assert report.parts['backbone'].new == []
+
+
+def c4_shapes():
+    """Those of FPN without neck and head; the projectors read res5."""
+    return {
+        name: ((4096, 2048) if 'projector' in name
+               and name.endswith('linear1.weight') else shape)
+        for name, shape in golden.released_shapes().items()
+        if not name.startswith(('module.neck', 'module.head'))
+    }
+
+
+def test_names_without_module_are_imported_too():
+    plain = {key.removeprefix('module.'): v for key, v in names().items()}
+    assert convert_released(plain) == convert_released(names())

@@ -1,0 +1,120 @@
+"""Weights that a training starts from: ``load_from`` and ``Pretrained``."""
+import os
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Tuple
+
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_local
+from torch import nn
+
+from soco_mm.checkpoint import (TransferReport, compare_tensors,
+                                read_checkpoint, state_dict_of)
+from soco_mm.utils import SoCoError
+
+FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+
+
+@contextmanager
+def safe_loading() -> Iterator[None]:
+    """MMEngine reads checkpoints as :func:`read_checkpoint` does.
+
+    Those that it downloads are read as weights alone.
+    """
+    before = os.environ.get(FORCE)
+    os.environ[FORCE] = '1'
+    CheckpointLoader.register_scheme('', load_from_file, force=True)
+    try:
+        yield
+    finally:
+        CheckpointLoader.register_scheme('', load_from_local, force=True)
+        if before is None:
+            del os.environ[FORCE]
+        else:
+            os.environ[FORCE] = before
+
+
+def load_from_file(filename: str, map_location=None) -> dict:
+    """Read a checkpoint for MMEngine; its log says ``file backend``."""
+    checkpoint = read_checkpoint(filename)
+    return dict(checkpoint, state_dict=state_dict_of(checkpoint, filename))
+
+
+def check_initial_weights(cfg: dict, model: nn.Module) -> List[str]:
+    """Refuse weights of which no tensor fits the model.
+
+    MMEngine would load what fits, nothing too, and go on.
+
+    Args:
+        cfg (dict): The config of a training that is not resumed.
+        model (nn.Module): Its model.
+
+    Returns:
+        list[str]: For each file how many tensors fit, part by part.
+
+    Raises:
+        UsageError: If a file is not there.
+        SoCoError: If it cannot be read, is not safe to load, or nothing in it
+            fits.
+    """
+    found = []
+    for key, path, prefix, part in initial_weights(cfg, model):
+        try:
+            with safe_loading():
+                checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+        except SoCoError as error:
+            raise type(error)(f'{key}: {error}') from None
+        except Exception as error:  # of a download
+            raise SoCoError(f'{key}: {path} cannot be loaded '
+                            f'({type(error).__name__}: {error}).') from None
+        weights = state_dict_of(checkpoint, path)
+        names = list(weights)
+        weights = {
+            name.removeprefix(prefix): value
+            for name, value in weights.items() if name.startswith(prefix)
+        }
+        state = part.state_dict()
+        report = compare_tensors(state, weights)
+        filled = sum(len(each.filled) for each in report.parts.values())
+        if not filled:
+            raise SoCoError(
+                f'{key}: none of the {len(names)} tensors of {path} fits: '
+                f'{explain(report, names, list(state))}.')
+        found.append(f'{key}: {filled} of {len(state)} tensors are of {path}'
+                     f'\n{report.describe()}')
+    return found
+
+
+def initial_weights(
+        cfg: dict, model: nn.Module) -> Iterator[Tuple[str, str, str, Any]]:
+    """Key, file, prefix of the names in the file, and part of the model."""
+    if cfg.get('load_from'):
+        yield 'load_from', str(cfg['load_from']), '', model
+    for name, part in model.named_modules():
+        chosen = getattr(part, 'init_cfg', None) or []
+        for each in [chosen] if isinstance(chosen, dict) else chosen:
+            if each.get('type') == 'Pretrained':
+                prefix = each.get('prefix') or ''
+                if prefix and not prefix.endswith('.'):
+                    prefix += '.'
+                key = '.'.join(filter(None, ['model', name, 'init_cfg']))
+                yield key, str(each['checkpoint']), prefix, part
+
+
+def explain(report: TransferReport, names: List[str],
+            wanted: List[str]) -> str:
+    """Why nothing fits, and what to change."""
+    differing = [
+        each for part in report.parts.values() for each in part.shape_differs
+    ]
+    if differing:
+        name, ours, theirs = differing[0]
+        return (f'{name} has the shape {theirs} there, but {ours} in the '
+                'model. Choose the config that it was trained with')
+    reason = (f'its names are such as {names[0] if names else "nothing"}, '
+              f'but those of the model such as {wanted[0]}')
+    if any(f'backbone.{name}' in wanted for name in names):
+        reason += ('. It is a backbone alone: set model.backbone.init_cfg to '
+                   "dict(type='Pretrained', checkpoint=...)")
+    elif any(f'backbone.{name}' in names for name in wanted):
+        reason += ". Add prefix='backbone.' to init_cfg"
+    return reason
