@@ -180,6 +180,8 @@ def pretrain(images: Optional[ImageSource],
         options=written_options(options),
         settings=cfg.to_dict())
     trial = copy.deepcopy(cfg)
+    if resume:  # from a checkpoint of its own
+        trial.load_from = None
     trial.train_dataloader.batch_size = min(batch_size, len(images.paths))
     if job['epochs'] != cfg.train_cfg.max_epochs:
         set_epochs(trial, epochs, max(1, len(images.paths) // batch_size))

@@ -11,10 +11,12 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from soco_mm.coco import Annotations, write_annotations
+from soco_mm.engine import unwrap_model
 from soco_mm.engine.config import build_trial, building, quiet
 from soco_mm.proposals import Proposals, ProposalStore
 from soco_mm.proposals.listing import ImageSet
 from soco_mm.utils import ImageError, SoCoError, read_heads
+from .initial_weights import check_initial_weights
 
 TRIED = 8  # images, of which one should be readable
 
@@ -49,6 +51,8 @@ def try_pretraining(cfg: Config, images: ImageSet) -> None:
             data_root=images.root, proposals=folder + '/store')
         loader.dataset.pop('num_images', None)
         runner = build_trial(trial)
+        with quiet():
+            check_initial_weights(trial, unwrap_model(runner.model))
         # Without one, the proposals will say why.
         index = readable.index(True) if any(readable) else None
         load_sample(runner, index)

@@ -12,6 +12,7 @@ from soco_mm.apis.export_formats import export_format
 from soco_mm.apis.finetune import check_weights
 from soco_mm.apis.importing import import_released
 from soco_mm.apis.initial_weights import check_initial_weights, safe_loading
+from soco_mm.apis.pretrain import pretrain
 from soco_mm.apis.probe import probe_config
 from soco_mm.apis.train import load_config, train_model
 from soco_mm.checkpoint import read_checkpoint, state_dict_of
@@ -221,3 +222,17 @@ def test_a_training_refuses_them_before_it_begins(store, demo_images,
     with pytest.raises(SoCoError, match='load_from: none of the 1 tensors'):
         train_model(cfg, tmp_path / 'run')
     assert not list(tmp_path.glob('run/checkpoints/*'))
+
+
+def test_pretrain_refuses_them_before_anything_is_written(demo_images,
+                                                          tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.save({'fc.weight': torch.ones(1)}, path)
+    with pytest.raises(SoCoError, match='load_from: none of the 1 tensors'):
+        pretrain(
+            demo_images,
+            tmp_path / 'run',
+            QUICK,
+            options={'load_from': str(path)},
+            workers=0)
+    assert not (tmp_path / 'run').exists()
