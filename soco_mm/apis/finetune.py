@@ -1,6 +1,7 @@
 import json
 import os
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Union
@@ -20,7 +21,7 @@ from soco_mm.utils import SoCoError, UsageError, atomic_write, write_json
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections, draw_objects
 from .export import exported_config
-from .finetune_config import choose_epochs, finetune_config
+from .finetune_config import choose_epochs, finetune_config, trains_masks
 from .finetune_data import hash_of, read_data, short_hash
 from .job import begun_arguments, claim, written_options
 from .initial_weights import safe_loading
@@ -141,7 +142,8 @@ def finetune(exported: Optional[Union[str, Path]],
         workers = len(os.sched_getaffinity(0))
     check_arguments(seed, workers, options)
     detector = config_of(exported)
-    sources = read_data(train, images, val, val_images, classes)
+    sources = read_data(train, images, val, val_images, classes,
+                        trains_masks(detector))
     # What is read in training are completed copies.
     train, val = (
         replace(each, path=out / ANNOTATIONS / f'{name}.json')
@@ -369,13 +371,14 @@ def describe_account(split: str, annotations: Annotations,
             f'shown (for example {annotations.images[turned[0]]}). Look at '
             f'{drawn}: where boxes lie beside their objects, remove the '
             'orientation from the files')
-    crowded = sum(len(boxes) > MAX_DETECTIONS
-                  for boxes in annotations.boxes.values())
+    crowded = sum(
+        max(Counter(label for *_, label in boxes).values()) > MAX_DETECTIONS
+        for boxes in annotations.boxes.values())
     if crowded:
         lines.append(
-            f'  {crowded} images have more than {MAX_DETECTIONS} objects; '
-            "COCO's AP counts so many detections of an image alone, and most "
-            'detectors make no more')
+            f'  {crowded} images have more than {MAX_DETECTIONS} objects of '
+            "a class; COCO's AP counts so many detections of an image alone, "
+            'and most detectors make no more')
     return [f'{split}, {annotations.path}:', *lines] if lines else []
 
 

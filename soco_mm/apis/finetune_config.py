@@ -237,6 +237,15 @@ def set_classes(node, number: int, heads: bool = False) -> int:
     return found
 
 
+def trains_masks(detector: Union[str, Path]) -> bool:
+    """Whether a detector is trained with masks, as far as its config says."""
+    try:
+        cfg = Config.fromfile(detector)
+        return uses_masks(find_pipeline(cfg.train_dataloader.dataset))
+    except Exception:  # a config is a program: what is wrong is said later
+        return True
+
+
 def uses_masks(pipeline: list) -> bool:
     """Whether a pipeline loads masks."""
     return any(each.get('with_mask') for each in transforms(pipeline))

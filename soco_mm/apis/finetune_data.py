@@ -13,7 +13,8 @@ def read_data(
         images: Optional[Union[str, Path]] = None,
         val: Optional[Union[str, Path]] = None,
         val_images: Optional[Union[str, Path]] = None,
-        classes: Optional[Sequence[str]] = None) -> Dict[str, Annotations]:
+        classes: Optional[Sequence[str]] = None,
+        masks: bool = True) -> Dict[str, Annotations]:
     """Read what a detector is trained with and evaluated on.
 
     Args:
@@ -27,6 +28,7 @@ def read_data(
             to None, ``images``.
         classes (Sequence[str], optional): Read objects of these alone, in
             this order. Defaults to None, all categories of ``train``.
+        masks (bool): Read masks too. Defaults to True.
 
     Returns:
         dict: ``train`` and ``val``, of the same classes.
@@ -41,7 +43,7 @@ def read_data(
             f'{train} does not say which images are for evaluation. Name '
             'their annotations with --val.')
     subset = classes is not None
-    first = read_annotations(train, images, classes, subset)
+    first = read_annotations(train, images, classes, subset, masks=masks)
     if subset and first.absent:
         raise UsageError(f'{train} has no category {first.absent[0]}. Choose '
                          'among those that it has.')
@@ -50,7 +52,8 @@ def read_data(
         images if val_images is None else val_images,
         first.classes,
         subset,
-        split='val')
+        split='val',
+        masks=masks)
     return dict(train=first, val=second)
 
 

@@ -61,7 +61,8 @@ def read_annotations(path: Union[str, Path],
                      root: Optional[Union[str, Path]] = None,
                      classes: Optional[Sequence[str]] = None,
                      subset: bool = False,
-                     split: Optional[str] = 'train') -> Annotations:
+                     split: Optional[str] = 'train',
+                     masks: bool = True) -> Annotations:
     """Read annotations, and see that a detector can be trained with them.
 
     What tools often leave out is filled in: sizes of images, and ids, areas
@@ -81,6 +82,8 @@ def read_annotations(path: Union[str, Path],
             else. Defaults to False.
         split (str, optional): Which images, where ``path`` is of a whole data
             set. Defaults to train.
+        masks (bool): Read masks too, which a detector of boxes does not need.
+            Defaults to True.
 
     Returns:
         Annotations: The objects.
@@ -112,7 +115,7 @@ def read_annotations(path: Union[str, Path],
                  [located[place].size for place in places])
     fitted = _fit_objects(path, entries, located, places, names, labels,
                           categories, subset, account)
-    masks = _fit_masks(path, fitted, located, account)
+    masks = masks and _fit_masks(path, fitted, located, account)
     boxes = defaultdict(list)
     for each in fitted:
         if not each.crowd:
@@ -165,7 +168,7 @@ def _fit_objects(path: Path, entries: Sequence[ObjectEntry],
                  categories: Sequence, subset: bool,
                  account: Account) -> List[_Object]:
     """The objects that can be seen, clipped; the others are counted."""
-    fitted, seen = [], {}
+    fitted, seen, named = [], {}, set()
     for entry in entries:
         place, label = places[entry.image], labels[entry.category]
         image = located[place]
@@ -179,9 +182,12 @@ def _fit_objects(path: Path, entries: Sequence[ObjectEntry],
                     'Choose the classes of both files with --classes.')
             account.add(OTHER_CLASS, f'{other}, {name}')
             continue
-        # Twice under two entries of one image; under one they are the user's.
+        # Twice under two entries of one image, or with one id; else they are
+        # the user's.
         key = place, label, entry.box, entry.crowd
-        if seen.setdefault(key, entry.image) != entry.image:
+        again = entry.id is not None and (key, entry.id) in named
+        named.add((key, entry.id))
+        if again or seen.setdefault(key, entry.image) != entry.image:
             account.add(REPEATED, name)
             continue
         box = clip_box(entry.box, *image.size)
@@ -297,4 +303,5 @@ def write_annotations(annotations: Annotations, empty: bool = True) -> None:
             for key, entries in content.items()
         }
     with atomic_stream(annotations.path) as stream:
-        json.dump(content, stream)
+        # In C, unlike json.dump.
+        stream.write(json.dumps(content))

@@ -39,8 +39,13 @@ def choose_classes(
         for each in categories if each.supercategory != each.name
     }
     kept = []
+    all_names = [each.name for each in categories]
     for index, each in enumerate(categories):
-        if index not in used and each.name in parents:
+        # Some tools name the group as the one class in it.
+        groups = each.name in parents or all_names.count(each.name) > 1
+        wanted = classes is not None and each.name in classes and (
+            all_names.count(each.name) == 1)
+        if index not in used and groups and not wanted:
             account.add(ROOT, each.name)
         else:
             kept.append(each)

@@ -1,6 +1,5 @@
 """The image files that annotations are of."""
 import os
-import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -82,35 +81,50 @@ def find_paths(path: Path, root: Path, images: Sequence[ImageEntry],
     Raises:
         SoCoError: If a name fits several files, or two names the same one.
     """
-    paths, finder, owners = {}, None, {}
+    paths, owners, same, others = {}, {}, {}, []
     for entry in images:
         name = entry.file_name
         if os.path.isfile(root / name):
-            found = name if os.path.isabs(name) else posixpath.normpath(name)
+            # The same file, however it is named.
+            real = os.path.realpath(root / name)
+            paths[entry.number] = same.setdefault(real, relative(root, name))
+            owners.setdefault(real, name)
         else:
-            finder = finder or NameFinder(walk_files(str(root)))
-            try:
-                found = finder.find(name)
-            except AmbiguousName as error:
-                raise SoCoError(
-                    f'{path} names {name}, which could be {error} in {root}. '
-                    'Name the folder that its file names are relative to.'
-                ) from None
-            if found is None:
-                bad.append((f'{root / name}, which is missing',
-                            'Name the folder that its file names are relative '
-                            'to, or take the images out of the file.'))
-                continue
-            account.add(BY_TAIL, f'{name} is {found}')
+            others.append(entry)
+    finder = NameFinder(walk_files(str(root))) if others else None
+    for entry in others:
+        name = entry.file_name
+        try:
+            found = finder.find(name)
+        except AmbiguousName as error:
+            raise SoCoError(
+                f'{path} names {name}, which could be {error} in {root}. '
+                'Name the folder that its file names are relative to.'
+            ) from None
+        if found is None:
+            bad.append((f'{root / name}, which is missing',
+                        'Name the folder that its file names are relative '
+                        'to, or take the images out of the file.'))
+            continue
+        account.add(BY_TAIL, f'{name} is {found}')
         # Not two files of one name in folders that are not there.
-        other = owners.setdefault(found, name)
+        real = os.path.realpath(root / found)
+        other = owners.setdefault(real, name)
         if clean_name(other) != clean_name(name):
             raise SoCoError(
                 f'{path} names {other} and {name}, which could both be '
                 f'{found} in {root}. Name the folder that its file names are '
                 'relative to.')
-        paths[entry.number] = found
-    return paths
+        paths[entry.number] = same.setdefault(real, found)
+    return dict(sorted(paths.items()))
+
+
+def relative(root: Path, name: str) -> str:
+    """A file name relative to the folder, or absolute if it is outside."""
+    path = os.path.relpath(os.path.join(root, name), root)
+    if path.split(os.sep)[0] == os.pardir:
+        return os.path.abspath(os.path.join(root, name))
+    return path.replace(os.sep, '/')
 
 
 def explain(path: Path, entry: ImageEntry, head) -> Optional[tuple]:

@@ -1,4 +1,5 @@
 """Masks of objects: polygons, and run lengths (RLE)."""
+import math
 from typing import Any, List, Sequence, Union
 
 import numpy as np
@@ -30,6 +31,7 @@ def read_mask(mask: Any, height: int,
     Raises:
         ValueError: If there is a mask that cannot be read; the text says why.
     """
+    far = 10 * max(height, width) + 1000
     if mask in (None, [], {}, '', [[]]):
         return None
     if isinstance(mask, dict):
@@ -38,6 +40,11 @@ def read_mask(mask: Any, height: int,
         mask = read_polygons(mask)
     else:
         raise ValueError('it is neither a list of polygons nor RLE')
+    # pycocotools takes memory for the length of each edge, and more than there
+    # is ends the process.
+    if isinstance(mask, list) and max(
+            max(map(abs, polygon)) for polygon in mask) > far:
+        raise ValueError('a point of it lies far outside of the image')
     if not covers_pixel(mask, height, width):
         raise ValueError('it covers no pixel of the image')
     return mask
@@ -60,12 +67,19 @@ def read_polygons(mask: list) -> List[List[float]]:
         if len(polygon) % 2:
             raise ValueError(f'a polygon has {len(polygon)} numbers, which '
                              'are not pairs')
-        polygon = list(map(to_number, polygon))
+        if not is_plain(polygon):
+            polygon = list(map(to_number, polygon))
         if len(polygon) >= 6:
             polygons.append(polygon)
     if not polygons:
         raise ValueError('no polygon has three points')
     return polygons
+
+
+def is_plain(polygon: list) -> bool:
+    """Whether all are finite numbers already, as nearly always."""
+    return (set(map(type, polygon)) <= {int, float}
+            and abs(sum(polygon)) < math.inf)
 
 
 def is_point(value: list) -> bool:
@@ -116,8 +130,11 @@ def covers_pixel(mask: Union[list, dict], height: int, width: int) -> bool:
 
 def polygon_area(x: Sequence[float], y: Sequence[float]) -> float:
     """Area of a polygon, by the shoelace formula."""
-    return abs(
-        sum(x[i - 1] * y[i] - x[i] * y[i - 1] for i in range(len(x)))) / 2
+    area, before_x, before_y = 0, x[-1], y[-1]
+    for this_x, this_y in zip(x, y):
+        area += before_x * this_y - this_x * before_y
+        before_x, before_y = this_x, this_y
+    return abs(area) / 2
 
 
 def decode_mask(mask: Union[list, dict], height: int,

@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 from soco_mm.errors import UsageError
 from .account import UNLISTED, Account
 from .files import clean_name
-from .values import Ids, to_box, to_flag, to_number, to_side
+from .values import Ids, to_box, to_flag, to_name, to_number, to_side
 
 EXPECTED = ('Expected "images" (id, file_name), "categories" (id, name) and '
             '"annotations" (image_id, category_id, bbox of four numbers).')
@@ -124,8 +124,8 @@ def read_images(content: Any, path: Union[str, Path]) -> List[ImageEntry]:
             if not isinstance(name, str) or not name:
                 raise ValueError(f'file_name {name!r} is not a text')
             entry = ImageEntry(number, each.get('id'), name,
-                               to_side(each.get('width')),
-                               to_side(each.get('height')))
+                               to_side(each.get('width'), 'width'),
+                               to_side(each.get('height'), 'height'))
         except _WRONG as error:
             raise wrong(path, 'image', number, each, error) from None
         found.append(entry)
@@ -148,8 +148,9 @@ def read_categories(content: Any, path: Union[str, Path]) -> List[Category]:
     found, ids = [], set()
     for number, each in enumerate(list_of(content, 'categories', path)):
         try:
-            entry = Category(number, each['id'], str(each['name']),
-                             each.get('supercategory'))
+            parent = each.get('supercategory')
+            entry = Category(number, each['id'], to_name(each['name']),
+                             parent if isinstance(parent, str) else None)
             if entry.id in ids:
                 raise ValueError('two categories have the same id')
             ids.add(entry.id)
@@ -182,7 +183,7 @@ def read_objects(entries: Sequence[dict],
         UsageError: If one of them is wrong.
     """
     image_ids = index_images(images, path)
-    category_ids = categories and Ids(each.id for each in categories)
+    category_ids = Ids(each.id for each in categories or ())
     found = []
     for number, each in enumerate(entries):
         try:
@@ -190,8 +191,7 @@ def read_objects(entries: Sequence[dict],
             if image is None and account is None:
                 raise ValueError(f'there is no image {each["image_id"]!r}')
             if categories is not None:
-                category = category_ids and category_ids.find(
-                    each['category_id'])
+                category = category_ids.find(each['category_id'])
                 if category is None:
                     raise ValueError('there is no category '
                                      f'{each["category_id"]!r}')
@@ -206,8 +206,8 @@ def read_objects(entries: Sequence[dict],
                     category,
                     to_box(each['bbox']),
                     read_area(each.get('area')),
-                    to_flag(each.get('iscrowd')),
-                    to_flag(each.get('ignore')),
+                    to_flag(each.get('iscrowd'), 'iscrowd'),
+                    to_flag(each.get('ignore'), 'ignore'),
                     optional_number(each.get('score'), 'score'),
                     each.get('segmentation')))
         except _WRONG as error:
@@ -260,6 +260,8 @@ def wrong(path: Union[str, Path], what: str, number: int, entry: Any,
           error: Exception) -> UsageError:
     """The one sentence on an entry that cannot be read."""
     reason = f'it has no {error}' if isinstance(error, KeyError) else error
+    if not isinstance(entry, dict):
+        reason = f'{entry!r:.40} is no object with keys'
     id_ = entry.get('id') if isinstance(entry, dict) else None
     known = '' if id_ is None else f', id {id_!r}'
     return UsageError(f'{path} is not a COCO json: {what} {number} (from 0'

@@ -65,9 +65,9 @@ def coco_subset(annotations: dict,
     entries = list_of(annotations, 'annotations', path)
     if not images:
         raise UsageError(f'{path} has no image.')
+    known = index_images(images, path)
     ids = sorted((each.id for each in images), key=partial(_hash, seed))
     drawn = set(ids[:max(1, round(fraction * len(ids)))])
-    known = index_images(images, path)
     owners = [
         known.find(each.get('image_id')) if isinstance(each, dict) else None
         for each in entries

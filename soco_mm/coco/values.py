@@ -3,6 +3,7 @@ import math
 from typing import Any, Dict, Hashable, Iterable, Optional, Tuple
 
 FALSE = ('', '0', 'false', 'no', 'off', 'none', 'null', 'n', 'f')
+MISSING = ('', 'none', 'null', 'nan')
 TRUE = ('1', 'true', 'yes', 'on', 'y', 't')
 
 
@@ -17,39 +18,68 @@ def to_number(value: Any) -> float:
             value = float(value)
         except ValueError:
             pass
-    if (type(value) not in (int, float) or not abs(value) < math.inf):
-        raise ValueError(f'{value!r} is not a finite number')
-    return value
+    if type(value) in (int, float):
+        try:
+            if math.isfinite(float(value)):
+                return value
+        except OverflowError:  # of a whole number of hundreds of digits
+            pass
+    raise ValueError(f'{value!r:.40} is not a finite number')
 
 
-def to_flag(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a value says nothing: null, NaN, or text that means so."""
+    if isinstance(value, str):
+        return value.strip().lower() in MISSING
+    return value is None or value != value
+
+
+def to_name(value: Any) -> str:
+    """The name of a category, which may be a number.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if type(value) not in (str, int, float) or not str(value).strip():
+        raise ValueError(f'name {value!r:.40} is not a text')
+    return str(value)
+
+
+def to_flag(value: Any, key: str = '') -> bool:
     """Whether a flag is set: "0", "false", "" and null are not.
 
     Raises:
         ValueError: If it is neither true nor false.
     """
-    if value is None:
+    if is_missing(value):
         return False
     if isinstance(value, str):
         text = value.strip().lower()
         if text in FALSE or text in TRUE:
             return text in TRUE
-    return bool(to_number(value) if value not in (True, False) else value)
+    try:
+        return bool(to_number(value) if value not in (True, False) else value)
+    except ValueError as error:
+        raise ValueError(f'{key} {error}'.strip()) from None
 
 
-def to_side(value: Any) -> Optional[int]:
+def to_side(value: Any, key: str = '') -> Optional[int]:
     """Width or height of an image in pixels; 0, null and less are unknown.
 
     Raises:
         ValueError: If it is not a whole number.
     """
-    if value is None or value == '':
+    if is_missing(value):
         return None
-    number = to_number(value)
+    try:
+        number = to_number(value)
+    except ValueError as error:
+        raise ValueError(f'{key} {error}'.strip()) from None
     if number <= 0:
         return None
     if number != int(number):
-        raise ValueError(f'{value!r} is not a whole number of pixels')
+        raise ValueError(f'{key} {value!r} is not a whole number of pixels'
+                         .strip())
     return int(number)
 
 
@@ -60,9 +90,11 @@ def to_box(value: Any) -> Tuple[float, float, float, float]:
         ValueError: If it is not four finite numbers.
     """
     try:
-        x, y, width, height = map(to_number, value)
+        x, y, width, height = map(to_number, list(value))
+        if isinstance(value, str):
+            raise TypeError
     except (TypeError, ValueError):
-        raise ValueError(f'bbox {value!r} is not four finite numbers x, y, w, '
+        raise ValueError(f'bbox {value!r:.80} is not four finite numbers x, y, w, '
                          'h') from None
     return x, y, width, height
 

@@ -67,7 +67,7 @@ def set_options(cfg: Config, options: Dict[str, Any],
                 raise UsageError(f'--cfg-options cannot set {key}, on which '
                                  f'more depends. Set it with {argument}.')
         check_key(cfg, key)
-        check_read(cfg, key)
+        check_read(cfg, key, arguments)
     cfg.merge_from_dict(options)
 
 
@@ -106,12 +106,17 @@ def check_key(cfg: Config, key: str) -> None:
                              f'is {node!r}.')
 
 
-def check_read(cfg: Config, key: str) -> None:
+def check_read(cfg: Config, key: str, arguments: Dict[str, str]) -> None:
     """Refuse a key of a variable, which nothing reads any more.
 
     Configs give a value a name to write it once, as ``train_pipeline``; when
     the config is read, it is copied to the places where it is used, and
     another value under the name would change nothing.
+
+    Args:
+        cfg (Config): The config.
+        key (str): The key.
+        arguments (dict): What the job sets itself, see :func:`set_options`.
 
     Raises:
         UsageError: If it is one; the text names the keys that are read.
@@ -122,12 +127,16 @@ def check_read(cfg: Config, key: str) -> None:
     places = []
     for top in sorted(READ.intersection(cfg)):
         places += find_value(cfg[top], cfg[name], top)
-    if places:
+    owners = [arguments[place] for place in places if place in arguments]
+    if owners:
+        advice = f'Set it with {owners[0]}'
+    elif places:
         advice = 'Set ' + ' and '.join(
             f'{place}.{rest}' if rest else place for place in places[:NAMED])
         advice += f', and {len(places) - NAMED} more' * (len(places) > NAMED)
     else:
-        advice = 'Leave it out'
+        advice = ('Set the value where it is used, which the config that is '
+                  'saved with a run shows')
     raise UsageError(
         f'The config key {key} changes nothing: {name} is a variable, whose '
         f'value is copied to where it is used. {advice}.')
@@ -138,7 +147,8 @@ def find_value(node: Any, value: Any, path: str) -> List[str]:
 
     A dict is found also where more keys were added to it.
     """
-    if value in (None, {}, []):
+    # A number can stand anywhere by chance.
+    if not isinstance(value, (str, dict, list, tuple)) or not value:
         return []
     same = node == value or (
         isinstance(node, dict) and isinstance(value, dict)
@@ -204,8 +214,8 @@ def naming(options: Dict[str, Any]) -> Iterator[None]:
         if not options:
             raise
         given = ' '.join(f'{key}={value!r}' for key, value in options.items())
-        raise type(error)(f'{error} Check what --cfg-options sets: {given}'
-                          ) from error
+        raise type(error)(f'{str(error).rstrip(".")}. Check what '
+                          f'--cfg-options sets: {given}') from error
 
 
 @contextmanager

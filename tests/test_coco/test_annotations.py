@@ -541,3 +541,86 @@ def test_images_that_opencv_cannot_read_are_to_be_converted(tmp_path):
             SoCoError,
             match=r'a\.tga, which OpenCV cannot read.* Convert it to PNG'):
         read_annotations(tmp_path / 'a.json', tmp_path)
+
+
+@pytest.mark.parametrize('far', [1e6, 1e8, 1e300])
+def test_a_polygon_that_would_take_all_memory_is_unreadable(
+        read, content, far):
+    check_unreadable(read, content, [[0, 0, far, 0, far, far]])
+
+
+def test_one_file_under_several_names_is_one_image(read, content, tmp_path):
+    path = read().path
+    (tmp_path / 'link.png').symlink_to('b.png')
+    content['images'] += [
+        dict(id=20, file_name=str(tmp_path / 'b.png')),
+        dict(id=21, file_name=f'../{tmp_path.name}/b.png'),
+        dict(id=22, file_name='link.png')
+    ]
+    for number in (20, 21, 22):
+        content['annotations'].append(
+            dict(
+                id=number,
+                image_id=number,
+                category_id=2,
+                bbox=[number, 1, 5, 5],
+                segmentation=[[0, 0, 9, 0, 9, 9]]))
+    path.write_text(json.dumps(content))
+    found = read_annotations(path, tmp_path)
+    assert found.images == {1: 'with space.png', 2: 'b.png'}
+    assert [x for x, *_ in found.boxes[2]] == [20, 21, 22]
+
+
+def test_a_file_that_is_joined_to_itself_has_each_object_once(read, content):
+    expected = read()
+    for key in ('images', 'annotations'):
+        content[key] *= 2
+    found = read()
+    assert found.content == expected.content
+    assert '3 objects that are listed twice: taken once' in (
+        '\n'.join(found.account.lines()))
+
+
+def test_a_group_that_has_the_name_of_its_class_is_left_out(read, content):
+    content['categories'].insert(0, dict(id=0, name='nut'))
+    content['categories'][1]['supercategory'] = 'nut'
+    assert read().classes == ('nut', 'bolt') and read().num_boxes == 2
+    content['annotations'][0]['category_id'] = 0
+    with pytest.raises(SoCoError, match='two categories of the name nut'):
+        read()
+
+
+def test_a_class_is_one_also_where_it_groups_others_in_the_evaluation(
+        read, content):
+    train = read()
+    content['categories'][1]['supercategory'] = 'nut'
+    content['annotations'] = content['annotations'][:1]
+    val = read('val.json', train.classes)
+    assert not any('group' in line for line in val.account.lines())
+
+
+def test_masks_are_not_read_for_a_detector_of_boxes(read, content):
+    content['annotations'][0]['segmentation'] = [[1, 2]]
+    del content['annotations'][1]['segmentation']
+    found = read('train.json', masks=False)
+    assert found.num_boxes == 2 and not found.masks
+    assert not any('mask' in line for line in found.account.lines())
+
+
+@pytest.mark.parametrize('damage, words', [
+    (lambda c: c.update(categories=[]), 'annotation 0 .* no category 2'),
+    (lambda c: c['annotations'].insert(1, 7), 'annotation 1 .* no object'),
+    (lambda c: c['images'][0].update(id=[]), 'image 0 .*unhashable'),
+    (lambda c: c['annotations'][0].update(bbox=[1, 2, 10**400, 4]),
+     'annotation 0 .* not four finite numbers'),
+    (lambda c: c['annotations'][0].update(bbox='1234'), 'not four finite'),
+    (lambda c: c['annotations'][0].update(iscrowd='x'), "iscrowd 'x'"),
+    (lambda c: c['images'][1].update(width='x'), "image 1 .*width 'x'"),
+    (lambda c: c['categories'][1].update(name=None), 'category 1 .*name None'),
+])
+def test_an_entry_of_the_wrong_type_is_named(read, content, damage, words):
+    path = read().path
+    damage(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=words):
+        read_annotations(path, path.parent)

@@ -5,7 +5,7 @@ from soco_mm.coco.values import Ids, to_box, to_flag, to_number, to_side
 
 @pytest.mark.parametrize('value', [
     None, False, 0, 0.0, '', ' ', '0', '0.0', 'false', 'False', 'no', 'None',
-    'null', 'off'
+    'null', 'off', float('nan'), 'NaN'
 ])
 def test_what_means_no_is_no_flag(value):
     assert to_flag(value) is False
@@ -16,7 +16,7 @@ def test_what_means_yes_is_a_flag(value):
     assert to_flag(value) is True
 
 
-@pytest.mark.parametrize('value', ['perhaps', [], {}, float('nan')])
+@pytest.mark.parametrize('value', ['perhaps', [], {}, float('inf')])
 def test_what_is_no_flag_is_refused(value):
     with pytest.raises(ValueError, match='is not a finite number'):
         to_flag(value)
@@ -32,7 +32,8 @@ def test_numbers_may_be_text():
 
 def test_sides_of_zero_and_less_are_unknown():
     assert [to_side(each) for each in ('160', 120.0, '64.0')] == [160, 120, 64]
-    assert {to_side(each) for each in (None, '', 0, '0', -1)} == {None}
+    assert {to_side(each) for each in (None, '', ' ', 'null', float('nan'), 0, '0', -1)
+            } == {None}
     with pytest.raises(ValueError, match="'1.5' is not a whole number"):
         to_side('1.5')
 

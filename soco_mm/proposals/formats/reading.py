@@ -6,6 +6,7 @@ from typing import Dict, List, NamedTuple, Optional, Union
 
 from soco_mm.coco import Account, read_images, read_objects
 from soco_mm.coco.account import UNLISTED
+from soco_mm.coco.boxes import check_pixels
 from soco_mm.coco.structure import list_of
 from soco_mm.utils import UsageError
 
@@ -122,6 +123,9 @@ def _read_coco(layout: str, images_path: Union[str, Path], listing: dict,
     }
     account = Account()
     objects = read_objects(entries, path, images, account=account)
+    check_pixels(path,
+                 [each for each in objects if images[each.image].size],
+                 [each.size for each in images])
     left_out = Counter()
     for each in objects:
         if each.crowd:

@@ -68,7 +68,7 @@ def test_boxes_that_look_like_corners_are_refused():
     corners = np.concatenate([low, high], 1).tolist()
     with pytest.raises(
             SoCoError,
-            match=r'all 20 boxes look like two corners x1, y1, x2, y2, and '
+            match=r'20 of 20 boxes look like two corners x1, y1, x2, y2, and '
             r'\d+ reach out'):
         check(corners)
     # In the upper left corner none reaches out.
@@ -79,3 +79,20 @@ def test_boxes_that_look_like_corners_are_refused():
     with pytest.raises(SoCoError, match='their areas are those of corners'):
         check(corners, areas)
     check([(x1, y1, x2 - x1, y2 - y1) for x1, y1, x2, y2 in corners], areas)
+
+
+def test_an_odd_box_among_corners_changes_nothing():
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 100, (100, 2))
+    corners = np.concatenate([low, low + 15], 1).tolist()
+    for odd in ([10, 10, 10, 30], [10, 10, 0, 30], [5, 5, 190, 30]):
+        with pytest.raises(SoCoError, match='100 of 10[01] boxes look like'):
+            check([*corners, odd])
+
+
+def test_close_ups_are_no_corners():
+    """Boxes that reach out by a pixel, or whose areas are noted."""
+    check([(6, 4, 155, 117)] * 3)
+    check([(6, 4, 164, 116)] * 3, [164 * 116] * 3)
+    with pytest.raises(SoCoError, match='3 of 3 boxes look like two corners'):
+        check([(9, 4, 158, 116)] * 3)
