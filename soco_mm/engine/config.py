@@ -4,6 +4,7 @@ import inspect
 import logging
 import tempfile
 import traceback
+import warnings
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List
 
@@ -58,8 +59,9 @@ def set_options(cfg: Config, options: Dict[str, Any],
             that sets it, by dotted key.
 
     Raises:
-        UsageError: If a key is not in the config, is one of ``arguments``, or
-            is of a variable whose value has been copied to where it is used.
+        UsageError: If a key is not in the config, is one of ``arguments``, is
+            of a variable whose value has been copied to where it is used, or
+            is given text for a number.
     """
     for key in options:
         for owned, argument in arguments.items():
@@ -68,6 +70,7 @@ def set_options(cfg: Config, options: Dict[str, Any],
                                  f'more depends. Set it with {argument}.')
         check_key(cfg, key)
         check_read(cfg, key, arguments)
+        check_number(cfg, key, options[key])
     cfg.merge_from_dict(options)
 
 
@@ -140,6 +143,24 @@ def check_read(cfg: Config, key: str, arguments: Dict[str, str]) -> None:
     raise UsageError(
         f'The config key {key} changes nothing: {name} is a variable, whose '
         f'value is copied to where it is used. {advice}.')
+
+
+def check_number(cfg: Config, key: str, value: Any) -> None:
+    """Refuse text in the place of a number, which might be noticed late.
+
+    Raises:
+        UsageError: If there is some.
+    """
+    node = cfg._cfg_dict
+    for part in key.split('.'):
+        if isinstance(node, dict) and part not in node:
+            return
+        node = node[int(part) if isinstance(node, (list, tuple)) else part]
+    # The scale of a loss may be a number or "dynamic".
+    if isinstance(node, (int, float)) and isinstance(
+            value, str) and value != 'dynamic':
+        raise UsageError(f'The config key {key} is {node!r}, and {value!r} is '
+                         'no such value.')
 
 
 def find_value(node: Any, value: Any, path: str) -> List[str]:
@@ -224,6 +245,8 @@ def quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
     finally:
         logging.disable(before)

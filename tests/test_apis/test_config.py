@@ -78,6 +78,22 @@ def test_every_other_key_of_a_config_is_read():
     }
 
 
+def test_a_variable_that_a_job_sets_is_advised_with_its_argument():
+    """Not with a key that is refused next."""
+    with pytest.raises(UsageError, match=r'data_root .* Set it with IMAGES\.'):
+        load_config('soco_r50_fpn_100e', {'data_root': 'x'},
+                    {'train_dataloader.dataset.data_root': 'IMAGES'})
+
+
+@pytest.mark.parametrize('key', [
+    'default_hooks.checkpoint.interval', 'model.base_momentum',
+    'train_dataloader.pin_memory', 'train_dataloader.dataset.pipeline.3.prob'
+])
+def test_text_in_the_place_of_a_number_is_refused_at_once(key):
+    with pytest.raises(UsageError, match=f"key {key} is .*, and 'abc'"):
+        load_config('soco_r50_fpn_100e', {key: 'abc'})
+
+
 def test_arguments_of_loaders_may_be_new():
     cfg = load_config('soco_r50_fpn_100e',
                       {'train_dataloader.prefetch_factor': 4})

@@ -7,15 +7,15 @@ from soco_mm.utils import SoCoError
 
 
 @pytest.mark.parametrize('options, message', [
-    ({'train_dataloader.dataset.pipeline.2.num_proposals': 'four'},
-     "data pipeline: .*num_proposals='four'"),
+    ({'train_dataloader.dataset.pipeline.2.num_proposals': [4]},
+     r"data pipeline: .*Check what .*num_proposals=\[4\]"),
     ({'train_dataloader.dataset.pipeline.2.numproposals': 4},
      "unexpected keyword argument 'numproposals'"),
     ({'model.base_momentum': 5}, r'lie in \[0, 1\].*model.base_momentum=5'),
-    ({'optim_wrapper.optimizer.lr': 'fast'}, "lr='fast'"),
+    ({'optim_wrapper.optimizer.lr': 'fast'}, "lr is 2.0, and 'fast'"),
     ({'param_scheduler.0.foo': 1}, "argument 'foo'"),
     ({'default_hooks.logger.foo': 1}, "argument 'foo'"),
-    ({'train_dataloader.batch_size': 'all'}, "whole number .* 'all'"),
+    ({'train_dataloader.batch_size': 'all'}, "batch_size is 128, and 'all'"),
     ({'train_dataloader.num_workers': -1}, 'num_workers'),
     ({'train_dataloader.dataset.data_root': 'x'}, 'Set it with IMAGES'),
     ({'train_dataloader.dataset.proposals': 'x'}, 'with --proposals'),
