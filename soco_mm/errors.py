@@ -1,5 +1,5 @@
 class SoCoError(Exception):
-    """What a user can understand and mend; shown without a stack trace."""
+    """What a user can understand and fix; shown without a stack trace."""
 
     exit_code = 1
     # Another process of the training prints it.

@@ -9,7 +9,7 @@ from torch import Tensor
 from soco_mm.engine.config import building
 from soco_mm.registry import MODELS
 from soco_mm.utils import (ImageError, SoCoError, UsageError, atomic_write,
-                           make_writable, read_image)
+                           make_writable)
 from soco_mm.visualization import (DrawnView, describe_view, draw_sample,
                                    render_gallery, write_png)
 from .preview import build_dataset

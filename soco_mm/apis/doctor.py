@@ -18,17 +18,17 @@ class Check(NamedTuple):
     Attributes:
         name (str): What it is, for a person.
         run (Callable): Returns what to say; raises where it fails.
-        mend (str): The command that mends a failure.
+        fix (str): The command that fixes a failure.
         needed (bool): Whether the main job cannot run without it.
     """
     name: str
     run: Callable
-    mend: str
+    fix: str
     needed: bool = True
 
 
 def check_installation(quiet: bool = False) -> bool:
-    """Check everything the main job needs, and say how to mend it.
+    """Check everything the main job needs, and say how to fix it.
 
     Args:
         quiet (bool): Print failures alone. Defaults to False.
@@ -61,8 +61,8 @@ def check_installation(quiet: bool = False) -> bool:
         said = lines[-1] if lines else f'ended with {result.returncode}'
         mark = 'ok  ' if passed else 'FAIL' if check.needed else 'none'
         print(f'[{mark}] {check.name}: {said}')
-        if not passed and check.mend:
-            print(f'       mend it with: {check.mend}')
+        if not passed and check.fix:
+            print(f'       fix: {check.fix}')
     if not quiet:
         print('\nEverything the main job needs is there.' if healthy else
               '\nThe main job cannot run here yet.')

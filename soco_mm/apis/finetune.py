@@ -294,10 +294,10 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
 
 
 def explain(error: Exception) -> Optional[str]:
-    """What a user can mend of an error in a training, if it is known."""
+    """What a user can fix of an error in a training, if it is known."""
     # MMCV's assertion; a worker's trace of it has it in the last line.
     if found := re.findall('failed to load image: (.*)', str(error)):
-        return (f'{found[-1]} is damaged. Mend it and go on with --resume, or '
+        return (f'{found[-1]} is damaged. Fix it and go on with --resume, or '
                 'take it out of the annotations and start anew with '
                 '--overwrite.')
     # PyTorch's, of a batch norm.

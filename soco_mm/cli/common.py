@@ -8,7 +8,7 @@ from soco_mm.errors import SoCoError
 
 
 def run(main: Callable) -> None:
-    """Run a program; what a user can mend ends it with one sentence."""
+    """Run a program; what a user can fix ends it with one sentence."""
     try:
         main()
     except SoCoError as error:

@@ -6,7 +6,7 @@ import sys
 def add_doctor(commands) -> None:
     """Add the command ``doctor``."""
     parser = commands.add_parser(
-        'doctor', help='check this installation and say how to mend it')
+        'doctor', help='check this installation and say how to fix it')
     parser.add_argument(
         '--quiet', action='store_true', help='print what fails alone')
     parser.set_defaults(function=doctor)

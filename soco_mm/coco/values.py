@@ -94,8 +94,8 @@ def to_box(value: Any) -> Tuple[float, float, float, float]:
         if isinstance(value, str):
             raise TypeError
     except (TypeError, ValueError):
-        raise ValueError(f'bbox {value!r:.80} is not four finite numbers x, y, w, '
-                         'h') from None
+        raise ValueError(f'bbox {value!r:.80} is not four finite numbers x, y, '
+                         'w, h') from None
     return x, y, width, height
 
 

@@ -48,7 +48,7 @@ class SelectiveSearch:
             raise ImportError(
                 'OpenCV has no selective search: another package than '
                 'opencv-contrib-python was installed over it; soco-mm doctor '
-                'says how to mend that')
+                'says how to fix that')
         self.scale = scale
         self.sigma = sigma
         self.min_size = min_size

@@ -20,7 +20,7 @@ def test_failure_is_named_with_the_command_that_mends_it(
     monkeypatch.setattr(doctor, 'CHECKS', (broken, ))
     assert not doctor.check_installation(quiet=True)
     out = capsys.readouterr().out
-    assert 'FAIL' in out and 'mend it with: pip install it' in out
+    assert 'FAIL' in out and 'fix: pip install it' in out
 
 
 def test_it_runs_where_nothing_else_does(tmp_path):
@@ -32,7 +32,7 @@ def test_it_runs_where_nothing_else_does(tmp_path):
         capture_output=True,
         text=True)
     assert result.returncode == 1 and result.stderr == ''
-    assert result.stdout.count('broken') == result.stdout.count('mend') == 4
+    assert result.stdout.count('broken') == result.stdout.count('fix') == 4
 
 
 def test_a_second_opencv_is_noticed(monkeypatch):

@@ -633,7 +633,7 @@ def test_from_scratch_no_weights_are_loaded(exported, boxes_alone,
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_an_image_that_is_cut_off_is_named_and_can_be_mended(
+def test_an_image_that_is_cut_off_is_named_and_can_be_fixed(
         exported, boxes_alone, demo_images, tmp_path, workers):
     images = tmp_path / 'my photos'
     shutil.copytree(demo_images, images)
@@ -650,7 +650,7 @@ def test_an_image_that_is_cut_off_is_named_and_can_be_mended(
         workers=workers)
     with pytest.raises(
             SoCoError,
-            match='my photos/coffee.jpg is damaged. Mend it and go on'):
+            match='my photos/coffee.jpg is damaged. Fix it and go on'):
         finetune(**job)
     (images / 'coffee.jpg').write_bytes(whole)
     assert finetune(**job, resume=True)['checkpoint'].is_file()

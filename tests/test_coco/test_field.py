@@ -66,7 +66,9 @@ def test_the_table_of_all_cases_is_printed():
                              capture_output=True,
                              text=True,
                              check=True).stdout
-    cases = [line.split()[0] for line in printed.splitlines() if line[0] != ' ']
+    cases = [
+        line.split()[0] for line in printed.splitlines() if line[0] != ' '
+    ]
     assert cases == sorted(EXPECTED)
     assert printed.count('bbox 1.000') == len(EXPECTED) - 2
 

@@ -32,8 +32,8 @@ def test_numbers_may_be_text():
 
 def test_sides_of_zero_and_less_are_unknown():
     assert [to_side(each) for each in ('160', 120.0, '64.0')] == [160, 120, 64]
-    assert {to_side(each) for each in (None, '', ' ', 'null', float('nan'), 0, '0', -1)
-            } == {None}
+    unknown = None, '', ' ', 'null', float('nan'), 0, '0', -1
+    assert {to_side(each) for each in unknown} == {None}
     with pytest.raises(ValueError, match="'1.5' is not a whole number"):
         to_side('1.5')
 
