@@ -112,24 +112,31 @@ def evaluate_perfect(path: Path, val: Annotations) -> Dict[str, float]:
 def user_objects(path: Path, val: Annotations) -> Dict[str, List[dict]]:
     """The objects of a COCO json by file name, read without soco_mm.
 
-    Crowds, ignored objects, those with ``_skip`` and those of which less than
-    a pixel is seen are not detected; the others are clipped.
+    Crowds, ignored objects and those of which less than a pixel is seen are
+    not detected; the others are clipped.
     """
     content = json.loads(path.read_bytes())
-    images = {each['id']: each for each in content['images']}
-    names = {each['id']: each['name'] for each in content['categories']}
+    images = {str(each['id']): each for each in content['images']}
+    names = {
+        str(each['id']): str(each['name'])
+        for each in content['categories']
+    }
+    # By the last part, in any letter case.
+    files = {
+        each['file_name'].split('/')[-1].casefold(): each['file_name']
+        for each in val.content['images']
+    }
     sizes = {
         each['file_name']: (each['width'], each['height'])
         for each in val.content['images']
     }
     found = {}
     for each in content['annotations']:
-        if each.get('iscrowd') in FLAGS or each.get(
-                'ignore') in FLAGS or each.get('_skip') in FLAGS:
+        if each.get('iscrowd') in FLAGS or each.get('ignore') in FLAGS:
             continue
-        name = images[each['image_id']]['file_name']
-        name = name if name in sizes else name.replace('\\', '/').split(
-            '/')[-1]
+        name = images[str(each['image_id'])]['file_name']
+        if name not in sizes:
+            name = files[name.replace('\\', '/').split('/')[-1].casefold()]
         width, height = sizes[name]
         x, y, w, h = map(float, each['bbox'])
         box = np.clip([x, y, x + w, y + h], 0, [width, height] * 2)
@@ -138,7 +145,7 @@ def user_objects(path: Path, val: Annotations) -> Dict[str, List[dict]]:
         found.setdefault(name, []).append(
             dict(
                 box=box,
-                label=val.classes.index(names[each['category_id']]),
+                label=val.classes.index(names[str(each['category_id'])]),
                 mask=user_mask(each.get('segmentation'), height, width)))
     return found
 
@@ -151,8 +158,13 @@ def user_mask(segmentation, height: int, width: int) -> Optional[np.ndarray]:
         if isinstance(segmentation['counts'], list):
             segmentation = mask_tools.frPyObjects(segmentation, height, width)
         return mask_tools.decode(segmentation).astype(bool)
-    if not isinstance(segmentation[0], list):
-        segmentation = [segmentation]
+    if not isinstance(segmentation[0], list) or all(
+            len(each) == 2 for each in segmentation):
+        segmentation = [segmentation]  # one polygon
+    segmentation = [
+        np.ravel(each).astype(float).tolist() for each in segmentation
+        if len(each) > 2
+    ]
     rle = mask_tools.frPyObjects(segmentation, height, width)
     return mask_tools.decode(mask_tools.merge(rle)).astype(bool)
 
