@@ -1,7 +1,7 @@
 """Pascal VOC annotations as the content of a COCO json."""
 import os
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -127,7 +127,9 @@ def read_voc(path: Union[str, Path],
         for each in files:
             if each not in used:
                 account.add(UNLABELLED, each)
-    content = _content(os.path.basename(layout.xmls.absolute()), found)
+    content = _content(
+        os.path.basename(layout.xmls.absolute()), found,
+        _first_pixel([each for each, _ in found] + _others(layout, found)))
     return Source(Path(path), layout.images, content, account)
 
 
@@ -304,21 +306,39 @@ def _stem(path: str) -> str:
     return os.path.splitext(path)[0]
 
 
-def _first_pixel(objects: List[VocObject]) -> int:
+def _others(layout: VocLayout,
+            found: List[Tuple[VocFile, str]]) -> List[VocFile]:
+    """The xml files of the folder that a list does not name, if readable."""
+    if layout.list is None:
+        return []
+    listed = {each.name for each, _ in found}
+    others = []
+    for name in _list_xmls(replace(layout, list=None)):
+        if name not in listed:
+            try:
+                others.append(read_voc_file(layout.xmls, name))
+            except UsageError:
+                pass  # it is not used
+    return others
+
+
+def _first_pixel(xmls: List[VocFile]) -> int:
     """The number of the first pixel of an image, 0 or 1.
 
-    At that number are the corners of objects that the edge cuts off.
+    At that number are the corners of objects that the edge cuts off. All
+    splits of a data set are looked at, so that they are read alike.
     """
     starts = [
-        int(start // 1) for each in objects for start in each.corners[:2]
+        int(start // 1) for xml in xmls for each in xml.objects
+        for start in each.corners[:2]
     ]
     return int(starts.count(0) <= starts.count(1))
 
 
-def _content(folder: str, found: List[Tuple[VocFile, str]]) -> dict:
+def _content(folder: str, found: List[Tuple[VocFile, str]],
+             first: int) -> dict:
     """The content of a COCO json of xml files and their images."""
     objects = [each for xml, _ in found for each in xml.objects]
-    first = _first_pixel(objects)
     names = sorted({each.name for each in objects})
     ids = {name: number for number, name in enumerate(names, 1)}
     images, annotations = [], []

@@ -127,6 +127,22 @@ def test_a_tool_may_count_pixels_from_zero(voc, more, boxes):
             for each in read_voc(root).content['annotations']] == boxes
 
 
+def test_all_splits_of_a_data_set_are_read_alike(voc):
+    """A list may hold no object that the edge cuts off."""
+    root = voc(object_of('nut', (0, 4, 30, 15)))
+    voc(object_of('nut', (5, 6, 30, 15)), name='b')
+    Image.new('RGB', (40, 20)).save(root / 'JPEGImages/b.png')
+    (root / 'Annotations/broken.xml').write_text('<annotation>')
+    lists = root / 'ImageSets/Main'
+    for name, image in (('train', 'a'), ('val', 'b')):
+        (lists / f'{name}.txt').write_text(f'{image}\n')
+    boxes = [
+        read_voc(lists / f'{name}.txt').content['annotations'][0]['bbox']
+        for name in ('train', 'val')
+    ]
+    assert boxes == [[0, 4, 30, 11], [5, 6, 25, 9]]
+
+
 def test_a_list_names_the_images(voc):
     root = voc(object_of('nut', (1, 1, 40, 20)))
     for name in ('b', 'c d'):
