@@ -1,11 +1,12 @@
 """What a config sets, and whether a training can be built from it."""
 import copy
 import inspect
+import io
 import logging
 import tempfile
 import traceback
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, Dict, Iterator, List
 
 from mmengine.config import Config
@@ -241,11 +242,12 @@ def naming(options: Dict[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without warnings, which the training itself will give."""
+    """Without what is said, which the training itself will say."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        # pycocotools prints.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter('ignore')
             yield
     finally:
