@@ -69,19 +69,22 @@ def set_options(cfg: Config, options: Dict[str, Any],
             if key == owned or key.startswith(owned + '.'):
                 raise UsageError(f'--cfg-options cannot set {key}, on which '
                                  f'more depends. Set it with {argument}.')
-        check_key(cfg, key)
+        before = check_key(cfg, key)
         check_read(cfg, key, arguments)
-        check_number(cfg, key, options[key])
+        check_number(key, before, options[key])
     cfg.merge_from_dict(options)
 
 
-def check_key(cfg: Config, key: str) -> None:
+def check_key(cfg: Config, key: str) -> Any:
     """Refuse a dotted key that is not in the config.
 
     What is inside the arguments of a component or a data loader may be new,
     since a config states only what differs from the defaults, and the
     component refuses what it does not know; any other new key is taken for a
     misspelling.
+
+    Returns:
+        The value under the key, None if it is new.
 
     Raises:
         UsageError: If the key is not there.
@@ -100,7 +103,7 @@ def check_key(cfg: Config, key: str) -> None:
             in_component |= parent in LOADERS and part in LOADER_ARGUMENTS
             if part not in node:
                 if in_component and depth == len(parts) - 1:
-                    return
+                    return None
                 raise UsageError(
                     f'The config key {key} does not exist: {parent} has '
                     f'{", ".join(map(str, node))}.')
@@ -108,6 +111,7 @@ def check_key(cfg: Config, key: str) -> None:
         else:
             raise UsageError(f'The config key {key} does not exist: {parent} '
                              f'is {node!r}.')
+    return node
 
 
 def check_read(cfg: Config, key: str, arguments: Dict[str, str]) -> None:
@@ -146,22 +150,17 @@ def check_read(cfg: Config, key: str, arguments: Dict[str, str]) -> None:
         f'value is copied to where it is used. {advice}.')
 
 
-def check_number(cfg: Config, key: str, value: Any) -> None:
+def check_number(key: str, before: Any, value: Any) -> None:
     """Refuse text in the place of a number, which might be noticed late.
 
     Raises:
         UsageError: If there is some.
     """
-    node = cfg._cfg_dict
-    for part in key.split('.'):
-        if isinstance(node, dict) and part not in node:
-            return
-        node = node[int(part) if isinstance(node, (list, tuple)) else part]
     # The scale of a loss may be a number or "dynamic".
-    if isinstance(node, (int, float)) and isinstance(
+    if isinstance(before, (int, float)) and isinstance(
             value, str) and value != 'dynamic':
-        raise UsageError(f'The config key {key} is {node!r}, and {value!r} is '
-                         'no such value.')
+        raise UsageError(f'The config key {key} is {before!r}, and {value!r} '
+                         'is no such value.')
 
 
 def find_value(node: Any, value: Any, path: str) -> List[str]:
