@@ -2,19 +2,11 @@
 import os
 from typing import List, Optional, Sequence, Tuple
 
-import numpy as np
-
 from soco_mm.utils import ImageError, SoCoError, read_heads
+from soco_mm.utils.sizes import sample_indices
 from .store import ProposalStore
 
-SAMPLE = 64
 ROUNDING = 1  # of a side, in pixels, by whoever resized an image
-
-
-def sample_indices(number: int, most: int = SAMPLE) -> List[int]:
-    """Up to so many indices, evenly spaced, with the first and the last."""
-    indices = np.linspace(0, number - 1, min(number, most)).round()
-    return indices.astype(int).tolist()
 
 
 def scale_between(known: Tuple[int, int],

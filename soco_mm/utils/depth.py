@@ -5,9 +5,8 @@ from typing import NamedTuple, Optional, Sequence
 import numpy as np
 
 from .image import ImageError, decode_deep, decode_image
-from .sizes import read_heads
+from .sizes import read_heads, sample_indices
 
-SAMPLE = 64
 DECODED = 16  # of those that may be deep
 FEW_LEVELS = 64  # of 256
 STRETCH = '--stretch 0.5 99.5'
@@ -50,9 +49,7 @@ def find_depth_loss(root: str, paths: Sequence[str]) -> Optional[DepthLoss]:
         DepthLoss: The loss; None if no image has few levels left, or they
         had as few before.
     """
-    number = min(len(paths), SAMPLE)
-    picked = np.linspace(0, len(paths) - 1, number).round().astype(int)
-    sample = [paths[index] for index in picked]
+    sample = [paths[index] for index in sample_indices(len(paths))]
     deep = [
         path for path, head in zip(sample, read_heads(root, sample))
         if not isinstance(head, ImageError) and head.deep

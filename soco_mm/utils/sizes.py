@@ -2,9 +2,10 @@ import os
 import warnings
 from functools import partial
 from multiprocessing.pool import ThreadPool
-from typing import Iterable, Iterator, NamedTuple, Tuple, Union
+from typing import Iterable, Iterator, List, NamedTuple, Tuple, Union
 
 import cv2
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .image import MIN_SIDE, ImageError, read_image
@@ -20,6 +21,13 @@ OPENCV_FORMATS = {
 TURNED_FORMATS = {'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP'}
 # What is waited for is the storage, perhaps on another machine.
 THREADS = 8
+SAMPLE = 64  # images of many that are looked at
+
+
+def sample_indices(number: int, most: int = SAMPLE) -> List[int]:
+    """Up to so many indices, evenly spaced, with the first and the last."""
+    indices = np.linspace(0, number - 1, min(number, most)).round()
+    return indices.astype(int).tolist()
 
 
 def read_sizes(
