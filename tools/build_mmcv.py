@@ -3,12 +3,15 @@
 MMCV has no binary wheel on PyPI, and the flag ``-std=c++14`` in its
 ``setup.py`` is refused by the headers of PyTorch >= 2.1. Without that flag
 PyTorch's own build extension adds the standard that it needs, so the source
-distribution builds as it is. The wheel is kept in a user cache, keyed by what
-it depends on, and the next set-up on the machine only installs it.
+distribution builds as it is. Nearly all of the time goes into PyTorch's
+headers, which each of 77 sources reads again, so that they are compiled as a
+few units (:func:`join_sources`). The wheel is kept in a user cache, keyed by
+what it depends on, and the next set-up on the machine only installs it.
 
 Prints the path of the wheel as the last line of standard output; progress and
 errors go to standard error. Needs setuptools < 80 (``pkg_resources``).
 """
+
 import argparse
 import fcntl
 import os
@@ -25,38 +28,74 @@ from pathlib import Path
 
 # Seen in a build log -> what was missing, and how to get it.
 KNOWN_FAILURES = (
-    (r'Python\.h: No such file', 'The headers of Python are missing. Install '
-     'them (Debian/Ubuntu: apt-get install python3-dev).'),
-    (r'Killed signal|fatal error: Killed|out of memory|Cannot allocate memory',
-     'The compiler ran out of memory. Close other programs, or build with '
-     'fewer jobs: MAX_JOBS=1 bash tools/setup_env.sh'),
-    (r'No space left on device', 'The disk is full. Free about 2 GB, or set '
-     'TMPDIR and XDG_CACHE_HOME to a larger disk.'),
-    (r'(cc|g\+\+|c\+\+|gcc).*: (command )?not found|command .*(gcc|g\+\+|cc).*'
-     r'failed: No such file', 'There is no C++ compiler. Install one '
-     '(Debian/Ubuntu: apt-get install build-essential).'),
-    (r"unrecognized command.line option .-std=c\+\+", 'The C++ compiler is too '
-     'old for the installed PyTorch. Install GCC 11 or later and set CXX.'),
-    (r'detected CUDA version .* mismatches', 'nvcc and PyTorch were made for '
-     'different CUDA versions. Install a matching CUDA toolkit and set '
-     'CUDA_HOME, or build the CPU ops alone with FORCE_CUDA=0.'),
-    (r'No module named .pkg_resources', 'setuptools is too new for MMCV. '
-     'Install an older one: pip install "setuptools<80"'),
-    (r'Could not fetch URL|No matching distribution|Connection|Temporary '
-     'failure in name resolution', 'The source distribution could not be '
-     'downloaded. Check the network and the index that pip uses.'),
+    (
+        r'Python\.h: No such file',
+        'The headers of Python are missing. Install '
+        'them (Debian/Ubuntu: apt-get install python3-dev).',
+    ),
+    (
+        r'Killed signal|fatal error: Killed|out of memory|Cannot allocate memory',
+        'The compiler ran out of memory. Close other programs, or build with '
+        'fewer jobs: MAX_JOBS=1 bash tools/setup_env.sh',
+    ),
+    (
+        r'No space left on device',
+        'The disk is full. Free about 2 GB, or set '
+        'TMPDIR and XDG_CACHE_HOME to a larger disk.',
+    ),
+    (
+        r'(cc|g\+\+|c\+\+|gcc).*: (command )?not found|command .*(gcc|g\+\+|cc).*'
+        r'failed: No such file',
+        'There is no C++ compiler. Install one '
+        '(Debian/Ubuntu: apt-get install build-essential).',
+    ),
+    (
+        r'unrecognized command.line option .-std=c\+\+',
+        'The C++ compiler is too '
+        'old for the installed PyTorch. Install GCC 11 or later and set CXX.',
+    ),
+    (
+        r'detected CUDA version .* mismatches',
+        'nvcc and PyTorch were made for '
+        'different CUDA versions. Install a matching CUDA toolkit and set '
+        'CUDA_HOME, or build the CPU ops alone with FORCE_CUDA=0.',
+    ),
+    (
+        r'No module named .pkg_resources',
+        'setuptools is too new for MMCV. '
+        'Install an older one: pip install "setuptools<80"',
+    ),
+    (
+        r'Could not fetch URL|No matching distribution|Connection|Temporary '
+        'failure in name resolution',
+        'The source distribution could not be '
+        'downloaded. Check the network and the index that pip uses.',
+    ),
+)
+
+# Units that sources are joined into: those named here are included last in
+# their unit, since they define the same templates (roi_align and its kin) or
+# the macros max and min (psamask); all others are dealt out in turn.
+UNITS = ((), (), ())
+CPU_UNITS = (
+    ('roi_align.cpp', 'psamask.cpp'),
+    ('roi_align_rotated.cpp',),
+    ('rotated_feature_align.cpp',),
+    ('bezier_align.cpp',),
 )
 
 
-def fail(message: str, log: Path = None) -> None:
+def fail(message: str, log: Path | None = None) -> None:
     """Say what is wrong, show the end of the log and leave with code 1."""
     print(f'\nERROR: {message}', file=sys.stderr)
     if log is not None and log.is_file():
         kept = Path(tempfile.gettempdir()) / 'soco_mm_mmcv_build.log'
         shutil.copyfile(log, kept)
         tail = log.read_text(errors='replace').splitlines()[-15:]
-        print('\n'.join(['The log ends with:', *tail, '', f'Log: {kept}']),
-              file=sys.stderr)
+        print(
+            '\n'.join(['The log ends with:', *tail, '', f'Log: {kept}']),
+            file=sys.stderr,
+        )
     sys.exit(1)
 
 
@@ -68,21 +107,29 @@ def cuda_version(torch) -> str:
     if os.environ.get('FORCE_CUDA') == '0' or torch.version.cuda is None:
         return ''
     from torch.utils.cpp_extension import CUDA_HOME
+
     nvcc = Path(CUDA_HOME or '') / 'bin/nvcc'
     if CUDA_HOME is None or not nvcc.is_file():
-        print('PyTorch has CUDA but there is no nvcc: building the CPU ops '
-              'alone. For the CUDA ops install the CUDA toolkit '
-              f'{torch.version.cuda} and set CUDA_HOME.', file=sys.stderr)
+        print(
+            'PyTorch has CUDA but there is no nvcc: building the CPU ops '
+            'alone. For the CUDA ops install the CUDA toolkit '
+            f'{torch.version.cuda} and set CUDA_HOME.',
+            file=sys.stderr,
+        )
         return ''
-    release = re.search(r'release (\d+)\.', subprocess.run(
-        [str(nvcc), '--version'], capture_output=True, text=True).stdout)
+    release = re.search(
+        r'release (\d+)\.',
+        subprocess.run([str(nvcc), '--version'], capture_output=True, text=True).stdout,
+    )
     if os.environ.get('FORCE_CUDA') != '1' and (
-            release is None
-            or release[1] != torch.version.cuda.split('.')[0]):
-        print(f'PyTorch was made for CUDA {torch.version.cuda} and {nvcc} is '
-              'of another major version: building the CPU ops alone. For the '
-              'CUDA ops set CUDA_HOME to a matching toolkit.',
-              file=sys.stderr)
+        release is None or release[1] != torch.version.cuda.split('.')[0]
+    ):
+        print(
+            f'PyTorch was made for CUDA {torch.version.cuda} and {nvcc} is '
+            'of another major version: building the CPU ops alone. For the '
+            'CUDA ops set CUDA_HOME to a matching toolkit.',
+            file=sys.stderr,
+        )
         return ''
     return torch.version.cuda
 
@@ -100,20 +147,65 @@ def check_compiler() -> None:
     """Refuse before the download where the build cannot work."""
     compiler = os.environ.get('CXX', 'g++').split()[0]
     if shutil.which(compiler) is None:
-        fail(f'There is no C++ compiler ({compiler}). Install one '
-             '(Debian/Ubuntu: apt-get install build-essential) or set CXX.')
+        fail(
+            f'There is no C++ compiler ({compiler}). Install one '
+            '(Debian/Ubuntu: apt-get install build-essential) or set CXX.'
+        )
     header = Path(sysconfig.get_paths()['include']) / 'Python.h'
     if not header.is_file():
-        fail(f'The headers of Python are missing ({header}). Install them '
-             '(Debian/Ubuntu: apt-get install python3-dev).')
+        fail(
+            f'The headers of Python are missing ({header}). Install them '
+            '(Debian/Ubuntu: apt-get install python3-dev).'
+        )
+
+
+def join_sources(csrc: Path) -> None:
+    """Join the C++ sources of MMCV's ops into a few units.
+
+    Each unit includes whole sources, which are renamed so that ``setup.py``
+    does not list them.
+
+    Args:
+        csrc (Path): The folder ``mmcv/ops/csrc/pytorch``.
+    """
+    for folder, units in ((csrc, UNITS), (csrc / 'cpu', CPU_UNITS)):
+        sources = sorted(
+            path.name for path in folder.glob('*.cpp') if path.name != 'pybind.cpp'
+        )
+        apart = [name for unit in units for name in unit]
+        missing = set(apart).difference(sources)
+        if missing:
+            fail(
+                f'MMCV has no {min(missing)}: it is not the version this script knows.'
+            )
+        others = [name for name in sources if name not in apart]
+        for index, last in enumerate(units):
+            names = [*others[index :: len(units)], *last]
+            for name in names:
+                (folder / name).rename(folder / f'{name}.inc')
+            (folder / f'unit_{index}.cpp').write_text(
+                ''.join(f'#include "{name}.inc"\n' for name in names)
+            )
+    # It only registers functions: optimising it takes 20 s and gains nothing.
+    pybind = csrc / 'pybind.cpp'
+    pybind.write_text('#pragma GCC optimize("O0")\n' + pybind.read_text())
 
 
 def run_logged(command, log: Path, env: dict, cwd=None) -> int:
     """Run a command, its output to ``log``; show ninja's steps as progress."""
     started, shown = time.time(), -1
-    with log.open('a') as stream, subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors='replace', env=env, cwd=cwd) as process:
+    with (
+        log.open('a') as stream,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors='replace',
+            env=env,
+            cwd=cwd,
+        ) as process,
+    ):
         for line in process.stdout:
             stream.write(line)
             step = re.match(r'\s*\[(\d+)/(\d+)\]', line)
@@ -121,8 +213,9 @@ def run_logged(command, log: Path, env: dict, cwd=None) -> int:
                 continue
             done, total = int(step[1]), int(step[2])
             minutes, seconds = divmod(int(time.time() - started), 60)
-            text = (f'  compiling {done:3d}/{total} files, '
-                    f'{minutes}:{seconds:02d} so far')
+            text = (
+                f'  compiling {done:3d}/{total} files, {minutes}:{seconds:02d} so far'
+            )
             if sys.stderr.isatty():
                 print('\r' + text, end='', file=sys.stderr, flush=True)
             elif done * 10 // total != shown:
@@ -154,22 +247,44 @@ def build(version: str, cuda: str, folder: Path) -> Path:
         Path: The wheel.
     """
     check_compiler()
-    env = dict(os.environ, MMCV_WITH_OPS='1', MAX_JOBS=str(jobs()),
-               FORCE_CUDA='1' if cuda else '0',
-               # Debug information makes the build half as slow again and the
-               # wheel 15 times as large.
-               CFLAGS=os.environ.get('CFLAGS', '') + ' -g0')
+    env = dict(
+        os.environ,
+        MMCV_WITH_OPS='1',
+        MAX_JOBS=str(jobs()),
+        FORCE_CUDA='1' if cuda else '0',
+        # Debug information makes the build half as slow again and the
+        # wheel 15 times as large.
+        CFLAGS=os.environ.get('CFLAGS', '') + ' -g0',
+    )
     pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
     with tempfile.TemporaryDirectory(prefix='soco_mm_mmcv_') as scratch:
         scratch = Path(scratch)
         log = scratch / 'build.log'
-        print(f'Building MMCV {version} with '
-              f'{"CUDA " + cuda + " and " if cuda else ""}CPU ops, '
-              f'{env["MAX_JOBS"]} jobs. This takes 6 to 10 minutes on 2 cores, '
-              'once.', file=sys.stderr)
-        if run_logged([*pip, 'download', '--no-deps', '--no-build-isolation',
-                       '--no-binary', 'mmcv', '-d', str(scratch),
-                       f'mmcv=={version}'], log, env) != 0:
+        print(
+            f'Building MMCV {version} with '
+            f'{"CUDA " + cuda + " and " if cuda else ""}CPU ops, '
+            f'{env["MAX_JOBS"]} jobs. This takes 6 to 10 minutes on 2 cores, '
+            'once.',
+            file=sys.stderr,
+        )
+        if (
+            run_logged(
+                [
+                    *pip,
+                    'download',
+                    '--no-deps',
+                    '--no-build-isolation',
+                    '--no-binary',
+                    'mmcv',
+                    '-d',
+                    str(scratch),
+                    f'mmcv=={version}',
+                ],
+                log,
+                env,
+            )
+            != 0
+        ):
             fail(explain(log), log)
         with tarfile.open(scratch / f'mmcv-{version}.tar.gz') as archive:
             archive.extractall(scratch)
@@ -178,14 +293,32 @@ def build(version: str, cuda: str, folder: Path) -> Path:
         # An empty flag list lets PyTorch's BuildExtension add its own.
         patched = re.sub(r"'-std=c\+\+14'", '', source)
         if patched == source:
-            fail(f'setup.py of MMCV {version} is not the one this script '
-                 'knows: it sets no C++ standard.')
+            fail(
+                f'setup.py of MMCV {version} is not the one this script '
+                'knows: it sets no C++ standard.'
+            )
         setup.write_text(patched)
-        if run_logged([*pip, 'wheel', '-v', '--no-deps',
-                       '--no-build-isolation', '-w', str(scratch), '.'], log,
-                      env, cwd=setup.parent) != 0:
+        join_sources(setup.parent / 'mmcv/ops/csrc/pytorch')
+        if (
+            run_logged(
+                [
+                    *pip,
+                    'wheel',
+                    '-v',
+                    '--no-deps',
+                    '--no-build-isolation',
+                    '-w',
+                    str(scratch),
+                    '.',
+                ],
+                log,
+                env,
+                cwd=setup.parent,
+            )
+            != 0
+        ):
             fail(explain(log), log)
-        wheel, = scratch.glob('mmcv-*.whl')
+        (wheel,) = scratch.glob('mmcv-*.whl')
         kept = folder / wheel.name
         partial = folder / (wheel.name + '.partial')
         shutil.copyfile(wheel, partial)
@@ -197,26 +330,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--version', default='2.0.1', help='MMCV version')
     parser.add_argument(
-        '--cache', type=Path, help='folder that keeps the wheels (default: '
-        '$XDG_CACHE_HOME/soco_mm/wheels)')
+        '--cache',
+        type=Path,
+        help='folder that keeps the wheels (default: $XDG_CACHE_HOME/soco_mm/wheels)',
+    )
     args = parser.parse_args()
     try:
         import torch
     except ImportError:
         fail('PyTorch is not installed; install it before MMCV.')
-    cache = args.cache or Path(os.environ.get(
-        'XDG_CACHE_HOME', Path.home() / '.cache')) / 'soco_mm/wheels'
+    cache = (
+        args.cache
+        or Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache'))
+        / 'soco_mm/wheels'
+    )
     cuda = cuda_version(torch)
     python = f'cp{sys.version_info.major}{sys.version_info.minor}'
-    folder = cache / '-'.join([
-        f'mmcv{args.version}', f'torch{torch.__version__}', python,
-        f'cuda{cuda}' if cuda else 'cpu', platform.machine()])
+    folder = cache / '-'.join(
+        [
+            f'mmcv{args.version}',
+            f'torch{torch.__version__}',
+            python,
+            f'cuda{cuda}' if cuda else 'cpu',
+            platform.machine(),
+        ]
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / '.lock').open('w')
     except OSError as error:
-        fail(f'The wheel cache {folder} cannot be written ({error.strerror}). '
-             'Set XDG_CACHE_HOME to a folder that can.')
+        fail(
+            f'The wheel cache {folder} cannot be written ({error.strerror}). '
+            'Set XDG_CACHE_HOME to a folder that can.'
+        )
     # A second set-up at the same time waits and then finds the wheel.
     fcntl.flock(lock, fcntl.LOCK_EX)
     wheels = sorted(folder.glob('mmcv-*.whl'))
