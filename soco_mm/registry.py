@@ -3,6 +3,7 @@
 A config with ``default_scope = 'soco_mm'`` finds the components here by their
 plain names; those of other libraries carry their scope (``mmdet.ResNet``).
 """
+
 from mmengine.registry import DefaultScope, Registry, root
 
 
@@ -23,7 +24,8 @@ def _child(parent: Registry, *locations: str) -> Registry:
         parent.name,
         parent=parent,
         scope='soco_mm',
-        locations=[f'soco_mm.{location}' for location in locations])
+        locations=[f'soco_mm.{location}' for location in locations],
+    )
 
 
 MODELS = _child(root.MODELS, 'models')
@@ -37,11 +39,19 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
 VISBACKENDS = _child(root.VISBACKENDS, 'engine')
 # Sources of proposals: image -> boxes.
 PROPOSALS = OwnScopeRegistry(
-    'proposal generator', scope='soco_mm', locations=['soco_mm.proposals'])
+    'proposal generator', scope='soco_mm', locations=['soco_mm.proposals']
+)
 
 # Nothing of its own, but without them MMEngine warns at each look-up.
-for _parent in (root.LOOPS, root.LOG_PROCESSORS, root.METRICS,
-                root.MODEL_WRAPPERS, root.PARAM_SCHEDULERS, root.RUNNERS,
-                root.VISUALIZERS, root.WEIGHT_INITIALIZERS,
-                root.FUNCTIONS):
+for _parent in (
+    root.LOOPS,
+    root.LOG_PROCESSORS,
+    root.METRICS,
+    root.MODEL_WRAPPERS,
+    root.PARAM_SCHEDULERS,
+    root.RUNNERS,
+    root.VISUALIZERS,
+    root.WEIGHT_INITIALIZERS,
+    root.FUNCTIONS,
+):
     _child(_parent, 'engine')

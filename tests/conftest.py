@@ -19,6 +19,7 @@ def demo_images() -> Path:
 def store(tmp_path_factory) -> Path:
     """The proposals of these photos."""
     from soco_mm.apis.proposals import make_proposals
+
     folder = tmp_path_factory.mktemp('proposals') / 'store'
     make_proposals(DEMO / 'images', folder, num_workers=2)
     return folder
@@ -31,6 +32,7 @@ def small_model():
     from mmengine.model import revert_sync_batchnorm
 
     from soco_mm.registry import MODELS
+
     torch.manual_seed(0)
     cfg = Config.fromfile(ROOT / 'configs/soco/soco_r18_fpn_quick.py')
     return revert_sync_batchnorm(MODELS.build(cfg.model))

@@ -4,6 +4,7 @@ Weights follow from the names of a released checkpoint and inputs from a seed,
 so that the case needs no files; the figures are what the released model gave
 on them, in evaluation mode and float32.
 """
+
 import argparse
 import zlib
 
@@ -32,8 +33,7 @@ def fill(name: str, shape: tuple) -> torch.Tensor:
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     if name.endswith('num_batches_tracked'):
         return torch.zeros(shape, dtype=torch.int64)
-    if name.endswith('running_var') or (name.endswith('weight')
-                                        and len(shape) == 1):
+    if name.endswith('running_var') or (name.endswith('weight') and len(shape) == 1):
         values = rng.uniform(0.5, 1.5, shape)
     elif len(shape) <= 1:
         values = 0.05 * rng.standard_normal(shape)
@@ -48,15 +48,15 @@ def released_shapes() -> dict:
 
     def norm(name: str, channels: int) -> None:
         for entry in ('weight', 'bias', 'running_mean', 'running_var'):
-            shapes[f'{name}.{entry}'] = (channels, )
+            shapes[f'{name}.{entry}'] = (channels,)
         shapes[f'{name}.num_batches_tracked'] = ()
 
     def mlp(name: str, channels: int) -> None:
         shapes[f'{name}.linear1.weight'] = (4096, channels)
-        shapes[f'{name}.linear1.bias'] = (4096, )
+        shapes[f'{name}.linear1.bias'] = (4096,)
         norm(f'{name}.bn1', 4096)
         shapes[f'{name}.linear2.weight'] = (256, 4096)
-        shapes[f'{name}.linear2.bias'] = (256, )
+        shapes[f'{name}.linear2.bias'] = (256,)
 
     for suffix in ('', '_k'):
         encoder = f'module.encoder{suffix}'
@@ -74,13 +74,14 @@ def released_shapes() -> dict:
                 shapes[f'{name}.conv3.weight'] = (4 * planes, planes, 1, 1)
                 norm(f'{name}.bn3', 4 * planes)
                 if block == 0:
-                    shapes[f'{name}.downsample.0.weight'] = (4 * planes,
-                                                             channels, 1, 1)
+                    shapes[f'{name}.downsample.0.weight'] = (4 * planes, channels, 1, 1)
                     norm(f'{name}.downsample.1', 4 * planes)
                 channels = 4 * planes
         for level in range(4):
-            for kind, shape in (('lateral', (256, 256 * 2**level, 1, 1)),
-                                ('fpn', (256, 256, 3, 3))):
+            for kind, shape in (
+                ('lateral', (256, 256 * 2**level, 1, 1)),
+                ('fpn', (256, 256, 3, 3)),
+            ):
                 name = f'module.neck{suffix}.{kind}_convs.{level}'
                 shapes[f'{name}.conv.weight'] = shape
                 norm(f'{name}.bn', 256)
@@ -88,7 +89,7 @@ def released_shapes() -> dict:
             shapes[f'module.head{suffix}.conv{conv}.weight'] = (256, 256, 3, 3)
             norm(f'module.head{suffix}.bn{conv}', 256)
         shapes[f'module.head{suffix}.fc1.weight'] = (1024, 256 * 49)
-        shapes[f'module.head{suffix}.fc1.bias'] = (1024, )
+        shapes[f'module.head{suffix}.fc1.bias'] = (1024,)
         mlp(f'module.projector{suffix}', 1024)
     mlp('module.predictor', 256)
     return shapes
@@ -97,12 +98,10 @@ def released_shapes() -> dict:
 def released_checkpoint() -> dict:
     """A released checkpoint with the golden weights."""
     return dict(
-        model={
-            name: fill(name, shape)
-            for name, shape in released_shapes().items()
-        },
+        model={name: fill(name, shape) for name, shape in released_shapes().items()},
         opt=argparse.Namespace(batch_size=128),
-        epoch=100)
+        epoch=100,
+    )
 
 
 def make_boxes(seed: int, size: int, sides: list) -> np.ndarray:
@@ -123,21 +122,24 @@ def inputs() -> tuple:
     """Views, boxes and masks: 8 proposals, four in each pair of views."""
     views = [
         torch.from_numpy(
-            np.random.default_rng(seed).standard_normal(
-                (2, 3, size, size)).astype(np.float32))
+            np.random.default_rng(seed)
+            .standard_normal((2, 3, size, size))
+            .astype(np.float32)
+        )
         for seed, size in ((SEED + 5, 224), (SEED + 6, 224), (SEED + 7, 112))
     ]
     absent = np.zeros((2, 4, 4), np.float32)
     boxes = [
-        (make_boxes(SEED + 1, 224, [70, 120, 160, 210]),
-         make_boxes(SEED + 2, 224, [100, 180, 205, 60])),
+        (
+            make_boxes(SEED + 1, 224, [70, 120, 160, 210]),
+            make_boxes(SEED + 2, 224, [100, 180, 205, 60]),
+        ),
         (make_boxes(SEED + 3, 224, [110, 170, 205, 80]), absent),
         (absent, make_boxes(SEED + 4, 112, [40, 60, 80, 30])),
     ]
     valid = [(True, True), (True, False), (False, True)]
     boxes = [torch.from_numpy(np.concatenate(pair, 1)) for pair in boxes]
     valid = [
-        torch.tensor([first] * 4 + [second] * 4).expand(2, 8)
-        for first, second in valid
+        torch.tensor([first] * 4 + [second] * 4).expand(2, 8) for first, second in valid
     ]
     return views, boxes, valid

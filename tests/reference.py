@@ -5,19 +5,19 @@ Plain functions of weights under the names of a released checkpoint, less
 them. One with a ``head`` has the FPN layout, one without it the C4 layout.
 Batch norm uses its running statistics. Nothing here is meant to be fast.
 """
+
 import math
-from typing import Dict, List, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Network = Dict[str, Tensor]
+Network = dict[str, Tensor]
 # ResNet-50: number of blocks of layer1 to layer4.
 BLOCKS = (3, 4, 6, 3)
 
 
-def networks(model: Dict[str, Tensor]) -> Tuple[Network, Network]:
+def networks(model: dict[str, Tensor]) -> tuple[Network, Network]:
     """Online and target network of a released checkpoint's ``model``.
 
     In float64, where the order of sums does not matter. The parameters of the
@@ -41,8 +41,7 @@ def conv(net: Network, name: str, x: Tensor, stride: int = 1) -> Tensor:
 
 def norm(net: Network, name: str, x: Tensor) -> Tensor:
     mean, var = net[f'{name}.running_mean'], net[f'{name}.running_var']
-    return F.batch_norm(x, mean, var, net[f'{name}.weight'],
-                        net[f'{name}.bias'])
+    return F.batch_norm(x, mean, var, net[f'{name}.weight'], net[f'{name}.bias'])
 
 
 def linear(net: Network, name: str, x: Tensor) -> Tensor:
@@ -65,7 +64,7 @@ def residual_layer(net: Network, number: int, x: Tensor) -> Tensor:
     return x
 
 
-def residual_stages(net: Network, view: Tensor, number: int) -> List[Tensor]:
+def residual_stages(net: Network, view: Tensor, number: int) -> list[Tensor]:
     """C2, C3, ...: outputs of the first ``number`` residual layers."""
     x = F.relu(norm(net, 'encoder.bn1', conv(net, 'encoder.conv1', view, 2)))
     stages = [F.max_pool2d(x, 3, 2, 1)]
@@ -74,7 +73,7 @@ def residual_stages(net: Network, view: Tensor, number: int) -> List[Tensor]:
     return stages[1:]
 
 
-def pyramid(net: Network, stages: List[Tensor]) -> List[Tensor]:
+def pyramid(net: Network, stages: list[Tensor]) -> list[Tensor]:
     """P2 to P5 of C2 to C5: a coarse map is added to the next finer one."""
 
     def convolve(kind: str, level: int, x: Tensor) -> Tensor:
@@ -120,22 +119,22 @@ def level_of(box: Tensor) -> int:
     return 0 if side <= 48 else 1 if side <= 96 else 2 if side <= 192 else 3
 
 
-def representations(net: Network, view: Tensor, boxes: Tensor,
-                    valid: Tensor) -> Tensor:
+def representations(net: Network, view: Tensor, boxes: Tensor, valid: Tensor) -> Tensor:
     """Eq. 1, h = f^H(RoIAlign(f^I(V), b)), of the valid boxes in turn."""
     if 'head.fc1.weight' not in net:  # C4: f^H is the fifth residual block
         maps = residual_stages(net, view, 3)[-1]
-        rois = torch.stack([
-            roi_align(maps[image], boxes[image, box], 16, 14)
-            for image, box in valid.nonzero().tolist()
-        ])
+        rois = torch.stack(
+            [
+                roi_align(maps[image], boxes[image, box], 16, 14)
+                for image, box in valid.nonzero().tolist()
+            ]
+        )
         return residual_layer(net, 4, rois).mean((2, 3))
     maps = pyramid(net, residual_stages(net, view, 4))
     rois = []
     for image, box in valid.nonzero().tolist():
         level = level_of(boxes[image, box])
-        rois.append(
-            roi_align(maps[level][image], boxes[image, box], 4 * 2**level, 7))
+        rois.append(roi_align(maps[level][image], boxes[image, box], 4 * 2**level, 7))
     x = torch.stack(rois)
     for number in range(1, 5):
         x = conv(net, f'head.conv{number}', x)
@@ -155,8 +154,13 @@ def scatter(vectors: Tensor, valid: Tensor) -> Tensor:
     return out
 
 
-def object_loss(online: Network, target: Network, views: List[Tensor],
-                boxes: List[Tensor], valid: List[Tensor]) -> Tensor:
+def object_loss(
+    online: Network,
+    target: Network,
+    views: list[Tensor],
+    boxes: list[Tensor],
+    valid: list[Tensor],
+) -> Tensor:
     """The loss of pairs (1, 2), (1, 3), ... of views.
 
     Args:

@@ -1,4 +1,5 @@
 """The examples in docstrings."""
+
 import doctest
 import importlib.util
 import pkgutil
@@ -10,7 +11,8 @@ import soco_mm
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(soco_mm.__path__, 'soco_mm.')
-    if not module.name.endswith('__main__'))
+    if not module.name.endswith('__main__')
+)
 
 
 def with_examples():
@@ -25,5 +27,6 @@ def with_examples():
 def test_examples_give_what_they_say(name):
     found = doctest.testmod(
         importlib.import_module(name),
-        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS,
+    )
     assert found.attempted and not found.failed

@@ -1,4 +1,5 @@
 """The real commands, as a user types them."""
+
 import json
 import math
 import os
@@ -14,10 +15,21 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 PRETRAIN = [
-    sys.executable, '-m', 'soco_mm.cli', 'pretrain',
-    str(ROOT / 'demo/images'), '--config', 'soco_r18_fpn_quick',
-    '--batch-size', '2', '--epochs', '4', '--workers', '1', '--cfg-options',
-    'default_hooks.logger.interval=1'
+    sys.executable,
+    '-m',
+    'soco_mm.cli',
+    'pretrain',
+    str(ROOT / 'demo/images'),
+    '--config',
+    'soco_r18_fpn_quick',
+    '--batch-size',
+    '2',
+    '--epochs',
+    '4',
+    '--workers',
+    '1',
+    '--cfg-options',
+    'default_hooks.logger.interval=1',
 ] + [
     f'train_dataloader.dataset.pipeline.1.views.{i}.size={size}'
     for i, size in enumerate((96, 96, 48))
@@ -25,11 +37,13 @@ PRETRAIN = [
 
 
 def run(command, check=True, **kwargs):
-    result = subprocess.run([str(part) for part in command],
-                            cwd=ROOT,
-                            capture_output=True,
-                            text=True,
-                            **kwargs)
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        **kwargs,
+    )
     if check:
         assert result.returncode == 0, result.stdout + result.stderr
     return result
@@ -44,13 +58,22 @@ def finished(tmp_path_factory):
 
 def test_run_holds_everything_and_names_what_to_use_next(finished):
     out, printed = finished
-    for name in ('proposals/header.json', 'preview.png',
-                 'checkpoints/epoch_4.pth', 'exported/soco_weights.pth',
-                 'exported/mask-rcnn_fpn_1x_coco.py', 'exported/report.json',
-                 'vis_data/scalars.json', 'soco_r18_fpn_quick.py'):
+    for name in (
+        'proposals/header.json',
+        'preview.png',
+        'checkpoints/epoch_4.pth',
+        'exported/soco_weights.pth',
+        'exported/mask-rcnn_fpn_1x_coco.py',
+        'exported/report.json',
+        'vis_data/scalars.json',
+        'soco_r18_fpn_quick.py',
+    ):
         assert (out / name).is_file(), name
-    for name in ('preview.png', 'checkpoints/epoch_4.pth',
-                 'exported/mask-rcnn_fpn_1x_coco.py'):
+    for name in (
+        'preview.png',
+        'checkpoints/epoch_4.pth',
+        'exported/mask-rcnn_fpn_1x_coco.py',
+    ):
         assert str(out / name) in printed
     rows = [
         json.loads(line)
@@ -63,8 +86,7 @@ def test_run_holds_everything_and_names_what_to_use_next(finished):
     assert state['target_net.steps'] == 8
 
 
-def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
-        finished, tmp_path):
+def test_killed_and_resumed_run_ends_like_an_undisturbed_one(finished, tmp_path):
     out = tmp_path / 'RUN'
     command = [*PRETRAIN, '--out', str(out)]
     process = subprocess.Popen(
@@ -72,11 +94,12 @@ def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True)
+        start_new_session=True,
+    )
     deadline = time.time() + 180
     while not (out / 'checkpoints/epoch_2.pth').is_file():
         assert process.poll() is None and time.time() < deadline
-        time.sleep(.02)
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (out / 'exported').exists()
@@ -93,15 +116,15 @@ def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
     assert not list(out.rglob('*.partial'))
 
     ours, theirs = (
-        torch.load(folder / 'checkpoints/epoch_4.pth')
-        for folder in (out, finished[0]))
+        torch.load(folder / 'checkpoints/epoch_4.pth') for folder in (out, finished[0])
+    )
     assert ours['state_dict'].keys() == theirs['state_dict'].keys()
     for name, value in theirs['state_dict'].items():
         assert torch.equal(value, ours['state_dict'][name]), name
     for key, state in theirs['optimizer']['state'].items():
         assert torch.equal(
-            state['momentum_buffer'],
-            ours['optimizer']['state'][key]['momentum_buffer'])
+            state['momentum_buffer'], ours['optimizer']['state'][key]['momentum_buffer']
+        )
     assert ours['param_schedulers'] == theirs['param_schedulers']
 
 
@@ -110,7 +133,8 @@ def test_another_run_and_foreign_files_are_left_alone(finished, tmp_path):
     for options, words in (
         (['--epochs', '3', '--resume'], 'epochs: 4, now 3'),
         (['--preset', 'released', '--resume'], 'preset: paper, now released'),
-        (['--epochs', '5'], 'epochs: 4, now 5). Continue it with --resume')):
+        (['--epochs', '5'], 'epochs: 4, now 5). Continue it with --resume'),
+    ):
         refused = run([*PRETRAIN, '--out', out, *options], check=False)
         assert refused.returncode == 2
         assert words in refused.stderr
@@ -140,61 +164,86 @@ def test_a_finished_run_becomes_longer_without_its_flags(finished, tmp_path):
     # The cosine of 5 epochs, of which the first is the warm-up, at its end.
     assert [row['step'] for row in rows[-2:]] == [9, 10]
     assert rows[-1]['lr'] == pytest.approx(
-        1e-6 + (2 - 1e-6) * (1 + math.cos(math.pi * 7 / 8)) / 2)
+        1e-6 + (2 - 1e-6) * (1 + math.cos(math.pi * 7 / 8)) / 2
+    )
     refused = run([*command, '--epochs', '5'], check=False)
     assert refused.returncode == 2 and 'images' in refused.stderr
 
 
 def test_mmdetection_trains_mask_rcnn_from_the_export(finished, tmp_path):
     import mmdet
+
     demo = (ROOT / 'demo/mask-rcnn_photos.py').read_text()
     demo = demo.replace(
         "'../work_dirs/quickstart/exported/mask-rcnn_fpn_1x_coco.py'",
-        repr(str(finished[0] / 'exported/mask-rcnn_fpn_1x_coco.py')))
+        repr(str(finished[0] / 'exported/mask-rcnn_fpn_1x_coco.py')),
+    )
     demo = demo.replace("'{{ fileDirname }}/'", repr(f'{ROOT}/demo/'))
     config = tmp_path / 'config.py'
     config.write_text(demo)
     train = Path(mmdet.__file__).parent / '.mim/tools/train.py'
     work_dir = tmp_path / 'work_dir'
-    result = run([
-        sys.executable, train, config, '--work-dir', work_dir, '--cfg-options',
-        'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
-        'resize.scale=(200,200)', 'train_pipeline.2.scale=(200,200)',
-        'train_dataloader.dataset.pipeline.2.scale=(200,200)',
-        'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False'
-    ])
-    assert 'Load checkpoint from ' + str(
-        finished[0] / 'exported/soco_weights.pth') in result.stdout
+    result = run(
+        [
+            sys.executable,
+            train,
+            config,
+            '--work-dir',
+            work_dir,
+            '--cfg-options',
+            'train_cfg.max_epochs=1',
+            'train_cfg.val_interval=1',
+            'resize.scale=(200,200)',
+            'train_pipeline.2.scale=(200,200)',
+            'train_dataloader.dataset.pipeline.2.scale=(200,200)',
+            'train_dataloader.num_workers=0',
+            'train_dataloader.persistent_workers=False',
+        ]
+    )
+    assert (
+        'Load checkpoint from ' + str(finished[0] / 'exported/soco_weights.pth')
+        in result.stdout
+    )
     assert 'coco/bbox_mAP' in result.stdout
     assert (work_dir / 'epoch_1.pth').is_file()
 
 
-def test_checkpoint_of_another_architecture_is_not_resumed(
-        finished, tmp_path):
+def test_checkpoint_of_another_architecture_is_not_resumed(finished, tmp_path):
     out, _ = finished
     command = [
-        sys.executable, 'tools/train.py', 'configs/soco/soco_r18_fpn_quick.py',
-        '--work-dir', tmp_path, '--resume'
+        sys.executable,
+        'tools/train.py',
+        'configs/soco/soco_r18_fpn_quick.py',
+        '--work-dir',
+        tmp_path,
+        '--resume',
     ]
     options = [
         '--cfg-options',
         f'train_dataloader.dataset.data_root={ROOT}/demo/images',
         f'train_dataloader.dataset.proposals={out}/proposals',
-        'train_dataloader.batch_size=2'
+        'train_dataloader.batch_size=2',
     ]
-    refused = run([
-        *command, out / 'checkpoints/epoch_4.pth', *options,
-        'model.backbone.depth=34'
-    ],
-                  check=False)
+    refused = run(
+        [
+            *command,
+            out / 'checkpoints/epoch_4.pth',
+            *options,
+            'model.backbone.depth=34',
+        ],
+        check=False,
+    )
     assert refused.returncode == 1
     assert 'not a checkpoint of this training: backbone.' in refused.stderr
-    refused = run([
-        *command, out / 'checkpoints/epoch_4.pth', *options,
-        'model.backbone.depht=34'
-    ],
-                  check=False)
+    refused = run(
+        [
+            *command,
+            out / 'checkpoints/epoch_4.pth',
+            *options,
+            'model.backbone.depht=34',
+        ],
+        check=False,
+    )
     assert refused.returncode == 1
     assert 'cannot be built' in refused.stderr and 'depht' in refused.stderr
     assert not list(tmp_path.glob('checkpoints/*'))
@@ -202,20 +251,27 @@ def test_checkpoint_of_another_architecture_is_not_resumed(
 
 def test_two_processes_train_on_the_cpu(finished, tmp_path):
     out, _ = finished
-    result = run([
-        'bash', 'tools/dist_train.sh', 'configs/soco/soco_r18_fpn_quick.py',
-        '2', '--work-dir', tmp_path, '--cfg-options',
-        f'train_dataloader.dataset.data_root={ROOT}/demo/images',
-        f'train_dataloader.dataset.proposals={out}/proposals',
-        'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False', 'train_cfg.max_epochs=1',
-        'param_scheduler.0.end=1', 'default_hooks.logger.interval=1', *[
-            option for option in PRETRAIN if 'views' in option
-        ]
-    ],
-                 env=dict(
-                     os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1',
-                     PORT='29517'))
+    result = run(
+        [
+            'bash',
+            'tools/dist_train.sh',
+            'configs/soco/soco_r18_fpn_quick.py',
+            '2',
+            '--work-dir',
+            tmp_path,
+            '--cfg-options',
+            f'train_dataloader.dataset.data_root={ROOT}/demo/images',
+            f'train_dataloader.dataset.proposals={out}/proposals',
+            'train_dataloader.batch_size=2',
+            'train_dataloader.num_workers=0',
+            'train_dataloader.persistent_workers=False',
+            'train_cfg.max_epochs=1',
+            'param_scheduler.0.end=1',
+            'default_hooks.logger.interval=1',
+            *[option for option in PRETRAIN if 'views' in option],
+        ],
+        env=dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PORT='29517'),
+    )
     assert 'batch norm is not synchronised' in result.stdout
     assert f'The last checkpoint is {tmp_path}' in result.stdout
     state = torch.load(tmp_path / 'checkpoints/epoch_1.pth')['state_dict']
@@ -225,50 +281,71 @@ def test_two_processes_train_on_the_cpu(finished, tmp_path):
 def test_usage_errors_have_one_sentence_and_exit_code_2(tmp_path):
     (tmp_path / 'empty').mkdir()
     for arguments, message in (
-        ([tmp_path / 'none'], 'no folder'), ([tmp_path / 'empty'], 'no image'),
+        ([tmp_path / 'none'], 'no folder'),
+        ([tmp_path / 'empty'], 'no image'),
         ([ROOT / 'demo/images', '--epochs', '0'], 'at least 1'),
         ([ROOT / 'demo/images', '--config', 'nope'], 'no config'),
         ([ROOT / 'demo/images', '--batch-size', '1'], 'at least 2'),
         ([ROOT / 'demo/images', '--cfg-options', 'modle'], 'KEY=VALUE'),
-        ([ROOT / 'demo/images', '--cfg-options', 'modle.x=1'], 'modle.x')):
-        result = run([
-            sys.executable, '-m', 'soco_mm.cli', 'pretrain', *arguments,
-            '--out', tmp_path / 'RUN'
-        ],
-                     check=False)
+        ([ROOT / 'demo/images', '--cfg-options', 'modle.x=1'], 'modle.x'),
+    ):
+        result = run(
+            [
+                sys.executable,
+                '-m',
+                'soco_mm.cli',
+                'pretrain',
+                *arguments,
+                '--out',
+                tmp_path / 'RUN',
+            ],
+            check=False,
+        )
         assert result.returncode == 2, result.stderr
         assert message in result.stderr and 'Traceback' not in result.stderr
         assert not (tmp_path / 'RUN').exists()
-    result = run([
-        sys.executable, 'tools/train.py', 'configs/soco/soco_r18_fpn_quick.py',
-        '--work-dir', tmp_path / 'W', '--cfg-options',
-        f'train_dataloader.dataset.proposals={tmp_path}/none'
-    ],
-                 check=False)
+    result = run(
+        [
+            sys.executable,
+            'tools/train.py',
+            'configs/soco/soco_r18_fpn_quick.py',
+            '--work-dir',
+            tmp_path / 'W',
+            '--cfg-options',
+            f'train_dataloader.dataset.proposals={tmp_path}/none',
+        ],
+        check=False,
+    )
     assert result.returncode == 1
     assert 'soco-mm proposals' in result.stderr.splitlines()[-1]
 
 
-def test_gradient_accumulation_scales_the_rate_and_counts_steps(
-        finished, tmp_path):
+def test_gradient_accumulation_scales_the_rate_and_counts_steps(finished, tmp_path):
     command = [
-        sys.executable, 'tools/train.py', 'configs/soco/soco_r18_fpn_quick.py',
-        '--work-dir', tmp_path, '--amp', '--cfg-options',
+        sys.executable,
+        'tools/train.py',
+        'configs/soco/soco_r18_fpn_quick.py',
+        '--work-dir',
+        tmp_path,
+        '--amp',
+        '--cfg-options',
         f'train_dataloader.dataset.data_root={ROOT}/demo/images',
         f'train_dataloader.dataset.proposals={finished[0]}/proposals',
-        'train_dataloader.batch_size=1', 'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False', 'train_cfg.max_epochs=2',
-        'optim_wrapper.accumulative_counts=2', 'auto_scale_lr.enable=True',
+        'train_dataloader.batch_size=1',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'train_cfg.max_epochs=2',
+        'optim_wrapper.accumulative_counts=2',
+        'auto_scale_lr.enable=True',
         'auto_scale_lr.base_batch_size=8',
         'param_scheduler.0.start_factor=1.0',
         'randomness.deterministic=True',
-        'default_hooks.logger.interval=2', *[
-            option for option in PRETRAIN if 'views' in option
-        ]
+        'default_hooks.logger.interval=2',
+        *[option for option in PRETRAIN if 'views' in option],
     ]
     result = run(command)
     assert 'mixed precision is' in result.stdout
-    scalars, = tmp_path.glob('*/vis_data/scalars.json')
+    (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
     rows = [json.loads(line) for line in scalars.read_text().splitlines()]
     # lr 2.0 for 8 images, two of one image a step.
     assert rows[0]['lr'] == pytest.approx(2.0 * 2 / 8)
@@ -279,15 +356,14 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(
     losses, _ = checkpoint['message_hub']['log_scalars']['train/loss']
     assert len(losses) == 10 and len(set(losses)) > 5
     # The logger gives the mean over the last 50 iterations.
-    window = losses[:rows[-1]['step']]
+    window = losses[: rows[-1]['step']]
     assert rows[-1]['loss'] == pytest.approx(sum(window) / len(window))
 
     refused = run(command, check=False)
     assert refused.returncode == 2 and '--resume' in refused.stderr
 
 
-def test_pretrain_takes_proposals_made_before_and_any_detector(
-        finished, tmp_path):
+def test_pretrain_takes_proposals_made_before_and_any_detector(finished, tmp_path):
     store = finished[0] / 'proposals'
     out = tmp_path / 'RUN'
     detector = tmp_path / 'retinanet.py'
@@ -296,10 +372,20 @@ _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 model = dict(
     backbone=dict(depth=18), neck=dict(in_channels=[64, 128, 256, 512]))
 """)
-    printed = run([
-        *PRETRAIN, '--out', out, '--proposals', store, '--epochs', '1',
-        '--adapt', '--detector', detector
-    ]).stdout
+    printed = run(
+        [
+            *PRETRAIN,
+            '--out',
+            out,
+            '--proposals',
+            store,
+            '--epochs',
+            '1',
+            '--adapt',
+            '--detector',
+            detector,
+        ]
+    ).stdout
     assert 'made before (5 images' in printed
     assert not (out / 'proposals').exists()
     assert str(out / 'exported/retinanet.py') in printed
@@ -307,8 +393,15 @@ model = dict(
     (tmp_path / 'others').mkdir()
     shutil.copy(ROOT / 'demo/images/coins.jpg', tmp_path / 'others/other.jpg')
     command = [
-        sys.executable, '-m', 'soco_mm.cli', 'pretrain', tmp_path / 'others',
-        '--out', tmp_path / 'no', '--proposals', store
+        sys.executable,
+        '-m',
+        'soco_mm.cli',
+        'pretrain',
+        tmp_path / 'others',
+        '--out',
+        tmp_path / 'no',
+        '--proposals',
+        store,
     ]
     refused = run(command, check=False)
     assert refused.returncode == 2
@@ -331,19 +424,38 @@ def test_summary_of_the_demo_reads_what_a_run_leaves(finished, tmp_path):
 def test_finetune_trains_what_a_run_exported(finished, tmp_path):
     out = tmp_path / 'a detector'
     command = [
-        sys.executable, '-m', 'soco_mm.cli', 'finetune',
-        finished[0] / 'exported', '--data', ROOT / 'demo/instances.json',
-        '--images', ROOT / 'demo/images', '--val',
-        ROOT / 'demo/instances.json', '--out', out, '--epochs', '1',
-        '--scale', '96', '96', '--workers', '0', '--cfg-options',
+        sys.executable,
+        '-m',
+        'soco_mm.cli',
+        'finetune',
+        finished[0] / 'exported',
+        '--data',
+        ROOT / 'demo/instances.json',
+        '--images',
+        ROOT / 'demo/images',
+        '--val',
+        ROOT / 'demo/instances.json',
+        '--out',
+        out,
+        '--epochs',
+        '1',
+        '--scale',
+        '96',
+        '96',
+        '--workers',
+        '0',
+        '--cfg-options',
         'model.train_cfg.rcnn.sampler.num=16',
-        'model.test_cfg.rpn.max_per_img=20'
+        'model.test_cfg.rpn.max_per_img=20',
     ]
     printed = run(command).stdout
-    assert 'Training MaskRCNN on 5 images with 32 objects with masks' in (
-        printed)
-    for name in ('best.pth', 'metrics.json', 'predictions.png',
-                 'vis_data/scalars.json'):
+    assert 'Training MaskRCNN on 5 images with 32 objects with masks' in (printed)
+    for name in (
+        'best.pth',
+        'metrics.json',
+        'predictions.png',
+        'vis_data/scalars.json',
+    ):
         assert str(out / name) in printed and (out / name).is_file()
     again = run(command, check=False)
     assert again.returncode == 2 and '--resume' in again.stderr
@@ -354,17 +466,18 @@ def test_finetune_trains_what_a_run_exported(finished, tmp_path):
 
 def test_a_run_is_exported_for_other_libraries(finished, tmp_path):
     export = [
-        sys.executable, '-m', 'soco_mm.cli', 'export',
-        finished[0] / 'checkpoints/epoch_4.pth', '--out'
+        sys.executable,
+        '-m',
+        'soco_mm.cli',
+        'export',
+        finished[0] / 'checkpoints/epoch_4.pth',
+        '--out',
     ]
-    printed = run([
-        *export, tmp_path / 'soco.pkl', '--format', 'detectron2'
-    ]).stdout
+    printed = run([*export, tmp_path / 'soco.pkl', '--format', 'detectron2']).stdout
     assert 'projector' in printed and (tmp_path / 'soco.yaml').is_file()
-    refused = run([
-        *export, tmp_path / 'soco.pth', '--format', 'timm', '--adapt'
-    ], check=False)
+    refused = run(
+        [*export, tmp_path / 'soco.pth', '--format', 'timm', '--adapt'], check=False
+    )
     assert refused.returncode == 2
-    assert '--adapt' in refused.stderr and len(
-        refused.stderr.splitlines()) == 1
+    assert '--adapt' in refused.stderr and len(refused.stderr.splitlines()) == 1
     assert not (tmp_path / 'soco.pth').exists()

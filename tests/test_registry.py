@@ -1,4 +1,5 @@
 """What is registered is found from anywhere."""
+
 from mmengine.registry import DefaultScope
 
 from soco_mm.registry import MODELS, PROPOSALS, TRANSFORMS

@@ -1,4 +1,5 @@
 """Pretrain a model from a config."""
+
 import argparse
 import os
 from pathlib import Path
@@ -13,7 +14,8 @@ def main() -> None:
     parser.add_argument(
         '--work-dir',
         help='where checkpoints and logs go (default: work_dir of the config, '
-        'or work_dirs/NAME_OF_CONFIG)')
+        'or work_dirs/NAME_OF_CONFIG)',
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -21,27 +23,33 @@ def main() -> None:
         default=False,
         metavar='CHECKPOINT',
         help='continue from this checkpoint; without one, from the last in '
-        'the work dir, or from the start if there is none')
-    parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision')
+        'the work dir, or from the start if there is none',
+    )
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what started the processes (default: none)')
+        help='what started the processes (default: none)',
+    )
     parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0,
-        help='set by some launchers')
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help='set by some launchers',
+    )
     add_config_options(parser)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
     cfg = load_config(args.config, args.cfg_options)
-    work_dir = args.work_dir or cfg.get('work_dir') or os.path.join(
-        'work_dirs',
-        Path(args.config).stem)
-    checkpoint = train_model(cfg, work_dir, args.resume, args.amp,
-                             args.launcher)
+    work_dir = (
+        args.work_dir
+        or cfg.get('work_dir')
+        or os.path.join('work_dirs', Path(args.config).stem)
+    )
+    checkpoint = train_model(cfg, work_dir, args.resume, args.amp, args.launcher)
     if int(os.environ.get('RANK', 0)) == 0:
         print(f'The last checkpoint is {checkpoint}.')
 

@@ -6,16 +6,17 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='AmpParamSchedulerHook'),
-    checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3))
+    checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3),
+)
 custom_hooks = [dict(type='TargetUpdateHook')]
 
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    dist_cfg=dict(backend='nccl'),
+)
 log_processor = dict(type='LogProcessor', by_epoch=True, window_size=50)
-visualizer = dict(
-    type='Visualizer', vis_backends=[dict(type='JSONVisBackend')])
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='JSONVisBackend')])
 
 randomness = dict(seed=0, deterministic=False)
 log_level = 'INFO'

@@ -13,7 +13,9 @@ model = dict(
         arch='tiny',
         out_indices=(0, 1, 2, 3),
         # The target network should be exact.
-        drop_path_rate=0.,
+        drop_path_rate=0.0,
         layer_scale_init_value=1.0,
-        gap_before_final_norm=False),
-    neck=dict(in_channels=[96, 192, 384, 768]))
+        gap_before_final_norm=False,
+    ),
+    neck=dict(in_channels=[96, 192, 384, 768]),
+)

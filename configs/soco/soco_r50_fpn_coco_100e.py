@@ -4,5 +4,6 @@ _base_ = './soco_r50_fpn_100e.py'
 
 train_dataloader = dict(
     dataset=dict(
-        data_root='data/coco',
-        proposals='data/coco/proposals_train2017_unlabeled2017'))
+        data_root='data/coco', proposals='data/coco/proposals_train2017_unlabeled2017'
+    )
+)

@@ -17,7 +17,9 @@ model = dict(
         mlp_ratio=4,
         qkv_bias=True,
         # The target network should be exact.
-        drop_path_rate=0.,
+        drop_path_rate=0.0,
         patch_norm=True,
-        out_indices=(0, 1, 2, 3)),
-    neck=dict(in_channels=[96, 192, 384, 768]))
+        out_indices=(0, 1, 2, 3),
+    ),
+    neck=dict(in_channels=[96, 192, 384, 768]),
+)

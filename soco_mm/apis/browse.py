@@ -1,17 +1,22 @@
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, List, Optional, Union
 
 from mmengine.config import Config
 from torch import Tensor
 
 from soco_mm.engine.config import building
 from soco_mm.registry import MODELS
-from soco_mm.utils import (ImageError, SoCoError, UsageError, atomic_write,
-                           make_writable)
-from soco_mm.visualization import (DrawnView, describe_view, draw_sample,
-                                   render_gallery, write_png)
+from soco_mm.utils import ImageError, SoCoError, UsageError, atomic_write, make_writable
+from soco_mm.visualization import (
+    DrawnView,
+    describe_view,
+    draw_sample,
+    render_gallery,
+    write_png,
+)
+
 from .preview import build_dataset
 from .proposals import printable
 from .train import load_config
@@ -21,12 +26,14 @@ FINEST = 2  # the first level of a pyramid is P2
 NAME_BYTES = 200  # of a picture's name; most file systems allow 255
 
 
-def browse(config: Union[str, Path],
-           out: Optional[Union[str, Path]] = None,
-           number: int = 20,
-           start: int = 0,
-           epoch: int = 0,
-           options: Optional[dict] = None) -> List[Path]:
+def browse(
+    config: str | Path,
+    out: str | Path | None = None,
+    number: int = 20,
+    start: int = 0,
+    epoch: int = 0,
+    options: dict | None = None,
+) -> list[Path]:
     """Draw what training will see, from its own data pipeline.
 
     For each image a picture: its proposals, then its views side by side, the
@@ -58,8 +65,10 @@ def browse(config: Union[str, Path],
     out = Path(out or Path('work_dirs/browse', Path(config).stem))
     dataset = build_dataset(cfg)
     if start >= len(dataset):
-        raise UsageError(f'The first image is number {start}, but there are '
-                         f'{len(dataset)}, numbered from 0.')
+        raise UsageError(
+            f'The first image is number {start}, but there are '
+            f'{len(dataset)}, numbered from 0.'
+        )
     levels = box_levels(cfg)
     make_writable(out)
     made, entries = [], []
@@ -72,33 +81,42 @@ def browse(config: Union[str, Path],
             continue
         sample = dataset[epoch * len(dataset) + index]
         views = [
-            DrawnView(view.numpy(), boxes.numpy(), valid.numpy(),
-                      levels(boxes)) for view, boxes, valid in zip(
-                          sample['views'], sample['boxes'], sample['valid'])
+            DrawnView(view.numpy(), boxes.numpy(), valid.numpy(), levels(boxes))
+            for view, boxes, valid in zip(
+                sample['views'], sample['boxes'], sample['valid']
+            )
         ]
         path = out / picture_name(index, info['img_path'])
         write_png(path, draw_sample(info['image'], info['proposals'], views))
         made.append(path)
         name = os.path.relpath(info['img_path'], dataset.data_root)
         entries.append(
-            (path.name, f'{index}: {printable(name)}',
-             '; '.join(describe_view(*each) for each in enumerate(views, 1))))
+            (
+                path.name,
+                f'{index}: {printable(name)}',
+                '; '.join(describe_view(*each) for each in enumerate(views, 1)),
+            )
+        )
     if not made:
-        raise SoCoError(f'None of the images in {dataset.data_root} can be '
-                        'read. Set train_dataloader.dataset.data_root to the '
-                        'folder that the proposals were made of.')
+        raise SoCoError(
+            f'None of the images in {dataset.data_root} can be '
+            'read. Set train_dataloader.dataset.data_root to the '
+            'folder that the proposals were made of.'
+        )
     page = render_gallery(
         f'What {printable(Path(config).stem)} sees',
         f'Images of {printable(str(dataset.data_root))} in epoch {epoch}: '
         'some of the proposals, then the views after all augmentation. An '
         'object has one colour in all views; at its box stands the pyramid '
         'level that its features come from, if the model has several. Dashed '
-        'boxes do not count in that view.', entries)
+        'boxes do not count in that view.',
+        entries,
+    )
     atomic_write(out / INDEX, page)
     return [*made, out / INDEX]
 
 
-def box_levels(cfg: Config) -> Callable[[Tensor], List[str]]:
+def box_levels(cfg: Config) -> Callable[[Tensor], list[str]]:
     """How the model names the level of each box of a view.
 
     Args:
@@ -115,12 +133,11 @@ def box_levels(cfg: Config) -> Callable[[Tensor], List[str]]:
     with building('levels of boxes (model.roi_head.bbox_roi_extractor)'):
         extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)
 
-    def levels(boxes: Tensor) -> List[str]:
+    def levels(boxes: Tensor) -> list[str]:
         if len(extractor.roi_layers) == 1:
             return []
         return [
-            f'P{FINEST + level}'
-            for level in extractor.assign_levels(boxes).tolist()
+            f'P{FINEST + level}' for level in extractor.assign_levels(boxes).tolist()
         ]
 
     return levels

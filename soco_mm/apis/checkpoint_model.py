@@ -1,7 +1,8 @@
 """The model that a checkpoint says it is of."""
+
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Iterator, Optional, Sequence, Union
 
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
@@ -12,9 +13,9 @@ from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
 
-def model_of(checkpoint: dict,
-             path: Union[str, Path],
-             parts: Optional[Sequence[str]] = None) -> Config:
+def model_of(
+    checkpoint: dict, path: str | Path, parts: Sequence[str] | None = None
+) -> Config:
     """The model's config that a checkpoint holds; nothing in it is run.
 
     MMEngine takes ``type='os.system'`` for the name of a function and calls
@@ -38,19 +39,20 @@ def model_of(checkpoint: dict,
     if model is None:
         raise SoCoError(
             f'{path} does not say which model it is of. Give the config of '
-            'its pretraining: soco-mm export CONFIG CHECKPOINT ...')
+            'its pretraining: soco-mm export CONFIG CHECKPOINT ...'
+        )
     model = without_initialisation(model)
-    built = model if parts is None else {
-        key: model[key]
-        for key in parts if key in model
-    }
+    built = (
+        model if parts is None else {key: model[key] for key in parts if key in model}
+    )
     for name in types_in(built):
         if not is_registered(name):
             raise SoCoError(
                 f'{path} is of a model that cannot be built: {name} is not a '
                 'component of this plugin or of an OpenMMLab library that is '
                 'installed. If it is of a pretraining with this plugin, give '
-                'its config.')
+                'its config.'
+            )
     return Config(dict(model=model)).model
 
 
@@ -59,7 +61,7 @@ def says_model(checkpoint: dict) -> bool:
     return read_model(checkpoint) is not None
 
 
-def read_model(checkpoint: dict) -> Optional[dict]:
+def read_model(checkpoint: dict) -> dict | None:
     """The ``model`` in a checkpoint as it stands there, None without one."""
     meta = checkpoint.get('meta')
     if not isinstance(meta, dict):
@@ -75,7 +77,8 @@ def without_initialisation(value):
     if isinstance(value, dict):
         return {
             key: without_initialisation(each)
-            for key, each in value.items() if key != 'init_cfg'
+            for key, each in value.items()
+            if key != 'init_cfg'
         }
     if isinstance(value, (list, tuple)):
         return type(value)(map(without_initialisation, value))

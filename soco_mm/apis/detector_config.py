@@ -1,4 +1,5 @@
 """Texts of Mask R-CNN configs that fit a pretrained model."""
+
 import pprint
 import textwrap
 
@@ -96,28 +97,32 @@ def detector_config(model: Config, weights: str) -> tuple:
         the model has none.
     """
     resnet = model.backbone.type == 'mmdet.ResNet'
-    end = (SGD if resnet else ADAMW) + SCHEDULE.format(
-        load_from=beside(weights))
+    end = (SGD if resnet else ADAMW) + SCHEDULE.format(load_from=beside(weights))
     pixels = pixel_statistics(model)
     if shared := model.roi_head.get('shared_head'):
         text = C4.format(
             backbone=backbone_text(model.backbone),
             depth=shared.depth,
             style=shared.style,
-            **pixels)
+            **pixels,
+        )
         return C4_CONFIG, text + end
     neck, head = model.get('neck'), model.roi_head.get('bbox_head') or {}
     # Classes of other libraries are found once they are imported.
     scope = model.backbone.type.partition('.')[0]
-    imports = '' if scope == 'mmdet' else (
-        f"\ncustom_imports = dict(imports='{scope}.models')\n")
+    imports = (
+        ''
+        if scope == 'mmdet'
+        else (f"\ncustom_imports = dict(imports='{scope}.models')\n")
+    )
     text = FPN.format(
         imports=imports,
         backbone=backbone_text(model.backbone),
         in_channels=list(neck.in_channels) if neck else RESNET_CHANNELS,
         conv_out_channels=head.get('conv_out_channels', 256),
         fc_out_channels=head.get('fc_out_channels', 1024),
-        **pixels)
+        **pixels,
+    )
     return FPN_CONFIG, text + end
 
 
@@ -141,20 +146,27 @@ def plain(value):
 def backbone_text(backbone: Config) -> str:
     """The backbone of the detector, as text within ``model``."""
     if backbone.type == 'mmdet.ResNet':
-        left_out = ('type', 'frozen_stages', 'norm_cfg', 'norm_eval',
-                    'init_cfg', 'zero_init_residual', 'out_indices')
+        left_out = (
+            'type',
+            'frozen_stages',
+            'norm_cfg',
+            'norm_eval',
+            'init_cfg',
+            'zero_init_residual',
+            'out_indices',
+        )
         # FPN and C4 read these stages, whatever was pretrained.
-        values = {
-            key: value
-            for key, value in backbone.items() if key not in left_out
-        }
+        values = {key: value for key, value in backbone.items() if key not in left_out}
         parts = ['frozen_stages=-1', 'norm_cfg=norm_cfg', 'norm_eval=False']
     else:
         values = dict(
             _delete_=True,
-            **{key: value
-               for key, value in backbone.items() if key != 'init_cfg'})
+            **{key: value for key, value in backbone.items() if key != 'init_cfg'},
+        )
         parts = []
-    parts = [f'{key}={pprint.pformat(value)}'
-             for key, value in values.items()] + parts + ['init_cfg=None']
+    parts = (
+        [f'{key}={pprint.pformat(value)}' for key, value in values.items()]
+        + parts
+        + ['init_cfg=None']
+    )
     return 'dict(\n' + textwrap.indent(',\n'.join(parts), 8 * ' ') + ')'

@@ -3,12 +3,26 @@ import importlib.metadata
 import platform
 import subprocess
 import sys
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmcls',
-            'mmselfsup', 'numpy', 'opencv-contrib-python')
-OPENCVS = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python',
-           'opencv-contrib-python-headless')
+PACKAGES = (
+    'torch',
+    'torchvision',
+    'mmengine',
+    'mmcv',
+    'mmdet',
+    'mmcls',
+    'mmselfsup',
+    'numpy',
+    'opencv-contrib-python',
+)
+OPENCVS = (
+    'opencv-python',
+    'opencv-python-headless',
+    'opencv-contrib-python',
+    'opencv-contrib-python-headless',
+)
 SET_UP = 'bash tools/setup_env.sh --here --force'
 
 
@@ -21,6 +35,7 @@ class Check(NamedTuple):
         fix (str): The command that fixes a failure.
         needed (bool): Whether the main job cannot run without it.
     """
+
     name: str
     run: Callable
     fix: str
@@ -46,32 +61,38 @@ def check_installation(quiet: bool = False) -> bool:
         # In a process of its own: a broken binary may crash or stay loaded.
         result = subprocess.run(
             [
-                sys.executable, '-c', 'import sys\n'
+                sys.executable,
+                '-c',
+                'import sys\n'
                 'from soco_mm.apis.doctor import run_check\n'
-                'run_check(sys.argv[1])', check.name
+                'run_check(sys.argv[1])',
+                check.name,
             ],
             capture_output=True,
-            text=True)
+            text=True,
+        )
         passed = result.returncode == 0
         healthy &= passed or not check.needed
         if quiet and (passed or not check.needed):
             continue
-        lines = (result.stdout if passed else
-                 result.stderr).strip().splitlines()
+        lines = (result.stdout if passed else result.stderr).strip().splitlines()
         said = lines[-1] if lines else f'ended with {result.returncode}'
         mark = 'ok  ' if passed else 'FAIL' if check.needed else 'none'
         print(f'[{mark}] {check.name}: {said}')
         if not passed and check.fix:
             print(f'       fix: {check.fix}')
     if not quiet:
-        print('\nEverything the main job needs is there.' if healthy else
-              '\nThe main job cannot run here yet.')
+        print(
+            '\nEverything the main job needs is there.'
+            if healthy
+            else '\nThe main job cannot run here yet.'
+        )
     return healthy
 
 
 def run_check(name: str) -> None:
     """Run one check in this process and print what it says."""
-    check, = (check for check in CHECKS if check.name == name)
+    (check,) = (check for check in CHECKS if check.name == name)
     print(check.run())
 
 
@@ -94,8 +115,9 @@ def check_one_opencv() -> str:
     """Look for several OpenCV packages, which overwrite each other."""
     there = [name for name in OPENCVS if version(name) != 'not installed']
     if len(there) != 1:
-        raise RuntimeError('there must be exactly one, but there are '
-                           f'{", ".join(there) or "none"}')
+        raise RuntimeError(
+            f'there must be exactly one, but there are {", ".join(there) or "none"}'
+        )
     return there[0]
 
 
@@ -104,6 +126,7 @@ def check_selective_search() -> str:
     import numpy as np
 
     from soco_mm.proposals import SelectiveSearch
+
     image = np.zeros((120, 160, 3), np.uint8)
     image[30:90, 40:120] = (200, 60, 30)
     boxes = SelectiveSearch()(image)
@@ -117,11 +140,12 @@ def check_roi_align() -> str:
     """Run a real RoIAlign of MMCV's compiled operators."""
     import torch
     from mmcv.ops import RoIAlign
+
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    feature = torch.arange(8., device=device).expand(1, 1, 8, 8)
-    pooled = RoIAlign(1, 1., 0, aligned=True)(
-        feature.contiguous(),
-        torch.tensor([[0., 2., 2., 6., 6.]], device=device))
+    feature = torch.arange(8.0, device=device).expand(1, 1, 8, 8)
+    pooled = RoIAlign(1, 1.0, 0, aligned=True)(
+        feature.contiguous(), torch.tensor([[0.0, 2.0, 2.0, 6.0, 6.0]], device=device)
+    )
     if abs(pooled.item() - 3.5) > 1e-5:
         raise RuntimeError(f'it gave {pooled.item()} in place of 3.5')
     return f'right on {device}'
@@ -136,6 +160,7 @@ def check_model() -> str:
 def check_cuda() -> str:
     """Look for a GPU."""
     import torch
+
     if not torch.cuda.is_available():
         raise RuntimeError('no GPU, training runs on the CPU')
     return f'{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}'
@@ -144,17 +169,29 @@ def check_cuda() -> str:
 def check_torchvision() -> str:
     """Look for torchvision, which nothing here needs."""
     import torchvision
+
     return torchvision.__version__
 
 
 CHECKS = (
     Check('OpenMMLab packages', check_stack, SET_UP),
-    Check('OpenCV packages', check_one_opencv, 'pip uninstall -y ' +
-          ' '.join(OPENCVS) + ' && pip install opencv-contrib-python'),
-    Check('selective search (cv2.ximgproc)', check_selective_search,
-          'pip install --force-reinstall --no-deps opencv-contrib-python'),
-    Check("RoIAlign (mmcv's compiled ops)", check_roi_align,
-          'pip uninstall -y mmcv && ' + SET_UP),
+    Check(
+        'OpenCV packages',
+        check_one_opencv,
+        'pip uninstall -y '
+        + ' '.join(OPENCVS)
+        + ' && pip install opencv-contrib-python',
+    ),
+    Check(
+        'selective search (cv2.ximgproc)',
+        check_selective_search,
+        'pip install --force-reinstall --no-deps opencv-contrib-python',
+    ),
+    Check(
+        "RoIAlign (mmcv's compiled ops)",
+        check_roi_align,
+        'pip uninstall -y mmcv && ' + SET_UP,
+    ),
     Check('SoCo model', check_model, SET_UP),
     Check('CUDA', check_cuda, '', needed=False),
     Check('torchvision', check_torchvision, '', needed=False),

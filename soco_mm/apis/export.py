@@ -1,8 +1,8 @@
 import copy
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
@@ -10,21 +10,38 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from soco_mm.checkpoint import (TransferReport, compare_tensors,
-                                detector_weights, explain_mismatch,
-                                match_names, read_checkpoint, state_dict_of,
-                                write_checkpoint)
+from soco_mm.checkpoint import (
+    TransferReport,
+    compare_tensors,
+    detector_weights,
+    explain_mismatch,
+    match_names,
+    read_checkpoint,
+    state_dict_of,
+    write_checkpoint,
+)
 from soco_mm.checkpoint.transfer import PARTS, PartReport
 from soco_mm.engine.runtime import use_plain_sync_norm
 from soco_mm.models import SoCo
 from soco_mm.registry import MODELS
-from soco_mm.utils import (SoCoError, UsageError, atomic_folder,
-                           check_replaceable, write_json)
+from soco_mm.utils import (
+    SoCoError,
+    UsageError,
+    atomic_folder,
+    check_replaceable,
+    write_json,
+)
 from soco_mm.version import __version__
+
 from .checkpoint_model import model_of
 from .detector_config import detector_config, plain
-from .export_checks import (check_pixels, compare_features, frozen_notes,
-                            load_input, start_level)
+from .export_checks import (
+    check_pixels,
+    compare_features,
+    frozen_notes,
+    load_input,
+    start_level,
+)
 from .inheriting_config import first_line, inheriting_config
 from .stretching import stretch_detector, stretch_of
 
@@ -34,16 +51,18 @@ REPORT = 'report.json'
 BACKBONE = (PARTS['backbone'], PARTS['shared head'])
 # Of the tensors of a pretrained part. An FPN may have levels above those of
 # the backbone, such as P6 and P7.
-LEAST_FILLED = {'backbone': .9, 'neck': .5, 'shared head': .9}
+LEAST_FILLED = {'backbone': 0.9, 'neck': 0.5, 'shared head': 0.9}
 
 
-def export_detector(cfg: Optional[Config],
-                    checkpoint: Union[str, Path],
-                    out: Union[str, Path],
-                    image: Optional[Union[str, Path]] = None,
-                    detector: Optional[Union[str, Path]] = None,
-                    adapt: bool = False,
-                    backbone_only: bool = False) -> TransferReport:
+def export_detector(
+    cfg: Config | None,
+    checkpoint: str | Path,
+    out: str | Path,
+    image: str | Path | None = None,
+    detector: str | Path | None = None,
+    adapt: bool = False,
+    backbone_only: bool = False,
+) -> TransferReport:
     """Hand a pretrained model over to MMDetection.
 
     Writes a folder with the weights that a detector can use, by its own
@@ -83,9 +102,16 @@ def export_detector(cfg: Optional[Config],
     weights = detector_weights(state_dict_of(read, checkpoint))
     pretrained = build_pretrained(model, weights, checkpoint)
     with atomic_folder(out) as partial:
-        name, report, kept = fit_detector(pretrained, model, partial,
-                                          load_input(image), detector, adapt,
-                                          backbone_only, stretch)
+        name, report, kept = fit_detector(
+            pretrained,
+            model,
+            partial,
+            load_input(image),
+            detector,
+            adapt,
+            backbone_only,
+            stretch,
+        )
         report.config = str(out / name)
         write_checkpoint(
             partial / WEIGHTS,
@@ -94,13 +120,16 @@ def export_detector(cfg: Optional[Config],
                     soco_mm_version=__version__,
                     checkpoint=Path(checkpoint).name,
                     stretch=stretch and list(stretch),
-                    model=plain(model)),
-                state_dict=kept))
+                    model=plain(model),
+                ),
+                state_dict=kept,
+            ),
+        )
         write_json(partial / REPORT, report.to_dict())
     return report
 
 
-def check_out(out: Path, detector: Optional[Union[str, Path]]) -> None:
+def check_out(out: Path, detector: str | Path | None) -> None:
     """Refuse a folder that holds more than an earlier export.
 
     Raises:
@@ -108,18 +137,22 @@ def check_out(out: Path, detector: Optional[Union[str, Path]]) -> None:
     """
     check_replaceable(out, WEIGHTS, 'an export')
     if detector is not None and out in Path(detector).resolve().parents:
-        raise UsageError(f'The config {detector} of the detector lies in '
-                         f'{out}, which is replaced. Choose another --out.')
+        raise UsageError(
+            f'The config {detector} of the detector lies in '
+            f'{out}, which is replaced. Choose another --out.'
+        )
     if not out.exists():
         return
     own = {WEIGHTS, REPORT, exported_config(out)}
     others = {each.name for each in out.iterdir()} - own
     if others:
-        raise UsageError(f'{out} holds {min(others)} besides an export, which '
-                         'would be lost. Choose another --out.')
+        raise UsageError(
+            f'{out} holds {min(others)} besides an export, which '
+            'would be lost. Choose another --out.'
+        )
 
 
-def exported_config(folder: Union[str, Path]) -> str:
+def exported_config(folder: str | Path) -> str:
     """Name of the detector's config in an export, empty if it is none."""
     try:
         report = json.loads(Path(folder, REPORT).read_text())
@@ -128,11 +161,16 @@ def exported_config(folder: Union[str, Path]) -> str:
         return ''
 
 
-def fit_detector(pretrained: nn.Module, model: Config, folder: Path,
-                 image: torch.Tensor, detector: Optional[Union[str, Path]],
-                 adapt: bool,
-                 backbone_only: bool,
-                 stretch: Optional[Sequence[float]] = None) -> tuple:
+def fit_detector(
+    pretrained: nn.Module,
+    model: Config,
+    folder: Path,
+    image: torch.Tensor,
+    detector: str | Path | None,
+    adapt: bool,
+    backbone_only: bool,
+    stretch: Sequence[float] | None = None,
+) -> tuple:
     """Write a detector's config, fill it, and compare its features.
 
     Returns:
@@ -153,27 +191,31 @@ def fit_detector(pretrained: nn.Module, model: Config, folder: Path,
     built = build_detector(folder / name, detector)
     weights = detector_weights(pretrained.state_dict())
     kept = {
-        key: value for key, value in weights.items()
+        key: value
+        for key, value in weights.items()
         if not backbone_only or key.startswith(BACKBONE)
     }
-    matched, left_out = match_names(kept, built.state_dict(),
-                                    start_level(built),
-                                    start_level(pretrained))
+    matched, left_out = match_names(
+        kept, built.state_dict(), start_level(built), start_level(pretrained)
+    )
     report = fill(built, matched, pretrained)
     report.unused = left_out + [key for key in weights if key not in kept]
     if detector is not None:
         check_pixels(pretrained, built)
-    report.max_difference = compare_features(pretrained, built, image,
-                                             not backbone_only)
+    report.max_difference = compare_features(
+        pretrained, built, image, not backbone_only
+    )
     report.notes = frozen_notes(built)
     return name, report, matched
 
 
-def check_detector(model: Config,
-                   detector: Union[str, Path],
-                   adapt: bool = False,
-                   backbone_only: bool = False,
-                   stretch: Optional[Sequence[float]] = None) -> None:
+def check_detector(
+    model: Config,
+    detector: str | Path,
+    adapt: bool = False,
+    backbone_only: bool = False,
+    stretch: Sequence[float] | None = None,
+) -> None:
     """Refuse a detector that a model will not fit, before it is trained.
 
     Args:
@@ -195,16 +237,25 @@ def check_detector(model: Config,
             # As after a training: what all norms start with would hide that
             # they are others, and the zeros of the last ones whole blocks.
             for values in (module.weight.data, module.running_var):
-                values.uniform_(.5, 1, generator=generator)
+                values.uniform_(0.5, 1, generator=generator)
             for values in (module.bias.data, module.running_mean):
                 values.normal_(generator=generator)
     with tempfile.TemporaryDirectory() as folder:
-        fit_detector(net, model, Path(folder), load_input(None), detector,
-                     adapt, backbone_only, stretch)
+        fit_detector(
+            net,
+            model,
+            Path(folder),
+            load_input(None),
+            detector,
+            adapt,
+            backbone_only,
+            stretch,
+        )
 
 
-def build_pretrained(model: Config, weights: dict,
-                     checkpoint: Union[str, Path]) -> torch.nn.Module:
+def build_pretrained(
+    model: Config, weights: dict, checkpoint: str | Path
+) -> torch.nn.Module:
     """Build the pretrained model and fill backbone, neck and R-CNN head.
 
     Args:
@@ -229,7 +280,8 @@ def build_pretrained(model: Config, weights: dict,
     if not isinstance(net, SoCo):
         raise SoCoError(
             f'{checkpoint} is of the model {type(net).__name__}, and not of '
-            'one that was pretrained with this plugin.')
+            'one that was pretrained with this plugin.'
+        )
     net.eval()
     own = detector_weights(net.state_dict())
     report = compare_tensors(own, weights)
@@ -238,13 +290,13 @@ def build_pretrained(model: Config, weights: dict,
         more = f', and {len(wrong) - 1} more' * (len(wrong) > 1)
         raise SoCoError(
             'The checkpoint is of another architecture than the config: '
-            f'{wrong[0]}{more}. Give the config it was trained with.')
+            f'{wrong[0]}{more}. Give the config it was trained with.'
+        )
     net.load_state_dict(weights, strict=False)
     return net
 
 
-def build_detector(config: Union[str, Path],
-                   name: Optional[Union[str, Path]] = None) -> nn.Module:
+def build_detector(config: str | Path, name: str | Path | None = None) -> nn.Module:
     """Build the detector of an MMDetection config, in evaluation mode.
 
     Args:
@@ -263,7 +315,8 @@ def build_detector(config: Union[str, Path],
     except Exception as error:  # it is other people's code
         raise UsageError(
             f'MMDetection cannot build the detector of {name or config}: '
-            f'{first_line(error)}') from error
+            f'{first_line(error)}'
+        ) from error
     return revert_sync_batchnorm(built).eval()
 
 
@@ -279,6 +332,7 @@ def build_model(model: Config) -> nn.Module:
     """
     from mmdet.registry import MODELS as MMDET_MODELS
     from mmdet.utils import register_all_modules
+
     register_all_modules(init_default_scope=False)
     model = copy.deepcopy(model)
     use_plain_sync_norm(model)
@@ -286,8 +340,7 @@ def build_model(model: Config) -> nn.Module:
         return MMDET_MODELS.build(model)
 
 
-def fill(detector: nn.Module, weights: dict,
-         pretrained: nn.Module) -> TransferReport:
+def fill(detector: nn.Module, weights: dict, pretrained: nn.Module) -> TransferReport:
     """Fill a detector and report; refuse one that is filled by half.
 
     Args:
@@ -312,15 +365,15 @@ def fill(detector: nn.Module, weights: dict,
         lost = any(key.startswith(prefix) for key in report.unused)
         filled = len(part.filled)
         if lost or part.shape_differs or filled < least * part.total:
-            kinds = tuple(
-                class_of(net, prefix[:-1]) for net in (pretrained, detector))
+            kinds = tuple(class_of(net, prefix[:-1]) for net in (pretrained, detector))
             reason = explain_mismatch(weights, state, prefix, kinds)
             if name == 'neck' and '--adapt' not in reason:
                 reason += '. --backbone-only hands over the backbone alone'
             raise SoCoError(
                 f'The weights do not fit the detector: of {number} pretrained '
                 f'tensors of the {name} {filled} have a place, and it has '
-                f'{part.total}. Probably {reason}.')
+                f'{part.total}. Probably {reason}.'
+            )
     detector.load_state_dict(weights, strict=False)
     return report
 

@@ -1,6 +1,6 @@
 """Whether a detector computes what was pretrained."""
+
 from pathlib import Path
-from typing import List, Optional, Union
 
 import torch
 from torch import nn
@@ -8,27 +8,29 @@ from torch import nn
 from soco_mm.utils import ImageError, SoCoError, read_image
 
 
-def load_input(image: Optional[Union[str, Path]]) -> torch.Tensor:
+def load_input(image: str | Path | None) -> torch.Tensor:
     """A normalised image for the comparison of features, (1, 3, H, W)."""
     try:
         pixels = None if image is None else read_image(image)
     except ImageError:  # it is gone since; noise serves as well
         pixels = None
     if pixels is None:
-        return torch.randn(
-            1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+        return torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     pixels = torch.from_numpy(pixels).permute(2, 0, 1).float()
     pixels = torch.nn.functional.interpolate(
-        pixels[None], (224, 224), mode='bilinear', antialias=True)
+        pixels[None], (224, 224), mode='bilinear', antialias=True
+    )
     mean = pixels.mean((2, 3), keepdim=True)
     return (pixels - mean) / pixels.std((2, 3), keepdim=True).clamp(min=1)
 
 
 @torch.no_grad()
-def compare_features(pretrained: nn.Module,
-                     detector: nn.Module,
-                     image: torch.Tensor,
-                     with_neck: bool = True) -> float:
+def compare_features(
+    pretrained: nn.Module,
+    detector: nn.Module,
+    image: torch.Tensor,
+    with_neck: bool = True,
+) -> float:
     """Compare backbone and neck, or res5, of both on an image.
 
     Stages and levels are compared by number, those that both have.
@@ -52,25 +54,30 @@ def compare_features(pretrained: nn.Module,
     except Exception as error:  # it is other people's code
         raise SoCoError(
             "The detector's backbone and neck cannot be compared with the "
-            f'pretrained ones, since they cannot run: {error}') from error
+            f'pretrained ones, since they cannot run: {error}'
+        ) from error
     both = [name for name in ours if name in theirs]
     if not both:
-        raise SoCoError('None of the stages that the detector reads was '
-                        f'pretrained: {", ".join(theirs)}.')
-    largest = 0.
+        raise SoCoError(
+            'None of the stages that the detector reads was '
+            f'pretrained: {", ".join(theirs)}.'
+        )
+    largest = 0.0
     for name in both:
         if ours[name].shape != theirs[name].shape:
             raise SoCoError(
                 f"The detector's {name} has the shape "
-                f'{list(theirs[name].shape)}, but the pretrained model\'s '
-                f'{list(ours[name].shape)}: {explain(name)}.')
+                f"{list(theirs[name].shape)}, but the pretrained model's "
+                f'{list(ours[name].shape)}: {explain(name)}.'
+            )
         scale = ours[name].abs().max().clamp(min=1e-12)
         difference = (ours[name] - theirs[name]).abs().max() / scale
         if not difference < 1e-4:
             raise SoCoError(
                 "The detector's features differ from the pretrained model's: "
                 f'{name} by {difference:.1e}, although the weights are the '
-                f'same: {explain(name)}.')
+                f'same: {explain(name)}.'
+            )
         largest = max(largest, difference.item())
     return largest
 
@@ -78,16 +85,18 @@ def compare_features(pretrained: nn.Module,
 def explain(name: str) -> str:
     """Where to look if a stage or a level differs."""
     if name.startswith('P'):
-        return ('its neck is another one, or has other settings (norm_cfg, '
-                'upsample_cfg, activations); set those of the pretraining')
-    return ('its backbone has other settings (style, strides, dilations, dcn, '
-            'norm_cfg); set those of the pretraining, or add --adapt, which '
-            'sets style and norms')
+        return (
+            'its neck is another one, or has other settings (norm_cfg, '
+            'upsample_cfg, activations); set those of the pretraining'
+        )
+    return (
+        'its backbone has other settings (style, strides, dilations, dcn, '
+        'norm_cfg); set those of the pretraining, or add --adapt, which '
+        'sets style and norms'
+    )
 
 
-def features(net: nn.Module,
-             image: torch.Tensor,
-             with_neck: bool = True) -> dict:
+def features(net: nn.Module, image: torch.Tensor, with_neck: bool = True) -> dict:
     """Feature maps of a model by the names of their stages and levels."""
     stages = net.backbone(image)
     found = {
@@ -100,10 +109,12 @@ def features(net: nn.Module,
         if with_neck:
             # Levels above those of the backbone start anew.
             number = len(getattr(neck, 'lateral_convs', ()))
-            found.update({
-                f'P{start_level(net) + level + 2}': map_
-                for level, map_ in enumerate(neck(stages)[:number])
-            })
+            found.update(
+                {
+                    f'P{start_level(net) + level + 2}': map_
+                    for level, map_ in enumerate(neck(stages)[:number])
+                }
+            )
     elif shared is not None:
         # The norm after res5 of ResLayerExtraNorm starts anew.
         res5 = getattr(shared, 'layer4', shared)
@@ -137,8 +148,7 @@ def check_pixels(pretrained: nn.Module, detector: nn.Module) -> None:
     wrong = [
         f'{name} {read(theirs, name)} and not {read(ours, name)}'
         for name in ('mean', 'std')
-        if not torch.allclose(
-            getattr(theirs, name), getattr(ours, name), atol=.5)
+        if not torch.allclose(getattr(theirs, name), getattr(ours, name), atol=0.5)
     ]
     if not theirs._channel_conversion:
         wrong.append('BGR and not RGB')
@@ -146,16 +156,16 @@ def check_pixels(pretrained: nn.Module, detector: nn.Module) -> None:
         raise SoCoError(
             'The detector normalises images otherwise than they were '
             f'pretrained with ({"; ".join(wrong)}). Set '
-            'model.data_preprocessor, or add --adapt.')
+            'model.data_preprocessor, or add --adapt.'
+        )
 
 
 def read(preprocessor: nn.Module, name: str) -> list:
     """Mean or standard deviation of each channel, rounded."""
-    return [round(each, 1) for each in getattr(preprocessor,
-                                               name).flatten().tolist()]
+    return [round(each, 1) for each in getattr(preprocessor, name).flatten().tolist()]
 
 
-def frozen_notes(detector: nn.Module) -> List[str]:
+def frozen_notes(detector: nn.Module) -> list[str]:
     """Sentences on what a detector would not train of what is pretrained."""
     frozen = []
     backbone = detector.backbone
@@ -166,7 +176,8 @@ def frozen_notes(detector: nn.Module) -> List[str]:
         if getattr(part, 'norm_eval', False):
             frozen.append(f'{name}.norm_eval=True')
         norms = [
-            module.weight for module in (part.modules() if part else ())
+            module.weight
+            for module in (part.modules() if part else ())
             if isinstance(module, nn.modules.batchnorm._BatchNorm)
             and module.weight is not None
         ]

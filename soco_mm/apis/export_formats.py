@@ -1,23 +1,36 @@
 """Pretrained weights as files of other libraries."""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, NamedTuple, Optional, Union
+from typing import NamedTuple
 
 import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from soco_mm.checkpoint import (detector_weights, read_checkpoint,
-                                state_dict_of, write_checkpoint)
-from soco_mm.checkpoint.formats import (backbone_type, detectron2_pickle,
-                                        detectron2_settings,
-                                        detectron2_weights,
-                                        mmpretrain_weights, safetensors_bytes,
-                                        split_parts, timm_model, timm_weights,
-                                        torchvision_weights)
+from soco_mm.checkpoint import (
+    detector_weights,
+    read_checkpoint,
+    state_dict_of,
+    write_checkpoint,
+)
+from soco_mm.checkpoint.formats import (
+    backbone_type,
+    detectron2_pickle,
+    detectron2_settings,
+    detectron2_weights,
+    mmpretrain_weights,
+    safetensors_bytes,
+    split_parts,
+    timm_model,
+    timm_weights,
+    torchvision_weights,
+)
 from soco_mm.checkpoint.transfer import PARTS
 from soco_mm.utils import UsageError, atomic_write, make_writable
 from soco_mm.version import __version__
+
 from .checkpoint_model import model_of
 from .detector_config import plain
 from .export import build_pretrained
@@ -40,6 +53,7 @@ class Format(NamedTuple):
         note (Callable): Takes the model's config and the file; returns a
             sentence for the report.
     """
+
     suffix: str
     convert: Callable
     note: Callable
@@ -57,8 +71,10 @@ def mmpretrain_note(model: dict, out: Path) -> str:
     """What the file is for, and what a Swin needs besides."""
     note = 'It fits MMPretrain and MMClassification.'
     if backbone_type(model) == 'SwinTransformer':
-        note += (' Set pad_small_map=True there, which makes it shift the '
-                 'windows of small maps as MMDetection does.')
+        note += (
+            ' Set pad_small_map=True there, which makes it shift the '
+            'windows of small maps as MMDetection does.'
+        )
     return note
 
 
@@ -66,29 +82,35 @@ def timm_note(model: dict, out: Path) -> str:
     """Which model the file is for, and where a Swin differs."""
     note = f'It fits {timm_model(model)} of timm.'
     if backbone_type(model) == 'SwinTransformer':
-        note += (' On maps no larger than a window (the last stage of a '
-                 '224-pixel image) timm does not shift the windows, which '
-                 'MMDetection does; larger images compute the same.')
+        note += (
+            ' On maps no larger than a window (the last stage of a '
+            '224-pixel image) timm does not shift the windows, which '
+            'MMDetection does; larger images compute the same.'
+        )
     return note
 
 
 FORMATS = {
-    'detectron2':
-    Format(
-        '.pkl', detectron2_weights, lambda model, out:
-        f'Merge {out.with_suffix(".yaml")} into a config of detectron2.'),
-    'torchvision':
-    Format(
-        '.pth', torchvision_weights, lambda model, out:
-        'It fits detectors with an FPN with batch norm, such as '
-        'maskrcnn_resnet50_fpn_v2.'),
-    'safetensors':
-    Format('.safetensors', as_they_are,
-           lambda model, out: "The names are MMDetection's."),
-    'mmpretrain':
-    Format('.pth', mmpretrain_weights, mmpretrain_note),
-    'timm':
-    Format('.pth', timm_weights, timm_note),
+    'detectron2': Format(
+        '.pkl',
+        detectron2_weights,
+        lambda model, out: (
+            f'Merge {out.with_suffix(".yaml")} into a config of detectron2.'
+        ),
+    ),
+    'torchvision': Format(
+        '.pth',
+        torchvision_weights,
+        lambda model, out: (
+            'It fits detectors with an FPN with batch norm, such as '
+            'maskrcnn_resnet50_fpn_v2.'
+        ),
+    ),
+    'safetensors': Format(
+        '.safetensors', as_they_are, lambda model, out: "The names are MMDetection's."
+    ),
+    'mmpretrain': Format('.pth', mmpretrain_weights, mmpretrain_note),
+    'timm': Format('.pth', timm_weights, timm_note),
 }
 
 
@@ -102,9 +124,10 @@ class FormatReport:
         left_out (dict[str, int]): Number of those left out, by part.
         note (str): What the file is for.
     """
+
     path: str
-    written: Dict[str, int]
-    left_out: Dict[str, int]
+    written: dict[str, int]
+    left_out: dict[str, int]
     note: str
 
     def describe(self) -> str:
@@ -120,8 +143,9 @@ class FormatReport:
         return '\n'.join(lines)
 
 
-def export_format(cfg: Optional[Config], checkpoint: Union[str, Path],
-                  out: Union[str, Path], format_: str) -> FormatReport:
+def export_format(
+    cfg: Config | None, checkpoint: str | Path, out: str | Path, format_: str
+) -> FormatReport:
     """Write pretrained weights as a file of another library.
 
     Args:
@@ -143,8 +167,9 @@ def export_format(cfg: Optional[Config], checkpoint: Union[str, Path],
             library has no such model; then nothing is written.
     """
     if format_ not in FORMATS:
-        raise UsageError(f'There is no format {format_}; there are '
-                         f'{", ".join(FORMATS)}.')
+        raise UsageError(
+            f'There is no format {format_}; there are {", ".join(FORMATS)}.'
+        )
     kind = FORMATS[format_]
     out = Path(out)
     files = check_files(out, format_)
@@ -159,14 +184,16 @@ def export_format(cfg: Optional[Config], checkpoint: Union[str, Path],
         write(file, format_, flatten(converted), parts, model)
     written = {part: len(entries) for part, entries in converted.items()}
     left_out = {
-        part: len(entries) - written.get(part, 0)
-        for part, entries in parts.items()
+        part: len(entries) - written.get(part, 0) for part, entries in parts.items()
     }
     for part, prefix in PRETEXT.items():
         left_out[part] = sum(name.startswith(prefix) for name in state_dict)
     return FormatReport(
-        str(out), written, {key: n for key, n in left_out.items() if n},
-        kind.note(model, out))
+        str(out),
+        written,
+        {key: n for key, n in left_out.items() if n},
+        kind.note(model, out),
+    )
 
 
 def check_files(out: Path, format_: str) -> list:
@@ -177,21 +204,25 @@ def check_files(out: Path, format_: str) -> list:
     """
     suffix = FORMATS[format_].suffix
     if out.suffix != suffix:
-        raise UsageError(f'--out of the format {format_} is a file that ends '
-                         f'in {suffix}, but got {out}.')
+        raise UsageError(
+            f'--out of the format {format_} is a file that ends '
+            f'in {suffix}, but got {out}.'
+        )
     files = [out]
     if format_ == 'detectron2':
         files.append(out.with_suffix('.yaml'))
     for file in files:
         if file.exists():
-            raise UsageError(f'{file} is there already. Choose another name, '
-                             'or remove it.')
+            raise UsageError(
+                f'{file} is there already. Choose another name, or remove it.'
+            )
     make_writable(out.parent)
     return files
 
 
-def write(file: Path, format_: str, weights: Dict[str, Tensor], parts: dict,
-          model: dict) -> None:
+def write(
+    file: Path, format_: str, weights: dict[str, Tensor], parts: dict, model: dict
+) -> None:
     """Write one file of a format."""
     if file.suffix == '.yaml':
         atomic_write(file, detectron2_settings(parts, model))
@@ -206,7 +237,7 @@ def write(file: Path, format_: str, weights: Dict[str, Tensor], parts: dict,
         write_checkpoint(file, weights)
 
 
-def flatten(parts: Dict[str, Dict[str, Tensor]]) -> Dict[str, Tensor]:
+def flatten(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
     """All weights of the parts, each in a memory of its own.
 
     A view would be written with all of the memory it is a view of, and
@@ -214,5 +245,6 @@ def flatten(parts: Dict[str, Dict[str, Tensor]]) -> Dict[str, Tensor]:
     """
     return {
         name: value.detach().clone(memory_format=torch.contiguous_format)
-        for entries in parts.values() for name, value in entries.items()
+        for entries in parts.values()
+        for name, value in entries.items()
     }

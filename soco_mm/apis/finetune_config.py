@@ -1,8 +1,9 @@
 """The config with which a detector is trained on a COCO-format data set."""
+
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, Optional, Union
 
 from mmengine.config import Config
 
@@ -30,15 +31,17 @@ def choose_epochs(num_images: int) -> int:
     return min(max(epochs, 12), 100)
 
 
-def finetune_config(detector: Union[str, Path],
-                    train: Annotations,
-                    val: Annotations,
-                    epochs: int,
-                    batch_size: int,
-                    evaluations: int = 10,
-                    scale: Optional[tuple] = None,
-                    num_workers: int = 2,
-                    seed: int = 0) -> Config:
+def finetune_config(
+    detector: str | Path,
+    train: Annotations,
+    val: Annotations,
+    epochs: int,
+    batch_size: int,
+    evaluations: int = 10,
+    scale: tuple | None = None,
+    num_workers: int = 2,
+    seed: int = 0,
+) -> Config:
     """Fit a detector's config to a data set.
 
     Classes, data, evaluation and schedule are replaced; the model, its
@@ -75,12 +78,15 @@ def finetune_config(detector: Union[str, Path],
         rate_of = cfg.get('auto_scale_lr', {}).get('base_batch_size', 16)
         model, optimizer = cfg.model, cfg.optim_wrapper.optimizer
     except Exception as error:  # a config is a program: anything can happen
-        raise UsageError(f'The config {detector} of the detector cannot be '
-                         f'read: {error}') from None
+        raise UsageError(
+            f'The config {detector} of the detector cannot be read: {error}'
+        ) from None
     check_pipeline(pipelines[0], detector)
     if not set_classes(model, len(train.classes)):
-        raise SoCoError(f'The detector of {detector} has no num_classes in '
-                        'its heads; set it in its config.')
+        raise SoCoError(
+            f'The detector of {detector} has no num_classes in '
+            'its heads; set it in its config.'
+        )
     masks = train.masks and val.masks and uses_masks(pipelines[0])
     if uses_masks(pipelines[0]) and not masks:
         drop_mask_head(model, detector)
@@ -92,62 +98,65 @@ def finetune_config(detector: Union[str, Path],
             ann_file=os.path.abspath(each.path),
             data_prefix=dict(img=os.path.abspath(each.root)),
             metainfo=dict(classes=each.classes),
-            pipeline=pipeline) for each, pipeline in zip((train,
-                                                          val), pipelines)
+            pipeline=pipeline,
+        )
+        for each, pipeline in zip((train, val), pipelines)
     ]
-    common = dict(
-        num_workers=num_workers, persistent_workers=num_workers > 0)
+    common = dict(num_workers=num_workers, persistent_workers=num_workers > 0)
     cfg.train_dataloader = dict(
         batch_size=batch_size,
         sampler=dict(type='DefaultSampler', shuffle=True),
         # It would drop a last batch of both aspects even if it is full.
         batch_sampler=dict(type='AspectRatioBatchSampler', drop_last=False),
-        dataset=dict(
-            filter_cfg=dict(filter_empty_gt=True, min_size=0), **data[0]),
-        **common)
+        dataset=dict(filter_cfg=dict(filter_empty_gt=True, min_size=0), **data[0]),
+        **common,
+    )
     cfg.val_dataloader = cfg.test_dataloader = dict(
         batch_size=1,
         sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=dict(test_mode=True, **data[1]),
-        **common)
+        **common,
+    )
     cfg.val_evaluator = cfg.test_evaluator = dict(
         type='CocoMetric',
         ann_file=os.path.abspath(val.path),
-        metric=['bbox', 'segm'] if masks else 'bbox')
+        metric=['bbox', 'segm'] if masks else 'bbox',
+    )
     cfg.val_cfg = dict(type='ValLoop')
     cfg.test_cfg = dict(type='TestLoop')
 
     interval = math.ceil(epochs / evaluations)
     cfg.train_cfg = dict(
-        type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=interval)
+        type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=interval
+    )
     optimizer.lr *= batch_size / rate_of
     cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch_size)
     iterations = math.ceil(len(train.boxes) / batch_size)
     cfg.param_scheduler = schedule(epochs * iterations)
     cfg.custom_imports = dict(
-        imports=['soco_mm.engine', *imports(cfg)], allow_failed_imports=False)
+        imports=['soco_mm.engine', *imports(cfg)], allow_failed_imports=False
+    )
     cfg.default_hooks.checkpoint = dict(
         type='soco_mm.AtomicCheckpointHook',
         interval=interval,
         max_keep_ckpts=2,
         save_best='coco/bbox_mAP',
-        rule='greater')
-    cfg.default_hooks.runtime_info = dict(
-        type='soco_mm.DeferredRuntimeInfoHook')
-    cfg.default_hooks.param_scheduler = dict(
-        type='soco_mm.AmpParamSchedulerHook')
+        rule='greater',
+    )
+    cfg.default_hooks.runtime_info = dict(type='soco_mm.DeferredRuntimeInfoHook')
+    cfg.default_hooks.param_scheduler = dict(type='soco_mm.AmpParamSchedulerHook')
     cfg.custom_hooks = [
         *(cfg.get('custom_hooks') or []),
-        dict(type='soco_mm.ResumedEvaluationHook')
+        dict(type='soco_mm.ResumedEvaluationHook'),
     ]
     cfg.default_hooks.logger = dict(
-        type='LoggerHook', interval=min(50, max(1, iterations // 5)))
-    cfg.log_processor = dict(
-        type='LogProcessor', window_size=50, by_epoch=True)
+        type='LoggerHook', interval=min(50, max(1, iterations // 5))
+    )
+    cfg.log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
     # Without a name, which would make it the one of an earlier training.
     cfg.visualizer = dict(
-        type='DetLocalVisualizer',
-        vis_backends=[dict(type='soco_mm.JSONVisBackend')])
+        type='DetLocalVisualizer', vis_backends=[dict(type='soco_mm.JSONVisBackend')]
+    )
     cfg.randomness = dict(seed=seed)
     return cfg
 
@@ -156,19 +165,15 @@ def schedule(iterations: int) -> list:
     """Warm-up of up to 1000 iterations, steps at 2/3 and 8/9."""
     warm_up = max(2, min(1000, iterations // 10))
     return [
-        dict(
-            type='LinearLR',
-            start_factor=0.001,
-            by_epoch=False,
-            begin=0,
-            end=warm_up),
+        dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=warm_up),
         dict(
             type='MultiStepLR',
             by_epoch=False,
             begin=0,
             end=iterations,
             milestones=[iterations * 2 // 3, iterations * 8 // 9],
-            gamma=0.1)
+            gamma=0.1,
+        ),
     ]
 
 
@@ -180,7 +185,7 @@ def find_pipeline(dataset: Config) -> list:
     return dataset['pipeline']
 
 
-def check_pipeline(pipeline: list, detector: Union[str, Path]) -> None:
+def check_pipeline(pipeline: list, detector: str | Path) -> None:
     """Refuse a pipeline that needs more than an image, boxes and masks.
 
     Raises:
@@ -188,32 +193,36 @@ def check_pipeline(pipeline: list, detector: Union[str, Path]) -> None:
     """
     found = list(transforms(pipeline))
     if any(each.get('with_seg') for each in found):
-        raise SoCoError(f'The detector of {detector} is trained with semantic '
-                        'maps, which COCO annotations do not have. Choose '
-                        'another.')
+        raise SoCoError(
+            f'The detector of {detector} is trained with semantic '
+            'maps, which COCO annotations do not have. Choose '
+            'another.'
+        )
     if any(each.type.endswith('LoadProposals') for each in found):
-        raise SoCoError(f'The detector of {detector} is trained with '
-                        'proposals of another one (LoadProposals), which COCO '
-                        'annotations do not have. Choose another.')
+        raise SoCoError(
+            f'The detector of {detector} is trained with '
+            'proposals of another one (LoadProposals), which COCO '
+            'annotations do not have. Choose another.'
+        )
     mixing = [
-        each.type for each in found
-        if 'Mosaic' in each.type or 'MixUp' in each.type
+        each.type for each in found if 'Mosaic' in each.type or 'MixUp' in each.type
     ]
     # Loading is that of a data set inside of another, which mixes images.
     if not any(each.type.endswith('LoadAnnotations') for each in found):
         mixing = mixing or [pipeline[0].type]
     if mixing:
-        raise SoCoError(f'The detector of {detector} is trained on mixed '
-                        f'images ({mixing[0]}). Choose another, or train it '
-                        "with MMDetection's own tools/train.py.")
+        raise SoCoError(
+            f'The detector of {detector} is trained on mixed '
+            f'images ({mixing[0]}). Choose another, or train it '
+            "with MMDetection's own tools/train.py."
+        )
 
 
 def transforms(pipeline: list) -> Iterator[Config]:
     """All transforms of a pipeline, also those inside of others."""
     for each in pipeline:
         for branch in each.get('transforms', ()):  # of RandomChoice
-            yield from transforms(
-                branch if isinstance(branch, list) else [branch])
+            yield from transforms(branch if isinstance(branch, list) else [branch])
         yield each
 
 
@@ -237,7 +246,7 @@ def set_classes(node, number: int, heads: bool = False) -> int:
     return found
 
 
-def trains_masks(detector: Union[str, Path]) -> bool:
+def trains_masks(detector: str | Path) -> bool:
     """Whether a detector is trained with masks, as far as its config says."""
     try:
         cfg = Config.fromfile(detector)
@@ -251,7 +260,7 @@ def uses_masks(pipeline: list) -> bool:
     return any(each.get('with_mask') for each in transforms(pipeline))
 
 
-def drop_mask_head(model: Config, detector: Union[str, Path]) -> None:
+def drop_mask_head(model: Config, detector: str | Path) -> None:
     """Leave the mask head of a two-stage detector out.
 
     Raises:
@@ -263,19 +272,23 @@ def drop_mask_head(model: Config, detector: Union[str, Path]) -> None:
     if needed or not roi_head.get('mask_head'):
         raise SoCoError(
             f'The detector of {detector} is trained with masks, but not all '
-            'objects have a segmentation. Choose a detector of boxes.')
+            'objects have a segmentation. Choose a detector of boxes.'
+        )
     for key in ('mask_head', 'mask_roi_extractor'):
         if key in roi_head:
             roi_head[key] = None
 
 
-def set_pipeline(pipeline: list, masks: bool, scale: Optional[tuple]) -> None:
+def set_pipeline(pipeline: list, masks: bool, scale: tuple | None) -> None:
     """Set whether masks are loaded, and the size of the images."""
     for each in transforms(pipeline):
         if each.type.endswith('LoadAnnotations'):
             each.with_mask = masks
         elif scale and each.type.rpartition('.')[2] in (
-                'Resize', 'RandomResize', 'RandomChoiceResize'):
+            'Resize',
+            'RandomResize',
+            'RandomChoiceResize',
+        ):
             kind = dict(type='Resize')
             if 'ratio_range' in each:  # large scale jitter, around the size
                 kind = dict(type=each.type, ratio_range=each.ratio_range)

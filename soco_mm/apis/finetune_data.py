@@ -1,20 +1,20 @@
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Union
 
-from soco_mm.coco import (Annotations, has_splits, holds_annotations,
-                          read_annotations)
+from soco_mm.coco import Annotations, has_splits, holds_annotations, read_annotations
 from soco_mm.utils import UsageError, file_hash
 
 
 def read_data(
-        train: Union[str, Path],
-        images: Optional[Union[str, Path]] = None,
-        val: Optional[Union[str, Path]] = None,
-        val_images: Optional[Union[str, Path]] = None,
-        classes: Optional[Sequence[str]] = None,
-        masks: bool = True) -> Dict[str, Annotations]:
+    train: str | Path,
+    images: str | Path | None = None,
+    val: str | Path | None = None,
+    val_images: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    masks: bool = True,
+) -> dict[str, Annotations]:
     """Read what a detector is trained with and evaluated on.
 
     Args:
@@ -41,23 +41,27 @@ def read_data(
     if val is None and holds_annotations(train) and not has_splits(train):
         raise UsageError(
             f'{train} does not say which images are for evaluation. Name '
-            'their annotations with --val.')
+            'their annotations with --val.'
+        )
     subset = classes is not None
     first = read_annotations(train, images, classes, subset, masks=masks)
     if subset and first.absent:
-        raise UsageError(f'{train} has no category {first.absent[0]}. Choose '
-                         'among those that it has.')
+        raise UsageError(
+            f'{train} has no category {first.absent[0]}. Choose '
+            'among those that it has.'
+        )
     second = read_annotations(
         train if val is None else val,
         images if val_images is None else val_images,
         first.classes,
         subset,
         split='val',
-        masks=masks)
+        masks=masks,
+    )
     return dict(train=first, val=second)
 
 
-def short_hash(path: Union[str, Path]) -> str:
+def short_hash(path: str | Path) -> str:
     """The start of the SHA-256 of a file."""
     return file_hash(path)[:12]
 

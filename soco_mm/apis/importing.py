@@ -1,22 +1,25 @@
 import argparse
 from pathlib import Path
-from typing import Union
 
 from mmengine.config import Config
 
-from soco_mm.checkpoint import (convert_released, read_checkpoint,
-                                released_layout, write_checkpoint)
+from soco_mm.checkpoint import (
+    convert_released,
+    read_checkpoint,
+    released_layout,
+    write_checkpoint,
+)
 from soco_mm.utils import SoCoError
 from soco_mm.version import __version__
+
 from .train import load_config
 
 # Of each layout. Recipes of one layout train the same model; which one it was
 # does not show in the weights.
-MODELS = dict(
-    FPN='released/soco_r50_fpn_100e', C4='released/soco_r50_c4_100e')
+MODELS = dict(FPN='released/soco_r50_fpn_100e', C4='released/soco_r50_c4_100e')
 
 
-def import_released(source: Union[str, Path], out: Union[str, Path]) -> int:
+def import_released(source: str | Path, out: str | Path) -> int:
     """Turn a released checkpoint, FPN, SoCo* or C4, into one of this plugin.
 
     It says which model it is of, so that it is exported without a config.
@@ -32,19 +35,21 @@ def import_released(source: Union[str, Path], out: Union[str, Path]) -> int:
         SoCoError: If it is not such a checkpoint.
     """
     # The released code keeps its arguments in it.
-    checkpoint = read_checkpoint(source, (argparse.Namespace, ))
+    checkpoint = read_checkpoint(source, (argparse.Namespace,))
     if not isinstance(checkpoint.get('model'), dict):
         keys = [str(key) for key in checkpoint]
         others = f' and {len(keys) - 3} more' * (len(keys) > 3)
         raise SoCoError(
             f'{source} is not a released checkpoint: it has no dictionary '
-            f'"model", only {", ".join(keys[:3]) or "nothing"}{others}.')
+            f'"model", only {", ".join(keys[:3]) or "nothing"}{others}.'
+        )
     state_dict = convert_released(checkpoint['model'])
     model = load_config(MODELS[released_layout(checkpoint['model'])]).model
     meta = dict(
         soco_mm_version=__version__,
         imported_from=Path(source).name,
         epoch=checkpoint.get('epoch'),
-        cfg=Config(dict(model=model)).pretty_text)
+        cfg=Config(dict(model=model)).pretty_text,
+    )
     write_checkpoint(out, dict(meta=meta, state_dict=state_dict))
     return len(state_dict)

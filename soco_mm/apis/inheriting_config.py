@@ -1,14 +1,15 @@
 """Configs of other people's detectors that start from pretrained weights."""
+
 import os
 import pprint
 from pathlib import Path
-from typing import Union
 
 from mmengine.config import Config
 from mmengine.hub import get_config
 
 from soco_mm.checkpoint.formats import class_name, pixel_statistics
 from soco_mm.utils import UsageError
+
 from .detector_config import beside, plain
 
 INHERITING = """\
@@ -22,8 +23,9 @@ load_from = {load_from}
 NORM_KEYS = ('norm_cfg', 'norm_eval', 'style')
 
 
-def inheriting_config(detector: Union[str, Path], model: Config, weights: str,
-                      adapt: bool) -> tuple:
+def inheriting_config(
+    detector: str | Path, model: Config, weights: str, adapt: bool
+) -> tuple:
     """Name and text of a config of any detector that loads weights.
 
     Args:
@@ -51,11 +53,12 @@ def inheriting_config(detector: Union[str, Path], model: Config, weights: str,
     text = INHERITING.format(
         base=base,
         model=pprint.pformat(changes, sort_dicts=False),
-        load_from=beside(weights))
+        load_from=beside(weights),
+    )
     return Path(base.rpartition('::')[2]).stem + '.py', text
 
 
-def read_model(base: str, detector: Union[str, Path]) -> Config:
+def read_model(base: str, detector: str | Path) -> Config:
     """The ``model`` of a detector's config.
 
     Raises:
@@ -64,29 +67,36 @@ def read_model(base: str, detector: Union[str, Path]) -> Config:
     shipped = '::' in base  # with a library
     try:
         cfg = get_config(base) if shipped else Config.fromfile(base)
-        lazy = (not shipped and base.endswith('.py')
-                and Config._is_lazy_import(base))
+        lazy = not shipped and base.endswith('.py') and Config._is_lazy_import(base)
     except Exception as error:  # a config is a program: anything can happen
-        hint = ('' if shipped or os.path.exists(base) else
-                f'. Is mmdet::{detector} meant?')
-        raise UsageError(f'The config {detector} of the detector cannot be '
-                         f'read: {first_line(error)}{hint}') from None
+        hint = (
+            '' if shipped or os.path.exists(base) else f'. Is mmdet::{detector} meant?'
+        )
+        raise UsageError(
+            f'The config {detector} of the detector cannot be '
+            f'read: {first_line(error)}{hint}'
+        ) from None
     if lazy:
         raise UsageError(
             f'The config {detector} is of the style with read_base(), from '
             'which one with _base_ cannot inherit. Write it out in that style '
-            'first, with Config.fromfile(...).dump(...) of MMEngine.')
+            'first, with Config.fromfile(...).dump(...) of MMEngine.'
+        )
     model = cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
-        raise UsageError(f'The config {detector} has no model. Name that of a '
-                         'detector.')
+        raise UsageError(
+            f'The config {detector} has no model. Name that of a detector.'
+        )
     if not isinstance(model.get('backbone'), dict):
         raise UsageError(
             f'The {model.type} of {detector} has no backbone of its own. Name '
-            'the config of a detector alone, not of what is built around one.')
+            'the config of a detector alone, not of what is built around one.'
+        )
     if any(key.startswith('teacher') for key in model):
-        raise UsageError(f'The detector of {detector} is trained with a '
-                         'teacher. Name the config of the detector alone.')
+        raise UsageError(
+            f'The detector of {detector} is trained with a '
+            'teacher. Name the config of the detector alone.'
+        )
     return model
 
 
@@ -104,8 +114,8 @@ def adaptation(theirs: Config, ours: Config) -> dict:
     if not theirs.get('data_preprocessor'):
         pixels.update(type='DetDataPreprocessor', pad_size_divisor=32)
     changes = dict(
-        data_preprocessor=pixels,
-        backbone=changed_norms(theirs.backbone, ours.backbone))
+        data_preprocessor=pixels, backbone=changed_norms(theirs.backbone, ours.backbone)
+    )
     if 'frozen_stages' in theirs.backbone:
         changes['backbone']['frozen_stages'] = -1
     if isinstance(theirs.get('neck'), dict) and ours.get('neck'):
@@ -114,7 +124,8 @@ def adaptation(theirs: Config, ours: Config) -> dict:
         # res5, which may be the backbone's in the pretraining.
         head = ours.roi_head.get('shared_head') or ours.backbone
         changes['roi_head'] = dict(
-            shared_head=dict(changed_norms(shared, head), init_cfg=None))
+            shared_head=dict(changed_norms(shared, head), init_cfg=None)
+        )
     return changes
 
 
@@ -126,7 +137,8 @@ def changed_norms(theirs: Config, ours: Config) -> dict:
     same = class_name(theirs) == class_name(ours)
     changes = {
         key: plain(ours[key])
-        for key in NORM_KEYS if key in ours and (same or key in theirs)
+        for key in NORM_KEYS
+        if key in ours and (same or key in theirs)
     }
     if 'norm_cfg' in changes and 'norm_cfg' in theirs:
         changes['norm_cfg']['_delete_'] = True  # GN has other arguments

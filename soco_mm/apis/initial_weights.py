@@ -1,14 +1,20 @@
 """Weights that a training starts from: ``load_from`` and ``Pretrained``."""
+
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Tuple
+from typing import Any
 
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_local
 from torch import nn
 
-from soco_mm.checkpoint import (TransferReport, compare_tensors,
-                                read_checkpoint, state_dict_of)
+from soco_mm.checkpoint import (
+    TransferReport,
+    compare_tensors,
+    read_checkpoint,
+    state_dict_of,
+)
 from soco_mm.utils import SoCoError
 
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
@@ -39,7 +45,7 @@ def load_from_file(filename: str, map_location=None) -> dict:
     return dict(checkpoint, state_dict=state_dict_of(checkpoint, filename))
 
 
-def check_initial_weights(cfg: dict, model: nn.Module) -> List[str]:
+def check_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
     """Refuse weights of which no tensor fits the model.
 
     MMEngine would load what fits, nothing too, and go on.
@@ -64,13 +70,15 @@ def check_initial_weights(cfg: dict, model: nn.Module) -> List[str]:
         except SoCoError as error:
             raise type(error)(f'{key}: {error}') from None
         except Exception as error:  # of a download
-            raise SoCoError(f'{key}: {path} cannot be loaded '
-                            f'({type(error).__name__}: {error}).') from None
+            raise SoCoError(
+                f'{key}: {path} cannot be loaded ({type(error).__name__}: {error}).'
+            ) from None
         weights = state_dict_of(checkpoint, path)
         names = list(weights)
         weights = {
             name.removeprefix(prefix): value
-            for name, value in weights.items() if name.startswith(prefix)
+            for name, value in weights.items()
+            if name.startswith(prefix)
         }
         state = part.state_dict()
         report = compare_tensors(state, weights)
@@ -78,14 +86,16 @@ def check_initial_weights(cfg: dict, model: nn.Module) -> List[str]:
         if not filled:
             raise SoCoError(
                 f'{key}: none of the {len(names)} tensors of {path} fits: '
-                f'{explain(report, names, list(state))}.')
-        found.append(f'{key}: {filled} of {len(state)} tensors are of {path}'
-                     f'\n{report.describe()}')
+                f'{explain(report, names, list(state))}.'
+            )
+        found.append(
+            f'{key}: {filled} of {len(state)} tensors are of {path}'
+            f'\n{report.describe()}'
+        )
     return found
 
 
-def initial_weights(
-        cfg: dict, model: nn.Module) -> Iterator[Tuple[str, str, str, Any]]:
+def initial_weights(cfg: dict, model: nn.Module) -> Iterator[tuple[str, str, str, Any]]:
     """Key, file, prefix of the names in the file, and part of the model."""
     if cfg.get('load_from'):
         yield 'load_from', str(cfg['load_from']), '', model
@@ -100,21 +110,24 @@ def initial_weights(
                 yield key, str(each['checkpoint']), prefix, part
 
 
-def explain(report: TransferReport, names: List[str],
-            wanted: List[str]) -> str:
+def explain(report: TransferReport, names: list[str], wanted: list[str]) -> str:
     """Why nothing fits, and what to change."""
-    differing = [
-        each for part in report.parts.values() for each in part.shape_differs
-    ]
+    differing = [each for part in report.parts.values() for each in part.shape_differs]
     if differing:
         name, ours, theirs = differing[0]
-        return (f'{name} has the shape {theirs} there, but {ours} in the '
-                'model. Choose the config that it was trained with')
-    reason = (f'its names are such as {names[0] if names else "nothing"}, '
-              f'but those of the model such as {wanted[0]}')
+        return (
+            f'{name} has the shape {theirs} there, but {ours} in the '
+            'model. Choose the config that it was trained with'
+        )
+    reason = (
+        f'its names are such as {names[0] if names else "nothing"}, '
+        f'but those of the model such as {wanted[0]}'
+    )
     if any(f'backbone.{name}' in wanted for name in names):
-        reason += ('. It is a backbone alone: set model.backbone.init_cfg to '
-                   "dict(type='Pretrained', checkpoint=...)")
+        reason += (
+            '. It is a backbone alone: set model.backbone.init_cfg to '
+            "dict(type='Pretrained', checkpoint=...)"
+        )
     elif any(f'backbone.{name}' in names for name in wanted):
         reason += ". Add prefix='backbone.' to init_cfg"
     return reason

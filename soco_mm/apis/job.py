@@ -1,9 +1,9 @@
 """Folders that belong to one run, which can be continued or replaced."""
+
 import ast
 import json
 import shutil
 from pathlib import Path
-from typing import Optional
 
 from soco_mm.utils import UsageError, atomic_write, make_writable
 from soco_mm.utils.differences import flatten, in_words
@@ -65,8 +65,7 @@ def begun_arguments(out: Path, given: dict) -> dict:
     begun = {**there, **there.get('given', {})}
     begun['options'] = read_options(there.get('options') or {})
     merged = {
-        key: begun.get(key) if value is None else value
-        for key, value in given.items()
+        key: begun.get(key) if value is None else value for key, value in given.items()
     }
     merged['options'] = {**begun['options'], **(given.get('options') or {})}
     return merged
@@ -88,7 +87,7 @@ def read_options(written: dict) -> dict:
     return options
 
 
-def read_job(out: Path) -> Optional[dict]:
+def read_job(out: Path) -> dict | None:
     """What a folder says about the run in it, None if there is none.
 
     Raises:
@@ -102,8 +101,9 @@ def read_job(out: Path) -> Optional[dict]:
         if not isinstance(there, dict):
             raise ValueError('no dictionary')
     except (OSError, ValueError) as error:
-        raise UsageError(f'{marker} cannot be read ({error}). Start anew '
-                         'with --overwrite.') from None
+        raise UsageError(
+            f'{marker} cannot be read ({error}). Start anew with --overwrite.'
+        ) from None
     return there
 
 
@@ -140,12 +140,12 @@ def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
     if out.is_dir() and any(out.iterdir()):
         there = read_job(out)
         if there is None:
-            raise UsageError(f'{out} holds files that are not of a run. '
-                             'Choose an empty folder.')
+            raise UsageError(
+                f'{out} holds files that are not of a run. Choose an empty folder.'
+            )
         changed = check_same(out, there, job, resume)
         if changed:
-            print(f'Resumed with other settings: {in_words(changed)}',
-                  flush=True)
+            print(f'Resumed with other settings: {in_words(changed)}', flush=True)
     make_writable(out)
     atomic_write(marker, json.dumps(job, indent=1, default=str))
     return changed
@@ -167,7 +167,8 @@ def check_same(out: Path, there: dict, job: dict, resume: bool) -> dict:
         raise UsageError(
             f'{out} holds a run of another version of soco_mm, which did not '
             f'note its {older[0]}. Finish it with that version, or choose '
-            'another folder.')
+            'another folder.'
+        )
     then, now = flatten(there), flatten(job)
     # Settings are what a config and options make together.
     compared = set(job) - {'given'}
@@ -183,19 +184,21 @@ def check_same(out: Path, there: dict, job: dict, resume: bool) -> dict:
         for key, values in changed.items()
     }
     refused = {
-        key: values
-        for key, values in changed.items() if not can_differ(key, *values)
+        key: values for key, values in changed.items() if not can_differ(key, *values)
     }
     if refused:
-        advice = ('To continue the run, leave them out; for another run choose'
-                  ' another folder' if resume else 'Choose another folder, or '
-                  'delete that run with --overwrite')
-        raise UsageError(
-            f'{out} holds another run ({in_words(refused)}). {advice}.')
+        advice = (
+            'To continue the run, leave them out; for another run choose another folder'
+            if resume
+            else 'Choose another folder, or delete that run with --overwrite'
+        )
+        raise UsageError(f'{out} holds another run ({in_words(refused)}). {advice}.')
     if not resume:
         what = f' ({in_words(changed)})' * bool(changed)
-        raise UsageError(f'{out} holds this run already{what}. Continue it '
-                         'with --resume, or choose another folder.')
+        raise UsageError(
+            f'{out} holds this run already{what}. Continue it '
+            'with --resume, or choose another folder.'
+        )
     return changed
 
 
@@ -204,5 +207,5 @@ def can_differ(key: str, then, now) -> bool:
     if key == 'epochs':
         return now >= then
     return any(
-        key == each or key.startswith(each + '.')
-        for each in HARMLESS + CONVERTED)
+        key == each or key.startswith(each + '.') for each in HARMLESS + CONVERTED
+    )

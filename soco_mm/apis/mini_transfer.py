@@ -1,4 +1,5 @@
 """A transfer study on one machine: what pretraining is worth."""
+
 import contextlib
 import hashlib
 import json
@@ -7,43 +8,60 @@ import os
 import threading
 import time
 import traceback
-from concurrent.futures import (FIRST_COMPLETED, Future, ProcessPoolExecutor,
-                                wait)
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.config import Config
 
 from soco_mm.proposals import build_settings
-from soco_mm.utils import (SoCoError, UsageError, atomic_write, make_writable,
-                           read_json)
-from .mini_transfer_cells import (CELLS, DATA_SETS, FOLDER, IMAGES, SCRATCH,
-                                  Cell, cell_path, pretrain_start,
-                                  proposals_of, train_cell)
+from soco_mm.utils import SoCoError, UsageError, atomic_write, make_writable, read_json
+
+from .mini_transfer_cells import (
+    CELLS,
+    DATA_SETS,
+    FOLDER,
+    IMAGES,
+    SCRATCH,
+    Cell,
+    cell_path,
+    pretrain_start,
+    proposals_of,
+    train_cell,
+)
 from .mini_transfer_report import report_study
 from .proposals import make_proposals
 
-METHODS = (SCRATCH, 'byol', 'soco', 'soco_whole-image', 'soco_no-head',
-           'soco_no-scale-aware-assignment', 'soco_no-box-jitter',
-           'soco_two-views')
+METHODS = (
+    SCRATCH,
+    'byol',
+    'soco',
+    'soco_whole-image',
+    'soco_no-head',
+    'soco_no-scale-aware-assignment',
+    'soco_no-box-jitter',
+    'soco_two-views',
+)
 STUDY = 'study.json'
 UNLABELLED = 'photos'
 # Blood cells are smaller than the objects of the paper's photos.
 PROPOSALS = {'selective-search': dict(size_range=(0.04, 0.8))}
 
 
-def mini_transfer(data: Union[str, Path],
-                  out: Union[str, Path],
-                  data_sets: Sequence[str] = tuple(DATA_SETS),
-                  methods: Sequence[str] = METHODS,
-                  fractions: Sequence[float] = (.05, .1, .5, 1.),
-                  seeds: int = 3,
-                  epochs: Optional[int] = None,
-                  iterations: int = 400,
-                  batch_size: int = 4,
-                  scale: tuple = (256, 192),
-                  jobs: int = 2) -> List[Path]:
+def mini_transfer(
+    data: str | Path,
+    out: str | Path,
+    data_sets: Sequence[str] = tuple(DATA_SETS),
+    methods: Sequence[str] = METHODS,
+    fractions: Sequence[float] = (0.05, 0.1, 0.5, 1.0),
+    seeds: int = 3,
+    epochs: int | None = None,
+    iterations: int = 400,
+    batch_size: int = 4,
+    scale: tuple = (256, 192),
+    jobs: int = 2,
+) -> list[Path]:
     """Run a study, or what is left of one.
 
     Args:
@@ -79,15 +97,15 @@ def mini_transfer(data: Union[str, Path],
     check_data(data)
     for share in fractions:
         if not 0 < share <= 1:
-            raise UsageError(f'A share of the labels is in (0, 1], not '
-                             f'{share:g}.')
+            raise UsageError(f'A share of the labels is in (0, 1], not {share:g}.')
     for name, number in dict(
-            seeds=seeds,
-            epochs=1 if epochs is None else epochs,
-            iterations=iterations,
-            batch_size=batch_size,
-            scale=min(scale),
-            jobs=jobs).items():
+        seeds=seeds,
+        epochs=1 if epochs is None else epochs,
+        iterations=iterations,
+        batch_size=batch_size,
+        scale=min(scale),
+        jobs=jobs,
+    ).items():
         if number < 1:
             raise UsageError(f'{name} is at least 1, not {number}.')
     images = images_of(data)
@@ -100,17 +118,22 @@ def mini_transfer(data: Union[str, Path],
         proposals={name: str(each) for name, each in PROPOSALS.items()},
         configs={
             path.stem: hashlib.sha256(
-                Config.fromfile(path).pretty_text.encode()).hexdigest()[:12]
+                Config.fromfile(path).pretty_text.encode()
+            ).hexdigest()[:12]
             for path in sorted(FOLDER.glob('*.py'))
-        })
+        },
+    )
     claim_study(out, settings)
     atomic_write(out / IMAGES, '\n'.join(images) + '\n')
     prepare_proposals(data, out, methods)
     # Each once, however often it is named.
     cells = dict.fromkeys(
-        Cell(name, method, fraction, seed) for name in data_sets
-        for seed in range(seeds) for fraction in fractions
-        for method in methods)
+        Cell(name, method, fraction, seed)
+        for name in data_sets
+        for seed in range(seeds)
+        for fraction in fractions
+        for method in methods
+    )
     try:
         run_cells(list(cells), data, out, settings, jobs)
     finally:
@@ -124,11 +147,10 @@ def check_data(data: Path) -> None:
     for path in [*needed, data / UNLABELLED]:
         if not path.exists():
             names = ', '.join([*DATA_SETS, UNLABELLED])
-            raise UsageError(
-                f'There is no {path}. Name the folder that holds {names}.')
+            raise UsageError(f'There is no {path}. Name the folder that holds {names}.')
 
 
-def read_cells(out: Path) -> Dict[str, dict]:
+def read_cells(out: Path) -> dict[str, dict]:
     """The finished cells of a study, by name."""
     return {
         path.stem: json.loads(path.read_text())
@@ -145,21 +167,22 @@ def claim_study(out: Path, settings: dict) -> None:
     marker = out / STUDY
     if marker.is_file():
         there = json.loads(marker.read_text())
-        differing = [key for key in settings if there.get(key) != settings[key]
-                     ]
+        differing = [key for key in settings if there.get(key) != settings[key]]
         if differing:
             raise UsageError(
                 f'{out} holds a study of other settings '
-                f'({", ".join(differing)}). Choose another folder.')
+                f'({", ".join(differing)}). Choose another folder.'
+            )
         return
     if out.is_dir() and any(out.iterdir()):
-        raise UsageError(f'{out} holds files that are not of a study. Choose '
-                         'an empty folder.')
+        raise UsageError(
+            f'{out} holds files that are not of a study. Choose an empty folder.'
+        )
     make_writable(out / CELLS)
     atomic_write(marker, json.dumps(settings, indent=1))
 
 
-def images_of(data: Path) -> List[str]:
+def images_of(data: Path) -> list[str]:
     """The images to pretrain on, by paths below the folder of the data."""
     names = [
         f'{UNLABELLED}/{path.name}'
@@ -190,11 +213,13 @@ def prepare_proposals(data: Path, out: Path, methods: Sequence[str]) -> None:
             out / IMAGES,
             out / 'proposals' / kind,
             build_settings(method=kind, **PROPOSALS.get(kind, {})),
-            root=data)
+            root=data,
+        )
 
 
-def run_cells(cells: Sequence[Cell], data: Path, out: Path, settings: dict,
-              jobs: int) -> None:
+def run_cells(
+    cells: Sequence[Cell], data: Path, out: Path, settings: dict, jobs: int
+) -> None:
     """Run the cells that are not there, in order, each after its pretraining.
 
     Raises:
@@ -202,14 +227,15 @@ def run_cells(cells: Sequence[Cell], data: Path, out: Path, settings: dict,
     """
     left = [cell for cell in cells if not cell_path(out, cell).is_file()]
     done, failed, began = len(cells) - len(left), [], time.time()
-    running: Dict[Future, tuple] = {}
-    starts: Dict[tuple, bool] = {}  # whether a pretraining has ended
+    running: dict[Future, tuple] = {}
+    starts: dict[tuple, bool] = {}  # whether a pretraining has ended
     # Spawned: a process that has used OpenMP cannot be forked safely.
     with ProcessPoolExecutor(
-            jobs,
-            mp_context=multiprocessing.get_context('spawn'),
-            initializer=prepare_process,
-            initargs=(os.getpid(), )) as pool:
+        jobs,
+        mp_context=multiprocessing.get_context('spawn'),
+        initializer=prepare_process,
+        initargs=(os.getpid(),),
+    ) as pool:
         while left or running:
             while len(running) < jobs and (cell := choose(left, starts)):
                 start = cell.method, cell.seed
@@ -220,9 +246,15 @@ def run_cells(cells: Sequence[Cell], data: Path, out: Path, settings: dict,
                     log = f'pretrain_{cell.method}_{cell.seed}'
                     task = (pretrain_start, *start)
                     starts[start] = None
-                future = pool.submit(logged, task[0],
-                                     out / 'logs' / f'{log}.log', *task[1:],
-                                     data, out, settings)
+                future = pool.submit(
+                    logged,
+                    task[0],
+                    out / 'logs' / f'{log}.log',
+                    *task[1:],
+                    data,
+                    out,
+                    settings,
+                )
                 running[future] = task
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 function, *about = running.pop(future)
@@ -231,8 +263,9 @@ def run_cells(cells: Sequence[Cell], data: Path, out: Path, settings: dict,
                 if function is pretrain_start:
                     starts[tuple(about)] = True
                     if error:
-                        left = [each for each in left
-                                if [each.method, each.seed] != about]
+                        left = [
+                            each for each in left if [each.method, each.seed] != about
+                        ]
                 elif not error:
                     done += 1
                     found = json.loads(cell_path(out, about[0]).read_text())
@@ -240,13 +273,16 @@ def run_cells(cells: Sequence[Cell], data: Path, out: Path, settings: dict,
                         f'[{done}/{len(cells)}] {about[0].name}: AP '
                         f'{100 * found["metrics"]["bbox_mAP"]:.1f}, '
                         f'{time.time() - began:.0f} s since the start',
-                        flush=True)
+                        flush=True,
+                    )
     if failed:
-        raise SoCoError(f'{len(failed)} parts of the study failed, the first: '
-                        f'{failed[0]}. Call it again to go on.')
+        raise SoCoError(
+            f'{len(failed)} parts of the study failed, the first: '
+            f'{failed[0]}. Call it again to go on.'
+        )
 
 
-def choose(left: Sequence[Cell], starts: Dict[tuple, bool]) -> Optional[Cell]:
+def choose(left: Sequence[Cell], starts: dict[tuple, bool]) -> Cell | None:
     """The first cell that can be trained, or whose pretraining can begin."""
     for cell in left:
         # None while the pretraining runs.
@@ -275,8 +311,7 @@ def logged(function, log: Path, *args) -> None:
     """
     log.parent.mkdir(exist_ok=True)
     with log.open('a') as stream:
-        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(
-                stream):
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
             try:
                 function(*args)
             except Exception as error:

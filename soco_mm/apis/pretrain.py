@@ -1,8 +1,8 @@
 import copy
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -13,12 +13,11 @@ from soco_mm.proposals.layout import HEADER
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
 from soco_mm.proposals.pixels import check_pixels
 from soco_mm.utils import SoCoError, UsageError
-from .export import (REPORT, WEIGHTS, check_detector, export_detector,
-                     exported_config)
+
+from .export import REPORT, WEIGHTS, check_detector, export_detector, exported_config
 from .job import begun_arguments, claim, written_options
 from .preview import draw_preview
-from .proposals import (describe_proposals, make_proposals, printable,
-                        warn_of_depth)
+from .proposals import describe_proposals, make_proposals, printable, warn_of_depth
 from .stretching import choose_stretch
 from .train import latest_checkpoint, load_config, train_model
 from .trial import try_pretraining
@@ -38,22 +37,24 @@ ARGUMENTS = {
 }
 
 
-def pretrain(images: Optional[ImageSource],
-             out: Union[str, Path],
-             config: Optional[Union[str, Path]] = None,
-             options: Optional[dict] = None,
-             epochs: Optional[int] = None,
-             batch_size: Optional[int] = None,
-             workers: Optional[int] = None,
-             preset: Optional[str] = None,
-             proposals: Optional[Union[str, Path]] = None,
-             root: Optional[Union[str, Path]] = None,
-             stretch: Optional[Sequence[float]] = None,
-             detector: Optional[Union[str, Path]] = None,
-             adapt: Optional[bool] = None,
-             backbone_only: Optional[bool] = None,
-             resume: bool = False,
-             overwrite: bool = False) -> dict:
+def pretrain(
+    images: ImageSource | None,
+    out: str | Path,
+    config: str | Path | None = None,
+    options: dict | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    preset: str | None = None,
+    proposals: str | Path | None = None,
+    root: str | Path | None = None,
+    stretch: Sequence[float] | None = None,
+    detector: str | Path | None = None,
+    adapt: bool | None = None,
+    backbone_only: bool | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> dict:
     """From a folder of images to a detector that starts from them.
 
     Makes proposals, pretrains, and exports, all into one folder; what is
@@ -107,20 +108,23 @@ def pretrain(images: Optional[ImageSource],
         SoCoError: If the images or the data stop the job, or the model does
             not fit the detector.
     """
-    for name, value, least in (('epochs', epochs, 1),
-                               ('batch size', batch_size, 2),
-                               ('number of workers', workers, 0)):
+    for name, value, least in (
+        ('epochs', epochs, 1),
+        ('batch size', batch_size, 2),
+        ('number of workers', workers, 0),
+    ):
         if value is not None and value < least:
-            raise UsageError(f'The {name} must be at least {least}, but is '
-                             f'{value}.')
+            raise UsageError(f'The {name} must be at least {least}, but is {value}.')
     out = Path(out)
     for key, argument, value in (
         ('train_cfg.max_epochs', '--epochs', epochs),
         ('train_dataloader.batch_size', '--batch-size', batch_size),
-        ('train_dataloader.num_workers', '--workers', workers)):
+        ('train_dataloader.num_workers', '--workers', workers),
+    ):
         if key in (options or {}) and value is not None:
-            raise UsageError(f'{argument} and --cfg-options {key} set the '
-                             'same. Leave one out.')
+            raise UsageError(
+                f'{argument} and --cfg-options {key} set the same. Leave one out.'
+            )
     if resume:
         begun = begun_arguments(
             out,
@@ -136,12 +140,28 @@ def pretrain(images: Optional[ImageSource],
                 stretch=stretch,
                 detector=detector,
                 adapt=adapt,
-                backbone_only=backbone_only))
-        (images, root, config, options, epochs, batch_size, preset, proposals,
-         stretch, detector, adapt, backbone_only) = begun.values()
+                backbone_only=backbone_only,
+            ),
+        )
+        (
+            images,
+            root,
+            config,
+            options,
+            epochs,
+            batch_size,
+            preset,
+            proposals,
+            stretch,
+            detector,
+            adapt,
+            backbone_only,
+        ) = begun.values()
     if images is None:
-        raise UsageError('Name the folder of images' + (
-            f': there is no run in {out} to resume.' if resume else '.'))
+        raise UsageError(
+            'Name the folder of images'
+            + (f': there is no run in {out} to resume.' if resume else '.')
+        )
     config, preset, options = config or CONFIG, preset or PRESET, options or {}
     source = images
     images = list_input(source, root, [out])
@@ -153,16 +173,16 @@ def pretrain(images: Optional[ImageSource],
     if batch_size is None:
         batch_size = loader.batch_size
         if not isinstance(batch_size, int) or batch_size < 2:
-            raise UsageError('train_dataloader.batch_size must be a whole '
-                             f'number from 2, but is {batch_size!r}.')
-        if not (torch.cuda.is_available()
-                or 'train_dataloader.batch_size' in options):
+            raise UsageError(
+                'train_dataloader.batch_size must be a whole '
+                f'number from 2, but is {batch_size!r}.'
+            )
+        if not (torch.cuda.is_available() or 'train_dataloader.batch_size' in options):
             batch_size = min(batch_size, CPU_BATCH_SIZE)
     if proposals is not None:
         check_proposals(proposals, images, stretch)
     if detector is not None:
-        check_detector(cfg.model, detector, bool(adapt), bool(backbone_only),
-                       stretch)
+        check_detector(cfg.model, detector, bool(adapt), bool(backbone_only), stretch)
     if 'max_epochs' not in cfg.train_cfg:
         raise UsageError(f'The config {config} does not count in epochs.')
     job = dict(
@@ -178,7 +198,8 @@ def pretrain(images: Optional[ImageSource],
         adapt=bool(adapt),
         backbone_only=bool(backbone_only),
         options=written_options(options),
-        settings=cfg.to_dict())
+        settings=cfg.to_dict(),
+    )
     trial = copy.deepcopy(cfg)
     if resume:  # from a checkpoint of its own
         trial.load_from = None
@@ -193,21 +214,27 @@ def pretrain(images: Optional[ImageSource],
     proposals = Path(proposals if given else out / 'proposals')
     if given or (proposals / HEADER).is_file():
         store = ProposalStore.open(proposals)
-        print(f'Proposals: {proposals}, made before ({len(store)} images, '
-              f'{store.header["num_boxes"]} boxes)', flush=True)
+        print(
+            f'Proposals: {proposals}, made before ({len(store)} images, '
+            f'{store.header["num_boxes"]} boxes)',
+            flush=True,
+        )
     else:
         print(f'Making proposals for {len(images.paths)} images', flush=True)
         summary = make_proposals(
             images,
             proposals,
             build_settings(preset, stretch=stretch),
-            num_workers=workers or None)
+            num_workers=workers or None,
+        )
         print(describe_proposals(summary), flush=True)
         store = ProposalStore.open(proposals)
     number = len(store)
     if number < 2:
-        raise SoCoError(f'Only {number} image of {images.root} can be used; '
-                        'pretraining needs two or more.')
+        raise SoCoError(
+            f'Only {number} image of {images.root} can be used; '
+            'pretraining needs two or more.'
+        )
 
     loader.dataset.data_root = images.root
     loader.dataset.proposals = os.path.abspath(proposals)
@@ -230,14 +257,21 @@ def pretrain(images: Optional[ImageSource],
         print(
             f'Pretraining {cfg.model.type} ({Path(config).stem}): {number} '
             f'images, batches of {loader.batch_size}, {job["epochs"]} epochs',
-            flush=True)
+            flush=True,
+        )
         last = train_model(cfg, out, resume=resume)
 
     exported = out / 'exported'
     if fresh or not (exported / REPORT).is_file():
-        report = export_detector(cfg, last, exported,
-                                 Path(images.root, store.path(0)), detector,
-                                 bool(adapt), bool(backbone_only))
+        report = export_detector(
+            cfg,
+            last,
+            exported,
+            Path(images.root, store.path(0)),
+            detector,
+            bool(adapt),
+            bool(backbone_only),
+        )
         print(report.describe(), flush=True)
     return dict(
         proposals=proposals,
@@ -246,10 +280,11 @@ def pretrain(images: Optional[ImageSource],
         weights=exported / WEIGHTS,
         detector=exported / exported_config(exported),
         report=exported / REPORT,
-        scalars=out / 'vis_data' / 'scalars.json')
+        scalars=out / 'vis_data' / 'scalars.json',
+    )
 
 
-def describe_source(images: ImageSource) -> Union[str, List[str]]:
+def describe_source(images: ImageSource) -> str | list[str]:
     """The absolute path of a folder or file of images, or of several."""
     if isinstance(images, (str, Path)):
         return os.path.abspath(images)
@@ -257,14 +292,14 @@ def describe_source(images: ImageSource) -> Union[str, List[str]]:
     return paths if len(paths) > 1 else paths[0]
 
 
-def as_given(name: Union[str, Path]) -> str:
+def as_given(name: str | Path) -> str:
     """A config as a job notes it: a path as a whole, a name as it is."""
     return os.path.abspath(name) if os.path.isfile(name) else str(name)
 
 
-def check_proposals(proposals: Union[str, Path],
-                    images: ImageSet,
-                    stretch: Optional[Tuple[float, float]] = None) -> None:
+def check_proposals(
+    proposals: str | Path, images: ImageSet, stretch: tuple[float, float] | None = None
+) -> None:
     """Refuse proposals of other images.
 
     Args:
@@ -289,18 +324,21 @@ def check_proposals(proposals: Union[str, Path],
             f'The proposals in {proposals} are of other images: '
             f'{printable((there or others)[0])} is not in the {len(given)} '
             f'images given, of {images.root}. Name the images that they were '
-            'made of.')
+            'made of.'
+        )
     if others:
         print(
             f'{len(others)} of {len(store)} images of {proposals} are missing '
             f'in {images.root}, for example {printable(others[0])}; others '
             'take their place',
-            flush=True)
+            flush=True,
+        )
     if lacking := len(given) + len(others) - len(store):
         print(
             f'{lacking} of {len(given)} images have no proposals in '
             f'{proposals} and are not trained on',
-            flush=True)
+            flush=True,
+        )
     check_pixels(store, images.root)  # the training says what it returns
     warn_of_depth(images.root, list(store), stretch)
 
@@ -324,7 +362,8 @@ def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:
         raise UsageError(
             'The number of epochs can be set for a LinearLR followed by a '
             f'CosineAnnealingLR, but the config has {schedule}. Set the '
-            'schedule in the config.')
+            'schedule in the config.'
+        )
     warm_up, cosine = cfg.param_scheduler
     end = min(warm_up.end, math.ceil(epochs / 10))
     end = max(end, math.ceil(2 / iterations))

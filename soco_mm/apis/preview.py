@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Union
 
 from mmengine.config import Config
 from torch.utils.data import Dataset
@@ -31,8 +30,7 @@ def build_dataset(cfg: Config) -> Dataset:
         return DATASETS.build(data)
 
 
-def draw_preview(cfg: Config, path: Union[str, Path],
-                 number: int = 5) -> Path:
+def draw_preview(cfg: Config, path: str | Path, number: int = 5) -> Path:
     """Draw what training will see: proposals, and an object in all views.
 
     Args:
@@ -61,9 +59,10 @@ def draw_preview(cfg: Config, path: Union[str, Path],
                 image=info['image'],
                 proposals=info['proposals'],
                 views=[view.numpy() for view in sample['views']],
-                boxes=[boxes.numpy() for boxes in sample['boxes']]))
+                boxes=[boxes.numpy() for boxes in sample['boxes']],
+            )
+        )
     if not samples:
-        raise SoCoError(f'The images in {dataset.data_root} cannot be read '
-                        'any more.')
+        raise SoCoError(f'The images in {dataset.data_root} cannot be read any more.')
     write_png(path, draw_overview(samples))
     return Path(path)

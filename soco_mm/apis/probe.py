@@ -1,7 +1,7 @@
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Optional, Tuple, Union
 
 import torch
 from mmcls.evaluation import Accuracy
@@ -13,29 +13,35 @@ from mmengine.runner import Runner
 from soco_mm.checkpoint import read_checkpoint
 from soco_mm.engine import build_runner
 from soco_mm.engine.config import building
-from soco_mm.evaluation import (TEMPERATURE, backbone_config, extract_features,
-                                knn_scores, load_backbone)
+from soco_mm.evaluation import (
+    TEMPERATURE,
+    backbone_config,
+    extract_features,
+    knn_scores,
+    load_backbone,
+)
 from soco_mm.registry import DATASETS, MODELS
 from soco_mm.utils import SoCoError, UsageError, make_writable, write_json
+
 from .checkpoint_model import model_of, says_model
 from .initial_weights import safe_loading
 from .probe_data import choose_data
 from .progress import ImageProgress
 from .stretching import stretch_of
-from .train import (CONFIG_ROOT, check_resumable, latest_checkpoint,
-                    load_config)
+from .train import CONFIG_ROOT, check_resumable, latest_checkpoint, load_config
 
-LINEAR_PROBE = (
-    CONFIG_ROOT / 'benchmarks/linear_probe/resnet50_linear-100e_imagenet.py')
+LINEAR_PROBE = CONFIG_ROOT / 'benchmarks/linear_probe/resnet50_linear-100e_imagenet.py'
 PRETRAINING = 'soco_r50_fpn_100e'
 
 
-def probe_config(checkpoint: Union[str, Path],
-                 config: Optional[Union[str, Path]] = None,
-                 batch_size: Optional[int] = None,
-                 workers: Optional[int] = None,
-                 epochs: Optional[int] = None,
-                 lr: Optional[float] = None) -> Config:
+def probe_config(
+    checkpoint: str | Path,
+    config: str | Path | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
+) -> Config:
     """The paper's linear probe, for the backbone of a checkpoint.
 
     Args:
@@ -72,7 +78,7 @@ def probe_config(checkpoint: Union[str, Path],
         loader.num_workers = workers
         loader.persistent_workers = workers > 0
     if epochs is not None:
-        steps, = cfg.param_scheduler
+        (steps,) = cfg.param_scheduler
         steps.milestones = [
             round(epochs * milestone / cfg.train_cfg.max_epochs)
             for milestone in steps.milestones
@@ -83,8 +89,9 @@ def probe_config(checkpoint: Union[str, Path],
     return cfg
 
 
-def pretrained_model(checkpoint: Union[str, Path],
-                     config: Optional[Union[str, Path]] = None) -> Config:
+def pretrained_model(
+    checkpoint: str | Path, config: str | Path | None = None
+) -> Config:
     """The ``model`` of the config that a checkpoint was pretrained with.
 
     Args:
@@ -102,18 +109,20 @@ def pretrained_model(checkpoint: Union[str, Path],
     """
     read = read_checkpoint(checkpoint)
     if config is None and says_model(read):
-        return model_of(read, checkpoint, ('backbone', ))
+        return model_of(read, checkpoint, ('backbone',))
     return load_config(config or PRETRAINING).model
 
 
-def knn_probe(cfg: Config,
-              checkpoint: Union[str, Path],
-              train: Union[str, Path],
-              val: Optional[Union[str, Path]] = None,
-              k: int = 20,
-              out: Optional[Union[str, Path]] = None,
-              images: Optional[Union[str, Path]] = None,
-              val_images: Optional[Union[str, Path]] = None) -> dict:
+def knn_probe(
+    cfg: Config,
+    checkpoint: str | Path,
+    train: str | Path,
+    val: str | Path | None = None,
+    k: int = 20,
+    out: str | Path | None = None,
+    images: str | Path | None = None,
+    val_images: str | Path | None = None,
+) -> dict:
     """Classify images by their nearest training images; nothing is trained.
 
     Args:
@@ -148,50 +157,51 @@ def knn_probe(cfg: Config,
     topk = prepare(cfg, checkpoint, len(classes))
     queries = cfg.val_dataloader.dataset
     voters, queries = (
-        DATASETS.build(
-            dict(each, pipeline=queries.pipeline, test_mode=True))
-        for each in (cfg.train_dataloader.dataset, queries))
+        DATASETS.build(dict(each, pipeline=queries.pipeline, test_mode=True))
+        for each in (cfg.train_dataloader.dataset, queries)
+    )
     if k > len(voters):
-        raise UsageError(f'{k} neighbours cannot vote: {train} holds '
-                         f'{len(voters)} {voters.samples}. Choose a smaller '
-                         'k.')
+        raise UsageError(
+            f'{k} neighbours cannot vote: {train} holds '
+            f'{len(voters)} {voters.samples}. Choose a smaller '
+            'k.'
+        )
     model = MODELS.build(cfg.model)
     load_backbone(model.backbone, checkpoint)
     model.to(get_device())
 
     def extract(title, dataset):
-        loader = Runner.build_dataloader(
-            dict(cfg.val_dataloader, dataset=dataset))
-        progress = ImageProgress(
-            title, len(dataset), samples=dataset.samples)
+        loader = Runner.build_dataloader(dict(cfg.val_dataloader, dataset=dataset))
+        progress = ImageProgress(title, len(dataset), samples=dataset.samples)
         with progress, in_a_sentence():
             return extract_features(model, loader, progress.advance)
 
     features, labels = extract('Features of train', voters)
     wanted, truth = extract('Features of val', queries)
-    scores = knn_scores(features, labels, wanted, cfg.model.head.num_classes,
-                        k)
+    scores = knn_scores(features, labels, wanted, cfg.model.head.num_classes, k)
     # A class without a vote does not count, whatever its rank.
     values = Accuracy.calculate(scores, truth, topk)
     result = describe(cfg, 'knn', voters.samples)
     result.update(k=k, temperature=TEMPERATURE)
     result.update(num_train=len(voters), num_val=len(queries))
-    for number, (value, ) in zip(topk, values):
+    for number, (value,) in zip(topk, values):
         result[f'top{number}'] = round(value.item(), 4)
     if out is not None:
         write_result(out, result)
     return result
 
 
-def linear_probe(cfg: Config,
-                 checkpoint: Union[str, Path],
-                 work_dir: Union[str, Path],
-                 train: Optional[Union[str, Path]] = None,
-                 val: Optional[Union[str, Path]] = None,
-                 resume: bool = False,
-                 launcher: str = 'none',
-                 images: Optional[Union[str, Path]] = None,
-                 val_images: Optional[Union[str, Path]] = None) -> dict:
+def linear_probe(
+    cfg: Config,
+    checkpoint: str | Path,
+    work_dir: str | Path,
+    train: str | Path | None = None,
+    val: str | Path | None = None,
+    resume: bool = False,
+    launcher: str = 'none',
+    images: str | Path | None = None,
+    val_images: str | Path | None = None,
+) -> dict:
     """Train a linear classifier on frozen features.
 
     Args:
@@ -226,8 +236,10 @@ def linear_probe(cfg: Config,
     make_writable(work_dir)
     last = latest_checkpoint(work_dir)
     if last and not resume:
-        raise UsageError(f'{work_dir} holds the checkpoints of a training '
-                         'already. Choose another folder.')
+        raise UsageError(
+            f'{work_dir} holds the checkpoints of a training '
+            'already. Choose another folder.'
+        )
     classes = choose_data(cfg, train, val, images, val_images)
     topk = prepare(cfg, checkpoint, len(classes))
     cfg.work_dir = str(work_dir)
@@ -246,7 +258,8 @@ def linear_probe(cfg: Config,
     result.update(
         epochs=cfg.train_cfg.max_epochs,
         num_train=len(runner.train_dataloader.dataset),
-        num_val=len(runner.val_dataloader.dataset))
+        num_val=len(runner.val_dataloader.dataset),
+    )
     for number in topk:
         result[f'top{number}'] = round(metrics[f'accuracy/top{number}'], 4)
     if is_main_process():
@@ -254,8 +267,7 @@ def linear_probe(cfg: Config,
     return result
 
 
-def prepare(cfg: Config, checkpoint: Union[str, Path],
-            num_classes: int) -> Tuple[int, ...]:
+def prepare(cfg: Config, checkpoint: str | Path, num_classes: int) -> tuple[int, ...]:
     """Set weights and number of classes, and check them; in place.
 
     Returns:
@@ -269,7 +281,7 @@ def prepare(cfg: Config, checkpoint: Union[str, Path],
         channels = backbone(torch.zeros(1, 3, 64, 64))[-1].shape[1]
     cfg.model.checkpoint = str(checkpoint)
     cfg.model.head.update(num_classes=num_classes, in_channels=channels)
-    topk = (1, 5) if num_classes > 5 else (1, )
+    topk = (1, 5) if num_classes > 5 else (1,)
     cfg.val_evaluator.topk = topk
     return topk
 
@@ -278,17 +290,19 @@ def describe(cfg: Config, method: str, samples: str) -> dict:
     """What was measured, to begin the result with."""
     train, val = (
         each.get('annotations') or each.data_root
-        for each in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset))
+        for each in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset)
+    )
     return dict(
         method=method,
         checkpoint=cfg.model.checkpoint,
         train=train,
         val=val,
         samples=samples,
-        num_classes=cfg.model.head.num_classes)
+        num_classes=cfg.model.head.num_classes,
+    )
 
 
-def write_result(folder: Union[str, Path], result: dict) -> None:
+def write_result(folder: str | Path, result: dict) -> None:
     """Write a result to ``METHOD.json`` in a folder."""
     write_json(Path(folder, f'{result["method"]}.json'), result)
 

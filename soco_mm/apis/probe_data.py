@@ -1,6 +1,5 @@
 import os
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
 
 from mmengine.config import Config, ConfigDict
 
@@ -10,11 +9,12 @@ from soco_mm.utils import UsageError
 
 
 def choose_data(
-        cfg: Config,
-        train: Optional[Union[str, Path]] = None,
-        val: Optional[Union[str, Path]] = None,
-        images: Optional[Union[str, Path]] = None,
-        val_images: Optional[Union[str, Path]] = None) -> Tuple[str, ...]:
+    cfg: Config,
+    train: str | Path | None = None,
+    val: str | Path | None = None,
+    images: str | Path | None = None,
+    val_images: str | Path | None = None,
+) -> tuple[str, ...]:
     """Set the data sets of a probe, and check them; in place.
 
     Args:
@@ -38,44 +38,54 @@ def choose_data(
         SoCoError: If annotations or an image cannot be used.
     """
     voters, queries = (
-        loader.dataset
-        for loader in (cfg.train_dataloader, cfg.val_dataloader))
+        loader.dataset for loader in (cfg.train_dataloader, cfg.val_dataloader)
+    )
     if train is None or not holds_annotations(train):
         for given in (images, val_images):
             if given is not None:
                 raise UsageError(
                     f'{given} is given as the images of annotations, but '
-                    f'{train} holds class folders. Leave it out.')
+                    f'{train} holds class folders. Leave it out.'
+                )
         if val is not None and holds_annotations(val):
-            raise UsageError(f'{val} holds annotations, but '
-                             f'{train or voters.data_root} class folders. '
-                             'Give two of a kind.')
+            raise UsageError(
+                f'{val} holds annotations, but '
+                f'{train or voters.data_root} class folders. '
+                'Give two of a kind.'
+            )
         voters.data_root = str(train or voters.data_root)
         queries.data_root = str(val or queries.data_root)
         queries.classes_of = voters.data_root
         classes = find_classes(voters.data_root)
-        if os.path.realpath(queries.data_root) == os.path.realpath(
-                voters.data_root):
+        if os.path.realpath(queries.data_root) == os.path.realpath(voters.data_root):
             print(
                 f'The images in {voters.data_root} are learnt from and '
                 'classified, which makes the accuracy too good',
-                flush=True)
+                flush=True,
+            )
         return tuple(classes)
     if val is None and not has_splits(train):
-        raise UsageError(f'{train} does not say which images are for '
-                         'validation. Name their annotations with --val.')
+        raise UsageError(
+            f'{train} does not say which images are for '
+            'validation. Name their annotations with --val.'
+        )
     if val is not None and not holds_annotations(val):
-        raise UsageError(f'{train} holds annotations, but {val} does not. '
-                         'Give two of a kind.')
+        raise UsageError(
+            f'{train} holds annotations, but {val} does not. Give two of a kind.'
+        )
     cfg.train_dataloader.dataset = _crops(voters, train, images, 'train')
     cfg.val_dataloader.dataset = _crops(
-        queries, train if val is None else val,
-        images if val_images is None else val_images, 'val')
+        queries,
+        train if val is None else val,
+        images if val_images is None else val_images,
+        'val',
+    )
     return _read_crops(cfg)
 
 
-def _crops(dataset: ConfigDict, annotations: Union[str, Path],
-           images: Optional[Union[str, Path]], split: str) -> ConfigDict:
+def _crops(
+    dataset: ConfigDict, annotations: str | Path, images: str | Path | None, split: str
+) -> ConfigDict:
     """Config of the objects of annotations in place of a folder of images."""
     return ConfigDict(
         type='ObjectCrops',
@@ -83,10 +93,11 @@ def _crops(dataset: ConfigDict, annotations: Union[str, Path],
         images=None if images is None else str(images),
         split=split,
         test_mode=dataset.get('test_mode', False),
-        pipeline=dataset.pipeline)
+        pipeline=dataset.pipeline,
+    )
 
 
-def _read_crops(cfg: Config) -> Tuple[str, ...]:
+def _read_crops(cfg: Config) -> tuple[str, ...]:
     """Read both data sets of objects once and say what is in them.
 
     Returns:
@@ -97,32 +108,34 @@ def _read_crops(cfg: Config) -> Tuple[str, ...]:
         dataset = cfg[f'{split}_dataloader'].dataset
         dataset.classes = classes
         known = {
-            key: dataset[key]
-            for key in ('annotations', 'images', 'split', 'classes')
+            key: dataset[key] for key in ('annotations', 'images', 'split', 'classes')
         }
         crops = ObjectCrops(**known)
         classes = dataset.classes = list(crops.CLASSES)
         paths = {crops.get_data_info(i)['img_path'] for i in range(len(crops))}
         lines = describe_crops(crops)
         if twice := len(paths & seen):
-            lines.append(f'  {twice} images are in train too, which makes the '
-                         'accuracy too good')
+            lines.append(
+                f'  {twice} images are in train too, which makes the accuracy too good'
+            )
         seen = paths
         print(
             f'{split}: {len(crops)} objects on {len(paths)} images of '
             f'{dataset.annotations}',
             *lines,
             sep='\n',
-            flush=True)
+            flush=True,
+        )
     return tuple(classes)
 
 
-def describe_crops(crops: ObjectCrops) -> List[str]:
+def describe_crops(crops: ObjectCrops) -> list[str]:
     """What of annotations was left out or changed, a line each."""
     lines = [f'  {line}' for line in crops.account.lines()]
     if crops.turned:
         lines.append(
             f'  {len(crops.turned)} photos are turned or mirrored by EXIF, and'
             ' their sizes do not tell whether the boxes are of the photo as '
-            f'it is shown (for example {crops.turned[0]})')
+            f'it is shown (for example {crops.turned[0]})'
+        )
     return lines

@@ -2,8 +2,13 @@ import sys
 import time
 
 from rich.console import Console
-from rich.progress import (BarColumn, MofNCompleteColumn, Progress,
-                           TextColumn, TimeRemainingColumn)
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 
 class ImageProgress:
@@ -21,13 +26,15 @@ class ImageProgress:
         samples (str): What is counted. Defaults to images.
     """
 
-    def __init__(self,
-                 title: str,
-                 total: int,
-                 done: int = 0,
-                 failed: int = 0,
-                 plain: bool = False,
-                 samples: str = 'images') -> None:
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        done: int = 0,
+        failed: int = 0,
+        plain: bool = False,
+        samples: str = 'images',
+    ) -> None:
         self.title = title
         self.samples = samples
         self.total = total
@@ -40,12 +47,16 @@ class ImageProgress:
                 TextColumn(title),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn(f'{{task.fields[rate]:.1f}} {samples}/s, '
-                           '{task.fields[failed]} failed,'),
+                TextColumn(
+                    f'{{task.fields[rate]:.1f}} {samples}/s, '
+                    '{task.fields[failed]} failed,'
+                ),
                 TimeRemainingColumn(),
-                console=Console(stderr=True))
+                console=Console(stderr=True),
+            )
             self.task = self.bar.add_task(
-                '', total=total, completed=done, rate=0., failed=failed)
+                '', total=total, completed=done, rate=0.0, failed=failed
+            )
 
     def __enter__(self) -> 'ImageProgress':
         if self.bar:
@@ -64,7 +75,8 @@ class ImageProgress:
         rate = (self.done - self.before) / max(now - self.started, 1e-6)
         if self.bar:
             self.bar.update(
-                self.task, completed=self.done, rate=rate, failed=self.failed)
+                self.task, completed=self.done, rate=rate, failed=self.failed
+            )
         elif now - self.shown > 10 or self.done == self.total:
             self.shown = now
             print(
@@ -72,4 +84,5 @@ class ImageProgress:
                 f'{rate:.1f} {self.samples}/s, {self.failed} failed, '
                 f'{(self.total - self.done) / rate:.0f} s left',
                 file=sys.stderr,
-                flush=True)
+                flush=True,
+            )

@@ -1,37 +1,53 @@
 import os
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional, Union
 
-from soco_mm.proposals import (PRESETS, ProposalFilter, Proposals,
-                               ProposalStore)
-from soco_mm.proposals.formats import (DESCRIPTION, BoxFile, clip_boxes,
-                                       match_images, read_box_file,
-                                       to_corners, write_coco)
+from soco_mm.proposals import PRESETS, ProposalFilter, Proposals, ProposalStore
+from soco_mm.proposals.formats import (
+    DESCRIPTION,
+    BoxFile,
+    clip_boxes,
+    match_images,
+    read_box_file,
+    to_corners,
+    write_coco,
+)
 from soco_mm.proposals.layout import unusable
 from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.store import MARKER
-from soco_mm.utils import (ImageError, SoCoError, UsageError,
-                           check_replaceable, exclusive, list_images,
-                           make_writable, read_sizes)
+from soco_mm.utils import (
+    ImageError,
+    SoCoError,
+    UsageError,
+    check_replaceable,
+    exclusive,
+    list_images,
+    make_writable,
+    read_sizes,
+)
+
 from .progress import ImageProgress
 from .proposals import describe_proposals, plain, printable, summarize
 
 FORMATS = dict(
     released='the JSON of the released code',
     coco='a COCO json',
-    coco_results='COCO results')
+    coco_results='COCO results',
+)
 EXAMPLES = 3
 MANY_CLIPPED = 0.1  # of the boxes, which hardly happens by rounding
 
 
-def import_proposals(source: Union[str, Path],
-                     images: Union[str, Path],
-                     out: Union[str, Path],
-                     annotations: Optional[Union[str, Path]] = None,
-                     score_thr: Optional[float] = None,
-                     filter_cfg: Optional[dict] = PRESETS['paper']['filter'],
-                     overwrite: bool = False) -> dict:
+def import_proposals(
+    source: str | Path,
+    images: str | Path,
+    out: str | Path,
+    annotations: str | Path | None = None,
+    score_thr: float | None = None,
+    filter_cfg: dict | None = PRESETS['paper']['filter'],
+    overwrite: bool = False,
+) -> dict:
     """Make a store of boxes that are in a file.
 
     Boxes are clipped to their images; those without area and repeated ones
@@ -72,8 +88,10 @@ def import_proposals(source: Union[str, Path],
     out = Path(out).resolve()
     check_replaceable(out, MARKER, 'proposals')
     if (out / MARKER).is_file() and not overwrite:
-        raise UsageError(f'{out} holds proposals already. Choose another '
-                         'place, or replace them with --overwrite.')
+        raise UsageError(
+            f'{out} holds proposals already. Choose another '
+            'place, or replace them with --overwrite.'
+        )
     root = os.path.abspath(images)
     listing = list_images(root, [out])
     listed = listing.paths
@@ -87,18 +105,21 @@ def import_proposals(source: Union[str, Path],
         keep = ProposalFilter(**filter_cfg)
     header = plain(
         dict(
-            generator=dict(
-                type='Imported', format=found.format, score_thr=score_thr),
+            generator=dict(type='Imported', format=found.format, score_thr=score_thr),
             filter=filter_cfg,
             root=root,
-            made_with=made_with()))
+            made_with=made_with(),
+        )
+    )
     counts = Counter()
     with exclusive(out, 'proposals'):
         ProposalStore.write(
-            out, header, _convert(found, source, root, paths, keep, counts))
+            out, header, _convert(found, source, root, paths, keep, counts)
+        )
     unnamed = [path for path in listed if path not in paths]
     by_tail = [
-        f'{name} is {path}' for path, name in paths.items()
+        f'{name} is {path}'
+        for path, name in paths.items()
         if found.format != 'released'
         and path not in (name, os.path.relpath(name, root))
     ]
@@ -116,12 +137,18 @@ def import_proposals(source: Union[str, Path],
         unmatched=len(unmatched),
         first_unmatched=unmatched[:EXAMPLES],
         unnamed=len(unnamed),
-        first_unnamed=unnamed[:EXAMPLES])
+        first_unnamed=unnamed[:EXAMPLES],
+    )
 
 
-def _convert(found: BoxFile, source: Union[str, Path], root: str,
-             paths: Dict[str, str], keep: Callable,
-             counts: Counter) -> Iterator[Proposals]:
+def _convert(
+    found: BoxFile,
+    source: str | Path,
+    root: str,
+    paths: dict[str, str],
+    keep: Callable,
+    counts: Counter,
+) -> Iterator[Proposals]:
     """The results of all images; ``counts`` is filled on the way."""
     failure, usable = None, False
     with ImageProgress('Import', len(paths)) as progress:
@@ -129,13 +156,13 @@ def _convert(found: BoxFile, source: Union[str, Path], root: str,
             try:
                 boxes = to_corners(found.boxes[name])
             except ValueError as error:
-                raise UsageError(
-                    f'In {source}, image {name}: {error}.') from None
+                raise UsageError(f'In {source}, image {name}: {error}.') from None
             known = found.sizes.get(name, size)
             if not isinstance(size, ImageError) and size != known:
                 size = ImageError(
                     f'is {size[0]}x{size[1]} pixels large, but its boxes are '
-                    f'for {known[0]}x{known[1]}')
+                    f'for {known[0]}x{known[1]}'
+                )
             failed = isinstance(size, ImageError)
             progress.advance(failed)
             if failed:
@@ -150,8 +177,10 @@ def _convert(found: BoxFile, source: Union[str, Path], root: str,
             counts['filtered out'] += max(0, len(boxes) - len(kept))
             yield Proposals(path, kept, size, status)
     if not usable:
-        raise SoCoError(f'None of the {len(paths)} images in {root} that '
-                        f'{source} names can be used; the first, {failure}.')
+        raise SoCoError(
+            f'None of the {len(paths)} images in {root} that '
+            f'{source} names can be used; the first, {failure}.'
+        )
 
 
 def describe_import(summary: dict) -> str:
@@ -159,32 +188,41 @@ def describe_import(summary: dict) -> str:
     source, folder = (printable(summary[key]) for key in ('source', 'folder'))
     lines = [
         describe_proposals(summary),
-        f'  imported from {source}, {FORMATS[summary["format"]]}'
+        f'  imported from {source}, {FORMATS[summary["format"]]}',
     ]
     if summary['left_out_boxes']:
-        lines.append('  boxes left out: ' + ', '.join(
-            f'{number} {reason}'
-            for reason, number in summary['left_out_boxes'].items()))
+        lines.append(
+            '  boxes left out: '
+            + ', '.join(
+                f'{number} {reason}'
+                for reason, number in summary['left_out_boxes'].items()
+            )
+        )
     if summary['clipped']:
         hint = ''
         if summary['clipped'] > MANY_CLIPPED * summary['boxes']:
             hint = '; were they made on images of another size?'
-        lines.append(f'  {summary["clipped"]} boxes reached out of their '
-                     f'images and were clipped{hint}')
+        lines.append(
+            f'  {summary["clipped"]} boxes reached out of their '
+            f'images and were clipped{hint}'
+        )
     if summary['without_boxes']:
-        lines.append(f'  {summary["without_boxes"]} images have no box of '
-                     'their own and got the whole image')
-    for key, words in (('by_tail', 'images are found by the end of their name '
-                        'alone'),
-                       ('unmatched', f'names in it have no image in {folder}'),
-                       ('unnamed', f'images in {folder} are not in it')):
+        lines.append(
+            f'  {summary["without_boxes"]} images have no box of '
+            'their own and got the whole image'
+        )
+    for key, words in (
+        ('by_tail', 'images are found by the end of their name alone'),
+        ('unmatched', f'names in it have no image in {folder}'),
+        ('unnamed', f'images in {folder} are not in it'),
+    ):
         if summary[key]:
             examples = ', '.join(map(printable, summary[f'first_{key}']))
             lines.append(f'  {summary[key]} {words}, for example {examples}')
     return '\n'.join(lines)
 
 
-def export_proposals(store: Union[str, Path], out: Union[str, Path]) -> dict:
+def export_proposals(store: str | Path, out: str | Path) -> dict:
     """Write a store as a COCO json with the one category ``object``.
 
     :func:`import_proposals` reads the same boxes, to the last bit, from it.
@@ -204,8 +242,9 @@ def export_proposals(store: Union[str, Path], out: Union[str, Path]) -> dict:
     """
     store, out = ProposalStore.open(store), Path(out)
     if out.exists() and not _is_export(out):
-        raise UsageError(f'{out} is there already and is not an earlier '
-                         'export. Choose another name.')
+        raise UsageError(
+            f'{out} is there already and is not an earlier export. Choose another name.'
+        )
     make_writable(out.parent)
     write_coco(out, store)
     failed = {each['image'] for each in store.failures()}
@@ -213,7 +252,8 @@ def export_proposals(store: Union[str, Path], out: Union[str, Path]) -> dict:
         out=str(out),
         images=len(store),
         boxes=store.header['num_boxes'],
-        left_out=sum(path not in store for path in failed))
+        left_out=sum(path not in store for path in failed),
+    )
 
 
 def _is_export(path: Path) -> bool:

@@ -1,17 +1,25 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence, Union
 
 import numpy as np
 
 from soco_mm.proposals import ProposalStore
-from soco_mm.proposals.recall import (best_overlaps, measure_recall,
-                                      read_objects)
-from soco_mm.proposals.statistics import (advise, generator_parameters,
-                                          shape_histograms, store_histograms)
-from soco_mm.utils import (ImageError, UsageError, atomic_write,
-                           make_writable, read_image)
-from soco_mm.visualization.proposal_report import (Picture, draw_picture,
-                                                   render_report)
+from soco_mm.proposals.recall import best_overlaps, measure_recall, read_objects
+from soco_mm.proposals.statistics import (
+    advise,
+    generator_parameters,
+    shape_histograms,
+    store_histograms,
+)
+from soco_mm.utils import (
+    ImageError,
+    UsageError,
+    atomic_write,
+    make_writable,
+    read_image,
+)
+from soco_mm.visualization.proposal_report import Picture, draw_picture, render_report
+
 from .proposals import summarize
 
 FEWEST = 8
@@ -19,10 +27,11 @@ SHEET = 24
 
 
 def report_proposals(
-        store: Union[str, Path],
-        out: Optional[Union[str, Path]] = None,
-        images: Optional[Union[str, Path]] = None,
-        annotations: Optional[Union[str, Path]] = None) -> dict:
+    store: str | Path,
+    out: str | Path | None = None,
+    images: str | Path | None = None,
+    annotations: str | Path | None = None,
+) -> dict:
     """Write a page by which a person can judge proposals.
 
     Args:
@@ -57,8 +66,7 @@ def report_proposals(
     if out.is_dir():
         raise UsageError(f'{out} is a folder. Name a file for the page.')
     if out.suffix != '.html':
-        raise UsageError(f'{out} does not end in .html. Name a file for the '
-                         'page.')
+        raise UsageError(f'{out} does not end in .html. Name a file for the page.')
     make_writable(out.parent)
     header, summary = store.header, summarize(store)
     recall, objects = None, ()
@@ -73,24 +81,34 @@ def report_proposals(
             images=found.num_images,
             absent=found.absent,
             other_size=found.other_size,
-            account=found.account.lines())
+            account=found.account.lines(),
+        )
     advice = advise(summary, header, *objects)
     galleries, note = _draw_galleries(store, images or header.get('root'))
     atomic_write(
         out,
         render_report(
-            summary, _parameters(header), store_histograms(store), advice,
-            recall and dict(recall, **shape_histograms(*objects)), galleries,
-            note))
+            summary,
+            _parameters(header),
+            store_histograms(store),
+            advice,
+            recall and dict(recall, **shape_histograms(*objects)),
+            galleries,
+            note,
+        ),
+    )
     return dict(
         report=str(out),
         summary=summary,
         advice=advice,
         recall=recall,
         pictures=sum(
-            bool(picture.jpeg) for pictures in galleries.values()
-            for picture in pictures),
-        note=note)
+            bool(picture.jpeg)
+            for pictures in galleries.values()
+            for picture in pictures
+        ),
+        note=note,
+    )
 
 
 def _parameters(header: dict) -> dict:
@@ -102,8 +120,7 @@ def _parameters(header: dict) -> dict:
         if key in header
     }
     return dict(
-        generator=dict(
-            type=generator['type'], **generator_parameters(generator)),
+        generator=dict(type=generator['type'], **generator_parameters(generator)),
         filter=header.get('filter') or {},
         other=dict(
             other,
@@ -111,7 +128,9 @@ def _parameters(header: dict) -> dict:
             **{
                 f'made with {name}': version
                 for name, version in header.get('made_with', {}).items()
-            }))
+            },
+        ),
+    )
 
 
 def _draw_galleries(store: ProposalStore, folder) -> tuple:
@@ -119,19 +138,22 @@ def _draw_galleries(store: ProposalStore, folder) -> tuple:
     if folder is None:
         return {}, 'The store does not say where the images are.'
     if not Path(folder).is_dir():
-        return {}, (f'There is no folder {folder} here, so no image is shown. '
-                    'Name the folder of the images with --images.')
+        return {}, (
+            f'There is no folder {folder} here, so no image is shown. '
+            'Name the folder of the images with --images.'
+        )
     numbers = np.diff(store.arrays['offsets'])
     fewest = np.argsort(numbers, kind='stable')[:FEWEST]
     picked = np.linspace(0, len(store) - 1, min(SHEET, len(store)))
     return {
         'Fewest boxes': _draw(store, folder, fewest),
-        'Contact sheet': _draw(store, folder, picked.round().astype(int))
+        'Contact sheet': _draw(store, folder, picked.round().astype(int)),
     }, ''
 
 
-def _draw(store: ProposalStore, folder: Union[str, Path],
-          indices: Sequence[int]) -> List[Picture]:
+def _draw(
+    store: ProposalStore, folder: str | Path, indices: Sequence[int]
+) -> list[Picture]:
     pictures, stretch = [], store.header.get('stretch')
     for index in indices:
         path, boxes = store.path(index), store.boxes(index)
@@ -141,10 +163,9 @@ def _draw(store: ProposalStore, folder: Union[str, Path],
             if size != known:
                 raise ImageError(
                     f'has changed: it is {size[0]}x{size[1]} pixels large, '
-                    f'but was {known[0]}x{known[1]}')
-            pictures.append(
-                Picture(path, len(boxes), draw_picture(image, boxes)))
+                    f'but was {known[0]}x{known[1]}'
+                )
+            pictures.append(Picture(path, len(boxes), draw_picture(image, boxes)))
         except ImageError as error:
-            pictures.append(
-                Picture(path, len(boxes), b'', f'The image {error}.'))
+            pictures.append(Picture(path, len(boxes), b'', f'The image {error}.'))
     return pictures

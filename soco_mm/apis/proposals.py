@@ -1,24 +1,22 @@
 import json
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from soco_mm.proposals import (Journal, ProposalStore, build_settings,
-                               generate_proposals)
+from soco_mm.proposals import Journal, ProposalStore, build_settings, generate_proposals
 from soco_mm.proposals.journal import describe_difference
 from soco_mm.proposals.layout import FAILURES
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
 from soco_mm.proposals.presets import made_with
-from soco_mm.proposals.shards import (hash_listing, merge_shards, open_shards,
-                                      take_shard)
+from soco_mm.proposals.shards import hash_listing, merge_shards, open_shards, take_shard
 from soco_mm.proposals.store import MARKER
 from soco_mm.proposals.worker import Worker
-from soco_mm.utils import (SoCoError, UsageError, check_replaceable,
-                           exclusive)
+from soco_mm.utils import SoCoError, UsageError, check_replaceable, exclusive
 from soco_mm.utils.depth import find_depth_loss
+
 from .progress import ImageProgress
 
 UNFINISHED = '.unfinished'
@@ -26,14 +24,16 @@ UNFINISHED = '.unfinished'
 TRIED = 20
 
 
-def make_proposals(images: Union[ImageSource, ImageSet],
-                   out: Union[str, Path],
-                   settings: Optional[dict] = None,
-                   root: Optional[Union[str, Path]] = None,
-                   num_workers: Optional[int] = None,
-                   shard: Optional[Tuple[int, int]] = None,
-                   overwrite: bool = False,
-                   retry_failed: bool = False) -> dict:
+def make_proposals(
+    images: ImageSource | ImageSet,
+    out: str | Path,
+    settings: dict | None = None,
+    root: str | Path | None = None,
+    num_workers: int | None = None,
+    shard: tuple[int, int] | None = None,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+) -> dict:
     """Make the object proposals of a set of images.
 
     Results are kept in ``OUT.unfinished`` as they come, so that a run that
@@ -84,47 +84,62 @@ def make_proposals(images: Union[ImageSource, ImageSet],
             settings,
             root=root,
             made_with=made_with(),
-            shard=shard and dict(index=shard[0], count=shard[1])))
+            shard=shard and dict(index=shard[0], count=shard[1]),
+        )
+    )
     listing = hash_listing(paths)
     if shard:
         paths = take_shard(paths, *shard)
     with exclusive(out, 'proposals'):
-        made_by = {key: value for key, value in header.items()
-                   if key != 'root'}  # which may move
+        made_by = {
+            key: value for key, value in header.items() if key != 'root'
+        }  # which may move
         with closing(
-                Journal(
-                    out.with_name(out.name + UNFINISHED), made_by,
-                    overwrite)) as journal:
+            Journal(out.with_name(out.name + UNFINISHED), made_by, overwrite)
+        ) as journal:
             # Also a run that goes on may be one that makes all anew.
             earlier = None
             if not journal.replaces:
                 earlier = _earlier(out, header, paths)
-            if (earlier and earlier.header['listing'] == listing
-                    and not (retry_failed and len(earlier.failures()))):
+            if (
+                earlier
+                and earlier.header['listing'] == listing
+                and not (retry_failed and len(earlier.failures()))
+            ):
                 journal.delete()
                 return summarize(earlier, kept=len(paths))
             for result in earlier.results() if earlier else ():
                 if result.path not in journal:
                     journal.append(result)
-            kept = _generate(journal, root, paths, settings, num_workers,
-                             shard, retry_failed)
+            kept = _generate(
+                journal, root, paths, settings, num_workers, shard, retry_failed
+            )
             seconds = list(journal.seconds.values())
-            ProposalStore.write(out, dict(header, listing=listing),
-                                (journal[path] for path in paths))
+            ProposalStore.write(
+                out, dict(header, listing=listing), (journal[path] for path in paths)
+            )
             journal.delete()
     return summarize(
         ProposalStore.open(out),
         kept=kept,
-        seconds=float(np.mean(seconds)) if seconds else None)
+        seconds=float(np.mean(seconds)) if seconds else None,
+    )
 
 
-def _generate(journal: Journal, root: str, paths: Sequence[str],
-              settings: dict, num_workers: Optional[int],
-              shard: Optional[tuple], retry_failed: bool) -> int:
+def _generate(
+    journal: Journal,
+    root: str,
+    paths: Sequence[str],
+    settings: dict,
+    num_workers: int | None,
+    shard: tuple | None,
+    retry_failed: bool,
+) -> int:
     """Make what is not in the journal; returns how many were there."""
     todo = [
-        path for path in paths if path not in journal or (
-            retry_failed and path in journal.failed)
+        path
+        for path in paths
+        if path not in journal or (retry_failed and path in journal.failed)
     ]
     kept = len(paths) - len(todo)
     if todo and (not shard or shard[0] == 1):
@@ -135,38 +150,40 @@ def _generate(journal: Journal, root: str, paths: Sequence[str],
     first, done = None, 0
     try:
         with ImageProgress(
-                f'Proposals{part}',
-                len(paths),
-                kept,
-                failed_before,
-                plain=bool(shard)) as progress:
+            f'Proposals{part}', len(paths), kept, failed_before, plain=bool(shard)
+        ) as progress:
             for result in generate_proposals(root, todo, settings, workers):
                 journal.append(result)
                 progress.advance(result.failure is not None)
                 done += 1
                 first = first or result
-                if done == TRIED and len(
-                        journal) == len(journal.failed) and len(first.boxes):
+                if (
+                    done == TRIED
+                    and len(journal) == len(journal.failed)
+                    and len(first.boxes)
+                ):
                     break
     except KeyboardInterrupt:
-        print(f'\n{len(journal)} of {len(paths)} images are done and kept; '
-              'the same command goes on.')
+        print(
+            f'\n{len(journal)} of {len(paths)} images are done and kept; '
+            'the same command goes on.'
+        )
         raise
-    if paths and len(journal.failed) == len(journal) and (
-            not shard or done >= TRIED):
+    if paths and len(journal.failed) == len(journal) and (not shard or done >= TRIED):
         first = first or journal[paths[0]]
         journal.delete()
         if len(first.boxes):
-            raise SoCoError('The generator fails on all images: on '
-                            f'{first.path}, {first.failure}.')
+            raise SoCoError(
+                f'The generator fails on all images: on {first.path}, {first.failure}.'
+            )
         raise SoCoError(
             f'None of the {len(paths)} images in {root} can be used; '
-            f'the first, {first.path}, {first.failure}.')
+            f'the first, {first.path}, {first.failure}.'
+        )
     return kept
 
 
-def warn_of_depth(root: str, paths: Sequence[str],
-                  stretch: Optional[tuple]) -> None:
+def warn_of_depth(root: str, paths: Sequence[str], stretch: tuple | None) -> None:
     """Say so where the reduction to 8 bits leaves few grey levels.
 
     Args:
@@ -189,13 +206,14 @@ def _check_generator(settings: dict) -> None:
     try:
         Worker(settings, '')
     except (KeyError, ImportError, AttributeError, TypeError) as error:
-        raise UsageError('The proposal generator '
-                         f'{settings["generator"]["type"]} cannot be built '
-                         f'({error}).') from None
+        raise UsageError(
+            'The proposal generator '
+            f'{settings["generator"]["type"]} cannot be built '
+            f'({error}).'
+        ) from None
 
 
-def _earlier(out: Path, header: dict,
-             paths: Sequence[str]) -> Optional[ProposalStore]:
+def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | None:
     """The store that is there already, if this run may complete it.
 
     Raises:
@@ -208,29 +226,32 @@ def _earlier(out: Path, header: dict,
     try:
         store = ProposalStore.open(out)
     except SoCoError as error:
-        raise UsageError(f'{out} holds proposals that cannot be read: {error} '
-                         f'{advice}') from None
+        raise UsageError(
+            f'{out} holds proposals that cannot be read: {error} {advice}'
+        ) from None
     # The folder of images may have moved.
     same = [key for key in header if key != 'root']
     difference = describe_difference(
-        *({key: each.get(key) for key in same}
-          for each in (store.header, header)))
+        *({key: each.get(key) for key in same} for each in (store.header, header))
+    )
     if difference:
-        raise UsageError(f'{out} holds proposals made in another way '
-                         f'({difference}). {advice}')
+        raise UsageError(
+            f'{out} holds proposals made in another way ({difference}). {advice}'
+        )
     wanted = set(paths)
     gone = [path for path in store if path not in wanted]
     if gone:
         raise UsageError(
             f'{out} holds proposals of {len(gone)} images that are not among '
             f'the {len(paths)} given, for example {printable(gone[0])}. '
-            f'{advice}')
+            f'{advice}'
+        )
     return store
 
 
-def merge_proposals(shards: Sequence[Union[str, Path]],
-                    out: Union[str, Path],
-                    overwrite: bool = False) -> dict:
+def merge_proposals(
+    shards: Sequence[str | Path], out: str | Path, overwrite: bool = False
+) -> dict:
     """Make one store of the shards of a set of images.
 
     Args:
@@ -252,20 +273,16 @@ def merge_proposals(shards: Sequence[Union[str, Path]],
     stores, header = open_shards(shards)
     with exclusive(out, 'proposals'):
         if not overwrite:
-            same = {
-                key: value
-                for key, value in header.items() if key != 'listing'
-            }
-            earlier = _earlier(out, same,
-                               [path for store in stores for path in store])
+            same = {key: value for key, value in header.items() if key != 'listing'}
+            earlier = _earlier(out, same, [path for store in stores for path in store])
             if earlier and earlier.header['listing'] == header['listing']:
                 return summarize(earlier, kept=len(earlier))
         return summarize(merge_shards(stores, header, out))
 
 
-def summarize(store: ProposalStore,
-              kept: int = 0,
-              seconds: Optional[float] = None) -> dict:
+def summarize(
+    store: ProposalStore, kept: int = 0, seconds: float | None = None
+) -> dict:
     """Figures of a store.
 
     Args:
@@ -281,7 +298,7 @@ def summarize(store: ProposalStore,
         ``seconds_per_image``.
     """
     counts = np.diff(store.arrays['offsets'])
-    quantiles = dict(min=0, p10=.1, median=.5, p90=.9, max=1)
+    quantiles = dict(min=0, p10=0.1, median=0.5, p90=0.9, max=1)
     failures = store.failures()
     left_out = sum(each['image'] not in store for each in failures)
     size = sum(path.stat().st_size for path in store.folder.iterdir())
@@ -291,7 +308,7 @@ def summarize(store: ProposalStore,
         images=number,
         boxes=store.header['num_boxes'],
         boxes_per_image={
-            name: float(np.quantile(counts, q)) if number else 0.
+            name: float(np.quantile(counts, q)) if number else 0.0
             for name, q in quantiles.items()
         },
         status=store.header['status'],
@@ -300,7 +317,8 @@ def summarize(store: ProposalStore,
         first_failures=failures[:5],
         kept=kept,
         bytes_per_image=round(size / max(number, 1), 1),
-        seconds_per_image=seconds and round(seconds, 4))
+        seconds_per_image=seconds and round(seconds, 4),
+    )
 
 
 def describe_proposals(summary: dict) -> str:
@@ -312,7 +330,7 @@ def describe_proposals(summary: dict) -> str:
         f'{quantiles["median"]:.0f} an image ({quantiles["p10"]:.0f} to '
         f'{quantiles["p90"]:.0f} in four fifths of them, '
         f'{quantiles["min"]:.0f} to {quantiles["max"]:.0f} in all); '
-        f'{summary["bytes_per_image"]:.0f} bytes an image'
+        f'{summary["bytes_per_image"]:.0f} bytes an image',
     ]
     if summary['seconds_per_image'] is not None:
         lines[-1] += f', {summary["seconds_per_image"]:.3f} CPU-seconds'
@@ -323,15 +341,21 @@ def describe_proposals(summary: dict) -> str:
     # Those on which the generator failed are counted below.
     fallbacks['whole_image'] -= summary['failures'] - summary['left_out']
     if any(fallbacks.values()):
-        lines.append('  images whose filter had to be relaxed: ' + ', '.join(
-            f'{name.replace("_", " ")} {number}'
-            for name, number in fallbacks.items() if number))
+        lines.append(
+            '  images whose filter had to be relaxed: '
+            + ', '.join(
+                f'{name.replace("_", " ")} {number}'
+                for name, number in fallbacks.items()
+                if number
+            )
+        )
     if summary['failures']:
         lines.append(
             f'  {summary["failures"]} images failed: '
             f'{summary["left_out"]} cannot be used, '
             f'{summary["failures"] - summary["left_out"]} got the whole image '
-            f'as their box; see {Path(summary["store"]) / FAILURES}')
+            f'as their box; see {Path(summary["store"]) / FAILURES}'
+        )
         lines += [
             f'    {printable(failure["image"])} {failure["reason"]}'
             for failure in summary['first_failures']

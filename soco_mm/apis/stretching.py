@@ -1,7 +1,8 @@
 """One reduction to 8 bits for proposals, training and the detector."""
+
 import pprint
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
 
@@ -9,9 +10,10 @@ from soco_mm.checkpoint import read_value
 from soco_mm.proposals import ProposalStore
 from soco_mm.utils import UsageError
 from soco_mm.utils.stretch import check_stretch
+
 from .detector_config import plain
 
-Stretch = Optional[Tuple[float, float]]
+Stretch = tuple[float, float] | None
 # Appended to the config of a detector.
 STRETCHED = """
 # Images of more than 8 bits are reduced as in the pretraining.
@@ -21,9 +23,11 @@ custom_imports = dict(
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def choose_stretch(cfg: Config,
-                   stretch: Optional[Sequence[float]] = None,
-                   proposals: Optional[Union[str, Path]] = None) -> Stretch:
+def choose_stretch(
+    cfg: Config,
+    stretch: Sequence[float] | None = None,
+    proposals: str | Path | None = None,
+) -> Stretch:
     """Let a pretraining read images as their proposals were made; in place.
 
     Args:
@@ -54,25 +58,32 @@ def choose_stretch(cfg: Config,
         elif stretch != made and header['generator']['type'] != 'Imported':
             flags = '--stretch {:g} {:g}'
             how = f'with {flags.format(*made)} and not' if made else 'without'
-            raise UsageError(f'The proposals in {proposals} were made {how} '
-                             f'{flags.format(*stretch)}. Make them anew, or '
-                             'leave it out.')
+            raise UsageError(
+                f'The proposals in {proposals} were made {how} '
+                f'{flags.format(*stretch)}. Make them anew, or '
+                'leave it out.'
+            )
     if stretch is not None:
         if not loaders:
-            raise UsageError('The pipeline of the config has no LoadImage, so '
-                             'that --stretch does nothing. Leave it out.')
+            raise UsageError(
+                'The pipeline of the config has no LoadImage, so '
+                'that --stretch does nothing. Leave it out.'
+            )
         for each in loaders:
             each.stretch = stretch
     return stretch
 
 
-def load_images(pipeline: Optional[List[dict]]) -> Iterator[dict]:
+def load_images(pipeline: list[dict] | None) -> Iterator[dict]:
     """The configs of ``LoadImage`` in a pipeline."""
-    return (each for each in pipeline or ()
-            if str(each['type']).rpartition('.')[2] == 'LoadImage')
+    return (
+        each
+        for each in pipeline or ()
+        if str(each['type']).rpartition('.')[2] == 'LoadImage'
+    )
 
 
-def stretch_of(checkpoint: dict, cfg: Optional[Config] = None) -> Stretch:
+def stretch_of(checkpoint: dict, cfg: Config | None = None) -> Stretch:
     """How a model was trained to read images.
 
     Args:
@@ -118,10 +129,10 @@ def stretch_detector(path: Path, stretch: Sequence[float]) -> None:
             raise UsageError(
                 f'The {name} of the detector {path.name} does not read images '
                 'with LoadImageFromFile, so that --stretch cannot be handed '
-                'over to it.')
+                'over to it.'
+            )
         dataset = dict(_delete_=True, **dataset)
-        text += (f'{name} = dict(dataset='
-                 f'{pprint.pformat(dataset, sort_dicts=False)})\n')
+        text += f'{name} = dict(dataset={pprint.pformat(dataset, sort_dicts=False)})\n'
     with path.open('a') as stream:
         stream.write(text)
 
@@ -137,10 +148,7 @@ def _replace_loading(node, stretch: list) -> int:
     if not isinstance(node, dict):
         return 0
     if str(node.get('type')).rpartition('.')[2] == 'LoadImageFromFile':
-        kept = {
-            key: node[key]
-            for key in ('to_float32', 'backend_args') if key in node
-        }
+        kept = {key: node[key] for key in ('to_float32', 'backend_args') if key in node}
         node.clear()
         node.update(type='soco_mm.LoadStretchedImage', stretch=stretch, **kept)
         return 1

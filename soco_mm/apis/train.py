@@ -1,31 +1,34 @@
 from logging import WARNING
 from pathlib import Path
-from typing import Optional, Union
 
 from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from soco_mm.checkpoint import (check_finite, compare_tensors,
-                                read_checkpoint, state_dict_of)
+from soco_mm.checkpoint import (
+    check_finite,
+    compare_tensors,
+    read_checkpoint,
+    state_dict_of,
+)
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building, set_options
-from soco_mm.engine.hooks.checkpoint_hook import (CHECKPOINT_DIR,
-                                                  latest_checkpoint)
+from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.runtime import start_processes
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable
+
 from .initial_weights import check_initial_weights, safe_loading
 from .proposals import printable
 
 CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
 
 
-def load_config(path: Union[str, Path],
-                options: Optional[dict] = None,
-                arguments: Optional[dict] = None) -> Config:
+def load_config(
+    path: str | Path, options: dict | None = None, arguments: dict | None = None
+) -> Config:
     """Read a config and set some of its values.
 
     Args:
@@ -50,22 +53,24 @@ def load_config(path: Union[str, Path],
             names = ', '.join(sorted(p.stem for p in root.glob('*.py')))
             raise UsageError(
                 f'There is no config {path}. Give the path of one, or one of '
-                f'these names: {names}; or one in released/ or ablations/.')
+                f'these names: {names}; or one in released/ or ablations/.'
+            )
         path = known
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program: anything can happen
-        raise UsageError(
-            f'The config {path} cannot be read: {error}') from None
+        raise UsageError(f'The config {path} cannot be read: {error}') from None
     set_options(cfg, options or {}, arguments or {})
     return cfg
 
 
-def train_model(cfg: Config,
-                work_dir: Union[str, Path],
-                resume: Union[bool, str, Path] = False,
-                amp: bool = False,
-                launcher: str = 'none') -> Path:
+def train_model(
+    cfg: Config,
+    work_dir: str | Path,
+    resume: bool | str | Path = False,
+    amp: bool = False,
+    launcher: str = 'none',
+) -> Path:
     """Pretrain a model.
 
     Args:
@@ -114,15 +119,14 @@ def train_model(cfg: Config,
         # MMEngine leaves gradient accumulation out of the batch size.
         runner.auto_scale_lr = dict(
             runner.auto_scale_lr,
-            base_batch_size=runner.auto_scale_lr['base_batch_size'] /
-            accumulated)
+            base_batch_size=runner.auto_scale_lr['base_batch_size'] / accumulated,
+        )
     with safe_loading():
         runner.train()
     return latest_checkpoint(work_dir)
 
 
-def choose_checkpoint(work_dir: Union[str, Path],
-                      resume: Union[bool, str, Path]) -> Optional[Path]:
+def choose_checkpoint(work_dir: str | Path, resume: bool | str | Path) -> Path | None:
     """The checkpoint that all processes of a training resume from.
 
     The first process decides; all others must have the same file.
@@ -145,10 +149,12 @@ def choose_checkpoint(work_dir: Union[str, Path],
         if not resume and own:
             raise UsageError(
                 f'{work_dir} holds the checkpoints of a training already. '
-                'Continue it with --resume, or choose another folder.')
+                'Continue it with --resume, or choose another folder.'
+            )
         if isinstance(resume, (str, Path)) and not Path(resume).is_file():
-            raise UsageError(f'There is no checkpoint {resume} to resume from '
-                             f'({this_process()}).')
+            raise UsageError(
+                f'There is no checkpoint {resume} to resume from ({this_process()}).'
+            )
 
     together(refuse)
     if not resume:
@@ -161,22 +167,31 @@ def choose_checkpoint(work_dir: Union[str, Path],
     if get_world_size() == 1:
         return checkpoint
     wanted = from_first(
-        file_hash(checkpoint) if checkpoint and get_rank() == 0 else None)
+        file_hash(checkpoint) if checkpoint and get_rank() == 0 else None
+    )
 
     def compare():
-        shared = ('All processes must see the same work dir: put it on '
-                  'storage that the nodes share, or copy it to each.')
+        shared = (
+            'All processes must see the same work dir: put it on '
+            'storage that the nodes share, or copy it to each.'
+        )
         if checkpoint is None and own:
-            raise UsageError(f'There is {own} on {this_process()}, but '
-                             f'process 0 sees no checkpoint. {shared}')
+            raise UsageError(
+                f'There is {own} on {this_process()}, but '
+                f'process 0 sees no checkpoint. {shared}'
+            )
         if checkpoint is not None and not checkpoint.is_file():
-            raise UsageError(f'The checkpoint {checkpoint}, from which '
-                             'process 0 resumes, is not there on '
-                             f'{this_process()}. {shared}')
+            raise UsageError(
+                f'The checkpoint {checkpoint}, from which '
+                'process 0 resumes, is not there on '
+                f'{this_process()}. {shared}'
+            )
         if checkpoint is not None and file_hash(checkpoint) != wanted:
-            raise UsageError(f'The checkpoint {checkpoint} on '
-                             f'{this_process()} is another than that of '
-                             f'process 0. {shared}')
+            raise UsageError(
+                f'The checkpoint {checkpoint} on '
+                f'{this_process()} is another than that of '
+                f'process 0. {shared}'
+            )
 
     together(compare)
     return checkpoint
@@ -193,13 +208,15 @@ def check_resumable(runner: Runner, path: str) -> None:
     """
     checkpoint = read_checkpoint(path)
     check_finite(dict(optimizer=checkpoint.get('optimizer')), path)
-    wrong = compare_tensors(unwrap_model(runner.model).state_dict(),
-                            state_dict_of(checkpoint, path)).mismatches()
+    wrong = compare_tensors(
+        unwrap_model(runner.model).state_dict(), state_dict_of(checkpoint, path)
+    ).mismatches()
     if wrong or 'optimizer' not in checkpoint:
         raise SoCoError(
             f'{path} is not a checkpoint of this training: '
             f'{wrong[0] if wrong else "it has no optimizer"}. Resume with the '
-            'config it was trained with.')
+            'config it was trained with.'
+        )
 
 
 def check_dataset(runner: Runner) -> None:
@@ -216,4 +233,5 @@ def check_dataset(runner: Runner) -> None:
         raise SoCoError(
             f'The data set has {len(loader.dataset)} images, fewer than one '
             f'batch of {loader.batch_size} on each of {runner.world_size} '
-            'processes. Set a smaller train_dataloader.batch_size.')
+            'processes. Set a smaller train_dataloader.batch_size.'
+        )

@@ -2,17 +2,30 @@
 
 Nothing here needs MMCV's compiled ops.
 """
+
 from .config_text import read_value
-from .io import (check_finite, read_checkpoint, state_dict_of,
-                 write_checkpoint)
+from .io import check_finite, read_checkpoint, state_dict_of, write_checkpoint
 from .matching import explain_mismatch, match_names
 from .released import convert_released, released_layout
-from .transfer import (PretrainedWeights, TransferReport, compare_tensors,
-                       detector_weights)
+from .transfer import (
+    PretrainedWeights,
+    TransferReport,
+    compare_tensors,
+    detector_weights,
+)
 
 __all__ = [
-    'read_value', 'check_finite', 'read_checkpoint', 'state_dict_of',
-    'write_checkpoint', 'explain_mismatch', 'match_names',
-    'convert_released', 'released_layout', 'PretrainedWeights',
-    'TransferReport', 'compare_tensors', 'detector_weights'
+    'PretrainedWeights',
+    'TransferReport',
+    'check_finite',
+    'compare_tensors',
+    'convert_released',
+    'detector_weights',
+    'explain_mismatch',
+    'match_names',
+    'read_checkpoint',
+    'read_value',
+    'released_layout',
+    'state_dict_of',
+    'write_checkpoint',
 ]

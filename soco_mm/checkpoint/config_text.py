@@ -1,5 +1,4 @@
 import ast
-from typing import Optional
 
 
 class _DictCalls(ast.NodeTransformer):
@@ -11,11 +10,13 @@ class _DictCalls(ast.NodeTransformer):
             return node
         if node.args:
             return node.args[0]
-        return ast.Dict([ast.Constant(each.arg) for each in node.keywords],
-                        [each.value for each in node.keywords])
+        return ast.Dict(
+            [ast.Constant(each.arg) for each in node.keywords],
+            [each.value for each in node.keywords],
+        )
 
 
-def read_value(text: str, name: str) -> Optional[object]:
+def read_value(text: str, name: str) -> object | None:
     """Read one value from the text of a resolved config; nothing is run.
 
     MMEngine would run the text as a program, which that in a checkpoint from
@@ -30,8 +31,9 @@ def read_value(text: str, name: str) -> Optional[object]:
     """
     try:
         for statement in ast.parse(text).body:
-            if isinstance(statement, ast.Assign) and (ast.unparse(
-                    statement.targets[0]) == name):
+            if isinstance(statement, ast.Assign) and (
+                ast.unparse(statement.targets[0]) == name
+            ):
                 return ast.literal_eval(_DictCalls().visit(statement.value))
     except (SyntaxError, ValueError):
         pass

@@ -2,7 +2,6 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import Dict, Union
 
 import torch
 from torch import Tensor
@@ -13,11 +12,12 @@ from soco_mm.utils.finite import non_finite
 # What PyTorch says of objects that it does not load, with their class.
 UNSAFE = re.compile(
     r'(?:GLOBAL|Unsupported class|instantiate) ([\w.]+\.\w+)|allowlisted|'
-    r'Trying to call reduce')
+    r'Trying to call reduce'
+)
 PREFIX = 'module.'  # of a model that was wrapped for several processes
 
 
-def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
+def read_checkpoint(path: str | Path, allowed: tuple = ()) -> dict:
     """Read a checkpoint, tensors and plain data alone, onto the CPU.
 
     Args:
@@ -41,32 +41,28 @@ def read_checkpoint(path: Union[str, Path], allowed: tuple = ()) -> dict:
     if path.stat().st_size == 0:
         raise SoCoError(f'{path} is empty, and so not a checkpoint.')
     try:
-        with torch.serialization.safe_globals(
-                list(allowed)), warnings.catch_warnings():
+        with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of how the file was pickled
-            checkpoint = torch.load(
-                path, map_location='cpu', weights_only=True)
+            checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # PyTorch has no type for a bad file
         found = UNSAFE.search(str(error))
         if found or is_other_pickle(path, error):
             name = f' ({found[1]})' if found and found[1] else ''
             raise SoCoError(
                 f'{path} holds more than tensors and plain data{name}, which '
-                'is not loaded since it could run code.') from None
-        raise SoCoError(
-            f'{path} is not a checkpoint, or is truncated.') from None
+                'is not loaded since it could run code.'
+            ) from None
+        raise SoCoError(f'{path} is not a checkpoint, or is truncated.') from None
     if not isinstance(checkpoint, dict):
         raise SoCoError(f'{path} holds no dictionary of weights.')
     # What the optimiser has gathered matters where a training is resumed.
     check_finite(
-        {
-            key: value
-            for key, value in checkpoint.items() if key != 'optimizer'
-        }, path)
+        {key: value for key, value in checkpoint.items() if key != 'optimizer'}, path
+    )
     return checkpoint
 
 
-def check_finite(values: dict, path: Union[str, Path]) -> None:
+def check_finite(values: dict, path: str | Path) -> None:
     """Refuse NaN and infinity.
 
     Args:
@@ -79,8 +75,10 @@ def check_finite(values: dict, path: Union[str, Path]) -> None:
     if wrong := non_finite(values):
         name = wrong[0].removeprefix('state_dict.').removeprefix('model.')
         more = f' and {len(wrong) - 1} more tensors' * (len(wrong) > 1)
-        raise SoCoError(f'{path} holds NaN or infinity in {name}{more}. Take '
-                        'an earlier checkpoint of that training.')
+        raise SoCoError(
+            f'{path} holds NaN or infinity in {name}{more}. Take '
+            'an earlier checkpoint of that training.'
+        )
 
 
 def is_other_pickle(path: Path, error: Exception) -> bool:
@@ -89,8 +87,7 @@ def is_other_pickle(path: Path, error: Exception) -> bool:
         return stream.read(1) == b'\x80' and 'Unsupported op' in str(error)
 
 
-def state_dict_of(checkpoint: dict, path: Union[str,
-                                                Path]) -> Dict[str, Tensor]:
+def state_dict_of(checkpoint: dict, path: str | Path) -> dict[str, Tensor]:
     """The weights in a checkpoint.
 
     Args:
@@ -106,30 +103,34 @@ def state_dict_of(checkpoint: dict, path: Union[str,
         SoCoError: If there are none.
     """
     weights = checkpoint.get('state_dict')
-    if weights is None and checkpoint and all(
-            isinstance(value, Tensor) for value in checkpoint.values()):
+    if (
+        weights is None
+        and checkpoint
+        and all(isinstance(value, Tensor) for value in checkpoint.values())
+    ):
         weights = checkpoint
     if not isinstance(weights, dict):
         keys = [str(key) for key in checkpoint]
         others = f' and {len(keys) - 3} more' * (len(keys) > 3)
         hint = ''
         if isinstance(checkpoint.get('model'), dict):
-            hint = (" If it is one of the authors' released code, turn it "
-                    'into one of this plugin first: soco-mm import.')
+            hint = (
+                " If it is one of the authors' released code, turn it "
+                'into one of this plugin first: soco-mm import.'
+            )
         raise SoCoError(
             f'{path} holds no "state_dict", only '
-            f'{", ".join(keys[:3]) or "nothing"}{others}.{hint}')
+            f'{", ".join(keys[:3]) or "nothing"}{others}.{hint}'
+        )
     for name, value in weights.items():
         if not isinstance(value, Tensor):
-            raise SoCoError(f'{path} is not a checkpoint of a model: {name} '
-                            'is not a tensor.')
-    return {
-        str(name).removeprefix(PREFIX): value
-        for name, value in weights.items()
-    }
+            raise SoCoError(
+                f'{path} is not a checkpoint of a model: {name} is not a tensor.'
+            )
+    return {str(name).removeprefix(PREFIX): value for name, value in weights.items()}
 
 
-def write_checkpoint(path: Union[str, Path], checkpoint: dict) -> None:
+def write_checkpoint(path: str | Path, checkpoint: dict) -> None:
     """Write a checkpoint; the file appears whole or not at all.
 
     Args:
@@ -144,5 +145,4 @@ def write_checkpoint(path: Union[str, Path], checkpoint: dict) -> None:
     try:
         atomic_write(path, stream.getvalue())
     except OSError as error:
-        raise UsageError(
-            f'{path} cannot be written ({error.strerror}).') from None
+        raise UsageError(f'{path} cannot be written ({error.strerror}).') from None

@@ -1,6 +1,7 @@
 """Which pretrained tensor belongs where in a detector."""
+
 import re
-from typing import Dict, Iterable, List, Tuple
+from collections.abc import Iterable
 
 from torch import Tensor
 
@@ -15,11 +16,11 @@ NORM = ('running_mean', 'running_var', 'num_batches_tracked')
 
 
 def match_names(
-        weights: Dict[str, Tensor],
-        detector: Dict[str, Tensor],
-        start_level: int = 0,
-        pretrained_start_level: int = 0
-) -> Tuple[Dict[str, Tensor], List[str]]:
+    weights: dict[str, Tensor],
+    detector: dict[str, Tensor],
+    start_level: int = 0,
+    pretrained_start_level: int = 0,
+) -> tuple[dict[str, Tensor], list[str]]:
     """Give pretrained tensors the names they have in a detector.
 
     Most names are the same. Three parts have others:
@@ -58,11 +59,14 @@ def match_names(
             if number < 0:
                 left_out.append(name)
                 continue
-            name = f'neck.{found[1]}.{number}.{name[found.end():]}'
+            name = f'neck.{found[1]}.{number}.{name[found.end() :]}'
         elif name.startswith(RES5) and not _has(detector, RES5):
             name = BACKBONE_RES5 + name.removeprefix(RES5)
-        elif name.startswith(BACKBONE_RES5) and not _has(
-                detector, BACKBONE_RES5) and _has(detector, RES5):
+        elif (
+            name.startswith(BACKBONE_RES5)
+            and not _has(detector, BACKBONE_RES5)
+            and _has(detector, RES5)
+        ):
             name = RES5 + name.removeprefix(BACKBONE_RES5)
         elif STAGE_NORM.match(name) and name not in detector:
             left_out.append(name)
@@ -81,9 +85,7 @@ def match_names(
         ours = {name: value.shape for name, value in head.items()}
         if theirs == ours:
             placed = True
-            matched.update(
-                {prefix + name: value
-                 for name, value in head.items()})
+            matched.update({prefix + name: value for name, value in head.items()})
     if not placed:
         left_out += [BOX_HEAD + name for name in head]
     return matched, left_out
@@ -97,12 +99,18 @@ def _box_heads(detector: Iterable[str]) -> list:
     """Prefixes of the box heads of a detector."""
     found = dict.fromkeys(
         re.match(r'roi_head\.bbox_head\.(\d+\.)?', name)[0]
-        for name in detector if name.startswith(BOX_HEAD))
+        for name in detector
+        if name.startswith(BOX_HEAD)
+    )
     return list(found)
 
 
-def explain_mismatch(weights: Dict[str, Tensor], detector: Dict[str, Tensor],
-                     prefix: str, kinds: Tuple[str, str]) -> str:
+def explain_mismatch(
+    weights: dict[str, Tensor],
+    detector: dict[str, Tensor],
+    prefix: str,
+    kinds: tuple[str, str],
+) -> str:
     """Say in words why a part of a detector does not fit.
 
     Args:
@@ -125,26 +133,37 @@ def explain_mismatch(weights: Dict[str, Tensor], detector: Dict[str, Tensor],
     if not theirs:
         return f'the detector has no {part}'
     if kinds[0] != kinds[1]:
-        return (f'the {part} of the detector is of the class {kinds[1]}, but '
-                f'{kinds[0]} was pretrained')
+        return (
+            f'the {part} of the detector is of the class {kinds[1]}, but '
+            f'{kinds[0]} was pretrained'
+        )
     if _with(ours, NORM) and not _with(theirs, NORM):
-        return (f'its {part} has no batch norm, but the pretrained one has; '
-                f'set model.{part}.norm_cfg, or add --adapt')
-    if (differing := [
-            name for name in sorted(ours & theirs)
-            if weights[name].shape != detector[name].shape
-    ]):
+        return (
+            f'its {part} has no batch norm, but the pretrained one has; '
+            f'set model.{part}.norm_cfg, or add --adapt'
+        )
+    if differing := [
+        name
+        for name in sorted(ours & theirs)
+        if weights[name].shape != detector[name].shape
+    ]:
         name = differing[0]
-        return (f'{name} has the shape {list(detector[name].shape)}, but '
-                f'{list(weights[name].shape)} in the checkpoint: the two are '
-                f'of different widths or depths')
+        return (
+            f'{name} has the shape {list(detector[name].shape)}, but '
+            f'{list(weights[name].shape)} in the checkpoint: the two are '
+            f'of different widths or depths'
+        )
     missing, too_many = theirs - ours, ours - theirs
     if too_many and _blocks(too_many) <= _blocks(theirs):
-        return (f'the pretrained {part} is deeper: {min(too_many)} has no '
-                'place in the detector')
+        return (
+            f'the pretrained {part} is deeper: {min(too_many)} has no '
+            'place in the detector'
+        )
     if missing and not too_many and _blocks(missing) <= _blocks(ours):
-        return (f'the {part} of the detector is deeper: {min(missing)} is not '
-                'in the checkpoint')
+        return (
+            f'the {part} of the detector is deeper: {min(missing)} is not '
+            'in the checkpoint'
+        )
     example = min(missing) if missing else min(too_many)
     where = 'the checkpoint' if missing else 'the detector'
     return f'{example} is not in {where}: the settings of the two differ'

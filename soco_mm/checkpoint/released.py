@@ -1,10 +1,11 @@
 """Names of the authors' released checkpoints, and what they are here."""
+
 import re
-from typing import Dict
 
 from torch import Tensor
 
 from soco_mm.utils import SoCoError
+
 from .io import PREFIX
 
 # For each layout: part of the released model -> its name here. The target
@@ -15,18 +16,20 @@ LAYOUTS = dict(
         neck='neck',
         head='roi_head.bbox_head',
         projector='projector',
-        predictor='head.predictor'),
-    C4=dict(
-        encoder='backbone',
-        projector='projector',
-        predictor='head.predictor'))
+        predictor='head.predictor',
+    ),
+    C4=dict(encoder='backbone', projector='projector', predictor='head.predictor'),
+)
 # Within a part: released name -> name here. Numbers there start from 1.
 RULES = dict(
-    head=((r'conv(\d)\.', 'shared_convs.{}.conv.'),
-          (r'bn(\d)\.', 'shared_convs.{}.bn.'), (r'fc(\d)\.',
-                                                 'shared_fcs.{}.')),
+    head=(
+        (r'conv(\d)\.', 'shared_convs.{}.conv.'),
+        (r'bn(\d)\.', 'shared_convs.{}.bn.'),
+        (r'fc(\d)\.', 'shared_fcs.{}.'),
+    ),
     projector=((r'linear(\d)\.', 'fc{}.'), (r'bn(\d)\.', 'bn{}.')),
-    predictor=((r'linear(\d)\.', 'fc{}.'), (r'bn(\d)\.', 'bn{}.')))
+    predictor=((r'linear(\d)\.', 'fc{}.'), (r'bn(\d)\.', 'bn{}.')),
+)
 # C4's last stage is the head.
 RES5 = 'layer4.'
 
@@ -50,8 +53,9 @@ def convert_name(name: str, layout: str = 'FPN') -> str:
     part, _, rest = name.removeprefix(PREFIX).partition('.')
     online = part.removesuffix('_k')
     target = 'target_net.module.' if online != part else ''
-    unknown = SoCoError(f'The entry {name} is not of a released checkpoint of '
-                        f'the {layout} layout.')
+    unknown = SoCoError(
+        f'The entry {name} is not of a released checkpoint of the {layout} layout.'
+    )
     if online not in parts or not rest or part == 'predictor_k':
         raise unknown
     here = parts[online]
@@ -61,15 +65,14 @@ def convert_name(name: str, layout: str = 'FPN') -> str:
         for pattern, template in RULES[online]:
             match = re.match(pattern, rest)
             if match:
-                rest = (
-                    template.format(int(match[1]) - 1) + rest[match.end():])
+                rest = template.format(int(match[1]) - 1) + rest[match.end() :]
                 break
         else:
             raise unknown
     return f'{target}{here}.{rest}'
 
 
-def released_layout(state_dict: Dict[str, Tensor]) -> str:
+def released_layout(state_dict: dict[str, Tensor]) -> str:
     """Layout of a released model, ``FPN`` (SoCo* too) or ``C4``.
 
     Args:
@@ -77,12 +80,12 @@ def released_layout(state_dict: Dict[str, Tensor]) -> str:
             checkpoint.
     """
     fpn = any(
-        name.removeprefix(PREFIX).startswith(('neck.', 'head.'))
-        for name in state_dict)
+        name.removeprefix(PREFIX).startswith(('neck.', 'head.')) for name in state_dict
+    )
     return 'FPN' if fpn else 'C4'
 
 
-def convert_released(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def convert_released(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Turn the weights of a released model into those of this plugin.
 
     Both networks, both projectors and the predictor; every entry is used. A
@@ -101,8 +104,7 @@ def convert_released(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """
     layout = released_layout(state_dict)
     converted = {
-        convert_name(name, layout): value
-        for name, value in state_dict.items()
+        convert_name(name, layout): value for name, value in state_dict.items()
     }
     wanted = dict(LAYOUTS[layout])
     if layout == 'C4':
@@ -111,7 +113,8 @@ def convert_released(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         if not any(name.startswith(here + '.') for name in converted):
             raise SoCoError(
                 f'The checkpoint has no {PREFIX}{part}.*; it is not a '
-                f'released one of the {layout} layout.')
+                f'released one of the {layout} layout.'
+            )
     online = {
         name
         for name in converted
@@ -119,10 +122,12 @@ def convert_released(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
     }
     target = {
         name.removeprefix('target_net.module.')
-        for name in converted if name.startswith('target_net.')
+        for name in converted
+        if name.startswith('target_net.')
     }
     if online != target:
         raise SoCoError(
             'The two networks of the checkpoint do not have the same entries; '
-            f'one of them lacks {sorted(online ^ target)[0]}.')
+            f'one of them lacks {sorted(online ^ target)[0]}.'
+        )
     return converted

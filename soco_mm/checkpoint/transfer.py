@@ -1,6 +1,5 @@
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Dict, List
 
 from torch import Tensor
 
@@ -18,10 +17,10 @@ PARTS = {
     'RPN': 'rpn_head.',
     'mask head': 'roi_head.mask_head.',
 }
-PretrainedWeights = Dict[str, Tensor]
+PretrainedWeights = dict[str, Tensor]
 
 
-def detector_weights(state_dict: Dict[str, Tensor]) -> PretrainedWeights:
+def detector_weights(state_dict: dict[str, Tensor]) -> PretrainedWeights:
     """What a detector can use of a training checkpoint.
 
     Args:
@@ -36,11 +35,13 @@ def detector_weights(state_dict: Dict[str, Tensor]) -> PretrainedWeights:
     """
     kept = {
         name: value.contiguous()
-        for name, value in state_dict.items() if not name.startswith(PRETEXT)
+        for name, value in state_dict.items()
+        if not name.startswith(PRETEXT)
     }
     if not any(name.startswith('backbone.') for name in kept):
-        raise SoCoError('The checkpoint holds no backbone.*; it is not one '
-                        'of a pretraining.')
+        raise SoCoError(
+            'The checkpoint holds no backbone.*; it is not one of a pretraining.'
+        )
     return kept
 
 
@@ -54,6 +55,7 @@ class PartReport:
         new (list): Name and shape of those that start anew.
         shape_differs (list): Name, shape, and shape of the pretrained one.
     """
+
     total: int = 0
     filled: list = field(default_factory=list)
     new: list = field(default_factory=list)
@@ -73,13 +75,14 @@ class TransferReport:
         config (str): Path of the detector's config, empty if not written.
         notes (list[str]): Sentences on what to mind in the training.
     """
-    parts: Dict[str, PartReport]
-    unused: List[str]
+
+    parts: dict[str, PartReport]
+    unused: list[str]
     max_difference: float = float('nan')
     config: str = ''
-    notes: List[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    def mismatches(self) -> List[str]:
+    def mismatches(self) -> list[str]:
         """What keeps the weights from being those of the same model."""
         found = []
         for part in self.parts.values():
@@ -100,28 +103,36 @@ class TransferReport:
         lines = [f'{"part":{width}s}  filled   new  shape differs']
         for name, part in self.parts.items():
             filled = f'{len(part.filled):4d}/{part.total:<4d}'
-            lines.append(f'{name:{width}s} {filled}{len(part.new):4d}  '
-                         f'{len(part.shape_differs):4d}')
+            lines.append(
+                f'{name:{width}s} {filled}{len(part.new):4d}  '
+                f'{len(part.shape_differs):4d}'
+            )
         if self.unused:
             numbers = Counter(map(part_of, self.unused))
-            unused = ', '.join(f'{number} of the {name}'
-                               for name, number in numbers.items())
+            unused = ', '.join(
+                f'{number} of the {name}' for name, number in numbers.items()
+            )
             lines.append(f'pretrained but without a place there: {unused}')
         if self.max_difference == self.max_difference:
-            lines.append('the features equal those of the pretrained '
-                         f'model (difference {self.max_difference:.1e})')
+            lines.append(
+                'the features equal those of the pretrained '
+                f'model (difference {self.max_difference:.1e})'
+            )
         lines += self.notes
         return '\n'.join(lines)
 
 
 def part_of(name: str) -> str:
     """The part of a detector to which a tensor belongs."""
-    return next((part for part, prefix in PARTS.items()
-                 if name.startswith(prefix)), name.partition('.')[0])
+    return next(
+        (part for part, prefix in PARTS.items() if name.startswith(prefix)),
+        name.partition('.')[0],
+    )
 
 
-def compare_tensors(detector: Dict[str, Tensor],
-                    pretrained: PretrainedWeights) -> TransferReport:
+def compare_tensors(
+    detector: dict[str, Tensor], pretrained: PretrainedWeights
+) -> TransferReport:
     """Match pretrained weights with a detector's, by name and shape.
 
     Args:
@@ -131,7 +142,7 @@ def compare_tensors(detector: Dict[str, Tensor],
     Returns:
         TransferReport: What would be filled.
     """
-    parts: Dict[str, PartReport] = {}
+    parts: dict[str, PartReport] = {}
     for name, value in detector.items():
         report = parts.setdefault(part_of(name), PartReport())
         report.total += 1
@@ -139,8 +150,7 @@ def compare_tensors(detector: Dict[str, Tensor],
         if name not in pretrained:
             report.new.append([name, shape])
         elif pretrained[name].shape != value.shape:
-            report.shape_differs.append(
-                [name, shape, list(pretrained[name].shape)])
+            report.shape_differs.append([name, shape, list(pretrained[name].shape)])
         else:
             report.filled.append([name, shape])
     unused = [name for name in pretrained if name not in detector]

@@ -1,4 +1,5 @@
 """``python -m soco_mm.cli``."""
+
 from . import main
 
 main()

@@ -1,8 +1,10 @@
 """What several commands need to read their arguments."""
+
 import argparse
 import math
 import sys
-from typing import Any, Callable, List, Optional, Union
+from collections.abc import Callable
+from typing import Any
 
 from soco_mm.errors import SoCoError
 
@@ -40,7 +42,7 @@ def natural(text: str) -> int:
     return number
 
 
-def number(text: str) -> Union[int, float]:
+def number(text: str) -> int | float:
     """A number, whole if it can be, for an argument parser."""
     value = float(text)
     if not math.isfinite(value) or value < 0:
@@ -61,8 +63,7 @@ class ConfigOptions(argparse.Action):
         for value in values:
             key, equals, text = value.partition('=')
             if not equals or not key:
-                parser.error(f'{option_string} takes KEY=VALUE, but got '
-                             f'{value!r}')
+                parser.error(f'{option_string} takes KEY=VALUE, but got {value!r}')
             options[key.strip()] = read_value(text)
         setattr(namespace, self.dest, options)
 
@@ -82,8 +83,12 @@ def read_value(text: str) -> Any:
         ('a,b', ['a', 'b'], None)
     """
     text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in '\'"' and (
-            text[0] not in text[1:-1]):
+    if (
+        len(text) > 1
+        and text[0] == text[-1]
+        and text[0] in '\'"'
+        and (text[0] not in text[1:-1])
+    ):
         return text[1:-1]
     parts = split_list(text)
     if parts is not None:
@@ -105,7 +110,7 @@ def read_value(text: str) -> Any:
     return None if text == 'None' else text
 
 
-def split_list(text: str) -> Optional[List[str]]:
+def split_list(text: str) -> list[str] | None:
     """Parts of a text between commas, None if there is none.
 
     Commas in brackets and quotes do not count, nor do any where brackets do
@@ -135,11 +140,15 @@ def add_restart(parser: argparse.ArgumentParser) -> None:
     """Add ``--resume`` and ``--overwrite``, of which one can be given."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
-        '--resume', action='store_true', help='continue the run in RUN, as '
-        'it was begun but for what is given again')
+        '--resume',
+        action='store_true',
+        help='continue the run in RUN, as it was begun but for what is given again',
+    )
     group.add_argument(
-        '--overwrite', action='store_true', help='delete what an earlier run '
-        'left in RUN')
+        '--overwrite',
+        action='store_true',
+        help='delete what an earlier run left in RUN',
+    )
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -150,4 +159,5 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         action=ConfigOptions,
         metavar='KEY=VALUE',
         help='set values of the config, e.g. '
-        'train_dataloader.dataset.pipeline.2.num_proposals=8')
+        'train_dataloader.dataset.pipeline.2.num_proposals=8',
+    )

@@ -1,9 +1,10 @@
 """The command ``proposals``, and ``proposals merge``."""
+
 import argparse
 import os
-from typing import Optional, Tuple
 
 from soco_mm.errors import UsageError
+
 from .common import natural, number, positive
 
 # 'soco-mm proposals X ...' is the command 'proposals X' for these.
@@ -17,77 +18,100 @@ def add_proposals(commands) -> None:
         help='make the object proposals of images',
         description='Make the object proposals of images. A run that was '
         'stopped goes on when the same command is given again.',
-        epilog='See also: ' + ', '.join(
-            f'soco-mm proposals {action} --help' for action in ACTIONS) +
-        '. A folder of such a name is given as ./NAME.')
+        epilog='See also: '
+        + ', '.join(f'soco-mm proposals {action} --help' for action in ACTIONS)
+        + '. A folder of such a name is given as ./NAME.',
+    )
     parser.add_argument(
         'images',
         nargs='+',
         metavar='IMAGES',
         help='a folder of images, nested as you like, or several; a text file '
-        'with a path a line; or a COCO json')
+        'with a path a line; or a COCO json',
+    )
     add_root(parser)
     parser.add_argument(
         '--out',
         required=True,
         metavar='STORE',
-        help='the folder to write the proposals to')
+        help='the folder to write the proposals to',
+    )
     parser.add_argument(
-        '--overwrite', action='store_true', help='make all anew and replace '
-        'STORE')
+        '--overwrite', action='store_true', help='make all anew and replace STORE'
+    )
     parser.add_argument(
         '--retry-failed',
         action='store_true',
-        help='try images that failed before again')
+        help='try images that failed before again',
+    )
     parser.add_argument(
         '--workers',
         type=positive,
         metavar='N',
-        help='number of processes (default: one a core)')
+        help='number of processes (default: one a core)',
+    )
     add_preset(parser)
     parser.add_argument(
         '--method',
         default='selective-search',
         help='selective-search (default); random boxes of the shapes that '
         'the filter keeps (random); the whole image (whole); or the import '
-        'path of a class, such as my_module.MyGenerator')
+        'path of a class, such as my_module.MyGenerator',
+    )
 
     search = parser.add_argument_group('selective search')
     search.add_argument(
-        '--scale', type=number, help='larger gives fewer and larger segments '
-        '(paper 500, released 300)')
+        '--scale',
+        type=number,
+        help='larger gives fewer and larger segments (paper 500, released 300)',
+    )
     search.add_argument(
-        '--sigma', type=number, help='smoothing before it, in pixels (0.9)')
+        '--sigma', type=number, help='smoothing before it, in pixels (0.9)'
+    )
     search.add_argument(
-        '--min-size', type=positive, metavar='PIXELS', help='the smallest '
-        'segment (paper 10, released 100)')
+        '--min-size',
+        type=positive,
+        metavar='PIXELS',
+        help='the smallest segment (paper 10, released 100)',
+    )
     search.add_argument(
-        '--max-side', type=positive, metavar='PIXELS', help='images with a '
-        'longer side are first reduced to it (500)')
+        '--max-side',
+        type=positive,
+        metavar='PIXELS',
+        help='images with a longer side are first reduced to it (500)',
+    )
     search.add_argument(
-        '--color-space', choices=['hsv', 'lab', 'rgb', 'gray'],
-        help='(hsv)')
+        '--color-space', choices=['hsv', 'lab', 'rgb', 'gray'], help='(hsv)'
+    )
     search.add_argument(
         '--similarities',
         nargs='+',
         choices=['color', 'fill', 'texture', 'size'],
-        help='by what segments are merged (all four)')
+        help='by what segments are merged (all four)',
+    )
 
     kept = parser.add_argument_group('which boxes are kept')
     add_filter(kept)
     kept.add_argument(
-        '--max-boxes', type=positive, metavar='N', help='boxes kept of an '
-        'image, drawn at random; the number of random boxes (all; 32)')
+        '--max-boxes',
+        type=positive,
+        metavar='N',
+        help='boxes kept of an '
+        'image, drawn at random; the number of random boxes (all; 32)',
+    )
     kept.add_argument('--seed', type=natural, help='of what is random (0)')
 
     limits = parser.add_argument_group(
-        'limits of an image', 'An image beyond them costs itself alone; see '
-        'failures.jsonl in STORE.')
+        'limits of an image',
+        'An image beyond them costs itself alone; see failures.jsonl in STORE.',
+    )
     limits.add_argument(
-        '--max-pixels', type=positive, metavar='N', help='width times height '
-        '(100000000)')
-    limits.add_argument(
-        '--timeout', type=number, metavar='SECONDS', help='(60)')
+        '--max-pixels',
+        type=positive,
+        metavar='N',
+        help='width times height (100000000)',
+    )
+    limits.add_argument('--timeout', type=number, metavar='SECONDS', help='(60)')
 
     add_stretch(parser)
     many = parser.add_argument_group('several machines')
@@ -96,21 +120,26 @@ def add_proposals(commands) -> None:
         type=shard,
         metavar='I/N',
         help='make part I of N, from 1/N to N/N, in any order and anywhere; '
-        'then: soco-mm proposals merge')
+        'then: soco-mm proposals merge',
+    )
     many.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm'],
         default='none',
         help='each process makes its shard, in STORE.shards; for '
-        'tools/dist_proposals.sh and tools/slurm_proposals.sh')
+        'tools/dist_proposals.sh and tools/slurm_proposals.sh',
+    )
     parser.set_defaults(function=proposals)
 
 
 def add_root(parser) -> None:
     """Add ``--root``."""
     parser.add_argument(
-        '--root', metavar='FOLDER', help='what the paths in a file are '
-        'relative to (default: the folder of the file)')
+        '--root',
+        metavar='FOLDER',
+        help='what the paths in a file are '
+        'relative to (default: the folder of the file)',
+    )
 
 
 def add_preset(parser) -> None:
@@ -120,7 +149,8 @@ def add_preset(parser) -> None:
         choices=['paper', 'released'],
         default='paper',
         help='parameters of the proposals: those of the paper or of its '
-        'released code (default: paper)')
+        'released code (default: paper)',
+    )
 
 
 def add_stretch(parser) -> None:
@@ -132,50 +162,57 @@ def add_stretch(parser) -> None:
         metavar=('LOW', 'HIGH'),
         help='for images of more than 8 bits (thermal, X-ray, depth): the '
         'percentiles of each that become black and white, such as 0.5 99.5 '
-        '(default: the upper 8 of 16 bits are used)')
+        '(default: the upper 8 of 16 bits are used)',
+    )
 
 
 def add_filter(parser) -> None:
     """Add the arguments of the filter."""
     parser.add_argument(
-        '--max-aspect', type=number, metavar='R', help='1/R <= w/h <= R (3)')
+        '--max-aspect', type=number, metavar='R', help='1/R <= w/h <= R (3)'
+    )
     parser.add_argument(
         '--size-range',
         type=number,
         nargs=2,
         metavar=('LOW', 'HIGH'),
-        help='of sqrt(wh) / sqrt(WH) (0.3 0.8)')
+        help='of sqrt(wh) / sqrt(WH) (0.3 0.8)',
+    )
     parser.add_argument(
-        '--min-side', type=number, metavar='PIXELS', help='of width and '
-        'height (paper 0, released 32)')
+        '--min-side',
+        type=number,
+        metavar='PIXELS',
+        help='of width and height (paper 0, released 32)',
+    )
 
 
-def shard(text: str) -> Tuple[int, int]:
+def shard(text: str) -> tuple[int, int]:
     """Read I/N, for an argument parser."""
     try:
         index, count = map(int, text.split('/'))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f'must be I/N, such as 1/4, but is {text}') from None
+            f'must be I/N, such as 1/4, but is {text}'
+        ) from None
     if not 1 <= index <= count:
-        raise argparse.ArgumentTypeError(
-            f'I must be from 1 to N, but it is {text}')
+        raise argparse.ArgumentTypeError(f'I must be from 1 to N, but it is {text}')
     return index, count
 
 
-def launched_shard(launcher: str) -> Optional[Tuple[int, int]]:
+def launched_shard(launcher: str) -> tuple[int, int] | None:
     """The shard of this process."""
     if launcher == 'none':
         return None
     names = dict(
-        pytorch=('RANK', 'WORLD_SIZE'),
-        slurm=('SLURM_PROCID', 'SLURM_NTASKS'))[launcher]
+        pytorch=('RANK', 'WORLD_SIZE'), slurm=('SLURM_PROCID', 'SLURM_NTASKS')
+    )[launcher]
     try:
         rank, count = (int(os.environ[name]) for name in names)
     except KeyError as error:
-        raise UsageError(f'--launcher {launcher} needs the variable '
-                         f'{error.args[0]}, which the launcher sets.'
-                         ) from None
+        raise UsageError(
+            f'--launcher {launcher} needs the variable '
+            f'{error.args[0]}, which the launcher sets.'
+        ) from None
     return rank + 1, count
 
 
@@ -184,6 +221,7 @@ def proposals(args: argparse.Namespace) -> None:
     from soco_mm.apis.proposals import describe_proposals, make_proposals
     from soco_mm.proposals import build_settings
     from soco_mm.proposals.presets import SETTINGS
+
     out = os.path.normpath(args.out)
     workers, part = args.workers, args.shard
     if launched := launched_shard(args.launcher):
@@ -195,10 +233,8 @@ def proposals(args: argparse.Namespace) -> None:
             here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
             workers = max(1, len(os.sched_getaffinity(0)) // here)
     settings = build_settings(
-        args.preset,
-        args.method,
-        **{key: getattr(args, key)
-           for key in SETTINGS})
+        args.preset, args.method, **{key: getattr(args, key) for key in SETTINGS}
+    )
     summary = make_proposals(
         args.images,
         out,
@@ -207,26 +243,24 @@ def proposals(args: argparse.Namespace) -> None:
         num_workers=workers,
         shard=part,
         overwrite=args.overwrite,
-        retry_failed=args.retry_failed)
+        retry_failed=args.retry_failed,
+    )
     print(describe_proposals(summary), flush=True)
 
 
 def add_merge(commands) -> None:
     """Add the command ``proposals merge``."""
-    parser = commands.add_parser(
-        'proposals merge', help='make one store of all shards')
+    parser = commands.add_parser('proposals merge', help='make one store of all shards')
+    parser.add_argument('shards', nargs='+', help='the stores made with --shard')
     parser.add_argument(
-        'shards', nargs='+', help='the stores made with --shard')
-    parser.add_argument(
-        '--out', required=True, metavar='STORE', help='the folder to write')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace STORE')
+        '--out', required=True, metavar='STORE', help='the folder to write'
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace STORE')
     parser.set_defaults(function=merge)
 
 
 def merge(args: argparse.Namespace) -> None:
     """Run the command ``proposals merge``."""
     from soco_mm.apis.proposals import describe_proposals, merge_proposals
-    print(
-        describe_proposals(
-            merge_proposals(args.shards, args.out, args.overwrite)))
+
+    print(describe_proposals(merge_proposals(args.shards, args.out, args.overwrite)))

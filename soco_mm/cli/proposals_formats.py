@@ -1,7 +1,9 @@
 """The commands ``proposals import`` and ``proposals export``."""
+
 import argparse
 
 from soco_mm.errors import UsageError
+
 from .common import number
 from .proposals import add_filter
 
@@ -13,47 +15,56 @@ def add_import_proposals(commands) -> None:
         help='take object proposals from a file',
         description='Make a store of boxes from a file: the JSON of the '
         "authors' released code, a COCO json, or COCO results, which is "
-        'recognised by its content.')
+        'recognised by its content.',
+    )
     parser.add_argument('file', metavar='FILE', help='the boxes')
     parser.add_argument(
         '--images',
         required=True,
         metavar='FOLDER',
         help='the images, nested as you like; the file names of COCO are '
-        'relative to it')
+        'relative to it',
+    )
     parser.add_argument(
         '--out',
         required=True,
         metavar='STORE',
-        help='the folder to write the proposals to')
+        help='the folder to write the proposals to',
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace STORE')
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace STORE')
-    parser.add_argument(
-        '--ann', metavar='COCO.json', help='for COCO results: the file whose '
-        'images their image_id refer to')
+        '--ann',
+        metavar='COCO.json',
+        help='for COCO results: the file whose images their image_id refer to',
+    )
     kept = parser.add_argument_group('which boxes are kept')
     kept.add_argument(
-        '--score-thr', type=number, metavar='S', help='those with a score of '
-        'at least S (all)')
+        '--score-thr',
+        type=number,
+        metavar='S',
+        help='those with a score of at least S (all)',
+    )
     kept.add_argument(
-        '--no-filter', action='store_true', help='of every shape and size')
+        '--no-filter', action='store_true', help='of every shape and size'
+    )
     add_filter(kept)
     parser.set_defaults(function=import_)
 
 
 def import_(args: argparse.Namespace) -> None:
     """Run the command ``proposals import``."""
-    from soco_mm.apis.proposal_formats import (describe_import,
-                                               import_proposals)
+    from soco_mm.apis.proposal_formats import describe_import, import_proposals
     from soco_mm.proposals import build_settings
+
     shape = {
-        key: getattr(args, key)
-        for key in ('max_aspect', 'size_range', 'min_side')
+        key: getattr(args, key) for key in ('max_aspect', 'size_range', 'min_side')
     }
     if args.no_filter and any(value is not None for value in shape.values()):
-        raise UsageError('--no-filter keeps every box, so --max-aspect, '
-                         '--size-range and --min-side do nothing. Leave one '
-                         'or the other out.')
+        raise UsageError(
+            '--no-filter keeps every box, so --max-aspect, '
+            '--size-range and --min-side do nothing. Leave one '
+            'or the other out.'
+        )
     filter_cfg = build_settings(**shape)['filter']
     summary = import_proposals(
         args.file,
@@ -62,7 +73,8 @@ def import_(args: argparse.Namespace) -> None:
         annotations=args.ann,
         score_thr=args.score_thr,
         filter_cfg=None if args.no_filter else filter_cfg,
-        overwrite=args.overwrite)
+        overwrite=args.overwrite,
+    )
     print(describe_import(summary))
 
 
@@ -72,7 +84,8 @@ def add_export_proposals(commands) -> None:
         'proposals export',
         help='write object proposals as a COCO json',
         description='Write a store of proposals as a COCO json with the one '
-        'category "object". "soco-mm proposals import" reads it back.')
+        'category "object". "soco-mm proposals import" reads it back.',
+    )
     parser.add_argument('store', metavar='STORE', help='the proposals')
     parser.add_argument('out', metavar='OUT.json', help='the file to write')
     parser.set_defaults(function=export)
@@ -82,9 +95,11 @@ def export(args: argparse.Namespace) -> None:
     """Run the command ``proposals export``."""
     from soco_mm.apis.proposal_formats import export_proposals
     from soco_mm.apis.proposals import printable
+
     made = export_proposals(args.store, args.out)
-    print(f'{printable(made["out"])}: {made["images"]} images, '
-          f'{made["boxes"]} boxes')
+    print(f'{printable(made["out"])}: {made["images"]} images, {made["boxes"]} boxes')
     if made['left_out']:
-        print(f'  {made["left_out"]} images of {printable(args.store)} that '
-              'cannot be used are not in it')
+        print(
+            f'  {made["left_out"]} images of {printable(args.store)} that '
+            'cannot be used are not in it'
+        )

@@ -1,6 +1,6 @@
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Dict, List, NamedTuple
+from typing import NamedTuple
 
 
 class Reason(NamedTuple):
@@ -11,38 +11,54 @@ class Reason(NamedTuple):
         many (str): The same in the plural.
         effect (str): What becomes of it.
     """
+
     one: str
     many: str
     effect: str = 'left out'
 
 
-CROWD = Reason('crowd', 'crowds',
-               'not trained with, and not counted as missed')
-IGNORED = Reason('ignored object', 'ignored objects',
-                 'not trained with, and not counted as missed')
+CROWD = Reason('crowd', 'crowds', 'not trained with, and not counted as missed')
+IGNORED = Reason(
+    'ignored object', 'ignored objects', 'not trained with, and not counted as missed'
+)
 INVISIBLE = Reason(
-    'invisible object', 'invisible objects',
-    'outside of the image or with a side of less than a pixel, left out')
-CLIPPED = Reason('box that reaches out of its image',
-                 'boxes that reach out of their image', 'clipped')
+    'invisible object',
+    'invisible objects',
+    'outside of the image or with a side of less than a pixel, left out',
+)
+CLIPPED = Reason(
+    'box that reaches out of its image',
+    'boxes that reach out of their image',
+    'clipped',
+)
 UNREADABLE = Reason(
     'object with a mask that cannot be read',
     'objects with a mask that cannot be read',
-    'ignored: not trained with, and not counted as missed')
+    'ignored: not trained with, and not counted as missed',
+)
 OTHER_CLASS = Reason('object of another class', 'objects of other classes')
-UNLISTED = Reason('object of an image that is not listed',
-                  'objects of images that are not listed')
-REPEATED = Reason('object that is listed twice',
-                  'objects that are listed twice', 'taken once')
-EMPTIED = Reason('image without any other object',
-                 'images without any other object', 'not trained with')
-TWICE = Reason('image that is listed twice', 'images that are listed twice',
-               'merged')
-BY_TAIL = Reason('file that is found by the end of its name alone',
-                 'files that are found by the end of their name alone', 'used')
-ROOT = Reason('category without objects that only groups others',
-              'categories without objects that only group others',
-              'no class of the detector')
+UNLISTED = Reason(
+    'object of an image that is not listed', 'objects of images that are not listed'
+)
+REPEATED = Reason(
+    'object that is listed twice', 'objects that are listed twice', 'taken once'
+)
+EMPTIED = Reason(
+    'image without any other object',
+    'images without any other object',
+    'not trained with',
+)
+TWICE = Reason('image that is listed twice', 'images that are listed twice', 'merged')
+BY_TAIL = Reason(
+    'file that is found by the end of its name alone',
+    'files that are found by the end of their name alone',
+    'used',
+)
+ROOT = Reason(
+    'category without objects that only groups others',
+    'categories without objects that only group others',
+    'no class of the detector',
+)
 
 
 @dataclass
@@ -62,15 +78,16 @@ class Account:
         ['1 crowd: not trained with, and not counted as missed (annotation \
 0 (id 7) on a.jpg)']
     """
+
     counts: Counter = field(default_factory=Counter)
-    examples: Dict[Reason, str] = field(default_factory=dict)
+    examples: dict[Reason, str] = field(default_factory=dict)
 
     def add(self, reason: Reason, example: str) -> None:
         """Count one more."""
         self.counts[reason] += 1
         self.examples.setdefault(reason, example)
 
-    def lines(self) -> List[str]:
+    def lines(self) -> list[str]:
         """A line for each reason, in the order in which they came up."""
         return [
             f'{number} {reason.one if number == 1 else reason.many}: '
@@ -83,4 +100,5 @@ class Account:
         """The numbers alone, as ``3 crowds, 1 invisible object``."""
         return ', '.join(
             f'{number} {reason.one if number == 1 else reason.many}'
-            for reason, number in self.counts.items())
+            for reason, number in self.counts.items()
+        )

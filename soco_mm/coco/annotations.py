@@ -1,21 +1,31 @@
 """Annotations with which a detector is trained and evaluated."""
+
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from soco_mm.errors import SoCoError, UsageError
 from soco_mm.utils import atomic_stream
-from .account import (CLIPPED, CROWD, EMPTIED, IGNORED, INVISIBLE, OTHER_CLASS,
-                      REPEATED, UNREADABLE, Account)
+
+from .account import (
+    CLIPPED,
+    CROWD,
+    EMPTIED,
+    IGNORED,
+    INVISIBLE,
+    OTHER_CLASS,
+    REPEATED,
+    UNREADABLE,
+    Account,
+)
 from .boxes import Box, check_pixels, clip_box, reaches_out
 from .classes import choose_classes
 from .images import LocatedImage, locate_images
 from .masks import box_polygon, read_mask
 from .sources import read_source
-from .structure import (ObjectEntry, list_of, read_categories, read_images,
-                        read_objects)
+from .structure import ObjectEntry, list_of, read_categories, read_images, read_objects
 
 
 @dataclass
@@ -40,15 +50,16 @@ class Annotations:
             sizes cannot tell if the boxes are turned with them.
         account (Account): What was left out or changed.
     """
+
     path: Path
     root: Path
-    classes: Tuple[str, ...]
-    images: Dict[int, str]
-    boxes: Dict[int, List[tuple]]
+    classes: tuple[str, ...]
+    images: dict[int, str]
+    boxes: dict[int, list[tuple]]
     masks: bool
     content: dict
-    absent: Tuple[str, ...] = ()
-    turned: List[int] = field(default_factory=list)
+    absent: tuple[str, ...] = ()
+    turned: list[int] = field(default_factory=list)
     account: Account = field(default_factory=Account)
 
     @property
@@ -57,12 +68,14 @@ class Annotations:
         return sum(map(len, self.boxes.values()))
 
 
-def read_annotations(path: Union[str, Path],
-                     root: Optional[Union[str, Path]] = None,
-                     classes: Optional[Sequence[str]] = None,
-                     subset: bool = False,
-                     split: Optional[str] = 'train',
-                     masks: bool = True) -> Annotations:
+def read_annotations(
+    path: str | Path,
+    root: str | Path | None = None,
+    classes: Sequence[str] | None = None,
+    subset: bool = False,
+    split: str | None = 'train',
+    masks: bool = True,
+) -> Annotations:
     """Read annotations, and see that a detector can be trained with them.
 
     What tools often leave out is filled in: sizes of images, and ids, areas
@@ -97,24 +110,27 @@ def read_annotations(path: Union[str, Path],
             the file says.
     """
     if root is not None and not Path(root).is_dir():
-        raise UsageError(f'There is no folder {root}. Name the folder of the '
-                         f'images of {path}.')
+        raise UsageError(
+            f'There is no folder {root}. Name the folder of the images of {path}.'
+        )
     source = read_source(path, root, split)
     path, root, content = source.path, source.root, source.content
     if root is None:
-        raise UsageError(f'{path} does not say where its images are. Name '
-                         'their folder.')
+        raise UsageError(
+            f'{path} does not say where its images are. Name their folder.'
+        )
     images = read_images(content, path)
     categories = read_categories(content, path)
     entries = read_objects(
-        list_of(content, 'annotations', path), path, images, categories)
+        list_of(content, 'annotations', path), path, images, categories
+    )
     account = source.account
     names, labels = choose_classes(path, categories, entries, classes, account)
     located, places = locate_images(path, root, images, account)
-    check_pixels(path, entries,
-                 [located[place].size for place in places])
-    fitted = _fit_objects(path, entries, located, places, names, labels,
-                          categories, subset, account)
+    check_pixels(path, entries, [located[place].size for place in places])
+    fitted = _fit_objects(
+        path, entries, located, places, names, labels, categories, subset, account
+    )
     masks = masks and _fit_masks(path, fitted, located, account)
     boxes = defaultdict(list)
     for each in fitted:
@@ -125,48 +141,57 @@ def read_annotations(path: Union[str, Path],
             account.add(EMPTIED, located[place].path)
     if not boxes:
         reason = account.summary()
-        raise SoCoError(f'{path} has no object to train with on any of its '
-                        f'{len(located)} images'
-                        f'{": it has " * bool(reason)}{reason}.')
+        raise SoCoError(
+            f'{path} has no object to train with on any of its '
+            f'{len(located)} images'
+            f'{": it has " * bool(reason)}{reason}.'
+        )
     known = {each.name for each in categories}
     with_objects = {each.place for each in fitted}
     return Annotations(
         path,
         root,
-        names, {
-            index: each.path
-            for index, each in enumerate(located, 1)
-        },
+        names,
+        {index: each.path for index, each in enumerate(located, 1)},
         dict(sorted(boxes.items())),
         masks,
         _content(located, fitted, names),
         absent=tuple(each for each in names if each not in known),
         turned=[
-            index for index, each in enumerate(located, 1)
+            index
+            for index, each in enumerate(located, 1)
             if each.ambiguous and index - 1 in with_objects
         ],
-        account=account)
+        account=account,
+    )
 
 
 @dataclass
 class _Object:
     """An object that is written into the completed copy."""
+
     entry: ObjectEntry
     place: int  # index of its image
     label: int
     box: Box
     crowd: bool
-    mask: Union[list, dict, None] = None
+    mask: list | dict | None = None
 
     def name(self, located: Sequence[LocatedImage]) -> str:
         return f'{self.entry} on {located[self.place].path}'
 
 
-def _fit_objects(path: Path, entries: Sequence[ObjectEntry],
-                 located: Sequence[LocatedImage], places: Sequence[int],
-                 names: Sequence[str], labels: Sequence[Optional[int]],
-                 categories: Sequence, subset: bool,
-                 account: Account) -> List[_Object]:
+def _fit_objects(
+    path: Path,
+    entries: Sequence[ObjectEntry],
+    located: Sequence[LocatedImage],
+    places: Sequence[int],
+    names: Sequence[str],
+    labels: Sequence[int | None],
+    categories: Sequence,
+    subset: bool,
+    account: Account,
+) -> list[_Object]:
     """The objects that can be seen, clipped; the others are counted."""
     fitted, seen, named = [], {}, set()
     for entry in entries:
@@ -179,7 +204,8 @@ def _fit_objects(path: Path, entries: Sequence[ObjectEntry],
                 raise SoCoError(
                     f'{path} has objects of the class {other} ({entry}), '
                     f'which is not among the classes {", ".join(names)}. '
-                    'Choose the classes of both files with --classes.')
+                    'Choose the classes of both files with --classes.'
+                )
             account.add(OTHER_CLASS, f'{other}, {name}')
             continue
         # Twice under two entries of one image, or with one id; else they are
@@ -200,13 +226,16 @@ def _fit_objects(path: Path, entries: Sequence[ObjectEntry],
             account.add(CROWD, name)
         elif entry.ignore:
             account.add(IGNORED, name)
-        fitted.append(
-            _Object(entry, place, label, box, entry.crowd or entry.ignore))
+        fitted.append(_Object(entry, place, label, box, entry.crowd or entry.ignore))
     return fitted
 
 
-def _fit_masks(path: Path, fitted: Sequence[_Object],
-               located: Sequence[LocatedImage], account: Account) -> bool:
+def _fit_masks(
+    path: Path,
+    fitted: Sequence[_Object],
+    located: Sequence[LocatedImage],
+    account: Account,
+) -> bool:
     """Read the masks of all objects; tells if they are trained with.
 
     Raises:
@@ -234,12 +263,14 @@ def _fit_masks(path: Path, fitted: Sequence[_Object],
             f'{path}: none of the {len(unreadable)} segmentations can be '
             f'read: of {each.name(located)}, {error}. Give polygons of three '
             "or more points, or RLE of the image's size; or remove "
-            '"segmentation" from all objects to train with boxes alone.')
+            '"segmentation" from all objects to train with boxes alone.'
+        )
     if missing:
         raise SoCoError(
             f'In {path} {len(missing)} of {number} objects have no '
             f'segmentation, the first {missing[0].name(located)}. Give all '
-            'of them one, polygons or RLE, or none.')
+            'of them one, polygons or RLE, or none.'
+        )
     for each, error in unreadable:
         account.add(UNREADABLE, f'{each.name(located)}: {error}')
         each.crowd = True
@@ -249,8 +280,9 @@ def _fit_masks(path: Path, fitted: Sequence[_Object],
     return True
 
 
-def _content(located: Sequence[LocatedImage], fitted: Sequence[_Object],
-             names: Sequence[str]) -> dict:
+def _content(
+    located: Sequence[LocatedImage], fitted: Sequence[_Object], names: Sequence[str]
+) -> dict:
     """The completed copy; all ids are numbers from 1.
 
     To pycocotools an object of the id 0 is one that is never found.
@@ -265,23 +297,21 @@ def _content(located: Sequence[LocatedImage], fitted: Sequence[_Object],
             category_id=each.label + 1,
             bbox=[x, y, w, h],
             area=w * h if area is None else min(area, w * h),
-            iscrowd=int(each.crowd))
+            iscrowd=int(each.crowd),
+        )
         if each.mask is not None:
             written['segmentation'] = each.mask
         annotations.append(written)
     return dict(
         images=[
             dict(
-                id=number,
-                file_name=each.path,
-                width=each.size[0],
-                height=each.size[1])
+                id=number, file_name=each.path, width=each.size[0], height=each.size[1]
+            )
             for number, each in enumerate(located, 1)
         ],
-        categories=[
-            dict(id=number, name=name) for number, name in enumerate(names, 1)
-        ],
-        annotations=annotations)
+        categories=[dict(id=number, name=name) for number, name in enumerate(names, 1)],
+        annotations=annotations,
+    )
 
 
 def write_annotations(annotations: Annotations, empty: bool = True) -> None:
@@ -296,9 +326,10 @@ def write_annotations(annotations: Annotations, empty: bool = True) -> None:
     if not empty:
         content = {
             key: [
-                each for each in entries if key == 'categories'
-                or each['id' if key == 'images' else 'image_id'] in
-                annotations.boxes
+                each
+                for each in entries
+                if key == 'categories'
+                or each['id' if key == 'images' else 'image_id'] in annotations.boxes
             ]
             for key, entries in content.items()
         }

@@ -1,11 +1,13 @@
 """Boxes as a detector is trained with them, and ones that are not pixels."""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple, Union
 
 from soco_mm.errors import SoCoError
+
 from .structure import ObjectEntry
 
-Box = Tuple[float, float, float, float]
+Box = tuple[float, float, float, float]
 
 # In pixels; a box that reaches out so far is not reported.
 ROUNDING = 1e-3
@@ -21,7 +23,7 @@ FAR = 2
 NAMED = 3  # examples in a sentence
 
 
-def clip_box(box: Box, width: int, height: int) -> Optional[Box]:
+def clip_box(box: Box, width: int, height: int) -> Box | None:
     """A box within its image, None if it is invisible.
 
     A box inside of the image stays as it is, to the last bit.
@@ -52,17 +54,15 @@ def clip_box(box: Box, width: int, height: int) -> Optional[Box]:
     return (x, y, w, h) if w >= 1 and h >= 1 else None
 
 
-def reaches_out(box: Box,
-                width: int,
-                height: int,
-                tolerance: float = ROUNDING) -> bool:
+def reaches_out(box: Box, width: int, height: int, tolerance: float = ROUNDING) -> bool:
     """Whether a box reaches out of its image, by more than so many pixels."""
     x, y, w, h = box
     return max(-x, -y, x + w - width, y + h - height) > tolerance
 
 
-def check_pixels(path: Union[str, Path], objects: Sequence[ObjectEntry],
-                 sizes: Sequence[Tuple[int, int]]) -> None:
+def check_pixels(
+    path: str | Path, objects: Sequence[ObjectEntry], sizes: Sequence[tuple[int, int]]
+) -> None:
     """Refuse boxes that are not x, y, width and height in pixels.
 
     Args:
@@ -81,39 +81,41 @@ def check_pixels(path: Union[str, Path], objects: Sequence[ObjectEntry],
             f'normalised: {name_some(fractions)}, such as '
             f'{list(fractions[0].box)} on an image of '
             f'{sizes[fractions[0].image][0]}x{sizes[fractions[0].image][1]}. '
-            'Give x, y, width and height in pixels.')
+            'Give x, y, width and height in pixels.'
+        )
     objects = [each for each in objects if min(each.box[2:]) > 0]
-    corners = [
-        each for each in objects if is_corners(each.box, *sizes[each.image])
-    ]
+    corners = [each for each in objects if is_corners(each.box, *sizes[each.image])]
     if len(corners) < (1 - ODD) * len(objects) or not corners:
         return
     noted = [each for each in objects if each.area is not None]
     if sum(map(has_area_of_sides, noted)) > len(noted) / 2:
         return
     outside = [
-        each for each in corners
+        each
+        for each in corners
         if reaches_out(each.box, *sizes[each.image], tolerance=FAR)
     ]
     reason = ''
     if len(objects) > 1 and len(outside) > MANY * len(objects):
-        reason = (f'{len(outside)} reach out of their image as x, y, width '
-                  'and height')
-    elif noted and (sum(map(has_area_of_corners, noted)) >=
-                    (1 - ODD) * len(noted)):
+        reason = f'{len(outside)} reach out of their image as x, y, width and height'
+    elif noted and (sum(map(has_area_of_corners, noted)) >= (1 - ODD) * len(noted)):
         reason = 'their areas are those of corners'
     if reason:
         raise SoCoError(
             f'{path}: {len(corners)} of {len(objects)} boxes look like two '
             f'corners x1, y1, x2, y2, and {reason}: '
             f'{name_some(outside or corners)}. Give x, y, width and height '
-            'in pixels.')
+            'in pixels.'
+        )
 
 
 def is_fraction(box: Box) -> bool:
     """Whether a box looks like parts of its image from 0 to 1."""
-    return (min(box[2:]) > 0 and all(0 <= each <= 1 for each in box)
-            and any(0 < each < 1 for each in box))
+    return (
+        min(box[2:]) > 0
+        and all(0 <= each <= 1 for each in box)
+        and any(0 < each < 1 for each in box)
+    )
 
 
 def is_corners(box: Box, width: int, height: int) -> bool:
@@ -124,18 +126,18 @@ def is_corners(box: Box, width: int, height: int) -> bool:
 
 def has_area_of_sides(each: ObjectEntry) -> bool:
     """Whether the area that is noted is width times height."""
-    return abs(each.box[2] * each.box[3] - each.area) <= max(
-        1, 0.01 * each.area)
+    return abs(each.box[2] * each.box[3] - each.area) <= max(1, 0.01 * each.area)
 
 
 def has_area_of_corners(each: ObjectEntry) -> bool:
     """Whether the area that is noted is right for corners alone."""
     x1, y1, x2, y2 = each.box
     return not has_area_of_sides(each) and abs(
-        (x2 - x1) * (y2 - y1) - each.area) <= max(1, 0.01 * each.area)
+        (x2 - x1) * (y2 - y1) - each.area
+    ) <= max(1, 0.01 * each.area)
 
 
-def name_some(objects: List[ObjectEntry]) -> str:
+def name_some(objects: list[ObjectEntry]) -> str:
     """The first of some objects, by number and id."""
     more = ', ...' if len(objects) > NAMED else ''
     return ', '.join(map(str, objects[:NAMED])) + more

@@ -1,19 +1,21 @@
 """Categories of a file, and the classes of a detector."""
+
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple, Union
 
 from soco_mm.errors import SoCoError
+
 from .account import ROOT, Account
 from .structure import Category, ObjectEntry
 
 
 def choose_classes(
-    path: Union[str, Path],
+    path: str | Path,
     categories: Sequence[Category],
     objects: Sequence[ObjectEntry],
-    classes: Optional[Sequence[str]],
+    classes: Sequence[str] | None,
     account: Account,
-) -> Tuple[Tuple[str, ...], List[Optional[int]]]:
+) -> tuple[tuple[str, ...], list[int | None]]:
     """The classes of a detector, and what each category is of them.
 
     Args:
@@ -35,16 +37,18 @@ def choose_classes(
     used = {each.category for each in objects}
     # Some name a category as its own.
     parents = {
-        each.supercategory
-        for each in categories if each.supercategory != each.name
+        each.supercategory for each in categories if each.supercategory != each.name
     }
     kept = []
     all_names = [each.name for each in categories]
     for index, each in enumerate(categories):
         # Some tools name the group as the one class in it.
         groups = each.name in parents or all_names.count(each.name) > 1
-        wanted = classes is not None and each.name in classes and (
-            all_names.count(each.name) == 1)
+        wanted = (
+            classes is not None
+            and each.name in classes
+            and (all_names.count(each.name) == 1)
+        )
         if index not in used and groups and not wanted:
             account.add(ROOT, each.name)
         else:
@@ -52,8 +56,9 @@ def choose_classes(
     names = tuple(each.name for each in kept)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise SoCoError(f'{path} has two categories of the name {twice[0]}. '
-                        'Give each its own.')
+        raise SoCoError(
+            f'{path} has two categories of the name {twice[0]}. Give each its own.'
+        )
     if classes is not None:
         names = tuple(classes)
     index_of = {name: index for index, name in enumerate(names)}

@@ -1,14 +1,16 @@
 """The ``data.yaml`` of a YOLO data set."""
+
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any
 
 import yaml
 
 from soco_mm.errors import UsageError
 from soco_mm.utils import list_images
+
 from .files import AmbiguousName, NameFinder, clean_name, walk_files
 from .texts import read_text
 
@@ -31,10 +33,11 @@ class DataYaml:
         keypoints (int): How many numbers follow the box of an object
             (``kpt_shape``).
     """
+
     path: Path
     root: str
-    names: Dict[int, str]
-    splits: Dict[str, List[str]]
+    names: dict[int, str]
+    splits: dict[str, list[str]]
     keypoints: int = 0
 
     @property
@@ -51,11 +54,12 @@ class ImageList:
         folder (str, optional): The folder, absolute; None if it is a list.
         images (list[str]): Absolute paths of the images.
     """
-    folder: Optional[str]
-    images: List[str]
+
+    folder: str | None
+    images: list[str]
 
 
-def read_data_yaml(path: Union[str, Path]) -> DataYaml:
+def read_data_yaml(path: str | Path) -> DataYaml:
     """Read a ``data.yaml``.
 
     Args:
@@ -85,23 +89,27 @@ def read_data_yaml(path: Union[str, Path]) -> DataYaml:
     }
     if 'validation' in content:
         content.setdefault('val', content['validation'])
-    splits = {
-        key: _texts(path, key, content[key])
-        for key in SPLITS if key in content
-    }
+    splits = {key: _texts(path, key, content[key]) for key in SPLITS if key in content}
     if not splits:
         raise _wrong(path, 'it has no "train", "val" or "test"')
-    return DataYaml(path, _root(path, content.get('path')),
-                    _names(path, content), splits, _keypoints(path, content))
+    return DataYaml(
+        path,
+        _root(path, content.get('path')),
+        _names(path, content),
+        splits,
+        _keypoints(path, content),
+    )
 
 
 def _wrong(path: Path, reason: str) -> UsageError:
-    return UsageError(f'{path} is not the data.yaml of a YOLO data set: '
-                      f'{reason}. Expected "train" and "val" (folders of '
-                      'images) and "names" (a list of the classes).')
+    return UsageError(
+        f'{path} is not the data.yaml of a YOLO data set: '
+        f'{reason}. Expected "train" and "val" (folders of '
+        'images) and "names" (a list of the classes).'
+    )
 
 
-def _texts(path: Path, key: str, value: Any) -> List[str]:
+def _texts(path: Path, key: str, value: Any) -> list[str]:
     """A text, or a list of them."""
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(each, str) for each in values):
@@ -116,7 +124,7 @@ def _whole(path: Path, key: str, value: Any) -> int:
     return int(value)
 
 
-def _names(path: Path, content: dict) -> Dict[int, str]:
+def _names(path: Path, content: dict) -> dict[int, str]:
     """Names of the classes by number."""
     number = content.get('nc') and _whole(path, 'nc', content['nc'])
     names = content.get('names')
@@ -134,8 +142,9 @@ def _names(path: Path, content: dict) -> Dict[int, str]:
         if not isinstance(name, str):
             raise _wrong(path, f'the name {name!r} of a class is not a text')
     if number is not None and number != len(names):
-        raise UsageError(f'{path} has {len(names)} names, but nc is {number}. '
-                         'Correct one of them.')
+        raise UsageError(
+            f'{path} has {len(names)} names, but nc is {number}. Correct one of them.'
+        )
     return dict(sorted(names.items()))
 
 
@@ -164,7 +173,7 @@ def _root(path: Path, root: Any) -> str:
     return folder  # the path of another machine
 
 
-def split_images(data: DataYaml, split: str) -> List[ImageList]:
+def split_images(data: DataYaml, split: str) -> list[ImageList]:
     """Find the images of a split.
 
     Args:
@@ -178,16 +187,16 @@ def split_images(data: DataYaml, split: str) -> List[ImageList]:
         UsageError: If the file has no such split, or an image is missing.
     """
     if split not in data.splits:
-        raise UsageError(f'{data.path} has no "{split}", only '
-                         f'{" and ".join(data.splits)}. Add it: the folder of '
-                         'these images.')
+        raise UsageError(
+            f'{data.path} has no "{split}", only '
+            f'{" and ".join(data.splits)}. Add it: the folder of '
+            'these images.'
+        )
     found = []
     for entry in data.splits[split]:
         place = _locate(data, split, entry)
         if os.path.isdir(place):
-            images = [
-                os.path.join(place, each) for each in list_images(place).paths
-            ]
+            images = [os.path.join(place, each) for each in list_images(place).paths]
             found.append(ImageList(place, images))
         else:
             found.append(ImageList(None, _listed(data, place)))
@@ -206,18 +215,21 @@ def _locate(data: DataYaml, split: str, entry: str) -> str:
     # One folder alone, as "images", could be that of another split.
     last = len(parts) - 1 if name.startswith('/') else 1
     tried += [
-        os.path.join(base, *parts[start:]) for start in range(last)
+        os.path.join(base, *parts[start:])
+        for start in range(last)
         for base in (data.root, data.folder)
     ]
     for each in tried:
         if os.path.exists(each):
             return os.path.normpath(each)
     places = ' or '.join(dict.fromkeys((data.root, data.folder)))
-    raise UsageError(f'{data.path} names {entry} as its {split}, which is not '
-                     f'in {places}. Correct "{split}" or "path" there.')
+    raise UsageError(
+        f'{data.path} names {entry} as its {split}, which is not '
+        f'in {places}. Correct "{split}" or "path" there.'
+    )
 
 
-def _listed(data: DataYaml, path: str) -> List[str]:
+def _listed(data: DataYaml, path: str) -> list[str]:
     """The images that a text file names, a path a line."""
     found, missing, finder = [], [], None
     for number, line in enumerate(read_text(path).splitlines(), 1):
@@ -237,16 +249,19 @@ def _listed(data: DataYaml, path: str) -> List[str]:
             except AmbiguousName as error:
                 raise UsageError(
                     f'{path}:{number}: {line} could be {error} in '
-                    f'{data.root}. Write the path from there.') from None
+                    f'{data.root}. Write the path from there.'
+                ) from None
             if known is None:
                 missing.append(f'{path}:{number}: {line} is missing')
             else:
                 found.append(os.path.join(data.root, known))
     if missing:
         more = len(missing) - 1
-        raise UsageError(f'{missing[0]}{f" (and {more} more)" * bool(more)}. '
-                         'Correct the list, or "path" in '
-                         f'{data.path}.')
+        raise UsageError(
+            f'{missing[0]}{f" (and {more} more)" * bool(more)}. '
+            'Correct the list, or "path" in '
+            f'{data.path}.'
+        )
     if not found:
         raise UsageError(f'{path} names no image.')
     return found

@@ -1,9 +1,10 @@
 """Images that a file names in the way of another machine."""
+
 import os
 import posixpath
 import re
 import unicodedata
-from typing import Dict, Iterable, List, Optional
+from collections.abc import Iterable
 
 
 class AmbiguousName(ValueError):
@@ -43,11 +44,11 @@ class NameFinder:
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.paths = set(paths)
-        self.by_name: Dict[str, List[str]] = {}
+        self.by_name: dict[str, list[str]] = {}
         for path in self.paths:
             self.by_name.setdefault(_parts(path)[0], []).append(path)
 
-    def find(self, name: str) -> Optional[str]:
+    def find(self, name: str) -> str | None:
         """The path that a name means, None if there is none.
 
         Raises:
@@ -72,13 +73,13 @@ class NameFinder:
         return best[0] if best else None
 
 
-def _parts(path: str) -> List[str]:
+def _parts(path: str) -> list[str]:
     """The parts of a path from its end, as they are compared."""
     path = unicodedata.normalize('NFC', path).casefold()
     return path.strip('/').split('/')[::-1]
 
 
-def walk_files(root: str) -> List[str]:
+def walk_files(root: str) -> list[str]:
     """All files below a folder, relative to it; hidden ones are left out."""
     found = []
     for parent, folders, files in os.walk(root):
@@ -86,6 +87,7 @@ def walk_files(root: str) -> List[str]:
         relative = os.path.relpath(parent, root).replace(os.sep, '/')
         found += [
             posixpath.normpath(posixpath.join(relative, name))
-            for name in files if not name.startswith('.')
+            for name in files
+            if not name.startswith('.')
         ]
     return found

@@ -1,11 +1,13 @@
 """The image files that annotations are of."""
+
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
 
 from soco_mm.errors import SoCoError
 from soco_mm.utils import ImageError, ImageHead, read_heads
+
 from .account import BY_TAIL, TWICE, Account
 from .files import AmbiguousName, NameFinder, clean_name, walk_files
 from .structure import ImageEntry
@@ -22,13 +24,15 @@ class LocatedImage:
             tell: upside down, mirrored, or by 90 degrees where the file does
             not note a size.
     """
+
     path: str
-    size: Tuple[int, int]
+    size: tuple[int, int]
     ambiguous: bool = False
 
 
-def locate_images(path: Path, root: Path, images: Sequence[ImageEntry],
-                  account: Account) -> Tuple[List[LocatedImage], List[int]]:
+def locate_images(
+    path: Path, root: Path, images: Sequence[ImageEntry], account: Account
+) -> tuple[list[LocatedImage], list[int]]:
     """Find the files of all images, without decoding them.
 
     Args:
@@ -50,7 +54,7 @@ def locate_images(path: Path, root: Path, images: Sequence[ImageEntry],
     unique, places = list(dict.fromkeys(paths.values())), []
     index_of = {each: index for index, each in enumerate(unique)}
     heads = dict(zip(unique, read_heads(str(root), unique)))
-    located: List[Optional[LocatedImage]] = [None] * len(unique)
+    located: list[LocatedImage | None] = [None] * len(unique)
     for entry in images:
         name = paths.get(entry.number)
         if name is None:
@@ -60,8 +64,7 @@ def locate_images(path: Path, root: Path, images: Sequence[ImageEntry],
         if reason := explain(root / name, entry, heads[name]):
             bad.append(reason)
             continue
-        image = LocatedImage(name, heads[name].size,
-                             is_ambiguous(entry, heads[name]))
+        image = LocatedImage(name, heads[name].size, is_ambiguous(entry, heads[name]))
         if located[index] is not None:
             account.add(TWICE, name)
         located[index] = image
@@ -72,8 +75,9 @@ def locate_images(path: Path, root: Path, images: Sequence[ImageEntry],
     return located, places
 
 
-def find_paths(path: Path, root: Path, images: Sequence[ImageEntry],
-               account: Account, bad: list) -> Dict[int, str]:
+def find_paths(
+    path: Path, root: Path, images: Sequence[ImageEntry], account: Account, bad: list
+) -> dict[int, str]:
     """The path of each entry in the folder, by the number of the entry.
 
     Those that are missing are added to ``bad``.
@@ -102,9 +106,13 @@ def find_paths(path: Path, root: Path, images: Sequence[ImageEntry],
                 'Name the folder that its file names are relative to.'
             ) from None
         if found is None:
-            bad.append((f'{root / name}, which is missing',
-                        'Name the folder that its file names are relative '
-                        'to, or take the images out of the file.'))
+            bad.append(
+                (
+                    f'{root / name}, which is missing',
+                    'Name the folder that its file names are relative '
+                    'to, or take the images out of the file.',
+                )
+            )
             continue
         account.add(BY_TAIL, f'{name} is {found}')
         # Not two files of one name in folders that are not there.
@@ -114,7 +122,8 @@ def find_paths(path: Path, root: Path, images: Sequence[ImageEntry],
             raise SoCoError(
                 f'{path} names {other} and {name}, which could both be '
                 f'{found} in {root}. Name the folder that its file names are '
-                'relative to.')
+                'relative to.'
+            )
         paths[entry.number] = same.setdefault(real, found)
     return dict(sorted(paths.items()))
 
@@ -127,14 +136,16 @@ def relative(root: Path, name: str) -> str:
     return path.replace(os.sep, '/')
 
 
-def explain(path: Path, entry: ImageEntry, head) -> Optional[tuple]:
+def explain(path: Path, entry: ImageEntry, head) -> tuple | None:
     """Why an image does not fit its annotations, and what to do; or None."""
     fix = 'Fix the images or take them out of the file.'
     if isinstance(head, ImageError):
         return f'{path}, which {head}', fix
     if not head.opencv:
-        return (f'{path}, which OpenCV cannot read, with which detectors are '
-                'trained', 'Convert it to PNG or JPEG.')
+        return (
+            f'{path}, which OpenCV cannot read, with which detectors are trained',
+            'Convert it to PNG or JPEG.',
+        )
     width, height = head.size
     size = entry.width or width, entry.height or height
     if size == head.size:
@@ -142,14 +153,16 @@ def explain(path: Path, entry: ImageEntry, head) -> Optional[tuple]:
     text = f'{path} with {size[0]}x{size[1]} pixels, but '
     if size[::-1] == head.size and head.orientation > 4:
         # MMCV turns the pixels, and the boxes would not be turned with them.
-        return (f'{text}a camera noted (EXIF) that it is to be turned to '
-                f'{width}x{height}',
-                'Remove the orientation from the image file, or annotate the '
-                'turned photo.')
+        return (
+            f'{text}a camera noted (EXIF) that it is to be turned to {width}x{height}',
+            'Remove the orientation from the image file, or annotate the turned photo.',
+        )
     if size[::-1] == head.size:
-        return (f'{text}it has {width}x{height}, as training reads it',
-                'If another tool shows it turned (by XMP), turn the pixels, '
-                'or annotate the photo as it is.')
+        return (
+            f'{text}it has {width}x{height}, as training reads it',
+            'If another tool shows it turned (by XMP), turn the pixels, '
+            'or annotate the photo as it is.',
+        )
     return f'{text}it has {width}x{height}', fix
 
 
@@ -158,6 +171,5 @@ def is_ambiguous(entry: ImageEntry, head: ImageHead) -> bool:
     if head.orientation == 1:
         return False
     width, height = head.size
-    told = (head.orientation > 4 and width != height
-            and entry.size is not None)
+    told = head.orientation > 4 and width != height and entry.size is not None
     return not told

@@ -1,6 +1,8 @@
 """Masks of objects: polygons, and run lengths (RLE)."""
+
 import math
-from typing import Any, List, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as mask_tools
@@ -11,8 +13,7 @@ from .values import to_number
 SURE_AREA = 4
 
 
-def read_mask(mask: Any, height: int,
-              width: int) -> Union[list, dict, None]:
+def read_mask(mask: Any, height: int, width: int) -> list | dict | None:
     """What of a segmentation is one: polygons, or RLE.
 
     Polygons are lists of numbers x, y, x, y, ...; one of them alone need not
@@ -42,15 +43,14 @@ def read_mask(mask: Any, height: int,
         raise ValueError('it is neither a list of polygons nor RLE')
     # pycocotools takes memory for the length of each edge, and more than there
     # is ends the process.
-    if isinstance(mask, list) and max(
-            max(map(abs, polygon)) for polygon in mask) > far:
+    if isinstance(mask, list) and max(max(map(abs, polygon)) for polygon in mask) > far:
         raise ValueError('a point of it lies far outside of the image')
     if not covers_pixel(mask, height, width):
         raise ValueError('it covers no pixel of the image')
     return mask
 
 
-def read_polygons(mask: list) -> List[List[float]]:
+def read_polygons(mask: list) -> list[list[float]]:
     """Polygons as MMDetection has them, [x, y, x, y, ...] each.
 
     Raises:
@@ -65,8 +65,9 @@ def read_polygons(mask: list) -> List[List[float]]:
         if polygon and all(isinstance(each, list) for each in polygon):
             polygon = [value for point in polygon for value in point]
         if len(polygon) % 2:
-            raise ValueError(f'a polygon has {len(polygon)} numbers, which '
-                             'are not pairs')
+            raise ValueError(
+                f'a polygon has {len(polygon)} numbers, which are not pairs'
+            )
         if not is_plain(polygon):
             polygon = list(map(to_number, polygon))
         if len(polygon) >= 6:
@@ -78,8 +79,7 @@ def read_polygons(mask: list) -> List[List[float]]:
 
 def is_plain(polygon: list) -> bool:
     """Whether all are finite numbers already, as nearly always."""
-    return (set(map(type, polygon)) <= {int, float}
-            and abs(sum(polygon)) < math.inf)
+    return set(map(type, polygon)) <= {int, float} and abs(sum(polygon)) < math.inf
 
 
 def is_point(value: list) -> bool:
@@ -102,17 +102,21 @@ def read_rle(mask: dict, height: int, width: int) -> dict:
     except (TypeError, ValueError):
         raise ValueError(f'its RLE has the size {size!r}') from None
     if size != [height, width]:
-        raise ValueError(f'its RLE is for a height and width of {size}, the '
-                         f'image has {[height, width]}')
+        raise ValueError(
+            f'its RLE is for a height and width of {size}, the '
+            f'image has {[height, width]}'
+        )
     runs = run_lengths(counts) if isinstance(counts, str) else counts
-    if not (isinstance(runs, list)
-            and all(type(each) is int and each >= 0 for each in runs)
-            and sum(runs) == height * width):
+    if not (
+        isinstance(runs, list)
+        and all(type(each) is int and each >= 0 for each in runs)
+        and sum(runs) == height * width
+    ):
         raise ValueError('the runs of its RLE do not make up the image')
     return dict(size=[height, width], counts=counts)
 
 
-def covers_pixel(mask: Union[list, dict], height: int, width: int) -> bool:
+def covers_pixel(mask: list | dict, height: int, width: int) -> bool:
     """Whether a mask covers a pixel of its image, so that it can be found."""
     if isinstance(mask, dict):
         runs = mask['counts']
@@ -121,9 +125,13 @@ def covers_pixel(mask: Union[list, dict], height: int, width: int) -> bool:
         return sum(runs[1::2]) > 0
     for polygon in mask:
         x, y = polygon[::2], polygon[1::2]
-        if (min(x) >= 0 and min(y) >= 0 and max(x) <= width
-                and max(y) <= height
-                and polygon_area(x, y) >= SURE_AREA):
+        if (
+            min(x) >= 0
+            and min(y) >= 0
+            and max(x) <= width
+            and max(y) <= height
+            and polygon_area(x, y) >= SURE_AREA
+        ):
             return True
     return bool(decode_mask(mask, height, width).any())
 
@@ -137,8 +145,7 @@ def polygon_area(x: Sequence[float], y: Sequence[float]) -> float:
     return abs(area) / 2
 
 
-def decode_mask(mask: Union[list, dict], height: int,
-                width: int) -> np.ndarray:
+def decode_mask(mask: list | dict, height: int, width: int) -> np.ndarray:
     """The pixels of an object, of polygons or RLE, (height, width), uint8."""
     if isinstance(mask, list):
         mask = mask_tools.merge(mask_tools.frPyObjects(mask, height, width))
@@ -147,7 +154,7 @@ def decode_mask(mask: Union[list, dict], height: int,
     return mask_tools.decode(mask)
 
 
-def run_lengths(counts: str) -> List[int]:
+def run_lengths(counts: str) -> list[int]:
     """Read a compressed RLE as pycocotools does.
 
     Each character holds five bits of a number and if there are more of it.
@@ -174,7 +181,7 @@ def run_lengths(counts: str) -> List[int]:
     return [] if shift else runs
 
 
-def box_polygon(box: Sequence[float]) -> List[List[float]]:
+def box_polygon(box: Sequence[float]) -> list[list[float]]:
     """The outline of a box (x, y, w, h) as a mask."""
     x, y, w, h = box
     return [[x, y, x + w, y, x + w, y + h, x, y + h]]

@@ -1,7 +1,7 @@
 """What a layout of labels is read into."""
+
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from .account import Account
 
@@ -19,7 +19,8 @@ class Source:
             layout is its place, as ``labels/a.txt:3``.
         account (Account): What the layout's reader has left out itself.
     """
+
     path: Path
-    root: Optional[Path]
+    root: Path | None
     content: dict
     account: Account = field(default_factory=Account)

@@ -1,21 +1,24 @@
 """Annotations of any layout: COCO, YOLO or Pascal VOC."""
+
 from pathlib import Path
-from typing import Optional, Union
 
 from soco_mm.errors import UsageError
 from soco_mm.utils import read_json
+
 from .source import Source
 from .voc import LISTS, find_annotations, is_voc, read_voc
 from .yolo import read_yolo
 
-LAYOUTS = ('a COCO json, the data.yaml of a YOLO data set, a folder of Pascal '
-           'VOC xml files, or a file of its ImageSets/Main')
+LAYOUTS = (
+    'a COCO json, the data.yaml of a YOLO data set, a folder of Pascal '
+    'VOC xml files, or a file of its ImageSets/Main'
+)
 YAML = ('.yaml', '.yml')
 FILES = ('.json', '.txt', *YAML)
 DATA_YAML = 'data.yaml'
 
 
-def holds_annotations(path: Union[str, Path]) -> bool:
+def holds_annotations(path: str | Path) -> bool:
     """Whether annotations are meant, and not a folder of class folders."""
     path = Path(path)
     if path.is_dir():
@@ -23,21 +26,20 @@ def holds_annotations(path: Union[str, Path]) -> bool:
     return path.is_file() or path.suffix.lower() in FILES
 
 
-def has_splits(path: Union[str, Path]) -> bool:
+def has_splits(path: str | Path) -> bool:
     """Whether a path is of a whole data set, with images for validation.
 
     That is a ``data.yaml``, or a folder with one or with ``ImageSets/Main``.
     """
     path = Path(path)
     if path.is_dir():
-        return (path / DATA_YAML).is_file() or any(
-            (path / LISTS).glob('*.txt'))
+        return (path / DATA_YAML).is_file() or any((path / LISTS).glob('*.txt'))
     return path.suffix.lower() in YAML
 
 
-def read_source(path: Union[str, Path],
-                root: Optional[Union[str, Path]] = None,
-                split: Optional[str] = 'train') -> Source:
+def read_source(
+    path: str | Path, root: str | Path | None = None, split: str | None = 'train'
+) -> Source:
     """Read annotations, whichever layout they have.
 
     Args:
@@ -69,16 +71,15 @@ def read_source(path: Union[str, Path],
             raise UsageError(
                 f'{path} is not in a Pascal VOC data set: there is no folder '
                 'Annotations beside it or above. Of a YOLO data set name the '
-                'data.yaml.')
+                'data.yaml.'
+            )
         return read_voc(path, root)
     if suffix == '.xml':
-        raise UsageError(f'{path} is of one image. Name the folder of the xml '
-                         'files.')
+        raise UsageError(f'{path} is of one image. Name the folder of the xml files.')
     return Source(path, None if root is None else Path(root), read_json(path))
 
 
-def _read_folder(path: Path, root: Optional[Union[str, Path]],
-                 split: Optional[str]) -> Source:
+def _read_folder(path: Path, root: str | Path | None, split: str | None) -> Source:
     """Read annotations in a folder.
 
     Raises:
@@ -90,15 +91,17 @@ def _read_folder(path: Path, root: Optional[Union[str, Path]],
     names = [each.name.lower() for each in found]
     if (path / DATA_YAML).is_file():
         return read_yolo(path / DATA_YAML, split, root)
-    for suffixes, advice in ((YAML, 'Name the yaml file'),
-                             (('.json', ), 'Name the COCO json')):
+    for suffixes, advice in (
+        (YAML, 'Name the yaml file'),
+        (('.json',), 'Name the COCO json'),
+    ):
         for each in found:
             if each.suffix.lower() in suffixes:
-                raise UsageError(f'{path} is a folder. {advice} in it, such '
-                                 f'as {each}.')
+                raise UsageError(f'{path} is a folder. {advice} in it, such as {each}.')
     if 'labels' in names or any(each.suffix == '.txt' for each in found):
         raise UsageError(
             f'{path} holds YOLO labels, but no data.yaml, which names the '
             'classes. Write one with "train" and "val" (folders of images) '
-            'and "names" (a list of the classes), and name it.')
+            'and "names" (a list of the classes), and name it.'
+        )
     raise UsageError(f'{path} holds no annotations. Name {LAYOUTS}.')

@@ -1,16 +1,21 @@
 """The entries of a COCO file, typed and checked."""
+
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Hashable, List, Optional, Sequence, Tuple, Union
+from typing import Any
 from urllib.parse import urlparse
 
 from soco_mm.errors import UsageError
+
 from .account import UNLISTED, Account
 from .files import clean_name
 from .values import Ids, to_box, to_flag, to_name, to_number, to_side
 
-EXPECTED = ('Expected "images" (id, file_name), "categories" (id, name) and '
-            '"annotations" (image_id, category_id, bbox of four numbers).')
+EXPECTED = (
+    'Expected "images" (id, file_name), "categories" (id, name) and '
+    '"annotations" (image_id, category_id, bbox of four numbers).'
+)
 # What reading an entry of the wrong types raises.
 _WRONG = (AttributeError, KeyError, TypeError, ValueError)
 
@@ -26,14 +31,15 @@ class ImageEntry:
         width (int, optional): In pixels; None if it is not said.
         height (int, optional): The same.
     """
+
     number: int
     id: Hashable
     file_name: str
-    width: Optional[int] = None
-    height: Optional[int] = None
+    width: int | None = None
+    height: int | None = None
 
     @property
-    def size(self) -> Optional[Tuple[int, int]]:
+    def size(self) -> tuple[int, int] | None:
         """tuple: Width and height in pixels, None if not both are said."""
         if self.width is None or self.height is None:
             return None
@@ -43,10 +49,11 @@ class ImageEntry:
 @dataclass(frozen=True)
 class Category:
     """One of the ``categories``."""
+
     number: int
     id: Hashable
     name: str
-    supercategory: Optional[str] = None
+    supercategory: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,15 +74,16 @@ class ObjectEntry:
         score (float, optional): Of results.
         segmentation: As it is in the file.
     """
+
     number: int
     id: Hashable
     image: int
-    category: Optional[int]
-    box: Tuple[float, float, float, float]
-    area: Optional[float] = None
+    category: int | None
+    box: tuple[float, float, float, float]
+    area: float | None = None
     crowd: bool = False
     ignore: bool = False
-    score: Optional[float] = None
+    score: float | None = None
     segmentation: Any = None
 
     def __str__(self) -> str:
@@ -83,22 +91,22 @@ class ObjectEntry:
         return f'annotation {self.number}{known}'
 
 
-def list_of(content: Any, key: str, path: Union[str, Path]) -> list:
+def list_of(content: Any, key: str, path: str | Path) -> list:
     """The entries under a key of a COCO file.
 
     Raises:
         UsageError: If they are missing or not a list.
     """
     if not isinstance(content, dict) or key not in content:
-        raise UsageError(f'{path} is not a COCO json: it has no "{key}". '
-                         f'{EXPECTED}')
+        raise UsageError(f'{path} is not a COCO json: it has no "{key}". {EXPECTED}')
     if not isinstance(content[key], list):
-        raise UsageError(f'{path} is not a COCO json: the {key} are not a '
-                         f'list. {EXPECTED}')
+        raise UsageError(
+            f'{path} is not a COCO json: the {key} are not a list. {EXPECTED}'
+        )
     return content[key]
 
 
-def read_images(content: Any, path: Union[str, Path]) -> List[ImageEntry]:
+def read_images(content: Any, path: str | Path) -> list[ImageEntry]:
     """The images of a COCO file.
 
     LVIS has ``coco_url`` in place of ``file_name``.
@@ -123,16 +131,20 @@ def read_images(content: Any, path: Union[str, Path]) -> List[ImageEntry]:
                 raise KeyError('file_name')
             if not isinstance(name, str) or not name:
                 raise ValueError(f'file_name {name!r} is not a text')
-            entry = ImageEntry(number, each.get('id'), name,
-                               to_side(each.get('width'), 'width'),
-                               to_side(each.get('height'), 'height'))
+            entry = ImageEntry(
+                number,
+                each.get('id'),
+                name,
+                to_side(each.get('width'), 'width'),
+                to_side(each.get('height'), 'height'),
+            )
         except _WRONG as error:
             raise wrong(path, 'image', number, each, error) from None
         found.append(entry)
     return found
 
 
-def read_categories(content: Any, path: Union[str, Path]) -> List[Category]:
+def read_categories(content: Any, path: str | Path) -> list[Category]:
     """The categories of a COCO file.
 
     Args:
@@ -149,8 +161,12 @@ def read_categories(content: Any, path: Union[str, Path]) -> List[Category]:
     for number, each in enumerate(list_of(content, 'categories', path)):
         try:
             parent = each.get('supercategory')
-            entry = Category(number, each['id'], to_name(each['name']),
-                             parent if isinstance(parent, str) else None)
+            entry = Category(
+                number,
+                each['id'],
+                to_name(each['name']),
+                parent if isinstance(parent, str) else None,
+            )
             if entry.id in ids:
                 raise ValueError('two categories have the same id')
             ids.add(entry.id)
@@ -160,11 +176,13 @@ def read_categories(content: Any, path: Union[str, Path]) -> List[Category]:
     return found
 
 
-def read_objects(entries: Sequence[dict],
-                 path: Union[str, Path],
-                 images: Sequence[ImageEntry],
-                 categories: Optional[Sequence[Category]] = None,
-                 account: Optional[Account] = None) -> List[ObjectEntry]:
+def read_objects(
+    entries: Sequence[dict],
+    path: str | Path,
+    images: Sequence[ImageEntry],
+    categories: Sequence[Category] | None = None,
+    account: Account | None = None,
+) -> list[ObjectEntry]:
     """The objects of a COCO file, or of COCO results.
 
     Args:
@@ -193,8 +211,7 @@ def read_objects(entries: Sequence[dict],
             if categories is not None:
                 category = category_ids.find(each['category_id'])
                 if category is None:
-                    raise ValueError('there is no category '
-                                     f'{each["category_id"]!r}')
+                    raise ValueError(f'there is no category {each["category_id"]!r}')
             if image is None:
                 account.add(UNLISTED, f'image_id {each["image_id"]!r}')
                 continue
@@ -209,14 +226,15 @@ def read_objects(entries: Sequence[dict],
                     to_flag(each.get('iscrowd'), 'iscrowd'),
                     to_flag(each.get('ignore'), 'ignore'),
                     optional_number(each.get('score'), 'score'),
-                    each.get('segmentation')))
+                    each.get('segmentation'),
+                )
+            )
         except _WRONG as error:
             raise wrong(path, 'annotation', number, each, error) from None
     return found
 
 
-def index_images(images: Sequence[ImageEntry], path: Union[str,
-                                                           Path]) -> Ids:
+def index_images(images: Sequence[ImageEntry], path: str | Path) -> Ids:
     """Find images by their ids.
 
     Raises:
@@ -227,15 +245,15 @@ def index_images(images: Sequence[ImageEntry], path: Union[str,
         try:
             first = names.setdefault(each.id, each.file_name)
             if clean_name(first) != clean_name(each.file_name):
-                raise ValueError(f'its id is that of {first} too: two images '
-                                 'have the same id')
+                raise ValueError(
+                    f'its id is that of {first} too: two images have the same id'
+                )
         except _WRONG as error:
-            raise wrong(path, 'image', each.number, dict(id=each.id),
-                        error) from None
+            raise wrong(path, 'image', each.number, dict(id=each.id), error) from None
     return Ids(each.id for each in images)
 
 
-def read_area(value: Any) -> Optional[float]:
+def read_area(value: Any) -> float | None:
     """The area of an object in pixels; None if it is not a positive one."""
     try:
         area = to_number(value)
@@ -244,7 +262,7 @@ def read_area(value: Any) -> Optional[float]:
     return area if area > 0 else None
 
 
-def optional_number(value: Any, name: str) -> Optional[float]:
+def optional_number(value: Any, name: str) -> float | None:
     """A number that may be missing.
 
     Raises:
@@ -256,13 +274,16 @@ def optional_number(value: Any, name: str) -> Optional[float]:
         raise ValueError(f'{name} {error}') from None
 
 
-def wrong(path: Union[str, Path], what: str, number: int, entry: Any,
-          error: Exception) -> UsageError:
+def wrong(
+    path: str | Path, what: str, number: int, entry: Any, error: Exception
+) -> UsageError:
     """The one sentence on an entry that cannot be read."""
     reason = f'it has no {error}' if isinstance(error, KeyError) else error
     if not isinstance(entry, dict):
         reason = f'{entry!r:.40} is no object with keys'
     id_ = entry.get('id') if isinstance(entry, dict) else None
     known = '' if id_ is None else f', id {id_!r}'
-    return UsageError(f'{path} is not a COCO json: {what} {number} (from 0'
-                      f'{known}) is wrong ({reason}). {EXPECTED}')
+    return UsageError(
+        f'{path} is not a COCO json: {what} {number} (from 0'
+        f'{known}) is wrong ({reason}). {EXPECTED}'
+    )

@@ -1,17 +1,19 @@
 """Seeded subsets of COCO annotations, as Mini COCO (Section 4.3)."""
+
 import hashlib
 import json
 from functools import partial
 from pathlib import Path
-from typing import Tuple, Union
 
 from soco_mm.errors import UsageError
 from soco_mm.utils import atomic_stream, read_json
+
 from .structure import index_images, list_of, read_images
 
 
-def write_subset(annotations: Union[str, Path], percent: float, seed: int,
-                 out: Union[str, Path]) -> Tuple[Path, int, int]:
+def write_subset(
+    annotations: str | Path, percent: float, seed: int, out: str | Path
+) -> tuple[Path, int, int]:
     """Write a subset as ``NAME_5pct.json``; the same bytes every time.
 
     Args:
@@ -27,18 +29,16 @@ def write_subset(annotations: Union[str, Path], percent: float, seed: int,
         UsageError: If the annotations cannot be read, or the share is out of
             range.
     """
-    subset = coco_subset(
-        read_json(annotations), percent / 100, seed, annotations)
+    subset = coco_subset(read_json(annotations), percent / 100, seed, annotations)
     path = Path(out) / f'{Path(annotations).stem}_{percent:g}pct.json'
     with atomic_stream(path) as stream:
         json.dump(subset, stream)
     return path, len(subset['images']), len(subset['annotations'])
 
 
-def coco_subset(annotations: dict,
-                fraction: float,
-                seed: int = 0,
-                path: Union[str, Path] = 'The file') -> dict:
+def coco_subset(
+    annotations: dict, fraction: float, seed: int = 0, path: str | Path = 'The file'
+) -> dict:
     """Draw a share of the images of a COCO json.
 
     Which images are drawn depends on their ids and the seed alone, not on
@@ -59,15 +59,17 @@ def coco_subset(annotations: dict,
         UsageError: If the fraction is out of range, or there is no image.
     """
     if not 0 < fraction <= 1:
-        raise UsageError('The fraction of the images must be above 0 and up '
-                         f'to 1, but is {fraction}.')
+        raise UsageError(
+            'The fraction of the images must be above 0 and up '
+            f'to 1, but is {fraction}.'
+        )
     images = read_images(annotations, path)
     entries = list_of(annotations, 'annotations', path)
     if not images:
         raise UsageError(f'{path} has no image.')
     known = index_images(images, path)
     ids = sorted((each.id for each in images), key=partial(_hash, seed))
-    drawn = set(ids[:max(1, round(fraction * len(ids)))])
+    drawn = set(ids[: max(1, round(fraction * len(ids)))])
     owners = [
         known.find(each.get('image_id')) if isinstance(each, dict) else None
         for each in entries
@@ -75,13 +77,14 @@ def coco_subset(annotations: dict,
     return dict(
         annotations,
         images=[
-            raw for raw, each in zip(annotations['images'], images)
-            if each.id in drawn
+            raw for raw, each in zip(annotations['images'], images) if each.id in drawn
         ],
         annotations=[
-            each for each, owner in zip(entries, owners)
+            each
+            for each, owner in zip(entries, owners)
             if owner is not None and images[owner].id in drawn
-        ])
+        ],
+    )
 
 
 def _hash(seed: int, image_id) -> bytes:

@@ -1,15 +1,16 @@
 """Text files as tools on any machine write them."""
+
 import codecs
 import os
+from collections.abc import Iterable, Iterator
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Iterable, Iterator, Union
 
 from soco_mm.errors import UsageError
 from soco_mm.utils.sizes import THREADS
 
 
-def read_text(path: Union[str, Path]) -> str:
+def read_text(path: str | Path) -> str:
     """Read a text in UTF-8 or, where it begins so, in UTF-16.
 
     Args:
@@ -24,11 +25,12 @@ def read_text(path: Union[str, Path]) -> str:
     try:
         return decode(Path(path).read_bytes())
     except OSError as error:
-        raise UsageError(
-            f'{path} cannot be read ({error.strerror}).') from None
+        raise UsageError(f'{path} cannot be read ({error.strerror}).') from None
     except UnicodeDecodeError as error:
-        raise UsageError(f'{path} is not a text in UTF-8 ({error.reason} at '
-                         f'byte {error.start}). Save it as UTF-8.') from None
+        raise UsageError(
+            f'{path} is not a text in UTF-8 ({error.reason} at '
+            f'byte {error.start}). Save it as UTF-8.'
+        ) from None
 
 
 def decode(data: bytes) -> str:
@@ -42,7 +44,7 @@ def decode(data: bytes) -> str:
     return data.decode('utf-8-sig')
 
 
-def read_texts(paths: Iterable[Union[str, os.PathLike]]) -> Iterator[str]:
+def read_texts(paths: Iterable[str | os.PathLike]) -> Iterator[str]:
     """Read many small texts at once; see :func:`read_text`."""
     with ThreadPool(THREADS) as pool:
         yield from pool.imap(read_text, paths, chunksize=16)

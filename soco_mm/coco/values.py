@@ -1,6 +1,8 @@
 """Numbers, flags and ids as tools write them."""
+
 import math
-from typing import Any, Dict, Hashable, Iterable, Optional, Tuple
+from collections.abc import Hashable, Iterable
+from typing import Any
 
 FALSE = ('', '0', 'false', 'no', 'off', 'none', 'null', 'n', 'f')
 MISSING = ('', 'none', 'null', 'nan')
@@ -63,7 +65,7 @@ def to_flag(value: Any, key: str = '') -> bool:
         raise ValueError(f'{key} {error}'.strip()) from None
 
 
-def to_side(value: Any, key: str = '') -> Optional[int]:
+def to_side(value: Any, key: str = '') -> int | None:
     """Width or height of an image in pixels; 0, null and less are unknown.
 
     Raises:
@@ -78,12 +80,11 @@ def to_side(value: Any, key: str = '') -> Optional[int]:
     if number <= 0:
         return None
     if number != int(number):
-        raise ValueError(f'{key} {value!r} is not a whole number of pixels'
-                         .strip())
+        raise ValueError(f'{key} {value!r} is not a whole number of pixels'.strip())
     return int(number)
 
 
-def to_box(value: Any) -> Tuple[float, float, float, float]:
+def to_box(value: Any) -> tuple[float, float, float, float]:
     """x, y, width and height of a box in pixels.
 
     Raises:
@@ -94,8 +95,9 @@ def to_box(value: Any) -> Tuple[float, float, float, float]:
         if isinstance(value, str):
             raise TypeError
     except (TypeError, ValueError):
-        raise ValueError(f'bbox {value!r:.80} is not four finite numbers x, y, '
-                         'w, h') from None
+        raise ValueError(
+            f'bbox {value!r:.80} is not four finite numbers x, y, w, h'
+        ) from None
     return x, y, width, height
 
 
@@ -108,8 +110,8 @@ class Ids:
     """
 
     def __init__(self, ids: Iterable[Hashable]) -> None:
-        self.exact: Dict[Hashable, int] = {}
-        self.texts: Dict[str, Optional[int]] = {}
+        self.exact: dict[Hashable, int] = {}
+        self.texts: dict[str, int | None] = {}
         for index, each in enumerate(ids):
             self.exact.setdefault(each, index)
             text = id_text(each)
@@ -118,7 +120,7 @@ class Ids:
             if known != index and self.exact[each] != known:
                 self.texts[text] = None
 
-    def find(self, value: Hashable) -> Optional[int]:
+    def find(self, value: Hashable) -> int | None:
         """Index of the entry of an id, None if there is none.
 
         Raises:

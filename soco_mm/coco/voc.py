@@ -1,15 +1,16 @@
 """Pascal VOC annotations as the content of a COCO json."""
+
 import os
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple, Union
 
 from soco_mm.errors import UsageError
 from soco_mm.utils import list_images
 from soco_mm.utils.sizes import THREADS
+
 from .account import Account, Reason
 from .files import clean_name, walk_files
 from .source import Source
@@ -35,9 +36,10 @@ class VocLayout:
         list (Path, optional): The file that names the images to use; None for
             all.
     """
+
     xmls: Path
     images: Path
-    list: Optional[Path] = None
+    list: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,9 @@ class VocObject:
         difficult (bool): Whether it is to be ignored.
         truncated (str): Whether only a part is seen, as it is in the file.
     """
+
     name: str
-    corners: Tuple[float, float, float, float]
+    corners: tuple[float, float, float, float]
     difficult: bool
     truncated: str
 
@@ -67,16 +70,17 @@ class VocFile:
         height (int, optional): The same.
         objects (tuple[VocObject]): The objects.
     """
+
     name: str
     file_name: str
-    width: Optional[int]
-    height: Optional[int]
-    objects: Tuple[VocObject, ...]
+    width: int | None
+    height: int | None
+    objects: tuple[VocObject, ...]
 
 
-def read_voc(path: Union[str, Path],
-             images: Optional[Union[str, Path]] = None,
-             split: Optional[str] = None) -> Source:
+def read_voc(
+    path: str | Path, images: str | Path | None = None, split: str | None = None
+) -> Source:
     """Read a data set with an xml file an image.
 
     Corners of boxes are numbers of pixels from 1, both inside of the box: a
@@ -109,7 +113,8 @@ def read_voc(path: Union[str, Path],
     found, missing = [], []
     with ThreadPool(THREADS) as pool:
         for each in pool.imap(
-                partial(read_voc_file, layout.xmls), _list_xmls(layout), 16):
+            partial(read_voc_file, layout.xmls), _list_xmls(layout), 16
+        ):
             image = finder.find(each)
             if image is None:
                 missing.append(each.name)
@@ -119,7 +124,8 @@ def read_voc(path: Union[str, Path],
         more = f' (and of {len(missing) - 1} more)' * (len(missing) > 1)
         raise UsageError(
             f'The image of {layout.xmls / missing[0]}{more} is not in '
-            f'{layout.images}. Name the folder of the images.')
+            f'{layout.images}. Name the folder of the images.'
+        )
     for name in missing:
         account.add(STRAY, name)
     if layout.list is None:
@@ -128,14 +134,16 @@ def read_voc(path: Union[str, Path],
             if each not in used:
                 account.add(UNLABELLED, each)
     content = _content(
-        os.path.basename(layout.xmls.absolute()), found,
-        _first_pixel([each for each, _ in found] + _others(layout, found)))
+        os.path.basename(layout.xmls.absolute()),
+        found,
+        _first_pixel([each for each, _ in found] + _others(layout, found)),
+    )
     return Source(Path(path), layout.images, content, account)
 
 
-def find_layout(path: Path,
-                images: Optional[Union[str, Path]] = None,
-                split: Optional[str] = None) -> VocLayout:
+def find_layout(
+    path: Path, images: str | Path | None = None, split: str | None = None
+) -> VocLayout:
     """Find the folders of a data set from the one or the list of it.
 
     Raises:
@@ -145,29 +153,31 @@ def find_layout(path: Path,
     if listed:
         xmls = find_annotations(path)
         if xmls is None:
-            raise UsageError(f'There is no folder {ANNOTATIONS} for the list '
-                             f'{path}. Keep it in {LISTS} beside '
-                             f'{ANNOTATIONS}.')
+            raise UsageError(
+                f'There is no folder {ANNOTATIONS} for the list '
+                f'{path}. Keep it in {LISTS} beside '
+                f'{ANNOTATIONS}.'
+            )
     elif (path / ANNOTATIONS).is_dir():
         xmls = path / ANNOTATIONS
         lists = path / LISTS
         if split and any(lists.glob('*.txt')):
             listed = lists / f'{split}.txt'
             if not listed.is_file():
-                raise UsageError(f'There is no {listed}. Name a file of '
-                                 f'{lists}.')
+                raise UsageError(f'There is no {listed}. Name a file of {lists}.')
     else:
         xmls = path
     if images is None:
         places = (xmls.parent / IMAGES, xmls.parent / 'images')
         images = next((each for each in places if each.is_dir()), xmls)
     elif not Path(images).is_dir():
-        raise UsageError(f'There is no folder {images}. Name the folder of '
-                         f'the images of {path}.')
+        raise UsageError(
+            f'There is no folder {images}. Name the folder of the images of {path}.'
+        )
     return VocLayout(xmls, Path(images), listed)
 
 
-def find_annotations(path: Path) -> Optional[Path]:
+def find_annotations(path: Path) -> Path | None:
     """The folder ``Annotations`` beside a list of images or above it."""
     places = [each / ANNOTATIONS for each in path.absolute().parents[:3]]
     return next((each for each in places if each.is_dir()), None)
@@ -175,20 +185,23 @@ def find_annotations(path: Path) -> Optional[Path]:
 
 def is_voc(path: Path) -> bool:
     """Whether a folder holds xml files, or ``Annotations`` with some."""
-    return any(each.suffix.lower() == '.xml'
-               for folder in (path / ANNOTATIONS, path) if folder.is_dir()
-               for each in folder.iterdir())
+    return any(
+        each.suffix.lower() == '.xml'
+        for folder in (path / ANNOTATIONS, path)
+        if folder.is_dir()
+        for each in folder.iterdir()
+    )
 
 
-def _list_xmls(layout: VocLayout) -> List[str]:
+def _list_xmls(layout: VocLayout) -> list[str]:
     """Paths of the xml files to read, relative to their folder.
 
     Raises:
         UsageError: If there is none, or one of a list is missing.
     """
     known = sorted(
-        each for each in walk_files(str(layout.xmls))
-        if each.lower().endswith('.xml'))
+        each for each in walk_files(str(layout.xmls)) if each.lower().endswith('.xml')
+    )
     if not known:
         raise UsageError(f'There is no xml file in {layout.xmls}.')
     if layout.list is None:
@@ -200,12 +213,13 @@ def _list_xmls(layout: VocLayout) -> List[str]:
             continue
         # Lists of one class have -1, 0 or 1 behind the name.
         name, _, flag = line.strip().rpartition(' ')
-        name = name.strip() if name and flag in ('-1', '0',
-                                                 '1') else (line.strip())
+        name = name.strip() if name and flag in ('-1', '0', '1') else (line.strip())
         xml = by_stem.get(name) or by_stem.get(os.path.splitext(name)[0])
         if xml is None:
-            raise UsageError(f'{layout.list}:{number}: there is no '
-                             f'{layout.xmls / name}.xml. Correct the list.')
+            raise UsageError(
+                f'{layout.list}:{number}: there is no '
+                f'{layout.xmls / name}.xml. Correct the list.'
+            )
         found[xml] = None
     if not found:
         raise UsageError(f'{layout.list} names no image.')
@@ -228,17 +242,24 @@ def read_voc_file(folder: Path, name: str) -> VocFile:
     path = folder / name
     tree = read_xml(path)
     if tree.tag != 'annotation':
-        raise UsageError(f'{path}:{tree.line}: not Pascal VOC: it holds '
-                         f'<{tree.tag}>, not <annotation>.')
+        raise UsageError(
+            f'{path}:{tree.line}: not Pascal VOC: it holds '
+            f'<{tree.tag}>, not <annotation>.'
+        )
     try:
-        return VocFile(name, value_of(tree, 'filename', str),
-                       value_of(tree, 'size/width', to_side),
-                       value_of(tree, 'size/height', to_side),
-                       tuple(map(_read_object, tree.findall('object'))))
+        return VocFile(
+            name,
+            value_of(tree, 'filename', str),
+            value_of(tree, 'size/width', to_side),
+            value_of(tree, 'size/height', to_side),
+            tuple(map(_read_object, tree.findall('object'))),
+        )
     except ValueError as error:
-        raise UsageError(f'{path}:{error.line}: {error}. Expected object/name '
-                         'and object/bndbox with xmin, ymin, xmax and ymax in '
-                         'pixels.') from None
+        raise UsageError(
+            f'{path}:{error.line}: {error}. Expected object/name '
+            'and object/bndbox with xmin, ymin, xmax and ymax in '
+            'pixels.'
+        ) from None
 
 
 def _read_object(element: PlacedElement) -> VocObject:
@@ -248,16 +269,21 @@ def _read_object(element: PlacedElement) -> VocObject:
         ValueError: If it is wrong; the error has the ``line``.
     """
     x1, y1, x2, y2 = (
-        value_of(element, f'bndbox/{each}', to_number) for each in CORNERS)
+        value_of(element, f'bndbox/{each}', to_number) for each in CORNERS
+    )
     if x2 < x1 or y2 < y1:
-        error = ValueError(f'the corner {x2:g}, {y2:g} of the object is not '
-                           f'right of and below {x1:g}, {y1:g}')
+        error = ValueError(
+            f'the corner {x2:g}, {y2:g} of the object is not '
+            f'right of and below {x1:g}, {y1:g}'
+        )
         error.line = element.find('bndbox').line
         raise error
     return VocObject(
-        value_of(element, 'name', _filled), (x1, y1, x2, y2),
+        value_of(element, 'name', _filled),
+        (x1, y1, x2, y2),
         value_of(element, 'difficult', to_flag),
-        value_of(element, 'truncated', str))
+        value_of(element, 'truncated', str),
+    )
 
 
 def _filled(text: str) -> str:
@@ -274,14 +300,14 @@ class ImageFinder:
         files (list[str]): Paths of the images in their folder.
     """
 
-    def __init__(self, files: List[str]) -> None:
-        self.by_stem: Dict[str, List[str]] = defaultdict(list)
-        self.by_name: Dict[str, List[str]] = defaultdict(list)
+    def __init__(self, files: list[str]) -> None:
+        self.by_stem: dict[str, list[str]] = defaultdict(list)
+        self.by_name: dict[str, list[str]] = defaultdict(list)
         for each in files:
             self.by_stem[_stem(each)].append(each)
             self.by_name[each.rpartition('/')[2]].append(each)
 
-    def find(self, xml: VocFile) -> Optional[str]:
+    def find(self, xml: VocFile) -> str | None:
         """The image of the same name, else the one that is noted.
 
         Raises:
@@ -298,7 +324,8 @@ class ImageFinder:
         if len(places) > 1:
             raise UsageError(
                 f'The image of {xml.name} could be {places[0]} or '
-                f'{places[1]}. Give images and xml files the same names.')
+                f'{places[1]}. Give images and xml files the same names.'
+            )
         return places[0] if places else None
 
 
@@ -306,8 +333,7 @@ def _stem(path: str) -> str:
     return os.path.splitext(path)[0]
 
 
-def _others(layout: VocLayout,
-            found: List[Tuple[VocFile, str]]) -> List[VocFile]:
+def _others(layout: VocLayout, found: list[tuple[VocFile, str]]) -> list[VocFile]:
     """The xml files of the folder that a list does not name, if readable."""
     if layout.list is None:
         return []
@@ -322,21 +348,22 @@ def _others(layout: VocLayout,
     return others
 
 
-def _first_pixel(xmls: List[VocFile]) -> int:
+def _first_pixel(xmls: list[VocFile]) -> int:
     """The number of the first pixel of an image, 0 or 1.
 
     At that number are the corners of objects that the edge cuts off. All
     splits of a data set are looked at, so that they are read alike.
     """
     starts = [
-        int(start // 1) for xml in xmls for each in xml.objects
+        int(start // 1)
+        for xml in xmls
+        for each in xml.objects
         for start in each.corners[:2]
     ]
     return int(starts.count(0) <= starts.count(1))
 
 
-def _content(folder: str, found: List[Tuple[VocFile, str]],
-             first: int) -> dict:
+def _content(folder: str, found: list[tuple[VocFile, str]], first: int) -> dict:
     """The content of a COCO json of xml files and their images."""
     objects = [each for xml, _ in found for each in xml.objects]
     names = sorted({each.name for each in objects})
@@ -344,9 +371,8 @@ def _content(folder: str, found: List[Tuple[VocFile, str]],
     images, annotations = [], []
     for number, (xml, image) in enumerate(found, 1):
         images.append(
-            dict(
-                id=number, file_name=image, width=xml.width,
-                height=xml.height))
+            dict(id=number, file_name=image, width=xml.width, height=xml.height)
+        )
         for index, each in enumerate(xml.objects, 1):
             x1, y1, x2, y2 = each.corners
             x1, y1 = x1 - first, y1 - first
@@ -357,8 +383,11 @@ def _content(folder: str, found: List[Tuple[VocFile, str]],
                     category_id=ids[each.name],
                     bbox=[x1, y1, x2 - x1, y2 - y1],
                     ignore=int(each.difficult),
-                    truncated=each.truncated))
+                    truncated=each.truncated,
+                )
+            )
     return dict(
         images=images,
         categories=[dict(id=ids[name], name=name) for name in names],
-        annotations=annotations)
+        annotations=annotations,
+    )

@@ -1,6 +1,8 @@
 """XML files, read safely, whose elements know their lines."""
+
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
@@ -16,6 +18,7 @@ class Entity(ValueError):
 
 class PlacedElement(Element):
     """An element with its line in the file, from 1."""
+
     line: int = 0
 
 
@@ -50,23 +53,26 @@ def read_xml(path: Path) -> PlacedElement:
     parser.EntityDeclHandler = refuse
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f'{path} has more than {MAX_BYTES >> 20} MiB: it '
-                             'is not the xml file of one image.')
+            raise UsageError(
+                f'{path} has more than {MAX_BYTES >> 20} MiB: it '
+                'is not the xml file of one image.'
+            )
         parser.Parse(path.read_bytes(), True)
     except OSError as error:
-        raise UsageError(
-            f'{path} cannot be read ({error.strerror}).') from None
+        raise UsageError(f'{path} cannot be read ({error.strerror}).') from None
     except (expat.ExpatError, Entity, LookupError, ValueError) as error:
         reason = (
-            expat.ErrorString(error.code) if isinstance(
-                error, expat.ExpatError) else error)
-        raise UsageError(f'{path}:{parser.CurrentLineNumber}: not the XML of '
-                         f'annotations ({reason}).') from None
+            expat.ErrorString(error.code)
+            if isinstance(error, expat.ExpatError)
+            else error
+        )
+        raise UsageError(
+            f'{path}:{parser.CurrentLineNumber}: not the XML of annotations ({reason}).'
+        ) from None
     return tree.close()
 
 
-def value_of(element: PlacedElement, name: str, read: Callable[[str],
-                                                               Any]) -> Any:
+def value_of(element: PlacedElement, name: str, read: Callable[[str], Any]) -> Any:
     """The value of the first child of a name.
 
     Args:

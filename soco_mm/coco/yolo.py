@@ -1,14 +1,16 @@
 """YOLO labels as the content of a COCO json."""
+
 import math
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Container, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
 from soco_mm.errors import SoCoError, UsageError
 from soco_mm.utils import ImageError, ImageHead, read_heads
+
 from .account import Account, Reason
 from .data_yaml import DataYaml, ImageList, read_data_yaml, split_images
 from .files import walk_files
@@ -19,15 +21,20 @@ from .texts import read_texts
 NO_LABELS = ('classes.txt', 'predefined_classes.txt', 'notes.txt')
 # Of coordinates in [0, 1], as Ultralytics allows.
 ROUNDING = 0.01
-UNLABELLED = Reason('image without a txt file', 'images without a txt file',
-                    'taken as images without objects')
+UNLABELLED = Reason(
+    'image without a txt file',
+    'images without a txt file',
+    'taken as images without objects',
+)
 STRAY = Reason('txt file without an image', 'txt files without an image')
-MASKS = Reason('polygon', 'polygons',
-               'used as boxes, since other objects have a box alone')
-ABSENT = Reason('part of the data set without its images',
-                'parts of the data set without their images')
-KEYPOINTS = Reason('object with keypoints', 'objects with keypoints',
-                   'used as boxes')
+MASKS = Reason(
+    'polygon', 'polygons', 'used as boxes, since other objects have a box alone'
+)
+ABSENT = Reason(
+    'part of the data set without its images',
+    'parts of the data set without their images',
+)
+KEYPOINTS = Reason('object with keypoints', 'objects with keypoints', 'used as boxes')
 
 
 @dataclass(frozen=True)
@@ -42,15 +49,16 @@ class Label:
         polygon (np.ndarray, optional): Points x, y in parts of the image,
             (P, 2).
     """
+
     line: int
     category: int
-    box: Tuple[float, float, float, float]
-    polygon: Optional[np.ndarray] = None
+    box: tuple[float, float, float, float]
+    polygon: np.ndarray | None = None
 
 
-def read_yolo(path: Union[str, Path],
-              split: Optional[str] = 'train',
-              root: Optional[Union[str, Path]] = None) -> Source:
+def read_yolo(
+    path: str | Path, split: str | None = 'train', root: str | Path | None = None
+) -> Source:
     """Read a data set with a ``data.yaml`` and a txt file an image.
 
     The labels of ``images/a.jpg`` are in ``labels/a.txt``, where the last
@@ -77,8 +85,7 @@ def read_yolo(path: Union[str, Path],
     """
     data, account = read_data_yaml(path), Account()
     lists = split_images(data, split) if split else _all_images(data, account)
-    images = list(
-        dict.fromkeys(path for each in lists for path in each.images))
+    images = list(dict.fromkeys(path for each in lists for path in each.images))
     base = _common_root(data, images, root)
     names = [_relative(each, base) for each in images]
     files = [find_labels(each) for each in images]
@@ -86,7 +93,8 @@ def read_yolo(path: Union[str, Path],
         raise UsageError(
             f'{data.path}: none of the {len(images)} images has labels; '
             f'looked for {label_path(images[0])}. Labels are txt files in '
-            '"labels" beside "images", or beside the images.')
+            '"labels" beside "images", or beside the images.'
+        )
     for name, file in zip(names, files):
         if file is None:
             account.add(UNLABELLED, name)
@@ -95,8 +103,8 @@ def read_yolo(path: Union[str, Path],
             account.add(STRAY, _relative(stray, base))
     labels = _read_labels(data, [each for each in files if each])
     heads = _read_heads(
-        data, base,
-        [name for name, file in zip(names, files) if file and labels[file]])
+        data, base, [name for name, file in zip(names, files) if file and labels[file]]
+    )
     entries, annotations = [], []
     for number, (name, file) in enumerate(zip(names, files), 1):
         entry = dict(id=number, file_name=name)
@@ -112,21 +120,22 @@ def read_yolo(path: Union[str, Path],
                 dict(
                     to_coco(label, *head.size),
                     id=f'{place}:{label.line}',
-                    image_id=number))
+                    image_id=number,
+                )
+            )
     _unify(annotations, account)
     if data.keypoints:
         for each in annotations:
             account.add(KEYPOINTS, each['id'])
     content = dict(
         images=entries,
-        categories=[
-            dict(id=number, name=name) for number, name in data.names.items()
-        ],
-        annotations=annotations)
+        categories=[dict(id=number, name=name) for number, name in data.names.items()],
+        annotations=annotations,
+    )
     return Source(Path(path), Path(base), content, account)
 
 
-def _all_images(data: DataYaml, account: Account) -> List[ImageList]:
+def _all_images(data: DataYaml, account: Account) -> list[ImageList]:
     """The images of all splits; those that are not here are counted.
 
     Raises:
@@ -159,7 +168,7 @@ def label_path(image: str) -> str:
     return os.path.splitext(image)[0] + '.txt'
 
 
-def find_labels(image: str) -> Optional[str]:
+def find_labels(image: str) -> str | None:
     """The txt file of an image, None if there is none."""
     for path in (label_path(image), os.path.splitext(image)[0] + '.txt'):
         if os.path.isfile(path):
@@ -167,21 +176,26 @@ def find_labels(image: str) -> Optional[str]:
     return None
 
 
-def _strays(images: ImageList) -> List[str]:
+def _strays(images: ImageList) -> list[str]:
     """The txt files in the folders of the labels that are of no image."""
     if images.folder is None:
         return []  # a list may be a part of a folder
     folders = {
         images.folder,
-        os.path.dirname(label_path(os.path.join(images.folder, 'a.jpg')))
+        os.path.dirname(label_path(os.path.join(images.folder, 'a.jpg'))),
     }
     known = {os.path.splitext(each)[0] for each in images.images}
     known |= {os.path.splitext(label_path(each))[0] for each in images.images}
     found = (
-        os.path.join(folder, each) for folder in sorted(folders)
-        for each in sorted(walk_files(folder)) if each.endswith('.txt'))
+        os.path.join(folder, each)
+        for folder in sorted(folders)
+        for each in sorted(walk_files(folder))
+        if each.endswith('.txt')
+    )
     return [
-        each for each in found if os.path.splitext(each)[0] not in known
+        each
+        for each in found
+        if os.path.splitext(each)[0] not in known
         and not _is_other(os.path.basename(each))
     ]
 
@@ -191,8 +205,7 @@ def _is_other(name: str) -> bool:
     return name in NO_LABELS or name.lower().startswith('readme')
 
 
-def _common_root(data: DataYaml, images: List[str],
-                 root: Optional[Union[str, Path]]) -> str:
+def _common_root(data: DataYaml, images: list[str], root: str | Path | None) -> str:
     """The folder that all images are below of."""
     if root is None:
         return os.path.commonpath([data.root, *map(os.path.dirname, images)])
@@ -201,7 +214,8 @@ def _common_root(data: DataYaml, images: List[str],
         if _relative(each, base).startswith('../'):
             raise UsageError(
                 f'{data.path} names {each}, which is not below {root}. Leave '
-                'the folder of the images out: it is in the file.')
+                'the folder of the images out: it is in the file.'
+            )
     return base
 
 
@@ -209,7 +223,7 @@ def _relative(path: str, base: str) -> str:
     return os.path.relpath(path, base).replace(os.sep, '/')
 
 
-def _read_labels(data: DataYaml, files: List[str]) -> Dict[str, List[Label]]:
+def _read_labels(data: DataYaml, files: list[str]) -> dict[str, list[Label]]:
     """The objects of each txt file.
 
     Raises:
@@ -223,21 +237,18 @@ def _read_labels(data: DataYaml, files: List[str]) -> Dict[str, List[Label]]:
             if not fields:
                 continue
             try:
-                found.append(
-                    parse_label(fields, number, data.names, data.keypoints))
+                found.append(parse_label(fields, number, data.names, data.keypoints))
             except ValueError as error:
                 wrong.append(f'{file}:{number}: {error}')
     if wrong:
         more = len(wrong) - 1
-        raise UsageError(wrong[0] +
-                         f' {more} more lines are wrong.' * bool(more))
+        raise UsageError(wrong[0] + f' {more} more lines are wrong.' * bool(more))
     return labels
 
 
-def parse_label(fields: List[str],
-                line: int,
-                classes: Container[int],
-                keypoints: int = 0) -> Label:
+def parse_label(
+    fields: list[str], line: int, classes: Container[int], keypoints: int = 0
+) -> Label:
     """Read an object.
 
     Args:
@@ -261,28 +272,34 @@ def parse_label(fields: List[str],
     """
     category, *values = _numbers(fields)
     if category not in classes:
-        raise ValueError(f'there is no class {fields[0]} among the names in '
-                         'data.yaml.')
+        raise ValueError(f'there is no class {fields[0]} among the names in data.yaml.')
     if keypoints:
         if len(values) != 4 + keypoints:
             raise ValueError(
                 f'{len(fields)} values, but a class, a box and {keypoints} of '
-                f'keypoints (kpt_shape) make {5 + keypoints}.')
+                f'keypoints (kpt_shape) make {5 + keypoints}.'
+            )
         values = values[:4]
     if len(values) == 5:
-        raise ValueError('6 values: a prediction with its confidence? Save '
-                         'labels without it: class x y w h.')
+        raise ValueError(
+            '6 values: a prediction with its confidence? Save '
+            'labels without it: class x y w h.'
+        )
     if len(values) != 4 and (len(values) < 6 or len(values) % 2):
-        raise ValueError(f'{len(fields)} value{"s" * (len(fields) > 1)}. '
-                         'Expected class x y w h, or class x1 y1 x2 y2 x3 y3 '
-                         '... of a polygon.')
+        raise ValueError(
+            f'{len(fields)} value{"s" * (len(fields) > 1)}. '
+            'Expected class x y w h, or class x1 y1 x2 y2 x3 y3 '
+            '... of a polygon.'
+        )
     for value in (max(values), min(values)):
         if not -ROUNDING <= value <= 1 + ROUNDING:
             text = fields[1 + values.index(value)]
             hint = ', not pixels' if value > 1 else ''
-            raise ValueError(f'{text} is not between 0 and 1. Values are '
-                             'parts of the width and height of the image'
-                             f'{hint}.')
+            raise ValueError(
+                f'{text} is not between 0 and 1. Values are '
+                'parts of the width and height of the image'
+                f'{hint}.'
+            )
     if len(values) == 4:
         return Label(line, int(category), tuple(values))
     points = np.array(values).reshape(-1, 2)
@@ -291,35 +308,36 @@ def parse_label(fields: List[str],
     return Label(line, int(category), box, points)
 
 
-def _numbers(fields: List[str]) -> List[float]:
+def _numbers(fields: list[str]) -> list[float]:
     """Finite numbers."""
     values = []
     for each in fields:
         try:
             values.append(float(each))
         except ValueError:
-            raise ValueError(f'{each!r} is not a number. Values are separated '
-                             'by spaces.') from None
+            raise ValueError(
+                f'{each!r} is not a number. Values are separated by spaces.'
+            ) from None
         if not math.isfinite(values[-1]):
             raise ValueError(f'{each} is not a finite number.')
     return values
 
 
-def _read_heads(data: DataYaml, base: str,
-                names: List[str]) -> Dict[str, ImageHead]:
+def _read_heads(data: DataYaml, base: str, names: list[str]) -> dict[str, ImageHead]:
     """Size and orientation of the images, by name.
 
     Raises:
         SoCoError: If one cannot be opened.
     """
     heads = dict(zip(names, read_heads(base, names)))
-    bad = [(name, head) for name, head in heads.items()
-           if isinstance(head, ImageError)]
+    bad = [(name, head) for name, head in heads.items() if isinstance(head, ImageError)]
     if bad:
         (name, reason), *others = bad
         more = f', and {len(others)} more such' if others else ''
-        raise SoCoError(f'{data.path} names {os.path.join(base, name)}, which '
-                        f'{reason}{more}. Fix the images or take them out.')
+        raise SoCoError(
+            f'{data.path} names {os.path.join(base, name)}, which '
+            f'{reason}{more}. Fix the images or take them out.'
+        )
     return heads
 
 
@@ -338,18 +356,17 @@ def to_coco(label: Label, width: int, height: int) -> dict:
     x, y, w, h = label.box
     found = dict(
         category_id=label.category,
-        bbox=[(x - w / 2) * width, (y - h / 2) * height, w * width,
-              h * height])
+        bbox=[(x - w / 2) * width, (y - h / 2) * height, w * width, h * height],
+    )
     if label.polygon is not None:
         points = label.polygon * (width, height)
         xs, ys = (points - points[-1]).T
         twice = xs[:-1] @ ys[1:] - ys[:-1] @ xs[1:]
-        found.update(
-            segmentation=[points.ravel().tolist()], area=abs(twice.item()) / 2)
+        found.update(segmentation=[points.ravel().tolist()], area=abs(twice.item()) / 2)
     return found
 
 
-def _unify(annotations: List[dict], account: Account) -> None:
+def _unify(annotations: list[dict], account: Account) -> None:
     """Use polygons as boxes where other objects have none; in place."""
     if all('segmentation' in each for each in annotations):
         return

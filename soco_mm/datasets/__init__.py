@@ -1,5 +1,5 @@
 from .object_views import ObjectViewDataset
 from .sampler import EpochSampler
-from .transforms import *  # noqa: F401,F403
+from .transforms import *  # noqa: F403
 
-__all__ = ['ObjectViewDataset', 'EpochSampler']
+__all__ = ['EpochSampler', 'ObjectViewDataset']

@@ -1,5 +1,4 @@
 import os.path as osp
-from typing import List, Optional
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -10,6 +9,7 @@ from soco_mm.proposals import ProposalStore
 from soco_mm.proposals.pixels import check_pixels
 from soco_mm.registry import DATASETS, TRANSFORMS
 from soco_mm.utils import ImageError, SoCoError
+
 from .sampler import sample_rng
 from .transforms import LoadImage
 
@@ -41,30 +41,34 @@ class ObjectViewDataset(Dataset):
     """
 
     # MMEngine keeps it with the checkpoints.
-    metainfo = dict(task='object-level pretraining')
+    metainfo = dict(task='object-level pretraining')  # noqa: RUF012
 
-    def __init__(self,
-                 data_root: str,
-                 proposals: str,
-                 pipeline: list,
-                 num_images: Optional[int] = None,
-                 seed: int = 0,
-                 max_refetch: int = 100) -> None:
+    def __init__(
+        self,
+        data_root: str,
+        proposals: str,
+        pipeline: list,
+        num_images: int | None = None,
+        seed: int = 0,
+        max_refetch: int = 100,
+    ) -> None:
         self.data_root = data_root
         self.store = ProposalStore.open(proposals)
         self.pipeline = Compose([TRANSFORMS.build(cfg) for cfg in pipeline])
-        self.loader = next((each for each in self.pipeline.transforms
-                            if isinstance(each, LoadImage)), LoadImage())
+        self.loader = next(
+            (each for each in self.pipeline.transforms if isinstance(each, LoadImage)),
+            LoadImage(),
+        )
         self.seed = seed
         self.chosen = None
         if num_images is not None:
             if num_images > len(self.store):
                 raise SoCoError(
                     f'The config wants {num_images} images (num_images), but '
-                    f'{proposals} has proposals of {len(self.store)}.')
+                    f'{proposals} has proposals of {len(self.store)}.'
+                )
             rng = np.random.default_rng(seed)
-            self.chosen = rng.choice(
-                len(self.store), num_images, replace=False)
+            self.chosen = rng.choice(len(self.store), num_images, replace=False)
             self.chosen.sort()
         self.max_refetch = max_refetch
 
@@ -86,7 +90,8 @@ class ObjectViewDataset(Dataset):
         return dict(
             img_path=osp.join(self.data_root, self.store.path(index)),
             proposals=self.store.boxes(index),
-            proposals_size=self.store.size(index))
+            proposals_size=self.store.size(index),
+        )
 
     def load_image(self, index: int) -> dict:
         """An image and its proposals before the views are made.
@@ -104,7 +109,7 @@ class ObjectViewDataset(Dataset):
         """
         return self.loader(self.get_data_info(index))
 
-    def check_images(self) -> List[str]:
+    def check_images(self) -> list[str]:
         """Hold a sample of the images against the proposals.
 
         Returns:
@@ -123,7 +128,8 @@ class ObjectViewDataset(Dataset):
                 f'--stretch {low:g} {high:g}, but training reads the images '
                 f'with {self.loader.stretch}. Set '
                 'train_dataloader.dataset.pipeline.0.stretch='
-                f'"({low:g},{high:g})".')
+                f'"({low:g},{high:g})".'
+            )
         return check_pixels(self.store, self.data_root, self.chosen)
 
     def __getitem__(self, idx: int) -> dict:
@@ -147,7 +153,9 @@ class ObjectViewDataset(Dataset):
                 print_log(
                     f'{data["img_path"]} {error}; using another image.',
                     logger='current',
-                    level=30)
+                    level=30,
+                )
         raise SoCoError(
             f'None of {tries} images in a row in {self.data_root} can be '
-            'read. Are the images still where the proposals were made?')
+            'read. Are the images still where the proposals were made?'
+        )

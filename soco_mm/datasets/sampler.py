@@ -1,4 +1,4 @@
-from typing import Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from mmengine.dataset import DefaultSampler
@@ -25,4 +25,5 @@ class EpochSampler(DefaultSampler):
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     """The random numbers of one sample."""
     return np.random.Generator(
-        np.random.PCG64(np.random.SeedSequence([seed, epoch, index])))
+        np.random.PCG64(np.random.SeedSequence([seed, epoch, index]))
+    )

@@ -5,7 +5,12 @@ from .runtime import build_runner, unwrap_model
 from .vis_backend import JSONVisBackend
 
 __all__ = [
-    'AtomicCheckpointHook', 'TargetUpdateHook', 'CPUAmpOptimWrapper', 'LARS',
+    'LARS',
+    'AtomicCheckpointHook',
+    'CPUAmpOptimWrapper',
     'JSONVisBackend',
-    'OnlineOptimWrapperConstructor', 'build_runner', 'unwrap_model'
+    'OnlineOptimWrapperConstructor',
+    'TargetUpdateHook',
+    'build_runner',
+    'unwrap_model',
 ]

@@ -1,4 +1,5 @@
 """What a config sets, and whether a training can be built from it."""
+
 import copy
 import inspect
 import io
@@ -6,22 +7,29 @@ import logging
 import tempfile
 import traceback
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Any, Dict, Iterator, List
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from soco_mm.errors import SoCoError, UsageError
+
 from .runtime import build_runner
 
 # What MMEngine's Runner reads of a config besides its own arguments, and what
 # reading a config itself does.
 READ = {
-    *inspect.signature(Runner.__init__).parameters, 'model_wrapper_cfg',
-    'sync_bn', 'find_unused_parameters', 'activation_checkpointing',
-    'efficient_conv_bn_eval', 'compile', 'custom_imports'
+    *inspect.signature(Runner.__init__).parameters,
+    'model_wrapper_cfg',
+    'sync_bn',
+    'find_unused_parameters',
+    'activation_checkpointing',
+    'efficient_conv_bn_eval',
+    'compile',
+    'custom_imports',
 }
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_ARGUMENTS = set(inspect.signature(DataLoader.__init__).parameters)
@@ -40,17 +48,22 @@ def building(what: str = 'a training') -> Iterator[None]:
     """
     try:
         yield
-    except (AssertionError, AttributeError, IndexError, KeyError, TypeError,
-            ValueError) as error:
+    except (
+        AssertionError,
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
         # Of an assertion without words the line says what was expected.
-        reason = str(error) or traceback.extract_tb(
-            error.__traceback__)[-1].line
-        raise SoCoError(f'The config cannot be built into {what}: '
-                        f'{reason}') from error
+        reason = str(error) or traceback.extract_tb(error.__traceback__)[-1].line
+        raise SoCoError(f'The config cannot be built into {what}: {reason}') from error
 
 
-def set_options(cfg: Config, options: Dict[str, Any],
-                arguments: Dict[str, str]) -> None:
+def set_options(
+    cfg: Config, options: dict[str, Any], arguments: dict[str, str]
+) -> None:
     """Set values of a config, each of which changes the run.
 
     Args:
@@ -67,8 +80,10 @@ def set_options(cfg: Config, options: Dict[str, Any],
     for key in options:
         for owned, argument in arguments.items():
             if key == owned or key.startswith(owned + '.'):
-                raise UsageError(f'--cfg-options cannot set {key}, on which '
-                                 f'more depends. Set it with {argument}.')
+                raise UsageError(
+                    f'--cfg-options cannot set {key}, on which '
+                    f'more depends. Set it with {argument}.'
+                )
         before = check_key(cfg, key)
         check_read(cfg, key, arguments)
         check_number(key, before, options[key])
@@ -95,8 +110,10 @@ def check_key(cfg: Config, key: str) -> Any:
         parent = '.'.join(parts[:depth]) or 'the config'
         if isinstance(node, (list, tuple)):
             if not part.isdigit() or int(part) >= len(node):
-                raise UsageError(f'The config key {key} does not exist: '
-                                 f'{parent} is a list of {len(node)}.')
+                raise UsageError(
+                    f'The config key {key} does not exist: '
+                    f'{parent} is a list of {len(node)}.'
+                )
             node = node[int(part)]
         elif isinstance(node, dict):
             in_component |= 'type' in node
@@ -106,15 +123,17 @@ def check_key(cfg: Config, key: str) -> Any:
                     return None
                 raise UsageError(
                     f'The config key {key} does not exist: {parent} has '
-                    f'{", ".join(map(str, node))}.')
+                    f'{", ".join(map(str, node))}.'
+                )
             node = node[part]
         else:
-            raise UsageError(f'The config key {key} does not exist: {parent} '
-                             f'is {node!r}.')
+            raise UsageError(
+                f'The config key {key} does not exist: {parent} is {node!r}.'
+            )
     return node
 
 
-def check_read(cfg: Config, key: str, arguments: Dict[str, str]) -> None:
+def check_read(cfg: Config, key: str, arguments: dict[str, str]) -> None:
     """Refuse a key of a variable, which nothing reads any more.
 
     Configs give a value a name to write it once, as ``train_pipeline``; when
@@ -140,14 +159,18 @@ def check_read(cfg: Config, key: str, arguments: Dict[str, str]) -> None:
         advice = f'Set it with {owners[0]}'
     elif places:
         advice = 'Set ' + ' and '.join(
-            f'{place}.{rest}' if rest else place for place in places[:NAMED])
+            f'{place}.{rest}' if rest else place for place in places[:NAMED]
+        )
         advice += f', and {len(places) - NAMED} more' * (len(places) > NAMED)
     else:
-        advice = ('Set the value where it is used, which the config that is '
-                  'saved with a run shows')
+        advice = (
+            'Set the value where it is used, which the config that is '
+            'saved with a run shows'
+        )
     raise UsageError(
         f'The config key {key} changes nothing: {name} is a variable, whose '
-        f'value is copied to where it is used. {advice}.')
+        f'value is copied to where it is used. {advice}.'
+    )
 
 
 def check_number(key: str, before: Any, value: Any) -> None:
@@ -157,13 +180,17 @@ def check_number(key: str, before: Any, value: Any) -> None:
         UsageError: If there is some.
     """
     # The scale of a loss may be a number or "dynamic".
-    if isinstance(before, (int, float)) and isinstance(
-            value, str) and value != 'dynamic':
-        raise UsageError(f'The config key {key} is {before!r}, and {value!r} '
-                         'is no such value.')
+    if (
+        isinstance(before, (int, float))
+        and isinstance(value, str)
+        and value != 'dynamic'
+    ):
+        raise UsageError(
+            f'The config key {key} is {before!r}, and {value!r} is no such value.'
+        )
 
 
-def find_value(node: Any, value: Any, path: str) -> List[str]:
+def find_value(node: Any, value: Any, path: str) -> list[str]:
     """Dotted keys under which a value stands in a part of a config.
 
     A dict is found also where more keys were added to it.
@@ -172,8 +199,10 @@ def find_value(node: Any, value: Any, path: str) -> List[str]:
     if not isinstance(value, (str, dict, list, tuple)) or not value:
         return []
     same = node == value or (
-        isinstance(node, dict) and isinstance(value, dict)
-        and all(node.get(key, node) == value[key] for key in value))
+        isinstance(node, dict)
+        and isinstance(value, dict)
+        and all(node.get(key, node) == value[key] for key in value)
+    )
     if same:
         return [path]
     if isinstance(node, dict):
@@ -183,7 +212,8 @@ def find_value(node: Any, value: Any, path: str) -> List[str]:
     else:
         return []
     return [
-        place for key, child in items
+        place
+        for key, child in items
         for place in find_value(child, value, f'{path}.{key}')
     ]
 
@@ -220,7 +250,7 @@ def build_trial(cfg: Config) -> Runner:
 
 
 @contextmanager
-def naming(options: Dict[str, Any]) -> Iterator[None]:
+def naming(options: dict[str, Any]) -> Iterator[None]:
     """Name the options that were set where a config cannot be built.
 
     Args:
@@ -235,8 +265,9 @@ def naming(options: Dict[str, Any]) -> Iterator[None]:
         if not options:
             raise
         given = ' '.join(f'{key}={value!r}' for key, value in options.items())
-        raise type(error)(f'{str(error).rstrip(".")}. Check what '
-                          f'--cfg-options sets: {given}') from error
+        raise type(error)(
+            f'{str(error).rstrip(".")}. Check what --cfg-options sets: {given}'
+        ) from error
 
 
 @contextmanager

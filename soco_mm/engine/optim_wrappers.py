@@ -17,6 +17,5 @@ class CPUAmpOptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module):
         """Run the forward pass under autocast."""
-        with super().optim_context(model), torch.autocast(
-                'cpu', torch.bfloat16):
+        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
             yield

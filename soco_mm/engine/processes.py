@@ -1,12 +1,18 @@
 """Decisions that all processes of a training make together."""
+
 import socket
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from mmengine.device import get_device
-from mmengine.dist import (all_gather_object, all_reduce,
-                           broadcast_object_list, get_rank, get_world_size,
-                           is_distributed)
+from mmengine.dist import (
+    all_gather_object,
+    all_reduce,
+    broadcast_object_list,
+    get_rank,
+    get_world_size,
+    is_distributed,
+)
 
 from soco_mm.utils import SoCoError
 

@@ -1,6 +1,6 @@
 """A training that is resumed with another schedule."""
+
 import warnings
-from typing import Optional
 
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -21,9 +21,9 @@ def describe_training(runner: Runner) -> dict:
     return dict(
         batch_size=runner.train_dataloader.batch_size,
         processes=runner.world_size,
-        accumulative_counts=getattr(runner.optim_wrapper,
-                                    '_accumulative_counts', 1),
-        epochs=runner.max_epochs)
+        accumulative_counts=getattr(runner.optim_wrapper, '_accumulative_counts', 1),
+        epochs=runner.max_epochs,
+    )
 
 
 def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
@@ -49,33 +49,38 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
     then, now = meta.get(NOTED, {}), describe_training(runner)
     noted = {
         key: (then[key], now[key])
-        for key in now if key in then and then[key] != now[key]
+        for key in now
+        if key in then and then[key] != now[key]
     }
     if meta['epoch'] > runner.max_epochs:
         raise SoCoError(
             f'The checkpoint is of epoch {meta["epoch"]}, but the training '
-            f'has {runner.max_epochs} epochs. Set a larger number.')
+            f'has {runner.max_epochs} epochs. Set a larger number.'
+        )
     same = is_same(runner, checkpoint)
     if same and not noted:
         return
     loop, wrapper = runner.train_loop, runner.optim_wrapper
     changed = in_words(noted) or 'another schedule or optimiser'
     if not same:
-        if not (isinstance(loop, EpochBasedTrainLoop)
-                and isinstance(wrapper, OptimWrapper)
-                and can_replay(runner.param_schedulers)):
+        if not (
+            isinstance(loop, EpochBasedTrainLoop)
+            and isinstance(wrapper, OptimWrapper)
+            and can_replay(runner.param_schedulers)
+        ):
             raise SoCoError(
                 'A training that does not count in epochs, or whose schedule '
                 'follows its metrics, can only be resumed as it was begun '
-                f'({changed}).')
+                f'({changed}).'
+            )
         groups = checkpoint['optimizer']['param_groups']
         check_groups(groups, wrapper.param_groups)
         meta['iter'] = meta['epoch'] * len(runner.train_dataloader)
-        replay(runner.param_schedulers or [], meta['epoch'],
-               len(runner.train_dataloader))
+        replay(
+            runner.param_schedulers or [], meta['epoch'], len(runner.train_dataloader)
+        )
         for old, new in zip(groups, wrapper.param_groups):
-            old.update((key, value) for key, value in new.items()
-                       if key != 'params')
+            old.update((key, value) for key, value in new.items() if key != 'params')
         if runner.param_schedulers:
             checkpoint['param_schedulers'] = [
                 each.state_dict() for each in runner.param_schedulers
@@ -86,14 +91,16 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
     runner.logger.info(
         f'Resumed with other settings ({changed}): {meta["epoch"]} of '
         f'{runner.max_epochs} epochs are done; learning rate and momentum '
-        'follow the new schedule from here on.')
+        'follow the new schedule from here on.'
+    )
 
 
 def is_same(runner: Runner, checkpoint: dict) -> bool:
     """Whether a checkpoint is of a training with the same schedule."""
     meta = checkpoint['meta']
     if isinstance(runner.train_loop, EpochBasedTrainLoop) and (
-            meta['iter'] != meta['epoch'] * len(runner.train_dataloader)):
+        meta['iter'] != meta['epoch'] * len(runner.train_dataloader)
+    ):
         return False
     built, saved = runner.param_schedulers, checkpoint.get('param_schedulers')
     if isinstance(built, dict) or isinstance(saved, dict):
@@ -104,21 +111,23 @@ def is_same(runner: Runner, checkpoint: dict) -> bool:
     groups = checkpoint['optimizer']['param_groups']
     ours = runner.optim_wrapper.param_groups
     return len(groups) == len(ours) and all(
-        old[key] == new[key] for old, new in zip(groups, ours)
-        for key in old.keys() & new.keys() - names - {'params'})
+        old[key] == new[key]
+        for old, new in zip(groups, ours)
+        for key in old.keys() & new.keys() - names - {'params'}
+    )
 
 
 def shape_of(scheduler) -> dict:
     """A scheduler, or its state, without its progress."""
-    state = scheduler if isinstance(scheduler,
-                                    dict) else scheduler.state_dict()
+    state = scheduler if isinstance(scheduler, dict) else scheduler.state_dict()
     return {key: state[key] for key in state if key not in PROGRESS}
 
 
-def can_replay(schedulers: Optional[list]) -> bool:
+def can_replay(schedulers: list | None) -> bool:
     """Whether schedulers depend on nothing but the number of steps."""
     return not isinstance(schedulers, dict) and not any(
-        getattr(each, 'need_val_args', False) for each in schedulers or [])
+        getattr(each, 'need_val_args', False) for each in schedulers or []
+    )
 
 
 def replay(schedulers: list, epochs: int, iterations: int) -> None:
@@ -149,8 +158,11 @@ def check_groups(saved: list, built: list) -> None:
     fits = len(saved) == len(built) and all(
         len(old['params']) == len(new['params'])
         and not (old.keys() - new.keys() and new.keys() - old.keys())
-        for old, new in zip(saved, built))
+        for old, new in zip(saved, built)
+    )
     if not fits:
-        raise SoCoError('The checkpoint is of another optimiser or of other '
-                        'groups of parameters. Resume with the optim_wrapper '
-                        'that it was trained with.')
+        raise SoCoError(
+            'The checkpoint is of another optimiser or of other '
+            'groups of parameters. Resume with the optim_wrapper '
+            'that it was trained with.'
+        )

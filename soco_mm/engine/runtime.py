@@ -1,7 +1,7 @@
 """What a Runner needs to know about the machine, decided in one place."""
+
 import itertools
 import os
-from typing import Dict
 
 import torch
 from mmengine.config import Config
@@ -74,18 +74,18 @@ def adapt_to_device(cfg: Config) -> None:
         print_log(
             'There is no GPU: mixed precision is '
             f'{"bfloat16" if native else "off"} on this CPU.',
-            logger='current')
+            logger='current',
+        )
     if not alone:
         replace_types(cfg.model, dict.fromkeys(SYNC_NORMS, BATCH_NORM))
         print_log(
-            'There is no GPU: batch norm is not synchronised between '
-            'processes.',
-            logger='current')
+            'There is no GPU: batch norm is not synchronised between processes.',
+            logger='current',
+        )
         # Without device_ids, which are for GPUs.
         cfg.model_wrapper_cfg = dict(
-            type='MMDistributedDataParallel',
-            device_ids=None,
-            broadcast_buffers=False)
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+        )
         start_processes(cfg)
     cfg.train_dataloader.pin_memory = False
 
@@ -106,13 +106,14 @@ def start_processes(cfg: Config) -> None:
         init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
         return
     if 'RANK' not in os.environ:
-        raise UsageError('On a CPU several processes must be started by '
-                         'tools/dist_train.sh, or by torchrun.')
+        raise UsageError(
+            'On a CPU several processes must be started by '
+            'tools/dist_train.sh, or by torchrun.'
+        )
     # MMEngine would select a GPU.
     distributed.init_process_group(
-        'gloo',
-        rank=int(os.environ['RANK']),
-        world_size=int(os.environ['WORLD_SIZE']))
+        'gloo', rank=int(os.environ['RANK']), world_size=int(os.environ['WORLD_SIZE'])
+    )
 
 
 def use_plain_sync_norm(model: Config) -> None:
@@ -125,7 +126,7 @@ def use_plain_sync_norm(model: Config) -> None:
     replace_types(model, {'MMSyncBN': 'SyncBN'})
 
 
-def replace_types(node, names: Dict[str, str]) -> None:
+def replace_types(node, names: dict[str, str]) -> None:
     """Replace components by others wherever they stand in a config.
 
     Args:

@@ -11,6 +11,5 @@ class JSONVisBackend(LocalVisBackend):
     JSON has neither NaN nor infinity; they are written as null.
     """
 
-    def _dump(self, value_dict: dict, file_path: str,
-              file_format: str) -> None:
+    def _dump(self, value_dict: dict, file_path: str, file_format: str) -> None:
         super()._dump(finite_or_none(value_dict), file_path, file_format)

@@ -1,4 +1,5 @@
 """What frozen features are worth: probes with labelled images."""
+
 from .backbone import backbone_config, backbone_weights, load_backbone
 from .classifier import LinearProbe
 from .data import ClassFolders, LoadRGBImage, find_classes
@@ -7,7 +8,15 @@ from .knn import TEMPERATURE, knn_scores
 from .objects import ObjectCrops
 
 __all__ = [
-    'backbone_config', 'backbone_weights', 'load_backbone', 'LinearProbe',
-    'ClassFolders', 'LoadRGBImage', 'find_classes', 'extract_features',
-    'TEMPERATURE', 'knn_scores', 'ObjectCrops'
+    'TEMPERATURE',
+    'ClassFolders',
+    'LinearProbe',
+    'LoadRGBImage',
+    'ObjectCrops',
+    'backbone_config',
+    'backbone_weights',
+    'extract_features',
+    'find_classes',
+    'knn_scores',
+    'load_backbone',
 ]

@@ -1,11 +1,14 @@
 from copy import deepcopy
 from pathlib import Path
-from typing import Dict, Union
 
 from torch import Tensor, nn
 
-from soco_mm.checkpoint import (compare_tensors, detector_weights,
-                                read_checkpoint, state_dict_of)
+from soco_mm.checkpoint import (
+    compare_tensors,
+    detector_weights,
+    read_checkpoint,
+    state_dict_of,
+)
 from soco_mm.utils import SoCoError
 
 # In C4 models the last stage of the backbone is the R-CNN head.
@@ -26,9 +29,11 @@ def backbone_config(model: dict) -> dict:
         SoCoError: If it has none.
     """
     if 'backbone' not in model:
-        raise SoCoError('The config of the pretraining has no model.backbone. '
-                        'Give the config of this plugin that made the '
-                        'checkpoint.')
+        raise SoCoError(
+            'The config of the pretraining has no model.backbone. '
+            'Give the config of this plugin that made the '
+            'checkpoint.'
+        )
     backbone = deepcopy(model['backbone'])
     if backbone.get('norm_cfg', {}).get('type') == 'SyncBN':
         # The statistics are frozen: there is nothing to synchronise.
@@ -39,11 +44,12 @@ def backbone_config(model: dict) -> dict:
             num_stages=res5['stage'] + 1,
             strides=(*backbone['strides'], res5['stride']),
             dilations=(*backbone['dilations'], res5.get('dilation', 1)),
-            out_indices=(res5['stage'], ))
+            out_indices=(res5['stage'],),
+        )
     return backbone
 
 
-def backbone_weights(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def backbone_weights(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights of the whole backbone, by its own names.
 
     Args:
@@ -57,13 +63,14 @@ def backbone_weights(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         SoCoError: If there are none.
     """
     return {
-        name[len(prefix):]: value
+        name[len(prefix) :]: value
         for name, value in detector_weights(state_dict).items()
-        for prefix in PREFIXES if name.startswith(prefix)
+        for prefix in PREFIXES
+        if name.startswith(prefix)
     }
 
 
-def load_backbone(backbone: nn.Module, path: Union[str, Path]) -> None:
+def load_backbone(backbone: nn.Module, path: str | Path) -> None:
     """Fill every tensor of a backbone from a checkpoint.
 
     Args:
@@ -81,5 +88,6 @@ def load_backbone(backbone: nn.Module, path: Union[str, Path]) -> None:
         raise SoCoError(
             f'The backbone in {path} is not the one of the config: {first}'
             f'{f", and {more} more" if more > 0 else ""}. Give the config '
-            'that it was pretrained with.')
+            'that it was pretrained with.'
+        )
     backbone.load_state_dict(weights)

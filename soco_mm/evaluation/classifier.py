@@ -1,10 +1,9 @@
-from typing import Optional, Tuple
-
 import torch
 from mmcls.models import ImageClassifier
 from torch import Tensor
 
 from soco_mm.registry import MODELS
+
 from .backbone import load_backbone
 
 
@@ -25,14 +24,15 @@ class LinearProbe(ImageClassifier):
             Defaults to None, as :class:`mmcls.models.ImageClassifier`.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 checkpoint: str,
-                 neck: dict,
-                 head: dict,
-                 data_preprocessor: Optional[dict] = None) -> None:
-        super().__init__(
-            backbone, neck, head, data_preprocessor=data_preprocessor)
+    def __init__(
+        self,
+        backbone: dict,
+        checkpoint: str,
+        neck: dict,
+        head: dict,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        super().__init__(backbone, neck, head, data_preprocessor=data_preprocessor)
         self.checkpoint = checkpoint
         self.backbone.requires_grad_(False)
         # The format in which convolutions are fastest, on GPU and CPU.
@@ -54,7 +54,7 @@ class LinearProbe(ImageClassifier):
         self.backbone.eval()
         return self
 
-    def extract_feat(self, inputs: Tensor) -> Tuple[Tensor]:
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor]:
         """Pool the last stage of the backbone.
 
         Args:
@@ -63,4 +63,4 @@ class LinearProbe(ImageClassifier):
         Returns:
             tuple[Tensor]: One, (N, C), as heads of MMClassification take it.
         """
-        return self.neck((self.backbone(inputs)[-1], ))
+        return self.neck((self.backbone(inputs)[-1],))

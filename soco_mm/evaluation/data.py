@@ -1,7 +1,6 @@
 import os
 import os.path as osp
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
 
 import numpy as np
 from mmcls.datasets import BaseDataset
@@ -9,12 +8,11 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from soco_mm.registry import DATASETS, TRANSFORMS
-from soco_mm.utils import (ImageError, SoCoError, UsageError, list_images,
-                           read_image)
+from soco_mm.utils import ImageError, SoCoError, UsageError, list_images, read_image
 from soco_mm.utils.stretch import check_stretch
 
 
-def find_classes(folder: Union[str, Path]) -> List[str]:
+def find_classes(folder: str | Path) -> list[str]:
     """Names of the class folders in a folder, sorted; hidden ones left out.
 
     Raises:
@@ -22,16 +20,22 @@ def find_classes(folder: Union[str, Path]) -> List[str]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UsageError(f'There is no folder {folder}. Name the folder that '
-                         'holds one folder of images a class.')
+        raise UsageError(
+            f'There is no folder {folder}. Name the folder that '
+            'holds one folder of images a class.'
+        )
     classes = sorted(
-        entry.name for entry in os.scandir(folder)
-        if entry.is_dir() and not entry.name.startswith('.'))
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith('.')
+    )
     if len(classes) < 2:
-        raise UsageError(f'{folder} holds {len(classes) or "no"} class folder'
-                         f'{"" if len(classes) == 1 else "s"}. Give a folder '
-                         'with one folder of images for each of at least two '
-                         'classes.')
+        raise UsageError(
+            f'{folder} holds {len(classes) or "no"} class folder'
+            f'{"" if len(classes) == 1 else "s"}. Give a folder '
+            'with one folder of images for each of at least two '
+            'classes.'
+        )
     return classes
 
 
@@ -52,20 +56,19 @@ class ClassFolders(BaseDataset):
         UsageError: If there are no class folders, one of ``classes_of`` is
             empty, or one is not among its classes.
     """
+
     samples = 'images'
 
-    def __init__(self,
-                 data_root: str,
-                 classes_of: Optional[str] = None,
-                 **kwargs) -> None:
+    def __init__(self, data_root: str, classes_of: str | None = None, **kwargs) -> None:
         self.classes_of = classes_of or data_root
         super().__init__(
             ann_file='',
             data_root=data_root,
             classes=find_classes(self.classes_of),
-            **kwargs)
+            **kwargs,
+        )
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Find the images: ``img_path`` and ``gt_label`` of each."""
         labels = self.class_to_idx
         listing = list_images(self.data_root)
@@ -73,25 +76,31 @@ class ClassFolders(BaseDataset):
             print_log(f'{self.data_root}: {note}', logger='current')
         found = [path for path in listing.paths if '/' in path]
         if not found:
-            raise UsageError(f'{self.data_root} holds images, but no class '
-                             'folders. Put those of each class into a folder '
-                             'of its own.')
+            raise UsageError(
+                f'{self.data_root} holds images, but no class '
+                'folders. Put those of each class into a folder '
+                'of its own.'
+            )
         names = {path.partition('/')[0] for path in found}
         unknown = sorted(names - labels.keys())
         if unknown:
             raise UsageError(
                 f'{self.data_root} has the class {unknown[0]}'
                 f'{self._more(unknown)}, which {self.classes_of} lacks. Both '
-                'must name their class folders alike.')
+                'must name their class folders alike.'
+            )
         empty = sorted(labels.keys() - names)
         if empty and self.classes_of == self.data_root:
             raise UsageError(
                 f'The class folder {osp.join(self.data_root, empty[0])} holds '
-                f'no image{self._more(empty)}. Remove it or put images there.')
+                f'no image{self._more(empty)}. Remove it or put images there.'
+            )
         return [
             dict(
                 img_path=osp.join(self.data_root, path),
-                gt_label=labels[path.partition('/')[0]]) for path in found
+                gt_label=labels[path.partition('/')[0]],
+            )
+            for path in found
         ]
 
     @staticmethod
@@ -114,7 +123,7 @@ class LoadRGBImage(BaseTransform):
         SoCoError: If the image cannot be read.
     """
 
-    def __init__(self, stretch: Optional[Tuple[float, float]] = None) -> None:
+    def __init__(self, stretch: tuple[float, float] | None = None) -> None:
         self.stretch = check_stretch(stretch)
         # Objects of one image follow each other in validation.
         self.last = None, None
@@ -130,10 +139,8 @@ class LoadRGBImage(BaseTransform):
             x1, y1, x2, y2 = box
             image = self.last[1][y1:y2, x1:x2].copy()
         return dict(
-            results,
-            img=image,
-            img_shape=image.shape[:2],
-            ori_shape=image.shape[:2])
+            results, img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2]
+        )
 
     def _read(self, path: str) -> np.ndarray:
         try:

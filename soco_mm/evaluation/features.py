@@ -1,4 +1,4 @@
-from typing import Callable, Tuple
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,9 +10,8 @@ from .classifier import LinearProbe
 
 @torch.no_grad()
 def extract_features(
-        model: LinearProbe,
-        loader: DataLoader,
-        progress: Callable[[], None] = lambda: None) -> Tuple[Tensor, Tensor]:
+    model: LinearProbe, loader: DataLoader, progress: Callable[[], None] = lambda: None
+) -> tuple[Tensor, Tensor]:
     """L2-normalised pooled features of the last stage, of each image.
 
     Args:
@@ -28,7 +27,7 @@ def extract_features(
     features, labels = [], []
     for batch in loader:
         batch = model.data_preprocessor(batch)
-        pooled, = model.extract_feat(batch['inputs'])
+        (pooled,) = model.extract_feat(batch['inputs'])
         features.append(normalize(pooled.float()))
         labels += [sample.gt_label.label for sample in batch['data_samples']]
         for _ in pooled:

@@ -7,12 +7,14 @@ TEMPERATURE = 0.07
 
 
 @torch.no_grad()
-def knn_scores(train: Tensor,
-               labels: Tensor,
-               val: Tensor,
-               num_classes: int,
-               k: int = 20,
-               temperature: float = TEMPERATURE) -> Tensor:
+def knn_scores(
+    train: Tensor,
+    labels: Tensor,
+    val: Tensor,
+    num_classes: int,
+    k: int = 20,
+    temperature: float = TEMPERATURE,
+) -> Tensor:
     r"""Let the k nearest training images of each image vote for its class.
 
     Near is where the cosine similarity s is large, and a neighbour's vote has

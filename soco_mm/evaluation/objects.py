@@ -1,5 +1,5 @@
 import os.path as osp
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 from mmcls.datasets import BaseDataset
 
@@ -8,8 +8,11 @@ from soco_mm.registry import DATASETS
 from soco_mm.utils import UsageError
 from soco_mm.utils.image import MIN_SIDE
 
-TINY = Reason('tiny object', 'tiny objects',
-              f'with a side of less than {MIN_SIDE} pixels, left out')
+TINY = Reason(
+    'tiny object',
+    'tiny objects',
+    f'with a side of less than {MIN_SIDE} pixels, left out',
+)
 
 
 @DATASETS.register_module()
@@ -40,14 +43,17 @@ class ObjectCrops(BaseDataset):
             other classes, of fewer than two classes or none.
         SoCoError: If they or an image cannot be used.
     """
+
     samples = 'objects'
 
-    def __init__(self,
-                 annotations: str,
-                 images: Optional[str] = None,
-                 split: str = 'train',
-                 classes: Optional[Sequence[str]] = None,
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        annotations: str,
+        images: str | None = None,
+        split: str = 'train',
+        classes: Sequence[str] | None = None,
+        **kwargs,
+    ) -> None:
         self.annotations = annotations
         self.crops = self._read(annotations, images, split)
         found = {name for _, _, name in self.crops}
@@ -57,18 +63,19 @@ class ObjectCrops(BaseDataset):
                 raise UsageError(
                     f'{annotations} has objects of {len(classes) or "no"} '
                     f'class{"" if len(classes) == 1 else "es"}. Give '
-                    'annotations of at least two classes.')
+                    'annotations of at least two classes.'
+                )
         unknown = sorted(found - set(classes))
         if unknown:
             more = len(unknown) - 1
             raise UsageError(
                 f'{annotations} has objects of the class {unknown[0]}'
                 f'{f" (and {more} more)" * bool(more)}, which the training '
-                'annotations lack. Both must name their classes alike.')
+                'annotations lack. Both must name their classes alike.'
+            )
         super().__init__(ann_file='', classes=list(classes), **kwargs)
 
-    def _read(self, path: str, images: Optional[str],
-              split: str) -> List[tuple]:
+    def _read(self, path: str, images: str | None, split: str) -> list[tuple]:
         """Path of the image, box (x1, y1, x2, y2) and class of each object."""
         read = read_annotations(path, images, split=split)
         self.names, self.account = read.classes, read.account
@@ -83,11 +90,12 @@ class ObjectCrops(BaseDataset):
                 corners = (round(each) for each in (x, y, x + w, y + h))
                 crops.append((image, tuple(corners), read.classes[label]))
         if not crops:
-            raise UsageError(f'{path} has no object to classify: it has '
-                             f'{self.account.summary()}.')
+            raise UsageError(
+                f'{path} has no object to classify: it has {self.account.summary()}.'
+            )
         return crops
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """List the objects: ``img_path``, ``bbox`` and ``gt_label`` of each.
 
         ``bbox`` is x1, y1, x2, y2 in whole pixels, continuous.

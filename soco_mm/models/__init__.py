@@ -7,8 +7,15 @@ from .roi_heads import ObjectBBoxHead, ObjectRoIHead, ScaleAwareRoIExtractor
 from .utils import CosineEMA, ObjectEncoder
 
 __all__ = [
-    'SoCo', 'ImageViewDataPreprocessor', 'ViewDataPreprocessor', 'SoCoHead',
+    'CosineEMA',
+    'ImageViewDataPreprocessor',
+    'NonLinearNeck',
+    'ObjectBBoxHead',
     'ObjectCosineLoss',
-    'NonLinearNeck', 'ObjectBBoxHead', 'ObjectRoIHead',
-    'ScaleAwareRoIExtractor', 'CosineEMA', 'ObjectEncoder'
+    'ObjectEncoder',
+    'ObjectRoIHead',
+    'ScaleAwareRoIExtractor',
+    'SoCo',
+    'SoCoHead',
+    'ViewDataPreprocessor',
 ]

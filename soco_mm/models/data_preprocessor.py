@@ -1,4 +1,4 @@
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -17,14 +17,17 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
             memory to have an effect. Defaults to True.
     """
 
-    def __init__(self,
-                 mean: Sequence[float] = (123.675, 116.28, 103.53),
-                 std: Sequence[float] = (58.395, 57.12, 57.375),
-                 non_blocking: bool = True) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] = (123.675, 116.28, 103.53),
+        std: Sequence[float] = (58.395, 57.12, 57.375),
+        non_blocking: bool = True,
+    ) -> None:
         super().__init__(non_blocking=non_blocking)
         for name, value in (('mean', mean), ('std', std)):
             self.register_buffer(
-                name, torch.tensor(value).view(-1, 1, 1), persistent=False)
+                name, torch.tensor(value).view(-1, 1, 1), persistent=False
+            )
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise a collated batch.

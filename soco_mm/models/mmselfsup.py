@@ -3,6 +3,7 @@
 Its successor can stand in here. ``mmselfsup.datasets`` is never imported: it
 needs torchvision, of which there is no build for every PyTorch.
 """
+
 from mmselfsup.models import NonLinearNeck
 
 from soco_mm.registry import MODELS

@@ -2,6 +2,7 @@
 
 Boxes are x1 y1 x2 y2 in pixels of the image, continuous (x2 = x1 + w).
 """
+
 from .filters import ProposalFilter
 from .generate import generate_proposals
 from .journal import Journal
@@ -13,7 +14,15 @@ from .store import ProposalStore
 from .whole_image import WholeImage
 
 __all__ = [
-    'ProposalFilter', 'generate_proposals', 'Journal', 'METHODS', 'PRESETS',
-    'build_settings', 'RandomBoxes', 'SelectiveSearch', 'Proposals',
-    'ProposalStore', 'WholeImage'
+    'METHODS',
+    'PRESETS',
+    'Journal',
+    'ProposalFilter',
+    'ProposalStore',
+    'Proposals',
+    'RandomBoxes',
+    'SelectiveSearch',
+    'WholeImage',
+    'build_settings',
+    'generate_proposals',
 ]

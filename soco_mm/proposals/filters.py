@@ -1,5 +1,3 @@
-from typing import Tuple
-
 import numpy as np
 
 # How the boxes of an image came about, the order in which filters are tried.
@@ -22,16 +20,19 @@ class ProposalFilter:
         min_side (float): Smallest width and height in pixels. Defaults to 0.
     """
 
-    def __init__(self,
-                 max_aspect: float = 3,
-                 size_range: Tuple[float, float] = (0.3, 0.8),
-                 min_side: float = 0) -> None:
+    def __init__(
+        self,
+        max_aspect: float = 3,
+        size_range: tuple[float, float] = (0.3, 0.8),
+        min_side: float = 0,
+    ) -> None:
         self.max_aspect = max_aspect
         self.size_range = tuple(size_range)
         self.min_side = min_side
 
-    def __call__(self, boxes: np.ndarray, width: int,
-                 height: int) -> Tuple[np.ndarray, int]:
+    def __call__(
+        self, boxes: np.ndarray, width: int, height: int
+    ) -> tuple[np.ndarray, int]:
         """Filter the proposals of one image.
 
         Args:
@@ -47,8 +48,7 @@ class ProposalFilter:
         aspect = (w <= self.max_aspect * h) & (h <= self.max_aspect * w)
         aspect &= np.minimum(w, h) > 0
         relative = np.sqrt(w * h / (width * height))
-        size = (relative >= self.size_range[0]) & (
-            relative <= self.size_range[1])
+        size = (relative >= self.size_range[0]) & (relative <= self.size_range[1])
         size &= np.minimum(w, h) >= self.min_side
         tried = (aspect & size, aspect, np.minimum(w, h) >= FALLBACK_SIDE)
         for status, keep in enumerate(tried):
@@ -57,8 +57,7 @@ class ProposalFilter:
         return np.float32([[0, 0, width, height]]), len(tried)
 
     @staticmethod
-    def keep_all(boxes: np.ndarray, width: int,
-                 height: int) -> Tuple[np.ndarray, int]:
+    def keep_all(boxes: np.ndarray, width: int, height: int) -> tuple[np.ndarray, int]:
         """Keep every proposal; an image without any gets the whole image."""
         if len(boxes):
             return boxes, 0

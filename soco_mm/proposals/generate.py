@@ -1,11 +1,13 @@
 import multiprocessing
 import signal
 import time
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional, Sequence, Union
+from typing import NamedTuple
 
 from soco_mm.utils import SoCoError
+
 from .layout import Proposals, unusable
 from .worker import serve
 
@@ -17,8 +19,9 @@ MAX_FALSE_STARTS = 10
 
 class _Task(NamedTuple):
     """An image to work on, and why the first try failed, if it did."""
+
     path: str
-    failure: Optional[str] = None
+    failure: str | None = None
 
 
 class _Process:
@@ -31,11 +34,12 @@ class _Process:
     def __init__(self, settings: dict, root: str) -> None:
         self.pipe, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(
-            target=serve, args=(theirs, settings, root), daemon=True)
+            target=serve, args=(theirs, settings, root), daemon=True
+        )
         self.process.start()
         theirs.close()
         self.ready = False
-        self.task: Optional[_Task] = None
+        self.task: _Task | None = None
         self.deadline = float('inf')
 
     def give(self, task: _Task, timeout: float) -> None:
@@ -46,7 +50,7 @@ class _Process:
         except OSError:
             pass  # it has ended, which is noticed next
 
-    def take(self) -> Optional[Proposals]:
+    def take(self) -> Proposals | None:
         """The result that it has sent, None if it says that it is ready.
 
         Raises:
@@ -74,10 +78,9 @@ class _Process:
         return explain(self.process.exitcode)
 
 
-def generate_proposals(root: Union[str, Path],
-                       paths: Sequence[str],
-                       settings: dict,
-                       num_workers: int = 1) -> Iterator[Proposals]:
+def generate_proposals(
+    root: str | Path, paths: Sequence[str], settings: dict, num_workers: int = 1
+) -> Iterator[Proposals]:
     """Make proposals for images, in worker processes.
 
     An image on which the native code crashes, whose worker is killed (for
@@ -111,7 +114,8 @@ def generate_proposals(root: Union[str, Path],
             ready = [pipes[pipe] for pipe in wait(pipes, _remaining(soonest))]
             now = time.monotonic()
             late = [
-                worker for worker in workers
+                worker
+                for worker in workers
                 if worker not in ready and now >= worker.deadline
             ]
             for worker in ready + late:
@@ -125,7 +129,8 @@ def generate_proposals(root: Union[str, Path],
                 if result is not None:
                     if task.failure and not result.failure:
                         result = result._replace(
-                            failure=f'the generator {task.failure}')
+                            failure=f'the generator {task.failure}'
+                        )
                     yield result
                 if ended:
                     false_starts += not worker.ready
@@ -135,7 +140,8 @@ def generate_proposals(root: Union[str, Path],
                         raise SoCoError(
                             'Worker processes end before they start (one '
                             f'{reason}). A script that makes proposals needs: '
-                            "if __name__ == '__main__'.")
+                            "if __name__ == '__main__'."
+                        )
                     if task is not None and task.failure:
                         yield unusable(task.path, f'reading it {reason}')
                     elif task is not None:
@@ -154,7 +160,7 @@ def generate_proposals(root: Union[str, Path],
             worker.end(timeout)
 
 
-def _remaining(deadline: float) -> Optional[float]:
+def _remaining(deadline: float) -> float | None:
     """Seconds until then; None for ever."""
     if deadline == float('inf'):
         return None

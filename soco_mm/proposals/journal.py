@@ -4,11 +4,11 @@ import shutil
 import struct
 import zlib
 from pathlib import Path
-from typing import Union
 
 import numpy as np
 
 from soco_mm.utils import UsageError, atomic_write
+
 from .layout import Proposals
 
 SETTINGS = 'settings.json'
@@ -41,10 +41,9 @@ class Journal:
         UsageError: If the folder holds results of other settings.
     """
 
-    def __init__(self,
-                 folder: Union[str, Path],
-                 settings: dict,
-                 replaces: bool = False) -> None:
+    def __init__(
+        self, folder: str | Path, settings: dict, replaces: bool = False
+    ) -> None:
         self.folder = Path(folder)
         marker = self.folder / REPLACES
         if replaces and not marker.is_file():
@@ -75,13 +74,15 @@ class Journal:
             atomic_write(path, json.dumps(settings, indent=1))
             return
         except (OSError, ValueError) as error:
-            raise UsageError(f'{path} cannot be read ({error}). Start anew '
-                             'with --overwrite.') from None
+            raise UsageError(
+                f'{path} cannot be read ({error}). Start anew with --overwrite.'
+            ) from None
         if difference := describe_difference(there, settings):
             raise UsageError(
                 f'{self.folder} holds an unfinished run with other settings '
                 f'({difference}). Use the same, or start anew with '
-                '--overwrite.')
+                '--overwrite.'
+            )
 
     def append(self, result: Proposals) -> None:
         """Keep a result."""
@@ -91,7 +92,9 @@ class Journal:
                 size=result.size,
                 status=result.status,
                 failure=result.failure,
-                seconds=round(result.seconds, 6))).encode()
+                seconds=round(result.seconds, 6),
+            )
+        ).encode()
         rest = text + np.asarray(result.boxes, '<f4').tobytes()
         head = _HEAD.pack(len(text), len(result.boxes), zlib.crc32(rest))
         self._stream.write(head + rest)

@@ -1,12 +1,14 @@
 """What a store consists of, for those who write and those who read it."""
+
 import hashlib
 import json
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
 from soco_mm.utils import file_hash
+
 from .filters import STATUS
 
 FORMAT = 'soco_mm proposals'
@@ -41,11 +43,12 @@ class Proposals(NamedTuple):
             image.
         seconds (float): CPU time that it took. Defaults to 0.
     """
+
     path: str
     boxes: np.ndarray
     size: tuple
     status: int
-    failure: Optional[str] = None
+    failure: str | None = None
     seconds: float = 0
 
 
@@ -56,8 +59,9 @@ def encode_path(path: str) -> bytes:
 
 def unusable(path: str, reason: str) -> Proposals:
     """The result of an image that cannot be used."""
-    return Proposals(path, np.zeros((0, 4), np.float32), (0, 0),
-                     STATUS.index('whole_image'), reason)
+    return Proposals(
+        path, np.zeros((0, 4), np.float32), (0, 0), STATUS.index('whole_image'), reason
+    )
 
 
 def header_hash(header: dict) -> str:
@@ -67,8 +71,7 @@ def header_hash(header: dict) -> str:
     store.
     """
     rest = {key: value for key, value in header.items() if key != 'hash'}
-    return hashlib.sha256(
-        json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def file_hashes(path: Path) -> dict:

@@ -1,20 +1,20 @@
 import codecs
 import os
 import posixpath
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import NamedTuple
 
 from soco_mm.coco import AmbiguousName, NameFinder, read_images
 from soco_mm.coco.files import walk_files
-from soco_mm.utils import (ImageListing, UsageError, list_images,
-                           read_json)
+from soco_mm.utils import ImageListing, UsageError, list_images, read_json
 from soco_mm.utils.image_files import is_image
-from .layout import encode_path
 
+from .layout import encode_path
 
 # What has to be unpacked first.
 ARCHIVES = ('.zip', '.tar', '.tgz', '.gz', '.bz2', '.xz', '.7z', '.rar')
-ImageSource = Union[str, Path, Sequence[Union[str, Path]]]
+ImageSource = str | Path | Sequence[str | Path]
 
 
 class ImageSet(NamedTuple):
@@ -25,14 +25,17 @@ class ImageSet(NamedTuple):
         paths (list[str]): The paths, each once, sorted by their bytes.
         notes (list[str]): What is left out of a folder, a sentence each.
     """
+
     root: str
-    paths: List[str]
+    paths: list[str]
     notes: Sequence[str] = ()
 
 
-def list_input(images: ImageSource,
-               root: Optional[Union[str, Path]] = None,
-               exclude: Sequence[Union[str, Path]] = ()) -> ImageSet:
+def list_input(
+    images: ImageSource,
+    root: str | Path | None = None,
+    exclude: Sequence[str | Path] = (),
+) -> ImageSet:
     """Find out which images are meant.
 
     Args:
@@ -56,68 +59,71 @@ def list_input(images: ImageSource,
             folders = dict.fromkeys(map(os.path.abspath, images))
             # Not twice what is in one of them that lies in another.
             folders = [
-                each for each in folders
+                each
+                for each in folders
                 if folders.keys().isdisjoint(map(str, Path(each).parents))
             ]
             return _list_folders(folders, root, exclude)
         images = images[0]
     images = Path(images)
     if images.name.lower().endswith(ARCHIVES) and not images.is_dir():
-        raise UsageError(f'{images} is an archive. Unpack it first, and name '
-                         'the folder.')
+        raise UsageError(
+            f'{images} is an archive. Unpack it first, and name the folder.'
+        )
     if images.is_file():
         if is_image(str(images)):
-            raise UsageError(f'{images} is one image. Name a folder of '
-                             'images.')
+            raise UsageError(f'{images} is one image. Name a folder of images.')
         root = os.path.abspath(root or images.parent)
         names = _find(_read(images), root, images)
         paths = [_below(path, root, images) for path in names]
         paths = sorted(set(paths), key=encode_path)
         if not paths:
             raise UsageError(f'{images} names no image.')
-        if not any(os.path.exists(os.path.join(root, path))
-                   for path in paths):
+        if not any(os.path.exists(os.path.join(root, path)) for path in paths):
             raise UsageError(
                 f'None of the {len(paths)} images that {images} names is in '
                 f'{root}, for example {paths[0]}. Name the folder that they '
-                'are relative to with --root.')
+                'are relative to with --root.'
+            )
         return ImageSet(root, paths)
     if root is not None:
-        raise UsageError(f'--root is for the paths in a file, but {images} is '
-                         'not a file.')
+        raise UsageError(
+            f'--root is for the paths in a file, but {images} is not a file.'
+        )
     listing = list_images(images, exclude)
     return ImageSet(
-        os.path.abspath(images), sorted(listing.paths, key=encode_path),
-        listing.describe())
+        os.path.abspath(images),
+        sorted(listing.paths, key=encode_path),
+        listing.describe(),
+    )
 
 
-def _list_folders(folders: List[str], root: Optional[Union[str, Path]],
-                  exclude: Sequence[Union[str, Path]]) -> ImageSet:
+def _list_folders(
+    folders: list[str], root: str | Path | None, exclude: Sequence[str | Path]
+) -> ImageSet:
     """The images of several folders, absolute, as of one above them all."""
     if root is not None:
-        raise UsageError('--root is for the paths in a file, but several '
-                         'folders are given.')
+        raise UsageError(
+            '--root is for the paths in a file, but several folders are given.'
+        )
     for folder in folders:
         if os.path.isfile(folder):
-            raise UsageError(f'{folder} is a file. Name one file, or several '
-                             'folders.')
+            raise UsageError(f'{folder} is a file. Name one file, or several folders.')
     root = os.path.commonpath(folders)
     found = ImageListing([])
     for folder in folders:
         listing = list_images(folder, exclude)
         below = os.path.relpath(folder, root)
-        for mine, theirs in ((found.paths, listing.paths),
-                             (found.results, listing.results)):
-            mine += [
-                posixpath.normpath(posixpath.join(below, each))
-                for each in theirs
-            ]
+        for mine, theirs in (
+            (found.paths, listing.paths),
+            (found.results, listing.results),
+        ):
+            mine += [posixpath.normpath(posixpath.join(below, each)) for each in theirs]
         found.others.update(listing.others)
-    return ImageSet(root, sorted(found.paths, key=encode_path),
-                    found.describe())
+    return ImageSet(root, sorted(found.paths, key=encode_path), found.describe())
 
 
-def _read(path: Path) -> List[str]:
+def _read(path: Path) -> list[str]:
     """The paths that a file names."""
     try:
         if path.suffix.lower() != '.json':
@@ -126,12 +132,11 @@ def _read(path: Path) -> List[str]:
             lines = [line.removesuffix('\r') for line in lines]
             return [line for line in lines if line.strip()]
     except OSError as error:
-        raise UsageError(f'{path} cannot be read ({error.strerror}).'
-                         ) from None
+        raise UsageError(f'{path} cannot be read ({error.strerror}).') from None
     return [each.file_name for each in read_images(read_json(path), path)]
 
 
-def _find(names: List[str], root: str, source: Path) -> List[str]:
+def _find(names: list[str], root: str, source: Path) -> list[str]:
     """Names of another machine, whose folders are not there, by their end."""
     if any(os.path.exists(os.path.join(root, name)) for name in names):
         return names
@@ -139,9 +144,11 @@ def _find(names: List[str], root: str, source: Path) -> List[str]:
     try:
         return [finder.find(name) or name for name in names]
     except AmbiguousName as error:
-        raise UsageError(f'{source} names images that could be {error} in '
-                         f'{root}. Name the folder that they are relative to '
-                         'with --root.') from None
+        raise UsageError(
+            f'{source} names images that could be {error} in '
+            f'{root}. Name the folder that they are relative to '
+            'with --root.'
+        ) from None
 
 
 def _below(path: str, root: str, source: Path) -> str:
@@ -149,13 +156,17 @@ def _below(path: str, root: str, source: Path) -> str:
     try:
         os.stat(encode_path(path))
     except (UnicodeEncodeError, ValueError):
-        raise UsageError(f'{source} names {path!r}, which cannot be the name '
-                         'of a file.') from None
+        raise UsageError(
+            f'{source} names {path!r}, which cannot be the name of a file.'
+        ) from None
     except OSError:
         pass  # it may be relative to the root, or missing
     relative = os.path.normpath(
-        os.path.relpath(path, root) if os.path.isabs(path) else path)
+        os.path.relpath(path, root) if os.path.isabs(path) else path
+    )
     if relative.split(os.sep)[0] == os.pardir:
-        raise UsageError(f'{source} names {path}, which is not below {root}. '
-                         'Name a folder above it with --root.')
+        raise UsageError(
+            f'{source} names {path}, which is not below {root}. '
+            'Name a folder above it with --root.'
+        )
     return relative.replace(os.sep, '/')

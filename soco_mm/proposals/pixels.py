@@ -1,16 +1,19 @@
 """Proposals held against the pixels of the images they are opened with."""
+
 import os
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 from soco_mm.utils import ImageError, SoCoError, read_heads
 from soco_mm.utils.sizes import sample_indices
+
 from .store import ProposalStore
 
 ROUNDING = 1  # of a side, in pixels, by whoever resized an image
 
 
-def scale_between(known: Tuple[int, int],
-                  size: Tuple[int, int]) -> Optional[Tuple[float, float]]:
+def scale_between(
+    known: tuple[int, int], size: tuple[int, int]
+) -> tuple[float, float] | None:
     """How boxes follow an image that was resized.
 
     Args:
@@ -40,16 +43,18 @@ def scale_between(known: Tuple[int, int],
     return new_width / width, new_height / height
 
 
-def explain_sizes(known: Tuple[int, int], size: Tuple[int, int]) -> str:
+def explain_sizes(known: tuple[int, int], size: tuple[int, int]) -> str:
     """Why boxes do not fit an image, in words that follow its path."""
-    return (f'has {size[0]}x{size[1]} pixels, but its proposals are for '
-            f'{known[0]}x{known[1]}. Make the proposals of the images that '
-            'are trained on.')
+    return (
+        f'has {size[0]}x{size[1]} pixels, but its proposals are for '
+        f'{known[0]}x{known[1]}. Make the proposals of the images that '
+        'are trained on.'
+    )
 
 
-def check_pixels(store: ProposalStore,
-                 root: str,
-                 indices: Optional[Sequence[int]] = None) -> List[str]:
+def check_pixels(
+    store: ProposalStore, root: str, indices: Sequence[int] | None = None
+) -> list[str]:
     """Hold a sample of the images against what the store says of them.
 
     Args:
@@ -79,22 +84,30 @@ def check_pixels(store: ProposalStore,
         if head.size == known:
             continue
         if scale_between(known, head.size) is None:
-            raise SoCoError(f'{os.path.join(root, path)} '
-                            f'{explain_sizes(known, head.size)}')
-        scaled.append(f'{path} has {head.size[0]}x{head.size[1]} pixels, not '
-                      f'{known[0]}x{known[1]}')
+            raise SoCoError(
+                f'{os.path.join(root, path)} {explain_sizes(known, head.size)}'
+            )
+        scaled.append(
+            f'{path} has {head.size[0]}x{head.size[1]} pixels, not '
+            f'{known[0]}x{known[1]}'
+        )
     if paths and len(missing) == len(paths):
         raise SoCoError(
             f'There is no image {os.path.join(root, missing[0])}, although it '
             'has proposals. Set train_dataloader.dataset.data_root to the '
-            'folder they were made for.')
+            'folder they were made for.'
+        )
     notes = []
     if missing:
-        notes.append(f'{len(missing)} of {len(paths)} images looked at are '
-                     f'missing, for example {missing[0]}; others take their '
-                     'place')
+        notes.append(
+            f'{len(missing)} of {len(paths)} images looked at are '
+            f'missing, for example {missing[0]}; others take their '
+            'place'
+        )
     if scaled:
-        notes.append(f'{len(scaled)} of {len(paths)} images looked at were '
-                     f'resized since their proposals were made ({scaled[0]}); '
-                     'boxes are scaled')
+        notes.append(
+            f'{len(scaled)} of {len(paths)} images looked at were '
+            f'resized since their proposals were made ({scaled[0]}); '
+            'boxes are scaled'
+        )
     return notes

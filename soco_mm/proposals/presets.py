@@ -7,41 +7,36 @@ from soco_mm.utils import UsageError
 from soco_mm.utils.stretch import check_stretch
 from soco_mm.version import __version__
 
-_LIMITS = dict(
-    max_boxes=None,
-    seed=0,
-    max_pixels=100_000_000,
-    timeout=60,
-    stretch=None)
+_LIMITS = dict(max_boxes=None, seed=0, max_pixels=100_000_000, timeout=60, stretch=None)
 # The paper's parameters (3.2, A.1), and those of the released code.
 PRESETS = dict(
     paper=dict(
-        generator=dict(
-            type='SelectiveSearch', scale=500, sigma=0.9, min_size=10),
+        generator=dict(type='SelectiveSearch', scale=500, sigma=0.9, min_size=10),
         filter=dict(max_aspect=3, size_range=(0.3, 0.8), min_side=0),
-        **_LIMITS),
+        **_LIMITS,
+    ),
     released=dict(
-        generator=dict(
-            type='SelectiveSearch', scale=300, sigma=0.9, min_size=100),
+        generator=dict(type='SelectiveSearch', scale=300, sigma=0.9, min_size=100),
         filter=dict(max_aspect=3, size_range=(0.3, 0.8), min_side=32),
-        **_LIMITS))
+        **_LIMITS,
+    ),
+)
 METHODS = {
     'selective-search': 'SelectiveSearch',
     'random': 'RandomBoxes',
-    'whole': 'WholeImage'
+    'whole': 'WholeImage',
 }
 # Which part of the settings a flag sets, for each method.
-_SEARCH = ('scale', 'sigma', 'min_size', 'max_side', 'color_space',
-           'similarities')
+_SEARCH = ('scale', 'sigma', 'min_size', 'max_side', 'color_space', 'similarities')
 _SHAPE = ('max_aspect', 'size_range')
 _EVERY = tuple(_LIMITS)
 # All that can be set.
 SETTINGS = (*_SEARCH, *_SHAPE, 'min_side', *_EVERY)
 
 
-def build_settings(preset: str = 'paper',
-                   method: str = 'selective-search',
-                   **changes) -> dict:
+def build_settings(
+    preset: str = 'paper', method: str = 'selective-search', **changes
+) -> dict:
     """Settings of :func:`generate_proposals`: a preset and what differs.
 
     Args:
@@ -63,27 +58,24 @@ def build_settings(preset: str = 'paper',
             no meaning, or none for it.
     """
     settings = deepcopy(PRESETS[preset])
-    changes = {key: value for key, value in changes.items()
-               if value is not None}
-    settings.update(
-        {key: changes.pop(key) for key in _EVERY if key in changes})
+    changes = {key: value for key, value in changes.items() if value is not None}
+    settings.update({key: changes.pop(key) for key in _EVERY if key in changes})
     shape = settings['filter']
     aspect = changes.get('max_aspect', shape['max_aspect'])
     size_range = changes.get('size_range', shape['size_range'])
     if method not in ('whole', 'random'):
-        shape.update({
-            key: changes.pop(key)
-            for key in (*_SHAPE, 'min_side') if key in changes
-        })
+        shape.update(
+            {key: changes.pop(key) for key in (*_SHAPE, 'min_side') if key in changes}
+        )
     if method == 'selective-search':
         settings['generator'].update(
-            {key: changes.pop(key) for key in _SEARCH if key in changes})
+            {key: changes.pop(key) for key in _SEARCH if key in changes}
+        )
     elif method == 'random':
         # Drawn as the filter would have them.
         settings['generator'] = dict(
-            type='RandomBoxes',
-            max_aspect=aspect,
-            size_range=size_range)
+            type='RandomBoxes', max_aspect=aspect, size_range=size_range
+        )
         for key in _SHAPE:
             changes.pop(key, None)
         if settings['max_boxes'] is not None:
@@ -97,26 +89,30 @@ def build_settings(preset: str = 'paper',
     else:
         raise UsageError(
             f'There is no method {method}. Choose {", ".join(METHODS)}, or '
-            'the import path of a class, such as my_module.MyGenerator.')
+            'the import path of a class, such as my_module.MyGenerator.'
+        )
     if changes:
         flags = ', '.join(f'--{key.replace("_", "-")}' for key in changes)
-        raise UsageError(f'{flags} does nothing with --method {method}; leave '
-                         'it out.')
+        raise UsageError(f'{flags} does nothing with --method {method}; leave it out.')
     settings['stretch'] = check_stretch(settings['stretch'])
     if settings['timeout'] <= 0:
-        raise UsageError('The time limit of an image must be more than 0 '
-                         f'seconds, but is {settings["timeout"]}.')
+        raise UsageError(
+            'The time limit of an image must be more than 0 '
+            f'seconds, but is {settings["timeout"]}.'
+        )
     if aspect < 1:
-        raise UsageError(f'The largest aspect ratio must be at least 1, but '
-                         f'is {aspect}.')
+        raise UsageError(
+            f'The largest aspect ratio must be at least 1, but is {aspect}.'
+        )
     low, high = size_range
     if not 0 <= low < high:
-        raise UsageError('The size range must be two numbers from 0, the '
-                         f'smaller one first, but is {low} {high}.')
+        raise UsageError(
+            'The size range must be two numbers from 0, the '
+            f'smaller one first, but is {low} {high}.'
+        )
     return settings
 
 
 def made_with() -> dict:
     """Versions of the libraries that the boxes depend on."""
-    return dict(
-        soco_mm=__version__, opencv=cv2.__version__, numpy=version('numpy'))
+    return dict(soco_mm=__version__, opencv=cv2.__version__, numpy=version('numpy'))

@@ -1,5 +1,3 @@
-from typing import Tuple
-
 import numpy as np
 
 from soco_mm.registry import PROPOSALS
@@ -22,16 +20,17 @@ class RandomBoxes:
             (0.3, 0.8).
     """
 
-    def __init__(self,
-                 num_boxes: int = 32,
-                 max_aspect: float = 3,
-                 size_range: Tuple[float, float] = (0.3, 0.8)) -> None:
+    def __init__(
+        self,
+        num_boxes: int = 32,
+        max_aspect: float = 3,
+        size_range: tuple[float, float] = (0.3, 0.8),
+    ) -> None:
         self.num_boxes = num_boxes
         self.max_aspect = max_aspect
         self.size_range = tuple(size_range)
 
-    def __call__(self, image: np.ndarray,
-                 rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw boxes.
 
         Args:
@@ -50,7 +49,7 @@ class RandomBoxes:
         size = np.stack([side * np.sqrt(aspect), side / np.sqrt(aspect)], 1)
         fits = (size <= limit).all(1)
         # Those that fit come first.
-        size = size[np.argsort(~fits, kind='stable')[:self.num_boxes]]
+        size = size[np.argsort(~fits, kind='stable')[: self.num_boxes]]
         size = np.minimum(size, limit)
         start = rng.random(size.shape) * (limit - size)
         boxes = np.concatenate([start, start + size], 1).astype(np.float32)

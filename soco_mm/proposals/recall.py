@@ -1,26 +1,25 @@
 import posixpath
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple
 
 import numpy as np
 
 from soco_mm import coco
-from soco_mm.coco import (Account, AmbiguousName, NameFinder, read_images,
-                          read_source)
+from soco_mm.coco import Account, AmbiguousName, NameFinder, read_images, read_source
 from soco_mm.coco.account import CLIPPED, CROWD, IGNORED, INVISIBLE, REPEATED
 from soco_mm.coco.boxes import check_pixels, clip_box, reaches_out
 from soco_mm.coco.structure import ImageEntry, list_of
 from soco_mm.utils import UsageError
+
 from .random_boxes import RandomBoxes
 from .store import ProposalStore
 
 THRESHOLDS = (0.5, 0.7)
 # By the area of the annotation in pixels, from and below, as COCO has them.
 OBJECT_SIZES = dict(
-    all=(0, np.inf),
-    small=(0, 32**2),
-    medium=(32**2, 96**2),
-    large=(96**2, np.inf))
+    all=(0, np.inf), small=(0, 32**2), medium=(32**2, 96**2), large=(96**2, np.inf)
+)
 
 
 class Objects(NamedTuple):
@@ -37,6 +36,7 @@ class Objects(NamedTuple):
             image of another width or height.
         account (Account): Objects that were left out or clipped.
     """
+
     boxes: np.ndarray
     areas: np.ndarray
     images: np.ndarray
@@ -46,7 +46,7 @@ class Objects(NamedTuple):
     account: Account
 
 
-def read_objects(path: Union[str, Path], store: ProposalStore) -> Objects:
+def read_objects(path: str | Path, store: ProposalStore) -> Objects:
     """Read the annotated objects of the images in a store.
 
     As in the training of a detector, crowds, ignored objects and invisible
@@ -70,7 +70,8 @@ def read_objects(path: Union[str, Path], store: ProposalStore) -> Objects:
     path, content, account = source.path, source.content, source.account
     images = read_images(content, path)
     entries = coco.read_objects(
-        list_of(content, 'annotations', path), path, images, account=account)
+        list_of(content, 'annotations', path), path, images, account=account
+    )
     indices, other_size = _match(images, store, path)
     entries = [each for each in entries if each.image in indices]
     sizes = {number: store.size(index) for number, index in indices.items()}
@@ -98,18 +99,25 @@ def read_objects(path: Union[str, Path], store: ProposalStore) -> Objects:
         raise UsageError(
             f'{path} has no object on the {len(indices)} images that are in '
             f'{store.folder}{": it has " * bool(reason)}{reason}. Give a file '
-            'with their annotations, or leave it out.')
+            'with their annotations, or leave it out.'
+        )
     rows, owner = np.array(rows, float), np.array(owners)
     order = np.argsort(owner, kind='stable')
     rows = rows[order]
-    return Objects(rows[:, :4], rows[:, 4], owner[order],
-                   len(set(indices.values())),
-                   len(images) - len(indices) - other_size, other_size,
-                   account)
+    return Objects(
+        rows[:, :4],
+        rows[:, 4],
+        owner[order],
+        len(set(indices.values())),
+        len(images) - len(indices) - other_size,
+        other_size,
+        account,
+    )
 
 
-def _match(images: Sequence[ImageEntry], store: ProposalStore,
-           path: Union[str, Path]) -> Tuple[dict, int]:
+def _match(
+    images: Sequence[ImageEntry], store: ProposalStore, path: str | Path
+) -> tuple[dict, int]:
     """Find annotated images in the store.
 
     Returns:
@@ -119,19 +127,18 @@ def _match(images: Sequence[ImageEntry], store: ProposalStore,
     Raises:
         UsageError: If none is the same.
     """
-    places = [
-        _index(store, posixpath.normpath(each.file_name)) for each in images
-    ]
+    places = [_index(store, posixpath.normpath(each.file_name)) for each in images]
     if all(place is None for place in places) and len(store):
         # Of another machine.
         finder = NameFinder(store)
         try:
             names = [finder.find(each.file_name) for each in images]
         except AmbiguousName as error:
-            raise UsageError(f'{path} names images that could be {error} in '
-                             f'{store.folder}. Make the proposals in the '
-                             'folder that the file names are relative to.'
-                             ) from None
+            raise UsageError(
+                f'{path} names images that could be {error} in '
+                f'{store.folder}. Make the proposals in the '
+                'folder that the file names are relative to.'
+            ) from None
         places = [name and store.index(name) for name in names]
     indices, other_size = {}, 0
     for number, (each, index) in enumerate(zip(images, places)):
@@ -149,18 +156,20 @@ def _match(images: Sequence[ImageEntry], store: ProposalStore,
         raise UsageError(
             f'The annotations in {path} are of images of another size, for '
             f'example {name}: {width}x{height} there, {its_width}x{its_height}'
-            f' in {store.folder}. Give the annotations of these very images.')
+            f' in {store.folder}. Give the annotations of these very images.'
+        )
     if not indices:
         example = images[0].file_name if images else 'none'
         raise UsageError(
             f'No image of {path} is in {store.folder}: the file names do not '
             f'match, for example {example} there and {next(iter(store))} '
             'here. Make the proposals in the folder that the file names are '
-            'relative to.')
+            'relative to.'
+        )
     return indices, other_size
 
 
-def _index(store: ProposalStore, name: str) -> Optional[int]:
+def _index(store: ProposalStore, name: str) -> int | None:
     """The index of an image in the store, None if it is not there."""
     try:
         return store.index(name)
@@ -182,15 +191,14 @@ def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     low = np.maximum(first[:, None, :2], second[None, :, :2])
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     shared = np.maximum(high - low, 0).prod(-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1)
-             for boxes in (first, second)]
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (first, second)]
     union = areas[0][:, None] + areas[1] - shared
     return shared / np.maximum(union, np.finfo(float).tiny)
 
 
-def best_overlaps(store: ProposalStore,
-                  objects: Objects,
-                  seed: int = 0) -> Tuple[np.ndarray, np.ndarray]:
+def best_overlaps(
+    store: ProposalStore, objects: Objects, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """The overlap of each object with the box that fits it best.
 
     Args:
@@ -244,6 +252,7 @@ def measure_recall(areas: np.ndarray, best: np.ndarray) -> dict:
         figures[name] = dict(objects=number)
         for threshold in THRESHOLDS:
             figures[name][f'recall_{100 * threshold:.0f}'] = (
-                float(np.mean(these >= threshold)) if number else None)
+                float(np.mean(these >= threshold)) if number else None
+            )
         figures[name]['abo'] = float(np.mean(these)) if number else None
     return figures

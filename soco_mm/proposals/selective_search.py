@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -7,10 +7,8 @@ from soco_mm.registry import PROPOSALS
 
 # Conversions from RGB.
 COLOR_SPACES = dict(
-    hsv=cv2.COLOR_RGB2HSV,
-    lab=cv2.COLOR_RGB2LAB,
-    rgb=None,
-    gray=cv2.COLOR_RGB2GRAY)
+    hsv=cv2.COLOR_RGB2HSV, lab=cv2.COLOR_RGB2LAB, rgb=None, gray=cv2.COLOR_RGB2GRAY
+)
 SIMILARITIES = ('color', 'fill', 'texture', 'size')
 
 
@@ -37,18 +35,21 @@ class SelectiveSearch:
             Defaults to all four.
     """
 
-    def __init__(self,
-                 scale: float = 500,
-                 sigma: float = 0.9,
-                 min_size: int = 10,
-                 max_side: Optional[int] = 500,
-                 color_space: str = 'hsv',
-                 similarities: Sequence[str] = SIMILARITIES) -> None:
+    def __init__(
+        self,
+        scale: float = 500,
+        sigma: float = 0.9,
+        min_size: int = 10,
+        max_side: int | None = 500,
+        color_space: str = 'hsv',
+        similarities: Sequence[str] = SIMILARITIES,
+    ) -> None:
         if not hasattr(cv2, 'ximgproc'):
             raise ImportError(
                 'OpenCV has no selective search: another package than '
                 'opencv-contrib-python was installed over it; soco-mm doctor '
-                'says how to fix that')
+                'says how to fix that'
+            )
         self.scale = scale
         self.sigma = sigma
         self.min_size = min_size
@@ -56,9 +57,9 @@ class SelectiveSearch:
         self.color_space = color_space
         self.similarities = tuple(similarities)
 
-    def __call__(self,
-                 image: np.ndarray,
-                 rng: Optional[np.random.Generator] = None) -> np.ndarray:
+    def __call__(
+        self, image: np.ndarray, rng: np.random.Generator | None = None
+    ) -> np.ndarray:
         """Propose boxes.
 
         Args:
@@ -73,9 +74,10 @@ class SelectiveSearch:
         if self.max_side is not None and max(height, width) > self.max_side:
             factor = self.max_side / max(height, width)
             image = cv2.resize(
-                image, (max(1, round(width * factor)),
-                        max(1, round(height * factor))),
-                interpolation=cv2.INTER_AREA)
+                image,
+                (max(1, round(width * factor)), max(1, round(height * factor))),
+                interpolation=cv2.INTER_AREA,
+            )
         segmentation = cv2.ximgproc.segmentation
         search = segmentation.createSelectiveSearchSegmentation()
         conversion = COLOR_SPACES[self.color_space]
@@ -84,14 +86,14 @@ class SelectiveSearch:
         search.setBaseImage(image)
         search.addImage(image)
         search.addGraphSegmentation(
-            segmentation.createGraphSegmentation(self.sigma, self.scale,
-                                                 self.min_size))
-        strategy = (
-            segmentation.createSelectiveSearchSegmentationStrategyMultiple())
+            segmentation.createGraphSegmentation(self.sigma, self.scale, self.min_size)
+        )
+        strategy = segmentation.createSelectiveSearchSegmentationStrategyMultiple()
         for name in self.similarities:
             create = getattr(
-                segmentation, 'createSelectiveSearchSegmentationStrategy' +
-                name.capitalize())
+                segmentation,
+                'createSelectiveSearchSegmentationStrategy' + name.capitalize(),
+            )
             strategy.addStrategy(create(), 1 / len(self.similarities))
         search.addStrategy(strategy)
         xywh = np.asarray(search.process(), np.float32).reshape(-1, 4)

@@ -1,17 +1,27 @@
 import hashlib
 import heapq
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence, Tuple, Union
 
 from soco_mm.utils import SoCoError, UsageError
+
 from .journal import describe_difference
 from .layout import encode_path
 from .store import ProposalStore
 
 # What the shards of a set have in common.
-_COMMON = ('generator', 'filter', 'max_boxes', 'seed', 'max_pixels', 'timeout',
-           'stretch', 'made_with', 'listing')
+_COMMON = (
+    'generator',
+    'filter',
+    'max_boxes',
+    'seed',
+    'max_pixels',
+    'timeout',
+    'stretch',
+    'made_with',
+    'listing',
+)
 
 
 def hash_listing(paths: Sequence[str]) -> str:
@@ -22,7 +32,7 @@ def hash_listing(paths: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def take_shard(paths: Sequence[str], index: int, count: int) -> List[str]:
+def take_shard(paths: Sequence[str], index: int, count: int) -> list[str]:
     """The paths of one of several shards.
 
     Which one an image is in depends on its path alone, so that shards can be
@@ -37,14 +47,11 @@ def take_shard(paths: Sequence[str], index: int, count: int) -> List[str]:
         list[str]: Its paths, in the same order.
     """
     return [
-        path for path in paths
-        if zlib.crc32(encode_path(path)) % count == index - 1
+        path for path in paths if zlib.crc32(encode_path(path)) % count == index - 1
     ]
 
 
-def open_shards(
-        shards: Sequence[Union[str,
-                               Path]]) -> Tuple[List[ProposalStore], dict]:
+def open_shards(shards: Sequence[str | Path]) -> tuple[list[ProposalStore], dict]:
     """Open the shards of a set of images and check that they are complete.
 
     Args:
@@ -61,8 +68,9 @@ def open_shards(
     stores = [ProposalStore.open(shard) for shard in shards]
     for store in stores:
         if not store.header.get('shard'):
-            raise UsageError(f'{store.folder} is not a shard: it was made '
-                             'without --shard.')
+            raise UsageError(
+                f'{store.folder} is not a shard: it was made without --shard.'
+            )
     first = stores[0]
     count = first.header['shard']['count']
     places = {}
@@ -71,37 +79,41 @@ def open_shards(
         if shard['count'] != count:
             raise UsageError(
                 f'{store.folder} is one of {shard["count"]} shards, but '
-                f'{first.folder} one of {count}; give those of one set.')
+                f'{first.folder} one of {count}; give those of one set.'
+            )
         if store.header['listing'] != first.header['listing']:
             raise UsageError(
                 f'{store.folder} was made of another set of images than '
-                f'{first.folder}. Make the shards anew from one set.')
-        difference = describe_difference(*({
-            key: each.header.get(key)
-            for key in _COMMON
-        } for each in (store, first)))
+                f'{first.folder}. Make the shards anew from one set.'
+            )
+        difference = describe_difference(
+            *({key: each.header.get(key) for key in _COMMON} for each in (store, first))
+        )
         if difference:
             raise UsageError(
                 f'{store.folder} was made with other settings than '
-                f'{first.folder} ({difference}). Make it anew.')
+                f'{first.folder} ({difference}). Make it anew.'
+            )
         if shard['index'] in places:
             raise UsageError(
                 f'{places[shard["index"]]} and {store.folder} are both shard '
-                f'{shard["index"]} of {count}; give each once.')
+                f'{shard["index"]} of {count}; give each once.'
+            )
         places[shard['index']] = store.folder
     missing = [str(i) for i in range(1, count + 1) if i not in places]
     if missing:
         raise UsageError(
             f'Of {count} shards, {", ".join(missing)} '
-            f'{"is" if len(missing) == 1 else "are"} missing.')
+            f'{"is" if len(missing) == 1 else "are"} missing.'
+        )
     header = {key: first.header.get(key) for key in _COMMON}
-    one = next(store for store in stores
-               if store.header['shard']['index'] == 1)
+    one = next(store for store in stores if store.header['shard']['index'] == 1)
     return stores, dict(header, root=one.header['root'], shard=None)
 
 
-def merge_shards(stores: Sequence[ProposalStore], header: dict,
-                 out: Union[str, Path]) -> ProposalStore:
+def merge_shards(
+    stores: Sequence[ProposalStore], header: dict, out: str | Path
+) -> ProposalStore:
     """Make one store of what :func:`open_shards` returned.
 
     It holds the same bytes as one made without shards.
@@ -122,8 +134,11 @@ def merge_shards(stores: Sequence[ProposalStore], header: dict,
     if not sum(map(len, stores)):
         raise SoCoError('The shards hold no image that can be used.')
     ProposalStore.write(
-        out, header,
+        out,
+        header,
         heapq.merge(
             *(store.results() for store in stores),
-            key=lambda result: encode_path(result.path)))
+            key=lambda result: encode_path(result.path),
+        ),
+    )
     return ProposalStore.open(out)

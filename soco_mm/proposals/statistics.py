@@ -1,4 +1,4 @@
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,12 +30,12 @@ class Histogram(NamedTuple):
             the first and last counts in their bins.
         counts (np.ndarray): Numbers in the bins, int64, (B,).
     """
+
     edges: np.ndarray
     counts: np.ndarray
 
 
-def box_shapes(boxes: np.ndarray,
-               sizes: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def box_shapes(boxes: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     r"""Relative sizes and aspect ratios, as the filter understands them.
 
     Args:
@@ -60,8 +60,7 @@ def make_histogram(values: np.ndarray, edges: np.ndarray) -> Histogram:
     return Histogram(edges, np.bincount(bins, minlength=len(edges) - 1))
 
 
-def shape_histograms(boxes: np.ndarray,
-                     sizes: np.ndarray) -> Dict[str, Histogram]:
+def shape_histograms(boxes: np.ndarray, sizes: np.ndarray) -> dict[str, Histogram]:
     """Histograms of relative sizes, and of log2 of the aspect ratios.
 
     Args:
@@ -74,10 +73,11 @@ def shape_histograms(boxes: np.ndarray,
     relative, aspect = box_shapes(boxes, sizes)
     return dict(
         size=make_histogram(relative, SIZE_EDGES),
-        aspect=make_histogram(np.log2(aspect), ASPECT_EDGES))
+        aspect=make_histogram(np.log2(aspect), ASPECT_EDGES),
+    )
 
 
-def store_histograms(store: ProposalStore) -> Dict[str, Histogram]:
+def store_histograms(store: ProposalStore) -> dict[str, Histogram]:
     """Histograms over all images of a store, whatever its length.
 
     Args:
@@ -95,7 +95,7 @@ def store_histograms(store: ProposalStore) -> Dict[str, Histogram]:
     edges = np.arange(largest // width + 2) * width - 0.5  # between integers
     histograms = dict(number=make_histogram(numbers, edges))
     for start in range(0, len(boxes), BLOCK):
-        block = boxes[start:start + BLOCK]
+        block = boxes[start : start + BLOCK]
         rows = np.arange(start, start + len(block))
         image = np.searchsorted(offsets, rows, side='right') - 1
         of_block = shape_histograms(block, store.arrays['sizes'][image])
@@ -123,10 +123,12 @@ def generator_parameters(generator: dict) -> dict:
     return parameters
 
 
-def advise(summary: dict,
-           header: dict,
-           boxes: Optional[np.ndarray] = None,
-           sizes: Optional[np.ndarray] = None) -> List[str]:
+def advise(
+    summary: dict,
+    header: dict,
+    boxes: np.ndarray | None = None,
+    sizes: np.ndarray | None = None,
+) -> list[str]:
     """Say which parameters do not fit the images, and what to set.
 
     Args:
@@ -156,12 +158,12 @@ def advise(summary: dict,
         advice.append(
             f'{_images(summary["failures"])} failed, of which '
             f'{summary["left_out"]} cannot be used and are left out; '
-            'failures.jsonl in the store has the reasons.')
+            'failures.jsonl in the store has the reasons.'
+        )
     return advice
 
 
-def _fit_filter(shape: dict, boxes: np.ndarray,
-                sizes: np.ndarray) -> List[str]:
+def _fit_filter(shape: dict, boxes: np.ndarray, sizes: np.ndarray) -> list[str]:
     """Advice on objects that no kept proposal can fit."""
     advice = []
     relative, aspect = box_shapes(boxes, sizes)
@@ -179,12 +181,14 @@ def _fit_filter(shape: dict, boxes: np.ndarray,
         advice.append(
             f'{_percent(too_small)} of the annotated objects are smaller than '
             f"the smallest kept proposal ({low:g} of the image's side); lower "
-            f'the first value of --size-range, e.g. {value}.')
+            f'the first value of --size-range, e.g. {value}.'
+        )
     if too_large > OBJECTS_SHARE:
         advice.append(
             f'{_percent(too_large)} of the annotated objects are larger than '
             f"the largest kept proposal ({high:g} of the image's side); raise "
-            f'the second value of --size-range, e.g. {value}.')
+            f'the second value of --size-range, e.g. {value}.'
+        )
 
     longer = np.maximum(aspect, 1 / aspect)
     too_long = np.mean(longer > shape['max_aspect'])
@@ -192,7 +196,8 @@ def _fit_filter(shape: dict, boxes: np.ndarray,
         advice.append(
             f'{_percent(too_long)} of the annotated objects are longer than '
             f'{shape["max_aspect"]:g} times their width; raise --max-aspect, '
-            f'e.g. --max-aspect {np.ceil(_high_quantile(longer)):g}.')
+            f'e.g. --max-aspect {np.ceil(_high_quantile(longer)):g}.'
+        )
 
     sides = (boxes[:, 2:] - boxes[:, :2]).min(1)
     too_thin = np.mean(sides < shape.get('min_side', 0))
@@ -200,12 +205,12 @@ def _fit_filter(shape: dict, boxes: np.ndarray,
         advice.append(
             f'{_percent(too_thin)} of the annotated objects have a side of '
             f'fewer than {shape["min_side"]:g} pixels; lower --min-side, e.g. '
-            f'--min-side {np.floor(_low_quantile(sides)):g}.')
+            f'--min-side {np.floor(_low_quantile(sides)):g}.'
+        )
     return advice
 
 
-def _fit_resolution(header: dict, boxes: np.ndarray,
-                    sizes: np.ndarray) -> List[str]:
+def _fit_resolution(header: dict, boxes: np.ndarray, sizes: np.ndarray) -> list[str]:
     """Advice on objects that vanish when the image is reduced."""
     max_side = generator_parameters(header['generator']).get('max_side')
     if not max_side:
@@ -228,15 +233,17 @@ def _fit_resolution(header: dict, boxes: np.ndarray,
     ]
 
 
-def _explain_fallbacks(summary: dict, header: dict) -> List[str]:
+def _explain_fallbacks(summary: dict, header: dict) -> list[str]:
     """Advice on the images of which the filter kept nothing."""
     advice = []
     shape, status = header['filter'], summary['status']
     low, high = shape['size_range']
     number = status.get('aspect_only', 0)
     if number > IMAGES_SHARE * summary['images']:
-        wider = (f'--size-range {np.floor(low * 50) / 100:g} '
-                 f'{max(high, np.ceil((high + 1) * 50) / 100):g}')
+        wider = (
+            f'--size-range {np.floor(low * 50) / 100:g} '
+            f'{max(high, np.ceil((high + 1) * 50) / 100):g}'
+        )
         if shape.get('min_side'):
             wider += f' --min-side {shape["min_side"] // 2:g}'
         advice.append(
@@ -248,7 +255,8 @@ def _explain_fallbacks(summary: dict, header: dict) -> List[str]:
         advice.append(
             f'On {_share(number, summary)} no box has the shape that is kept, '
             'and boxes of any shape are taken; raise --max-aspect, e.g. '
-            f'--max-aspect {2 * shape["max_aspect"]:g}.')
+            f'--max-aspect {2 * shape["max_aspect"]:g}.'
+        )
     # Images on which the generator failed have the whole image too.
     failed = summary['failures'] - summary['left_out']
     number = status.get('whole_image', 0) - failed
@@ -256,17 +264,20 @@ def _explain_fallbacks(summary: dict, header: dict) -> List[str]:
     if finer and number > IMAGES_SHARE * summary['images']:
         advice.append(
             f'On {_share(number, summary)} there is no box but the whole '
-            f'image; lower --scale or --min-size, e.g. {finer}.')
+            f'image; lower --scale or --min-size, e.g. {finer}.'
+        )
     return advice
 
 
-def _want_more_boxes(summary: dict, header: dict) -> List[str]:
+def _want_more_boxes(summary: dict, header: dict) -> list[str]:
     """Advice on too few boxes to draw from."""
     median = summary['boxes_per_image']['median']
     if median >= TRAINING_BOXES or not summary['images']:
         return []
-    few = (f'Half of the images have at most {median:g} boxes, but training '
-           f'draws {TRAINING_BOXES} of an image; ')
+    few = (
+        f'Half of the images have at most {median:g} boxes, but training '
+        f'draws {TRAINING_BOXES} of an image; '
+    )
     finer = _finer(header['generator'])
     limit = header.get('max_boxes')
     if limit is not None and limit < TRAINING_BOXES:
@@ -281,8 +292,9 @@ def _finer(generator: dict) -> str:
     if generator['type'] != 'SelectiveSearch':
         return ''
     search = generator_parameters(generator)
-    return (f'--scale {search["scale"] / 2:g} '
-            f'--min-size {max(1, search["min_size"] // 2)}')
+    return (
+        f'--scale {search["scale"] / 2:g} --min-size {max(1, search["min_size"] // 2)}'
+    )
 
 
 def _low_quantile(values: np.ndarray) -> float:

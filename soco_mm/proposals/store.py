@@ -1,20 +1,33 @@
 import bisect
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, Union
 
 import numpy as np
 
 from soco_mm.utils import SoCoError, atomic_folder, file_hash
+
 from .filters import STATUS
-from .layout import (ARRAYS, ENCODING, FAILURES, FORMAT, HEADER, VERSION,
-                     Proposals, encode_path, header_hash, sample_hash,
-                     unusable)
+from .layout import (
+    ARRAYS,
+    ENCODING,
+    FAILURES,
+    FORMAT,
+    HEADER,
+    VERSION,
+    Proposals,
+    encode_path,
+    header_hash,
+    sample_hash,
+    unusable,
+)
 from .writer import write_files
 
 MARKER = 'path_offsets.npy'  # a name that nothing else has
-DAMAGED = ('{} is damaged or missing: its bytes do not have the hash in the '
-           'header. Make the proposals anew.')
+DAMAGED = (
+    '{} is damaged or missing: its bytes do not have the hash in the '
+    'header. Make the proposals anew.'
+)
 
 
 class ProposalStore:
@@ -37,18 +50,19 @@ class ProposalStore:
         arrays (dict): As above; for work on all images at once.
     """
 
-    def __init__(self, folder: Path, header: dict,
-                 arrays: Dict[str, np.ndarray]) -> None:
+    def __init__(
+        self, folder: Path, header: dict, arrays: dict[str, np.ndarray]
+    ) -> None:
         self.folder = folder
         self.header = header
         self.arrays = arrays
 
     def __reduce__(self):
         # Another process maps the files anew; a copy could be gigabytes.
-        return ProposalStore.open, (self.folder, )
+        return ProposalStore.open, (self.folder,)
 
     @classmethod
-    def open(cls, folder: Union[str, Path]) -> 'ProposalStore':
+    def open(cls, folder: str | Path) -> 'ProposalStore':
         """Open a store.
 
         Damage is looked for in the sizes of the files and in a sample of their
@@ -73,19 +87,21 @@ class ProposalStore:
                 array = np.load(path, mmap_mode='r', allow_pickle=False)
                 array = array.view(np.ndarray)  # slices of these are quicker
             except (OSError, ValueError, EOFError) as error:
-                raise SoCoError(f'{path} is missing or damaged ({error}). '
-                                'Make the proposals anew.') from None
+                raise SoCoError(
+                    f'{path} is missing or damaged ({error}). Make the proposals anew.'
+                ) from None
             known = header['arrays'][name]
             if array.dtype != dtype or list(array.shape) != known['shape']:
-                raise SoCoError(f'{path} does not fit the header of its '
-                                'store. Make the proposals anew.')
+                raise SoCoError(
+                    f'{path} does not fit the header of its '
+                    'store. Make the proposals anew.'
+                )
             _check_sample(path, known)
             arrays[name] = array
         return cls(folder, header, arrays)
 
     @staticmethod
-    def write(folder: Union[str, Path], header: dict,
-              results: Iterable[Proposals]) -> None:
+    def write(folder: str | Path, header: dict, results: Iterable[Proposals]) -> None:
         """Write a store; it appears whole or not at all.
 
         Args:
@@ -107,10 +123,7 @@ class ProposalStore:
         Raises:
             SoCoError: If they differ.
         """
-        known = {
-            f'{name}.npy': self.header['arrays'][name]
-            for name in ARRAYS
-        }
+        known = {f'{name}.npy': self.header['arrays'][name] for name in ARRAYS}
         known[FAILURES] = self.header['failures']
         for name, hashes in known.items():
             path = self.folder / name
@@ -151,7 +164,7 @@ class ProposalStore:
         Returns:
             np.ndarray: x1 y1 x2 y2 in pixels of the image, float32, (P, 4).
         """
-        start, stop = self.arrays['offsets'][index:index + 2].tolist()
+        start, stop = self.arrays['offsets'][index : index + 2].tolist()
         return self.arrays['boxes'][start:stop].copy()
 
     def size(self, index: int) -> tuple:
@@ -182,23 +195,29 @@ class ProposalStore:
     def results(self) -> Iterator[Proposals]:
         """All images as they were written, failed ones too, sorted."""
         reasons = {each['image']: each['reason'] for each in self.failures()}
-        left_out = sorted((path for path in reasons if path not in self),
-                          key=encode_path)
+        left_out = sorted(
+            (path for path in reasons if path not in self), key=encode_path
+        )
         rows = iter(range(len(self)))
         index = next(rows, None)
         while index is not None or left_out:
             path = None if index is None else self.path(index)
-            if left_out and (path is None or
-                             encode_path(left_out[0]) < encode_path(path)):
+            if left_out and (
+                path is None or encode_path(left_out[0]) < encode_path(path)
+            ):
                 yield unusable(left_out[0], reasons[left_out.pop(0)])
                 continue
-            yield Proposals(path, self.boxes(index), self.size(index),
-                            int(self.arrays['status'][index]),
-                            reasons.get(path))
+            yield Proposals(
+                path,
+                self.boxes(index),
+                self.size(index),
+                int(self.arrays['status'][index]),
+                reasons.get(path),
+            )
             index = next(rows, None)
 
     def _path(self, index: int) -> bytes:
-        start, stop = self.arrays['path_offsets'][index:index + 2].tolist()
+        start, stop = self.arrays['path_offsets'][index : index + 2].tolist()
         return self.arrays['paths'][start:stop].tobytes()
 
 
@@ -214,20 +233,25 @@ def read_header(folder: Path) -> dict:
     except (FileNotFoundError, NotADirectoryError):
         raise SoCoError(
             f'There are no proposals in {folder}. Make them with: soco-mm '
-            f'proposals IMAGES --out {folder}') from None
+            f'proposals IMAGES --out {folder}'
+        ) from None
     except (OSError, ValueError) as error:
-        raise SoCoError(f'The header {path} cannot be read ({error}). Make '
-                        'the proposals anew.') from None
+        raise SoCoError(
+            f'The header {path} cannot be read ({error}). Make the proposals anew.'
+        ) from None
     if not isinstance(header, dict):
         header = {}
     if header.get('format') != FORMAT or header.get('version') != VERSION:
         raise SoCoError(
             f'{folder} holds {header.get("format", "something else")} of '
             f'version {header.get("version")}, but version {VERSION} of '
-            f'{FORMAT} is needed. Make the proposals anew.')
+            f'{FORMAT} is needed. Make the proposals anew.'
+        )
     if header.get('hash') != header_hash(header):
-        raise SoCoError(f'The header {path} was changed: it does not have its '
-                        'hash. Make the proposals anew.')
+        raise SoCoError(
+            f'The header {path} was changed: it does not have its '
+            'hash. Make the proposals anew.'
+        )
     return header
 
 

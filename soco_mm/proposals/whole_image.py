@@ -7,8 +7,7 @@ from soco_mm.registry import PROPOSALS
 class WholeImage:
     """The image as its only box, the baseline of Table 4."""
 
-    def __call__(self, image: np.ndarray,
-                 rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Propose the whole image.
 
         Args:

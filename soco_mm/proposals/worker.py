@@ -11,6 +11,7 @@ import numpy as np
 
 from soco_mm.registry import PROPOSALS
 from soco_mm.utils import ImageError, check_image
+
 from .filters import ProposalFilter
 from .layout import Proposals, encode_path, unusable
 
@@ -27,8 +28,7 @@ class Worker:
 
     def __init__(self, settings: dict, root: str) -> None:
         self.generator = PROPOSALS.build(dict(settings['generator']))
-        self.filter = settings['filter'] and ProposalFilter(
-            **settings['filter'])
+        self.filter = settings['filter'] and ProposalFilter(**settings['filter'])
         self.max_boxes = settings['max_boxes']
         self.max_pixels = settings['max_pixels']
         self.stretch = settings.get('stretch')
@@ -52,8 +52,7 @@ class Worker:
 
     def _work(self, path: str, use_generator: bool) -> Proposals:
         try:
-            image = check_image(
-                Path(self.root, path), self.max_pixels, self.stretch)
+            image = check_image(Path(self.root, path), self.max_pixels, self.stretch)
         except ImageError as error:
             return unusable(path, str(error))
         except Exception as error:  # it costs its image alone
@@ -63,12 +62,10 @@ class Worker:
         boxes, failure = np.zeros((0, 4), np.float32), None
         if use_generator:
             try:
-                boxes = check_boxes(
-                    self.generator(image, rng), width, height)
+                boxes = check_boxes(self.generator(image, rng), width, height)
             except (Exception, SystemExit) as error:
                 failure = f'the generator failed ({error})'
-        boxes, status = (self.filter or ProposalFilter.keep_all)(
-            boxes, width, height)
+        boxes, status = (self.filter or ProposalFilter.keep_all)(boxes, width, height)
         if self.max_boxes is not None and len(boxes) > self.max_boxes:
             kept = rng.choice(len(boxes), self.max_boxes, replace=False)
             boxes = boxes[np.sort(kept)]
@@ -86,8 +83,9 @@ def check_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     if boxes.size == 0:
         return np.zeros((0, 4), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-        raise ValueError(f'it returned {boxes.shape} and not finite numbers '
-                         'of shape (P, 4)')
+        raise ValueError(
+            f'it returned {boxes.shape} and not finite numbers of shape (P, 4)'
+        )
     boxes = boxes.clip(0, np.float32([width, height, width, height]))
     return boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
 
@@ -108,6 +106,7 @@ def serve(pipe: Connection, settings: dict, root: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2
+
     cv2.setNumThreads(1)
     try:
         cv2.setLogLevel(0)  # bad images are reported with their names

@@ -1,22 +1,36 @@
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import numpy as np
 
 from .filters import STATUS
-from .layout import (ARRAYS, FAILURES, FORMAT, HEADER, VERSION, Proposals,
-                     encode_path, file_hashes, header_hash)
+from .layout import (
+    ARRAYS,
+    FAILURES,
+    FORMAT,
+    HEADER,
+    VERSION,
+    Proposals,
+    encode_path,
+    file_hashes,
+    header_hash,
+)
 
 
-def write_files(folder: Path, header: dict,
-                results: Iterable[Proposals]) -> None:
+def write_files(folder: Path, header: dict, results: Iterable[Proposals]) -> None:
     """Fill an empty folder with the files of a store."""
     boxes, sizes, status, counts, lengths = (
         _ArrayWriter(folder / f'{name}.npy', ARRAYS[name], row)
-        for name, row in (('boxes', (4, )), ('sizes', (2, )), ('status', ()),
-                          ('offsets', ()), ('path_offsets', ())))
+        for name, row in (
+            ('boxes', (4,)),
+            ('sizes', (2,)),
+            ('status', ()),
+            ('offsets', ()),
+            ('path_offsets', ()),
+        )
+    )
     paths = _ArrayWriter(folder / 'paths.npy', np.uint8, ())
     numbers = dict.fromkeys(STATUS, 0)
     failed = 0
@@ -28,8 +42,8 @@ def write_files(folder: Path, header: dict,
             if result.failure:
                 failed += 1
                 failures.write(
-                    json.dumps(
-                        dict(image=result.path, reason=result.failure)) + '\n')
+                    json.dumps(dict(image=result.path, reason=result.failure)) + '\n'
+                )
             if not len(result.boxes):
                 continue
             boxes.append(result.boxes)
@@ -47,8 +61,7 @@ def write_files(folder: Path, header: dict,
         num_failures=failed,
         status=numbers,
         # In an order of their own, so that equal stores have equal bytes.
-        **{key: header[key]
-           for key in sorted(header)},
+        **{key: header[key] for key in sorted(header)},
         arrays={
             name: writer.close()
             for name, writer in dict(
@@ -57,9 +70,11 @@ def write_files(folder: Path, header: dict,
                 sizes=sizes,
                 status=status,
                 paths=paths,
-                path_offsets=lengths).items()
+                path_offsets=lengths,
+            ).items()
         },
-        failures=file_hashes(folder / FAILURES))
+        failures=file_hashes(folder / FAILURES),
+    )
     header['hash'] = header_hash(header)
     (folder / HEADER).write_text(json.dumps(header, indent=1))
 
@@ -81,9 +96,9 @@ class _ArrayWriter:
         np.lib.format.write_array_header_1_0(
             self.stream,
             dict(
-                descr=self.dtype.str,
-                fortran_order=False,
-                shape=(self.rows, *self.row)))
+                descr=self.dtype.str, fortran_order=False, shape=(self.rows, *self.row)
+            ),
+        )
 
     def append(self, rows) -> None:
         """Append rows, or one number."""

@@ -1,16 +1,42 @@
 from soco_mm.errors import SoCoError, UsageError
-from .files import (PARTIAL, atomic_folder, atomic_stream, atomic_write,
-                    check_replaceable, exclusive, file_hash, make_writable,
-                    read_json, write_json)
+
+from .files import (
+    PARTIAL,
+    atomic_folder,
+    atomic_stream,
+    atomic_write,
+    check_replaceable,
+    exclusive,
+    file_hash,
+    make_writable,
+    read_json,
+    write_json,
+)
 from .image import ImageError, check_image, read_image
 from .image_files import ImageListing, list_images
 from .sizes import ImageHead, read_head, read_heads, read_size, read_sizes
 
 __all__ = [
-    'SoCoError', 'UsageError', 'PARTIAL', 'atomic_folder', 'atomic_stream',
-    'atomic_write', 'check_replaceable', 'exclusive', 'file_hash',
-    'make_writable', 'read_json', 'write_json', 'ImageError', 'check_image',
+    'PARTIAL',
+    'ImageError',
+    'ImageHead',
+    'ImageListing',
+    'SoCoError',
+    'UsageError',
+    'atomic_folder',
+    'atomic_stream',
+    'atomic_write',
+    'check_image',
+    'check_replaceable',
+    'exclusive',
+    'file_hash',
+    'list_images',
+    'make_writable',
+    'read_head',
+    'read_heads',
     'read_image',
-    'ImageListing', 'list_images', 'ImageHead', 'read_head', 'read_heads',
-    'read_size', 'read_sizes'
+    'read_json',
+    'read_size',
+    'read_sizes',
+    'write_json',
 ]

@@ -1,6 +1,8 @@
 """What is left of images of more than 8 bits."""
+
 import os
-from typing import NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +24,7 @@ class DepthLoss(NamedTuple):
         number (int): How many of the images looked at have few levels left.
         looked_at (int): How many were looked at.
     """
+
     path: str
     levels: int
     before: int
@@ -35,10 +38,11 @@ class DepthLoss(NamedTuple):
             'have more than 8 bits, of which they use a small range: with 8 '
             f'bits, {self.levels} grey level{"s" * (self.levels > 1)} of '
             f'{self.before} are left of {self.path}. Use the whole range with '
-            f'{STRETCH}')
+            f'{STRETCH}'
+        )
 
 
-def find_depth_loss(root: str, paths: Sequence[str]) -> Optional[DepthLoss]:
+def find_depth_loss(root: str, paths: Sequence[str]) -> DepthLoss | None:
     """Look for a loss of grey levels in a sample of images.
 
     Args:
@@ -51,7 +55,8 @@ def find_depth_loss(root: str, paths: Sequence[str]) -> Optional[DepthLoss]:
     """
     sample = [paths[index] for index in sample_indices(len(paths))]
     deep = [
-        path for path, head in zip(sample, read_heads(root, sample))
+        path
+        for path, head in zip(sample, read_heads(root, sample))
         if not isinstance(head, ImageError) and head.deep
     ]
     step = max(1, len(deep) // DECODED)
@@ -74,5 +79,5 @@ def find_depth_loss(root: str, paths: Sequence[str]) -> Optional[DepthLoss]:
 def count_levels(image: np.ndarray) -> int:
     """The largest number of different values in a channel, (H, W, C)."""
     return max(
-        len(np.unique(image[..., channel]))
-        for channel in range(image.shape[-1]))
+        len(np.unique(image[..., channel])) for channel in range(image.shape[-1])
+    )

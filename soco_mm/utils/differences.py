@@ -1,5 +1,4 @@
 """What differs between two sets of values, in words."""
-from typing import Dict, Tuple
 
 
 def flatten(values: dict, prefix: str = '') -> dict:
@@ -13,7 +12,8 @@ def flatten(values: dict, prefix: str = '') -> dict:
     for key, value in values.items():
         name = f'{prefix}{key}'
         if isinstance(value, list) and any(
-                isinstance(part, (dict, list)) for part in value):
+            isinstance(part, (dict, list)) for part in value
+        ):
             value = dict(enumerate(value))
         if isinstance(value, dict) and value:
             found.update(flatten(value, f'{name}.'))
@@ -22,7 +22,7 @@ def flatten(values: dict, prefix: str = '') -> dict:
     return found
 
 
-def in_words(changed: Dict[str, Tuple], most: int = 4) -> str:
+def in_words(changed: dict[str, tuple], most: int = 4) -> str:
     """What differs, such as ``epochs: 2, now 3``.
 
     Args:
@@ -35,7 +35,8 @@ def in_words(changed: Dict[str, Tuple], most: int = 4) -> str:
     words = [
         '{}: {}, now {}'.format(
             key if '.' in key else key.replace('_', ' '),
-            *('none' if value is None else value for value in values))
+            *('none' if value is None else value for value in values),
+        )
         for key, values in list(changed.items())[:most]
     ]
     if len(changed) > most:

@@ -4,9 +4,10 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, TextIO, Union
+from typing import TextIO
 
 from soco_mm.errors import UsageError
 
@@ -17,7 +18,7 @@ OLD = '.old'
 LOCK = '.lock'
 
 
-def atomic_write(path: Union[str, Path], data: Union[bytes, str]) -> None:
+def atomic_write(path: str | Path, data: bytes | str) -> None:
     """Write a file that appears whole or not at all.
 
     Args:
@@ -47,13 +48,13 @@ def finite_or_none(value):
         return value
 
 
-def write_json(path: Union[str, Path], value) -> None:
+def write_json(path: str | Path, value) -> None:
     """Write JSON that appears whole or not at all, null for NaN."""
     atomic_write(path, json.dumps(finite_or_none(value), indent=1) + '\n')
 
 
 @contextmanager
-def atomic_stream(path: Union[str, Path]) -> Iterator[TextIO]:
+def atomic_stream(path: str | Path) -> Iterator[TextIO]:
     """Write a file, part by part, that appears whole or not at all.
 
     Args:
@@ -80,7 +81,7 @@ def atomic_stream(path: Union[str, Path]) -> Iterator[TextIO]:
 
 
 @contextmanager
-def atomic_folder(folder: Union[str, Path]) -> Iterator[Path]:
+def atomic_folder(folder: str | Path) -> Iterator[Path]:
     """Fill a folder that appears whole or not at all.
 
     Args:
@@ -112,7 +113,7 @@ def atomic_folder(folder: Union[str, Path]) -> Iterator[Path]:
 
 
 @contextmanager
-def exclusive(folder: Union[str, Path], what: str) -> Iterator[None]:
+def exclusive(folder: str | Path, what: str) -> Iterator[None]:
     """Keep other processes from making the same folder at the same time.
 
     Args:
@@ -129,8 +130,10 @@ def exclusive(folder: Union[str, Path], what: str) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             stream.close()
-            raise UsageError(f'Another process is making {what} in {folder}. '
-                             'Wait for it, or stop it.') from None
+            raise UsageError(
+                f'Another process is making {what} in {folder}. '
+                'Wait for it, or stop it.'
+            ) from None
         except OSError:
             pass  # a file system without locks
         try:
@@ -146,7 +149,7 @@ def exclusive(folder: Union[str, Path], what: str) -> Iterator[None]:
         stream.close()
 
 
-def file_hash(path: Union[str, Path]) -> str:
+def file_hash(path: str | Path) -> str:
     """SHA-256 of a file, which need not fit into memory."""
     digest = hashlib.sha256()
     with Path(path).open('rb') as stream:
@@ -155,7 +158,7 @@ def file_hash(path: Union[str, Path]) -> str:
     return digest.hexdigest()
 
 
-def read_json(path: Union[str, Path]):
+def read_json(path: str | Path):
     """Read annotations.
 
     Args:
@@ -170,15 +173,14 @@ def read_json(path: Union[str, Path]):
     try:
         return json.loads(Path(path).read_bytes())
     except OSError as error:
-        raise UsageError(f'{path} cannot be read ({error.strerror}). Name a '
-                         'COCO json.') from None
-    except (ValueError, RecursionError) as error:
         raise UsageError(
-            f'{path} is not JSON ({error}). Name a COCO json.') from None
+            f'{path} cannot be read ({error.strerror}). Name a COCO json.'
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f'{path} is not JSON ({error}). Name a COCO json.') from None
 
 
-def check_replaceable(folder: Union[str, Path], marker: str,
-                      what: str) -> None:
+def check_replaceable(folder: str | Path, marker: str, what: str) -> None:
     """Refuse a folder that cannot be written or holds something else.
 
     Args:
@@ -190,14 +192,18 @@ def check_replaceable(folder: Union[str, Path], marker: str,
         UsageError: If it should not or cannot be replaced.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / marker).is_file() and (
-            not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f'{folder} is there already and does not hold {what}.'
-                         ' Choose another place.')
+    if (
+        folder.exists()
+        and not (folder / marker).is_file()
+        and (not folder.is_dir() or any(folder.iterdir()))
+    ):
+        raise UsageError(
+            f'{folder} is there already and does not hold {what}. Choose another place.'
+        )
     make_writable(folder.parent)
 
 
-def make_writable(folder: Union[str, Path]) -> None:
+def make_writable(folder: str | Path) -> None:
     """Make a folder, or say why nothing can be written there.
 
     Raises:
@@ -207,8 +213,11 @@ def make_writable(folder: Union[str, Path]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f'The folder {folder} cannot be made '
-                         f'({error.strerror}). Choose another.') from None
+        raise UsageError(
+            f'The folder {folder} cannot be made ({error.strerror}). Choose another.'
+        ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f'The folder {folder} cannot be written. Choose '
-                         'another, or change its permissions.')
+        raise UsageError(
+            f'The folder {folder} cannot be written. Choose '
+            'another, or change its permissions.'
+        )

@@ -1,11 +1,12 @@
 """Tensors that hold NaN or infinity."""
-from typing import Dict, Iterator, List, Tuple
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 
-def named_tensors(values, name: str = '') -> Iterator[Tuple[str, Tensor]]:
+def named_tensors(values, name: str = '') -> Iterator[tuple[str, Tensor]]:
     """All tensors in nested dictionaries and lists, with dotted names."""
     if isinstance(values, Tensor):
         yield name, values
@@ -21,7 +22,7 @@ def named_tensors(values, name: str = '') -> Iterator[Tuple[str, Tensor]]:
 
 
 @torch.no_grad()
-def non_finite(values) -> List[str]:
+def non_finite(values) -> list[str]:
     """Names of the tensors that hold NaN or infinity.
 
     Waits for the device once, however many tensors there are.
@@ -32,14 +33,16 @@ def non_finite(values) -> List[str]:
     Returns:
         list[str]: Their dotted names.
     """
-    by_device: Dict[torch.device, list] = {}
+    by_device: dict[torch.device, list] = {}
     for name, tensor in named_tensors(values):
         if tensor.is_floating_point() or tensor.is_complex():
             flag = torch.isfinite(tensor.detach()).all()
             by_device.setdefault(tensor.device, []).append((name, flag))
     return [
-        name for flags in by_device.values()
+        name
+        for flags in by_device.values()
         for (name, _), finite in zip(
-            flags,
-            torch.stack([flag for _, flag in flags]).tolist()) if not finite
+            flags, torch.stack([flag for _, flag in flags]).tolist()
+        )
+        if not finite
     ]

@@ -1,27 +1,31 @@
 import io
 import warnings
 from pathlib import Path
-from typing import Optional, Tuple, Union
 
 import cv2
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from .opening import (explain_large, is_pillow_limit, open_image,
-                      read_orientation, stored_size, turn)
+from .opening import (
+    explain_large,
+    is_pillow_limit,
+    open_image,
+    read_orientation,
+    stored_size,
+    turn,
+)
 from .stretch import reduce_depth
 
 # Objects of fewer pixels hold nothing to learn from.
 MIN_SIDE = 8
-Percentiles = Tuple[float, float]
+Percentiles = tuple[float, float]
 
 
 class ImageError(Exception):
     """An image that cannot be used; the text says why."""
 
 
-def read_image(path: Union[str, Path],
-               stretch: Optional[Percentiles] = None) -> np.ndarray:
+def read_image(path: str | Path, stretch: Percentiles | None = None) -> np.ndarray:
     """Read an image as training sees it.
 
     Grey, 16-bit, CMYK and transparent images become 8-bit RGB, and the
@@ -47,8 +51,7 @@ def read_image(path: Union[str, Path],
     return decode_image(data, stretch)
 
 
-def decode_image(data: np.ndarray,
-                 stretch: Optional[Percentiles] = None) -> np.ndarray:
+def decode_image(data: np.ndarray, stretch: Percentiles | None = None) -> np.ndarray:
     """Decode the bytes of a file, uint8 (B,), as :func:`read_image`."""
     if stretch is not None:
         return reduce_depth(decode_deep(data), stretch)
@@ -58,8 +61,7 @@ def decode_image(data: np.ndarray,
         if image.dtype == np.uint16:
             return (image >> 8).astype(np.uint8)
         if image.dtype != np.uint8:
-            raise ImageError('has pixels of 32 bits, which only --stretch '
-                             'reduces to 8')
+            raise ImageError('has pixels of 32 bits, which only --stretch reduces to 8')
         return image
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
@@ -85,7 +87,7 @@ def decode_deep(data: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def _decode_by_opencv(data: np.ndarray, flags: int) -> Optional[np.ndarray]:
+def _decode_by_opencv(data: np.ndarray, flags: int) -> np.ndarray | None:
     """The image, BGR or grey; None if OpenCV cannot decode it."""
     try:
         return cv2.imdecode(data, flags)
@@ -108,8 +110,7 @@ def _decode_by_pillow(data: np.ndarray) -> np.ndarray:
                 size, orientation = stored_size(pil), read_orientation(pil)
                 pil.load()
                 if pil.format == 'TIFF':  # Pillow turns these itself
-                    assert pil.size == (size if orientation < 5 else
-                                        size[::-1])
+                    assert pil.size == (size if orientation < 5 else size[::-1])
                     orientation = 1
                 if pil.mode[0] not in 'IF':
                     pil = pil.convert('RGB')
@@ -117,8 +118,9 @@ def _decode_by_pillow(data: np.ndarray) -> np.ndarray:
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError('is damaged, or not an image that OpenCV or Pillow '
-                         'can decode') from None
+        raise ImageError(
+            'is damaged, or not an image that OpenCV or Pillow can decode'
+        ) from None
     except Exception as error:  # Pillow raises nearly anything on bad bytes
         raise ImageError(explain_damage(error)) from None
     if image.ndim == 2:
@@ -134,9 +136,9 @@ def explain_damage(error: Exception) -> str:
     return f'is damaged ({text})'
 
 
-def check_image(path: Union[str, Path],
-                max_pixels: Optional[int] = None,
-                stretch: Optional[Percentiles] = None) -> np.ndarray:
+def check_image(
+    path: str | Path, max_pixels: int | None = None, stretch: Percentiles | None = None
+) -> np.ndarray:
     """Read an image and refuse it if it is truncated, too small or too large.
 
     OpenCV 4 fills the missing part of a truncated image and says nothing, so
@@ -177,13 +179,15 @@ def check_image(path: Union[str, Path],
     if min(height, width) < MIN_SIDE:
         raise ImageError(
             f'is too small ({width}x{height} pixels, at least {MIN_SIDE}x'
-            f'{MIN_SIDE} are needed)')
+            f'{MIN_SIDE} are needed)'
+        )
     return image
 
 
-def _check_pixels(width: int, height: int, max_pixels: Optional[int]) -> None:
+def _check_pixels(width: int, height: int, max_pixels: int | None) -> None:
     if max_pixels is not None and width * height > max_pixels:
-        raise ImageError(f'is too large ({width}x{height} pixels, at most '
-                         f'{max_pixels} in all)')
+        raise ImageError(
+            f'is too large ({width}x{height} pixels, at most {max_pixels} in all)'
+        )
     if reason := explain_large(width, height):
         raise ImageError(reason)

@@ -1,28 +1,106 @@
 """Which files of a folder are images."""
+
 import os
 from collections import Counter
+from collections import Counter as CounterOf
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Counter as CounterOf
-from typing import List, Sequence, Union
 
 import cv2
 from PIL import UnidentifiedImageError
 
 from soco_mm.errors import UsageError
+
 from .opening import open_image
 
 # Images; a file of such a name is not opened to find out.
 IMAGE_SUFFIXES = frozenset(
-    '.apng .avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pgm .png '
-    '.pnm .ppm .tif .tiff .webp'.split())
+    [
+        '.apng',
+        '.avif',
+        '.bmp',
+        '.gif',
+        '.jfif',
+        '.jp2',
+        '.jpe',
+        '.jpeg',
+        '.jpg',
+        '.mpo',
+        '.pbm',
+        '.pgm',
+        '.png',
+        '.pnm',
+        '.ppm',
+        '.tif',
+        '.tiff',
+        '.webp',
+    ]
+)
 # No images; not opened either.
 OTHER_SUFFIXES = frozenset(
-    '.7z .avi .bz2 .cache .ckpt .csv .db .dcm .doc .docx .eps .gz .htm .html '
-    '.ini .ipynb .json .jsonl .log .m4v .mat .md .mkv .mov .mp3 .mp4 .mpeg '
-    '.mpg .npy .npz .onnx .pdf .pickle .pkl .ps .pt .pth .py .rar .rst '
-    '.safetensors .sh .sqlite .svg .tar .tgz .toml .tsv .txt .wav .webm .wmv '
-    '.xls .xlsx .xml .xz .yaml .yml .zip'.split())
+    [
+        '.7z',
+        '.avi',
+        '.bz2',
+        '.cache',
+        '.ckpt',
+        '.csv',
+        '.db',
+        '.dcm',
+        '.doc',
+        '.docx',
+        '.eps',
+        '.gz',
+        '.htm',
+        '.html',
+        '.ini',
+        '.ipynb',
+        '.json',
+        '.jsonl',
+        '.log',
+        '.m4v',
+        '.mat',
+        '.md',
+        '.mkv',
+        '.mov',
+        '.mp3',
+        '.mp4',
+        '.mpeg',
+        '.mpg',
+        '.npy',
+        '.npz',
+        '.onnx',
+        '.pdf',
+        '.pickle',
+        '.pkl',
+        '.ps',
+        '.pt',
+        '.pth',
+        '.py',
+        '.rar',
+        '.rst',
+        '.safetensors',
+        '.sh',
+        '.sqlite',
+        '.svg',
+        '.tar',
+        '.tgz',
+        '.toml',
+        '.tsv',
+        '.txt',
+        '.wav',
+        '.webm',
+        '.wmv',
+        '.xls',
+        '.xlsx',
+        '.xml',
+        '.xz',
+        '.yaml',
+        '.yml',
+        '.zip',
+    ]
+)
 # By what the folders of proposals and exports are known; that of a run has
 # JOB, and folders that begin with these.
 RESULT_MARKERS = ('path_offsets.npy', 'soco_weights.pth')
@@ -44,29 +122,32 @@ class ImageListing:
         results (list[str]): Folders of earlier results, relative, which are
             left out with all that is in them.
     """
-    paths: List[str]
-    others: CounterOf[str] = field(default_factory=Counter)
-    results: List[str] = field(default_factory=list)
 
-    def describe(self) -> List[str]:
+    paths: list[str]
+    others: CounterOf[str] = field(default_factory=Counter)
+    results: list[str] = field(default_factory=list)
+
+    def describe(self) -> list[str]:
         """What is left out, a sentence each; empty if nothing is."""
         lines = []
         if number := sum(self.others.values()):
             counts = ', '.join(
                 f'{suffix or "without a suffix"} {count}'
                 for suffix, count in sorted(
-                    self.others.items(), key=lambda each: (-each[1], each[0])))
-            lines.append(f'{number} file{" is" if number == 1 else "s are"} '
-                         f'not {"an image" if number == 1 else "images"}: '
-                         f'{counts}')
+                    self.others.items(), key=lambda each: (-each[1], each[0])
+                )
+            )
+            lines.append(
+                f'{number} file{" is" if number == 1 else "s are"} '
+                f'not {"an image" if number == 1 else "images"}: '
+                f'{counts}'
+            )
         for folder in self.results:
-            lines.append(f'{folder} is left out of the images: it is for '
-                         'results')
+            lines.append(f'{folder} is left out of the images: it is for results')
         return lines
 
 
-def list_images(folder: Union[str, Path],
-                exclude: Sequence[Union[str, Path]] = ()) -> ImageListing:
+def list_images(folder: str | Path, exclude: Sequence[str | Path] = ()) -> ImageListing:
     """Find the images in a folder and the folders below it.
 
     Every file that OpenCV or Pillow reads is one: by the usual suffixes,
@@ -88,41 +169,41 @@ def list_images(folder: Union[str, Path],
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UsageError(f'There is no folder {folder}. Name the folder that '
-                         'holds your images.')
+        raise UsageError(
+            f'There is no folder {folder}. Name the folder that holds your images.'
+        )
     listing = ImageListing([])
     seen = set()
     excluded = {os.path.realpath(each) for each in exclude}
     excluded |= {each + end for each in excluded for end in _UNFINISHED}
 
     def refuse(error: OSError) -> None:
-        raise UsageError(f'The folder {error.filename} cannot be read '
-                         f'({error.strerror}). Change its permissions, or '
-                         'take it out of the images.')
+        raise UsageError(
+            f'The folder {error.filename} cannot be read '
+            f'({error.strerror}). Change its permissions, or '
+            'take it out of the images.'
+        )
 
-    for parent, folders, files in os.walk(
-            folder, onerror=refuse, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:  # a link back to a folder above
             folders.clear()
             continue
         seen.add(real)
         relative = os.path.relpath(parent, folder)
-        if relative != '.' and (real in excluded
-                                or holds_results(folders, files)):
+        if relative != '.' and (real in excluded or holds_results(folders, files)):
             listing.results.append(relative.replace(os.sep, '/'))
             folders.clear()
             continue
         # Sorted: of a folder and a link to it, the same one counts always.
-        folders[:] = sorted(
-            name for name in folders if not name.startswith('.'))
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
         for name in files:
             if name.startswith('.'):
                 continue
             suffix = os.path.splitext(name)[1].lower()
             if suffix in IMAGE_SUFFIXES or (
-                    suffix not in OTHER_SUFFIXES
-                    and is_image(os.path.join(parent, name))):
+                suffix not in OTHER_SUFFIXES and is_image(os.path.join(parent, name))
+            ):
                 path = os.path.normpath(os.path.join(relative, name))
                 listing.paths.append(path.replace(os.sep, '/'))
             else:
@@ -141,9 +222,9 @@ def holds_results(folders: Sequence[str], files: Sequence[str]) -> bool:
         folders (Sequence[str]): Names of the folders in it.
         files (Sequence[str]): Names of the files in it.
     """
-    return (any(name in files for name in RESULT_MARKERS)
-            or JOB in files and any(
-                name.startswith(RUN_PARTS) for name in folders))
+    return any(name in files for name in RESULT_MARKERS) or (
+        JOB in files and any(name.startswith(RUN_PARTS) for name in folders)
+    )
 
 
 def is_image(path: str) -> bool:

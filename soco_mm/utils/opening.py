@@ -1,7 +1,8 @@
 """Image files as Pillow opens them, without its limits."""
+
 import os
 import threading
-from typing import IO, Optional, Tuple, Union
+from typing import IO
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
@@ -9,13 +10,11 @@ from PIL.ExifTags import Base
 
 # Pillow knows these by their beginning, but draws them with other programs,
 # or cannot read them at all.
-_NO_PHOTOS = {
-    'BUFR', 'EPS', 'FITS', 'GRIB', 'HDF5', 'MPEG', 'WAL', 'WMF', 'XVTHUMB'
-}
+_NO_PHOTOS = {'BUFR', 'EPS', 'FITS', 'GRIB', 'HDF5', 'MPEG', 'WAL', 'WMF', 'XVTHUMB'}
 _limit_lock = threading.Lock()
 
 
-def open_image(file: Union[str, IO[bytes]]) -> Image.Image:
+def open_image(file: str | IO[bytes]) -> Image.Image:
     """Open an image with Pillow, however large it is; nothing is decoded.
 
     Args:
@@ -77,7 +76,7 @@ def read_orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def stored_size(image: Image.Image) -> Tuple[int, int]:
+def stored_size(image: Image.Image) -> tuple[int, int]:
     """Width and height in pixels before the orientation is applied."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         # Pillow turns these itself, some versions as they load.
@@ -86,20 +85,24 @@ def stored_size(image: Image.Image) -> Tuple[int, int]:
     return image.size
 
 
-def explain_large(width: int, height: int) -> Optional[str]:
+def explain_large(width: int, height: int) -> str | None:
     """Why an image is too large for OpenCV, in words; None if it is not."""
-    for name, value, default in (('PIXELS', width * height,
-                                  1 << 30), ('WIDTH', width, 1 << 20),
-                                 ('HEIGHT', height, 1 << 20)):
+    for name, value, default in (
+        ('PIXELS', width * height, 1 << 30),
+        ('WIDTH', width, 1 << 20),
+        ('HEIGHT', height, 1 << 20),
+    ):
         variable = f'OPENCV_IO_MAX_IMAGE_{name}'
         try:
             limit = int(os.environ.get(variable, default))
         except ValueError:  # such as 10MB
             continue
         if value > limit:
-            return (f'is too large ({width}x{height} pixels; OpenCV reads '
-                    f'images of up to {limit} pixels'
-                    f'{"" if name == "PIXELS" else " in " + name.lower()})')
+            return (
+                f'is too large ({width}x{height} pixels; OpenCV reads '
+                f'images of up to {limit} pixels'
+                f'{"" if name == "PIXELS" else " in " + name.lower()})'
+            )
     return None
 
 

@@ -1,21 +1,35 @@
 import os
 import warnings
+from collections.abc import Iterable, Iterator
 from functools import partial
 from multiprocessing.pool import ThreadPool
-from typing import Iterable, Iterator, List, NamedTuple, Tuple, Union
+from typing import NamedTuple, Union
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .image import MIN_SIDE, ImageError, read_image
-from .opening import (explain_large, is_pillow_limit, open_image,
-                      read_orientation, stored_size)
+from .opening import (
+    explain_large,
+    is_pillow_limit,
+    open_image,
+    read_orientation,
+    stored_size,
+)
 
 # Of those that Pillow names so, OpenCV reads all.
 OPENCV_FORMATS = {
-    'AVIF', 'BMP', 'GIF', 'JPEG', 'JPEG2000', 'MPO', 'PNG', 'PPM', 'TIFF',
-    'WEBP'
+    'AVIF',
+    'BMP',
+    'GIF',
+    'JPEG',
+    'JPEG2000',
+    'MPO',
+    'PNG',
+    'PPM',
+    'TIFF',
+    'WEBP',
 }
 # Of these it turns all that EXIF says; others depend on its version.
 TURNED_FORMATS = {'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP'}
@@ -24,17 +38,15 @@ THREADS = 8
 SAMPLE = 64  # images of many that are looked at
 
 
-def sample_indices(number: int, most: int = SAMPLE) -> List[int]:
+def sample_indices(number: int, most: int = SAMPLE) -> list[int]:
     """Up to so many indices, evenly spaced, with the first and the last."""
     indices = np.linspace(0, number - 1, min(number, most)).round()
     return indices.astype(int).tolist()
 
 
 def read_sizes(
-    root: str,
-    paths: Iterable[str],
-    min_side: int = MIN_SIDE
-) -> Iterator[Union[Tuple[int, int], ImageError]]:
+    root: str, paths: Iterable[str], min_side: int = MIN_SIDE
+) -> Iterator[tuple[int, int] | ImageError]:
     """Read the sizes of images from the heads of their files.
 
     Args:
@@ -53,14 +65,15 @@ def read_sizes(
         elif min(head.size) < min_side:
             yield ImageError(
                 f'is too small ({head.size[0]}x{head.size[1]} pixels, at '
-                f'least {min_side}x{min_side} are needed)')
+                f'least {min_side}x{min_side} are needed)'
+            )
         else:
             yield head.size
 
 
 def read_heads(
-        root: str,
-        paths: Iterable[str]) -> Iterator[Union['ImageHead', ImageError]]:
+    root: str, paths: Iterable[str]
+) -> Iterator[Union['ImageHead', ImageError]]:
     """The heads of many images, read at once; see :func:`read_head`.
 
     Args:
@@ -94,13 +107,14 @@ class ImageHead(NamedTuple):
         opencv (bool): Whether OpenCV knows its format, without which
             detectors cannot be trained on it.
     """
-    size: Tuple[int, int]
+
+    size: tuple[int, int]
     orientation: int = 1
     deep: bool = False
     opencv: bool = True
 
 
-def read_size(path: str) -> Tuple[int, int]:
+def read_size(path: str) -> tuple[int, int]:
     """Width and height of an image in pixels, as it is turned for training.
 
     Raises:
@@ -131,8 +145,9 @@ def read_head(path: str) -> ImageHead:
             if orientation > 4 and image.format not in TURNED_FORMATS:
                 size = read_image(path).shape[1::-1]
                 orientation = 1 if size == (width, height) else orientation
-            return ImageHead(size, orientation, _is_deep(image),
-                             _opencv_reads(image, path))
+            return ImageHead(
+                size, orientation, _is_deep(image), _opencv_reads(image, path)
+            )
     except ImageError:
         raise
     except UnidentifiedImageError:  # OpenCV may know it, or say what it is
@@ -150,8 +165,9 @@ def _is_deep(image: Image.Image) -> bool:
     """Whether an image may have more than 8 bits a channel."""
     # Pillow reduces what has several such channels as it decodes, by a mode
     # such as RGB;16B.
-    return (image.mode[0] in 'IF' or ';16' in str(image.tile)
-            or image.format == 'JPEG2000')
+    return (
+        image.mode[0] in 'IF' or ';16' in str(image.tile) or image.format == 'JPEG2000'
+    )
 
 
 def _opencv_reads(image: Image.Image, path: str) -> bool:

@@ -1,13 +1,13 @@
 """From images of more than 8 bits to 8 bits."""
-from typing import Optional, Sequence, Tuple
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from soco_mm.errors import UsageError
 
 
-def check_stretch(
-        stretch: Optional[Sequence[float]]) -> Optional[Tuple[float, float]]:
+def check_stretch(stretch: Sequence[float] | None) -> tuple[float, float] | None:
     """Refuse what is not two percentiles; see :func:`reduce_depth`.
 
     Raises:
@@ -18,16 +18,17 @@ def check_stretch(
     try:
         low, high = map(float, stretch)
     except (TypeError, ValueError):
-        low, high = 1., 0.
+        low, high = 1.0, 0.0
     if not 0 <= low < high <= 100:
-        raise UsageError('The percentiles of a stretch must be two numbers '
-                         'from 0 to 100, the smaller one first, but are '
-                         f'{stretch}.')
+        raise UsageError(
+            'The percentiles of a stretch must be two numbers '
+            'from 0 to 100, the smaller one first, but are '
+            f'{stretch}.'
+        )
     return low, high
 
 
-def reduce_depth(image: np.ndarray, stretch: Tuple[float,
-                                                   float]) -> np.ndarray:
+def reduce_depth(image: np.ndarray, stretch: tuple[float, float]) -> np.ndarray:
     """Stretch a range of an image's values over 8 bits.
 
     The values at two percentiles of all pixels and channels become 0 and 255,
@@ -47,7 +48,7 @@ def reduce_depth(image: np.ndarray, stretch: Tuple[float,
     if image.dtype == np.uint8:
         return image
     low, high = value_range(image, stretch)
-    scale = 255 / (high - low) if high > low else 0.
+    scale = 255 / (high - low) if high > low else 0.0
     if image.dtype == np.uint16:
         # A table has fewer entries than a photo has pixels.
         values = np.arange(1 << 16)
@@ -56,8 +57,7 @@ def reduce_depth(image: np.ndarray, stretch: Tuple[float,
         return _to_bytes((image.astype(np.float64) - low) * scale)
 
 
-def value_range(image: np.ndarray,
-                stretch: Tuple[float, float]) -> Tuple[float, float]:
+def value_range(image: np.ndarray, stretch: tuple[float, float]) -> tuple[float, float]:
     """The values of an image at two percentiles; see :func:`reduce_depth`."""
     if image.dtype == np.uint16:
         # Much quicker than to sort them.
@@ -70,7 +70,7 @@ def value_range(image: np.ndarray,
         return low, high
     finite = image[np.isfinite(image)]
     if not finite.size:
-        return 0., 0.
+        return 0.0, 0.0
     low, high = np.percentile(finite, stretch, method='inverted_cdf').tolist()
     if low == high:
         low, high = float(finite.min()), float(finite.max())
@@ -79,5 +79,5 @@ def value_range(image: np.ndarray,
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:
     """Rounded and clipped to uint8; what is not a number becomes 0."""
-    values = np.nan_to_num(values, nan=0., posinf=255., neginf=0.)
+    values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
     return np.rint(values).clip(0, 255).astype(np.uint8)

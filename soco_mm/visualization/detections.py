@@ -1,9 +1,10 @@
-from typing import Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from soco_mm.utils import ImageError, read_image
+
 from .drawing import PAPER, draw_boxes, draw_tags, join, label, object_colors
 
 SIDE = 480  # longest of an image in the picture, in pixels
@@ -12,9 +13,9 @@ TAGGED = 12  # objects of an image with a name; more would hide them
 LIKELIEST = 5  # predictions that are drawn where all are unlikely
 
 
-def draw_detections(samples: Sequence[dict],
-                    classes: Sequence[str],
-                    score_thr: float = 0.3) -> np.ndarray:
+def draw_detections(
+    samples: Sequence[dict], classes: Sequence[str], score_thr: float = 0.3
+) -> np.ndarray:
     """Draw annotated objects and, beside them, predicted ones.
 
     Where all predictions are unlikely, the five likeliest are drawn.
@@ -45,20 +46,25 @@ def draw_detections(samples: Sequence[dict],
             text += f'; the {len(drawn)} likeliest drawn'
         found, labels = sample['found'][drawn], sample['labels'][drawn]
         masks = sample['found_masks'][drawn] if 'found_masks' in sample else ()
-        predicted = _draw(image, found * scale, masks, colors[labels], [
-            f'{classes[index]} {score:.2f}'
-            for index, score in zip(labels, scores[drawn])
-        ])
+        predicted = _draw(
+            image,
+            found * scale,
+            masks,
+            colors[labels],
+            [
+                f'{classes[index]} {score:.2f}'
+                for index, score in zip(labels, scores[drawn])
+            ],
+        )
         rows.append(
-            join([
-                label(truth, f'annotated: {number}'),
-                label(predicted, text)
-            ], 1))
+            join([label(truth, f'annotated: {number}'), label(predicted, text)], 1)
+        )
     return join(rows, 0)
 
 
-def draw_objects(samples: Sequence[dict], classes: Sequence[str],
-                 columns: int = 3) -> np.ndarray:
+def draw_objects(
+    samples: Sequence[dict], classes: Sequence[str], columns: int = 3
+) -> np.ndarray:
     """Draw annotated objects; images that cannot be read are left out.
 
     Args:
@@ -78,7 +84,7 @@ def draw_objects(samples: Sequence[dict], classes: Sequence[str],
             continue
         drawn.append(label(picture, f'{sample["path"].name}: {number}'))
     rows = [
-        join(drawn[start:start + columns], 1)
+        join(drawn[start : start + columns], 1)
         for start in range(0, len(drawn), columns)
     ]
     return join(rows, 0) if rows else np.full((SIDE, SIDE, 3), PAPER, np.uint8)
@@ -93,22 +99,31 @@ def _draw_truth(sample: dict, classes: Sequence[str]) -> tuple:
     boxes = np.float64(sample['boxes']).reshape(-1, 5)
     labels = boxes[:, 4].astype(int)
     boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], 1)
-    truth = _draw(image, boxes * scale, sample.get('masks', ()),
-                  object_colors(len(classes))[labels],
-                  [classes[index] for index in labels])
+    truth = _draw(
+        image,
+        boxes * scale,
+        sample.get('masks', ()),
+        object_colors(len(classes))[labels],
+        [classes[index] for index in labels],
+    )
     return image, scale, truth, len(boxes)
 
 
-def _draw(image: np.ndarray, boxes: np.ndarray, masks: Sequence[np.ndarray],
-          colors: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+def _draw(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    masks: Sequence[np.ndarray],
+    colors: np.ndarray,
+    texts: Sequence[str],
+) -> np.ndarray:
     drawn = image.copy()
     for mask, color in zip(masks, colors):
         mask = cv2.resize(
-            np.uint8(mask), image.shape[1::-1], interpolation=cv2.INTER_AREA)
+            np.uint8(mask), image.shape[1::-1], interpolation=cv2.INTER_AREA
+        )
         inside = mask > 0
         drawn[inside] = (1 - OPACITY) * drawn[inside] + OPACITY * color
-        outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP,
-                                       cv2.CHAIN_APPROX_NONE)
+        outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(drawn, outlines, -1, tuple(map(int, color)), 1)
     drawn = draw_boxes(drawn, boxes, colors)
     if len(texts) <= TAGGED:

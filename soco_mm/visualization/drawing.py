@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -25,10 +25,12 @@ def object_colors(number: int) -> np.ndarray:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
 
 
-def draw_boxes(image: np.ndarray,
-               boxes: np.ndarray,
-               colors: Optional[np.ndarray] = None,
-               thickness: int = 2) -> np.ndarray:
+def draw_boxes(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    colors: np.ndarray | None = None,
+    thickness: int = 2,
+) -> np.ndarray:
     """Draw boxes on a copy of an image.
 
     Args:
@@ -44,17 +46,20 @@ def draw_boxes(image: np.ndarray,
     image = np.ascontiguousarray(image).copy()
     colors = object_colors(len(boxes)) if colors is None else colors
     for (x1, y1, x2, y2), color in zip(boxes, colors):
-        cv2.rectangle(image, (round(float(x1)), round(float(y1))),
-                      (round(float(x2)) - 1, round(float(y2)) - 1),
-                      tuple(map(int, color)), thickness, cv2.LINE_AA)
+        cv2.rectangle(
+            image,
+            (round(float(x1)), round(float(y1))),
+            (round(float(x2)) - 1, round(float(y2)) - 1),
+            tuple(map(int, color)),
+            thickness,
+            cv2.LINE_AA,
+        )
     return image
 
 
-def draw_dashed_box(image: np.ndarray,
-                    box: np.ndarray,
-                    color: np.ndarray,
-                    dash: int = 8,
-                    gap: int = 6) -> None:
+def draw_dashed_box(
+    image: np.ndarray, box: np.ndarray, color: np.ndarray, dash: int = 8, gap: int = 6
+) -> None:
     """Draw a dashed box on an image, in place.
 
     Args:
@@ -87,8 +92,9 @@ def draw_dashed_box(image: np.ndarray,
             cv2.rectangle(image, (x - 1, first), (x + 1, last), color, -1)
 
 
-def draw_tags(image: np.ndarray, texts: Sequence[str], boxes: np.ndarray,
-              colors: np.ndarray) -> None:
+def draw_tags(
+    image: np.ndarray, texts: Sequence[str], boxes: np.ndarray, colors: np.ndarray
+) -> None:
     """Write a short text at a corner of each box on an image, in place.
 
     The first at the top left of its box, the next at the top right and so on,
@@ -102,22 +108,27 @@ def draw_tags(image: np.ndarray, texts: Sequence[str], boxes: np.ndarray,
     """
     taken = np.zeros(image.shape[:2], bool)
     for index, (text, box, color) in enumerate(zip(texts, boxes, colors)):
-        places = [
-            place_tag(image, text, box, (index + turn) % 4)
-            for turn in range(4)
-        ]
+        places = [place_tag(image, text, box, (index + turn) % 4) for turn in range(4)]
         place = min(places, key=lambda each: taken[each].sum())
         taken[place] = True
         image[place] = color
         light = np.dot(color, (0.299, 0.587, 0.114)) > 120
         rows, columns = place
-        cv2.putText(image, text, (columns.start + 3, rows.stop - 3), FONT,
-                    TAG_SCALE, (0, 0, 0) if light else (255, 255, 255), 1,
-                    cv2.LINE_AA)
+        cv2.putText(
+            image,
+            text,
+            (columns.start + 3, rows.stop - 3),
+            FONT,
+            TAG_SCALE,
+            (0, 0, 0) if light else (255, 255, 255),
+            1,
+            cv2.LINE_AA,
+        )
 
 
-def place_tag(image: np.ndarray, text: str, box: np.ndarray,
-              corner: int) -> Tuple[slice, slice]:
+def place_tag(
+    image: np.ndarray, text: str, box: np.ndarray, corner: int
+) -> tuple[slice, slice]:
     """Find the place of a short text at a corner of a box.
 
     Inside of the box, or above or below one of which it would cover more than
@@ -168,15 +179,17 @@ def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
         width = int(np.clip(round(image.shape[1] * factor), 40, 2 * HEIGHT))
         tiles = [draw_proposals(image, proposals, (width, HEIGHT), max_boxes)]
         for number, (view, boxes) in enumerate(
-                zip(sample['views'], sample['boxes']), 1):
+            zip(sample['views'], sample['boxes']), 1
+        ):
             drawn = draw_boxes(view, boxes[:1], np.uint8([[255, 220, 0]]), 3)
             tiles.append(label(drawn, f'V{number}, {view.shape[1]} px'))
         rows.append(join(tiles, axis=1))
     return join(rows, axis=0)
 
 
-def draw_proposals(image: np.ndarray, proposals: np.ndarray,
-                   size: Tuple[int, int], max_boxes: int) -> np.ndarray:
+def draw_proposals(
+    image: np.ndarray, proposals: np.ndarray, size: tuple[int, int], max_boxes: int
+) -> np.ndarray:
     """Draw some of an image's proposals; the line above says how many.
 
     Args:
@@ -195,7 +208,8 @@ def draw_proposals(image: np.ndarray, proposals: np.ndarray,
     some = '' if number == len(proposals) else f', {number} drawn'
     return label(
         draw_boxes(small, proposals[picked] * scale),
-        f'{len(proposals)} proposals{some}')
+        f'{len(proposals)} proposals{some}',
+    )
 
 
 def label(image: np.ndarray, text: str) -> np.ndarray:
@@ -203,8 +217,7 @@ def label(image: np.ndarray, text: str) -> np.ndarray:
     (width, _), _ = cv2.getTextSize(text, FONT, LABEL_SCALE, 1)
     pad = max(0, width + 4 - image.shape[1])
     image = np.pad(image, [(20, 0), (0, pad), (0, 0)], constant_values=PAPER)
-    return cv2.putText(image, text, (2, 14), FONT, LABEL_SCALE, INK, 1,
-                       cv2.LINE_AA)
+    return cv2.putText(image, text, (2, 14), FONT, LABEL_SCALE, INK, 1, cv2.LINE_AA)
 
 
 def join(images: Sequence[np.ndarray], axis: int) -> np.ndarray:
@@ -218,7 +231,7 @@ def join(images: Sequence[np.ndarray], axis: int) -> np.ndarray:
     return np.concatenate(padded, axis)
 
 
-def write_png(path: Union[str, Path], image: np.ndarray) -> None:
+def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write an RGB image as PNG; it appears whole or not at all."""
     _, data = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     atomic_write(path, data.tobytes())

@@ -1,8 +1,10 @@
 """The page by which a person judges proposals."""
+
 import base64
 import re
+from collections.abc import Sequence
 from html import escape
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,12 +19,14 @@ STATUS_WORDS = dict(
     filtered='as the filter keeps them',
     aspect_only='of the shape, of any size',
     min_side_only='of any size and shape',
-    whole_image='the whole image')
+    whole_image='the whole image',
+)
 SIZE_WORDS = dict(
     all='all',
     small='small,<br>&lt;\u00a032²\u00a0px',
     medium='medium,<br>&lt;\u00a096²\u00a0px',
-    large='large')
+    large='large',
+)
 
 # Nothing is loaded from elsewhere, and the browser is told to see to it.
 PAGE = """<!DOCTYPE html>
@@ -128,6 +132,7 @@ class Picture(NamedTuple):
         jpeg (bytes): The picture, empty if there is none.
         problem (str): A sentence that says why. Defaults to none.
     """
+
     path: str
     boxes: int
     jpeg: bytes
@@ -152,18 +157,23 @@ def draw_picture(image: np.ndarray, boxes: np.ndarray) -> bytes:
     picked = np.linspace(0, len(boxes) - 1, min(DRAWN_BOXES, len(boxes)))
     scale = np.tile([size[0] / width, size[1] / height], 2)
     drawn = draw_boxes(small, boxes[picked.round().astype(int)] * scale)
-    _, data = cv2.imencode('.jpg', cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR),
-                           [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _, data = cv2.imencode(
+        '.jpg',
+        cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR),
+        [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+    )
     return data.tobytes()
 
 
-def render_report(summary: dict,
-                  parameters: Dict[str, dict],
-                  histograms: Dict[str, tuple],
-                  advice: Sequence[str],
-                  recall: Optional[dict] = None,
-                  galleries: Optional[Dict[str, Sequence[Picture]]] = None,
-                  note: str = '') -> str:
+def render_report(
+    summary: dict,
+    parameters: dict[str, dict],
+    histograms: dict[str, tuple],
+    advice: Sequence[str],
+    recall: dict | None = None,
+    galleries: dict[str, Sequence[Picture]] | None = None,
+    note: str = '',
+) -> str:
     """Write the page: HTML that needs nothing but itself.
 
     Args:
@@ -200,7 +210,8 @@ def render_report(summary: dict,
     return PAGE.format(
         style=STYLE,
         title=_text(summary['store'].rpartition('/')[2]),
-        body='\n'.join(sections))
+        body='\n'.join(sections),
+    )
 
 
 def _text(value) -> str:
@@ -226,55 +237,77 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of HTML; the first column is text, the others are numbers."""
     head = ''.join(f'<th scope="col">{each}</th>' for each in heads)
     body = ''.join(
-        f'<tr><th scope="row">{first}</th>' +
-        ''.join(f'<td>{each}</td>' for each in rest) + '</tr>'
-        for first, *rest in rows)
-    return (f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-            '</table>')
+        f'<tr><th scope="row">{first}</th>'
+        + ''.join(f'<td>{each}</td>' for each in rest)
+        + '</tr>'
+        for first, *rest in rows
+    )
+    return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _head(summary: dict) -> str:
     quantiles = summary['boxes_per_image']
     images = summary['images']
     relaxed = images - summary['status']['filtered']
-    tiles = (('images', _number(images), ''),
-             ('boxes', _number(summary['boxes']), ''),
-             ('boxes of an image', _number(quantiles['median']), 'median'),
-             ('images on a fall-back', _percent(relaxed / images),
-              f'{_number(relaxed)} images'),
-             ('failures', _number(summary['failures']),
-              f'{_number(summary["left_out"])} left out'))
-    tiles = ''.join(f'<div><dt>{name}</dt><dd>{value}</dd>'
-                    f'<dd class="aside">{aside}</dd></div>'
-                    for name, value, aside in tiles)
+    tiles = (
+        ('images', _number(images), ''),
+        ('boxes', _number(summary['boxes']), ''),
+        ('boxes of an image', _number(quantiles['median']), 'median'),
+        (
+            'images on a fall-back',
+            _percent(relaxed / images),
+            f'{_number(relaxed)} images',
+        ),
+        (
+            'failures',
+            _number(summary['failures']),
+            f'{_number(summary["left_out"])} left out',
+        ),
+    )
+    tiles = ''.join(
+        f'<div><dt>{name}</dt><dd>{value}</dd><dd class="aside">{aside}</dd></div>'
+        for name, value, aside in tiles
+    )
     names = dict(
         min='fewest',
         p10='10 % have at most',
         median='50 % have at most',
         p90='90 % have at most',
-        max='most')
+        max='most',
+    )
     quantiles = _table(
         ('images', 'boxes'),
-        [(name, _number(quantiles[key])) for key, name in names.items()])
-    status = _table(('boxes that an image has', 'images', ''),
-                    [(STATUS_WORDS[key], _number(number),
-                      _percent(number / images))
-                     for key, number in summary['status'].items()])
-    return (f'<h1>Object proposals</h1><p class="path">'
-            f'{_text(summary["store"])}</p>'
-            f'<section><dl class="tiles">{tiles}</dl></section>'
-            f'<section class="columns">{quantiles}{status}</section>')
+        [(name, _number(quantiles[key])) for key, name in names.items()],
+    )
+    status = _table(
+        ('boxes that an image has', 'images', ''),
+        [
+            (STATUS_WORDS[key], _number(number), _percent(number / images))
+            for key, number in summary['status'].items()
+        ],
+    )
+    return (
+        f'<h1>Object proposals</h1><p class="path">'
+        f'{_text(summary["store"])}</p>'
+        f'<section><dl class="tiles">{tiles}</dl></section>'
+        f'<section class="columns">{quantiles}{status}</section>'
+    )
 
 
 def _advice(advice: Sequence[str]) -> str:
     if not advice:
         return _section(
-            'Advice', '<p>None: nothing in these figures speaks against the '
-            'parameters.</p>', 'advice fine')
+            'Advice',
+            '<p>None: nothing in these figures speaks against the parameters.</p>',
+            'advice fine',
+        )
     # Flags and the values after them look like what one types.
     items = ''.join(
-        '<li>' + re.sub(r'--[a-z-]+( [\d.]*\d)*', r'<code>\g<0></code>',
-                        _text(each)) + '</li>' for each in advice)
+        '<li>'
+        + re.sub(r'--[a-z-]+( [\d.]*\d)*', r'<code>\g<0></code>', _text(each))
+        + '</li>'
+        for each in advice
+    )
     return _section('Advice', f'<ul>{items}</ul>', 'advice')
 
 
@@ -283,22 +316,29 @@ def _recall(recall: dict) -> str:
     names = {
         'recall_50': 'recall at IoU 0.5',
         'recall_70': 'recall at IoU 0.7',
-        'abo': 'average best overlap'
+        'abo': 'average best overlap',
     }
-    rows = [['objects'] +
-            [_number(each['objects']) for each in found.values()]]
+    rows = [['objects'] + [_number(each['objects']) for each in found.values()]]
     for key, name in names.items():
         for label, figures in ((name, found), ('random', random)):
-            rows.append([label] + [
-                '–' if each[key] is None else f'{each[key]:.3f}'
-                for each in figures.values()
-            ])
+            rows.append(
+                [label]
+                + [
+                    '–' if each[key] is None else f'{each[key]:.3f}'
+                    for each in figures.values()
+                ]
+            )
     table = _table(('', *(SIZE_WORDS[size] for size in found)), rows)
     left_out = [
         f'{_number(number)} annotated images {why}.'
-        for number, why in ((recall['absent'], 'are not in the store'),
-                            (recall['other_size'], 'have another size than '
-                             'in the store and are left out')) if number
+        for number, why in (
+            (recall['absent'], 'are not in the store'),
+            (
+                recall['other_size'],
+                'have another size than in the store and are left out',
+            ),
+        )
+        if number
     ] + [escape(f'{line}.') for line in recall.get('account', ())]
     return _section(
         'Annotated objects',
@@ -308,16 +348,19 @@ def _recall(recall: dict) -> str:
         'random boxes are as many an image, of the shapes and sizes that the '
         "filter keeps, or the paper's if there is no filter. "
         f'{_number(recall["images"])} annotated images of the store, by '
-        f'{_text(recall["annotations"])}. {" ".join(left_out)}</p>')
+        f'{_text(recall["annotations"])}. {" ".join(left_out)}</p>',
+    )
 
 
-def _charts(histograms: dict, kept: dict, recall: Optional[dict]) -> str:
+def _charts(histograms: dict, kept: dict, recall: dict | None) -> str:
     size_bounds, aspect_bounds = [], []
     if kept:
         size_bounds = [(each, f'{each:g}') for each in kept['size_range']]
         limit = kept['max_aspect']
-        aspect_bounds = [(-np.log2(limit), f'1/{limit:g}'),
-                         (np.log2(limit), f'{limit:g}')]
+        aspect_bounds = [
+            (-np.log2(limit), f'1/{limit:g}'),
+            (np.log2(limit), f'{limit:g}'),
+        ]
 
     edges, counts = histograms['number']
     last = (edges[-2] + edges[-1]) / 2
@@ -327,58 +370,75 @@ def _charts(histograms: dict, kept: dict, recall: Optional[dict]) -> str:
 
     edges, counts = histograms['size']
     ticks = [(each / 10, f'{each / 10:g}') for each in range(0, 11, 2)]
-    size = draw_histogram(edges, counts, ticks, 'Relative size', size_bounds,
-                          recall and recall['size'][1])
+    size = draw_histogram(
+        edges, counts, ticks, 'Relative size', size_bounds, recall and recall['size'][1]
+    )
 
     edges, counts = histograms['aspect']
     series = [counts, recall['aspect'][1]] if recall else [counts]
     edges, series = _crop(edges, series, [place for place, _ in aspect_bounds])
-    ticks = [(power, f'{2**power}' if power >= 0 else f'1/{2**-power}')
-             for power in range(-5, 6)]
-    aspect = draw_histogram(edges, series[0], ticks, 'Aspect ratio',
-                            aspect_bounds, *series[1:])
+    ticks = [
+        (power, f'{2**power}' if power >= 0 else f'1/{2**-power}')
+        for power in range(-5, 6)
+    ]
+    aspect = draw_histogram(
+        edges, series[0], ticks, 'Aspect ratio', aspect_bounds, *series[1:]
+    )
 
     dashed = ' Dashed: what is kept.' if kept else ''
     figures = (
         (number, 'Boxes of an image. The last bar has all images with more.'),
         (size, f'Relative size, √(wh) / √(WH).{dashed}'),
-        (aspect, f'Aspect ratio, w / h, on a logarithmic scale.{dashed}'))
-    charts = ''.join(f'<figure>{svg}<figcaption>{caption}</figcaption>'
-                     '</figure>' for svg, caption in figures)
-    key = ('<p class="note"><span class="key bars"></span>proposals'
-           '<span class="key steps"></span>annotated objects</p>'
-           if recall else '')
-    return _section('Number, size and shape of the boxes',
-                    f'{key}<div class="charts">{charts}</div>')
+        (aspect, f'Aspect ratio, w / h, on a logarithmic scale.{dashed}'),
+    )
+    charts = ''.join(
+        f'<figure>{svg}<figcaption>{caption}</figcaption></figure>'
+        for svg, caption in figures
+    )
+    key = (
+        '<p class="note"><span class="key bars"></span>proposals'
+        '<span class="key steps"></span>annotated objects</p>'
+        if recall
+        else ''
+    )
+    return _section(
+        'Number, size and shape of the boxes',
+        f'{key}<div class="charts">{charts}</div>',
+    )
 
 
-def _crop(edges: np.ndarray, series: Sequence[np.ndarray],
-          places: Sequence[float]) -> tuple:
+def _crop(
+    edges: np.ndarray, series: Sequence[np.ndarray], places: Sequence[float]
+) -> tuple:
     """Leave out empty bins at the ends, keep some places in sight."""
     used = np.flatnonzero(sum(series))
     bins = np.searchsorted(edges, places).tolist()
     first = max(0, min([used[0], *bins]) - 2)
     last = min(len(edges) - 1, max([used[-1], *bins]) + 3)
-    return edges[first:last + 1], [each[first:last] for each in series]
+    return edges[first : last + 1], [each[first:last] for each in series]
 
 
 def _failures(summary: dict) -> str:
-    rows = ''.join(f'<li>{_text(each["image"])} {_text(each["reason"])}</li>'
-                   for each in summary['first_failures'])
+    rows = ''.join(
+        f'<li>{_text(each["image"])} {_text(each["reason"])}</li>'
+        for each in summary['first_failures']
+    )
     more = summary['failures'] - len(summary['first_failures'])
-    more = (f'<p class="note">And {_number(more)} more: '
-            'see failures.jsonl in the store.</p>' if more else '')
+    more = (
+        f'<p class="note">And {_number(more)} more: '
+        'see failures.jsonl in the store.</p>'
+        if more
+        else ''
+    )
     return _section('Failures', f'<ul>{rows}</ul>{more}')
 
 
-def _parameters(parameters: Dict[str, dict]) -> str:
+def _parameters(parameters: dict[str, dict]) -> str:
     tables = ''
     for heading, values in parameters.items():
         rows = [(_text(name), _value(value)) for name, value in values.items()]
-        tables += _table((_text(heading), ''), rows
-                         or [('none', 'every box is kept')])
-    return _section('Parameters',
-                    f'<div class="columns settings">{tables}</div>')
+        tables += _table((_text(heading), ''), rows or [('none', 'every box is kept')])
+    return _section('Parameters', f'<div class="columns settings">{tables}</div>')
 
 
 def _value(value) -> str:
@@ -393,14 +453,15 @@ def _gallery(heading: str, pictures: Sequence[Picture]) -> str:
         name = _text(picture.path)
         if picture.jpeg:
             data = base64.b64encode(picture.jpeg).decode()
-            shown = (f'<img alt="{name} with its boxes" '
-                     f'src="data:image/jpeg;base64,{data}">')
+            shown = (
+                f'<img alt="{name} with its boxes" src="data:image/jpeg;base64,{data}">'
+            )
         else:
             shown = f'<div class="missing">{_text(picture.problem)}</div>'
         number = '1 box' if picture.boxes == 1 else f'{picture.boxes} boxes'
         if picture.jpeg and picture.boxes > DRAWN_BOXES:
             number += f', {DRAWN_BOXES} drawn'
-        figures.append(f'<figure>{shown}<figcaption>{name}<br>{number}'
-                       '</figcaption></figure>')
-    return _section(heading,
-                    f'<div class="pictures">{"".join(figures)}</div>')
+        figures.append(
+            f'<figure>{shown}<figcaption>{name}<br>{number}</figcaption></figure>'
+        )
+    return _section(heading, f'<div class="pictures">{"".join(figures)}</div>')

@@ -1,6 +1,7 @@
 """Histograms as SVG, to be put into a page."""
+
+from collections.abc import Sequence
 from html import escape
-from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -8,12 +9,14 @@ WIDTH, HEIGHT = 360, 210  # of the drawing, in units of the view box
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 22, 30  # margins of the plot in it
 
 
-def draw_histogram(edges: np.ndarray,
-                   counts: np.ndarray,
-                   ticks: Sequence[Tuple[float, str]],
-                   title: str,
-                   bounds: Sequence[Tuple[float, str]] = (),
-                   compared: Optional[np.ndarray] = None) -> str:
+def draw_histogram(
+    edges: np.ndarray,
+    counts: np.ndarray,
+    ticks: Sequence[tuple[float, str]],
+    title: str,
+    bounds: Sequence[tuple[float, str]] = (),
+    compared: np.ndarray | None = None,
+) -> str:
     """Draw a histogram of shares.
 
     Colours and fonts are those of the page, by the classes ``bar``, ``step``
@@ -45,39 +48,45 @@ def draw_histogram(edges: np.ndarray,
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * share / top
 
     parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(title)}">'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
     ]
     for share in np.arange(0, top + step / 2, step):
         y = up(share)
-        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H'
-                     f'{WIDTH - RIGHT}"/><text class="axis" x="{LEFT - 6}" '
-                     f'y="{y + 3.5:.1f}" text-anchor="end">{share:g}%</text>')
+        parts.append(
+            f'<path class="grid" d="M{LEFT} {y:.1f}H'
+            f'{WIDTH - RIGHT}"/><text class="axis" x="{LEFT - 6}" '
+            f'y="{y + 3.5:.1f}" text-anchor="end">{share:g}%</text>'
+        )
     base = up(0)
     bars = ''.join(
         f'M{left:.1f} {base:.1f}V{height:.1f}H{right:.1f}V{base:.1f}Z'
         for left, right, height in zip(
-            across(edges[:-1]) + .3,
-            across(edges[1:]) - .3, up(shares[0])) if base - height > .05)
+            across(edges[:-1]) + 0.3, across(edges[1:]) - 0.3, up(shares[0])
+        )
+        if base - height > 0.05
+    )
     parts.append(f'<path class="bar" d="{bars}"/>')
     if compared is not None:
         line = f'M{LEFT} {base:.1f}' + ''.join(
             f'V{height:.1f}H{right:.1f}'
-            for right, height in zip(across(edges[1:]), up(shares[1])))
+            for right, height in zip(across(edges[1:]), up(shares[1]))
+        )
         parts.append(f'<path class="step" d="{line}V{base:.1f}"/>')
     for place, label in ticks:
         if edges[0] <= place <= edges[-1]:
             parts.append(
                 f'<text class="axis" x="{across(place):.1f}" '
                 f'y="{base + 15:.1f}" text-anchor="middle">{escape(label)}'
-                '</text>')
+                '</text>'
+            )
     for place, label in bounds:
         if edges[0] <= place <= edges[-1]:
             x = across(place)
             parts.append(
                 f'<path class="bound" d="M{x:.1f} {TOP - 4}V{base:.1f}"/>'
                 f'<text class="axis bound-label" x="{x:.1f}" y="{TOP - 8}" '
-                f'text-anchor="middle">{escape(label)}</text>')
+                f'text-anchor="middle">{escape(label)}</text>'
+            )
     return ''.join(parts) + '</svg>'
 
 
@@ -91,12 +100,15 @@ def round_step(length: float, parts: int) -> float:
     Returns:
         float: The smallest such step.
     """
-    power = 10.**np.floor(np.log10(length / parts))
-    return next(power * factor for factor in (1, 2, 5, 10)
-                if power * factor * parts >= length * (1 - 1e-9))
+    power = 10.0 ** np.floor(np.log10(length / parts))
+    return next(
+        power * factor
+        for factor in (1, 2, 5, 10)
+        if power * factor * parts >= length * (1 - 1e-9)
+    )
 
 
-def _scale(largest: float) -> Tuple[float, float]:
+def _scale(largest: float) -> tuple[float, float]:
     """Step and upper end of the axis of shares."""
     largest = max(largest, 1e-3)
     step = round_step(largest, 4)

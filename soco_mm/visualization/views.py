@@ -1,12 +1,20 @@
+from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple, Sequence, Tuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import cv2
 import numpy as np
 
-from .drawing import (draw_boxes, draw_dashed_box, draw_proposals, draw_tags,
-                      join, label, object_colors)
+from .drawing import (
+    draw_boxes,
+    draw_dashed_box,
+    draw_proposals,
+    draw_tags,
+    join,
+    label,
+    object_colors,
+)
 
 ENLARGE = 2  # at which the levels can be read
 LINE = 2  # pixels
@@ -46,6 +54,7 @@ class DrawnView(NamedTuple):
         levels (Sequence[str]): What is written at each box that counts, such
             as ``P3``; empty for nothing.
     """
+
     image: np.ndarray
     boxes: np.ndarray
     valid: np.ndarray
@@ -63,8 +72,8 @@ def draw_view(view: DrawnView, colors: np.ndarray) -> np.ndarray:
         np.ndarray: The picture, twice as large as the view.
     """
     picture = cv2.resize(
-        view.image, None, fx=ENLARGE, fy=ENLARGE,
-        interpolation=cv2.INTER_NEAREST)
+        view.image, None, fx=ENLARGE, fy=ENLARGE, interpolation=cv2.INTER_NEAREST
+    )
     boxes = view.boxes * ENLARGE
     # Those that count last: others may repeat them.
     for k in np.flatnonzero(~view.valid):
@@ -72,20 +81,27 @@ def draw_view(view: DrawnView, colors: np.ndarray) -> np.ndarray:
     counting = np.flatnonzero(view.valid)
     for rank, k in enumerate(counting):
         # Later boxes may coincide with this one: it becomes their rim.
-        distance = np.abs(boxes[counting[rank + 1:]] - boxes[k])
+        distance = np.abs(boxes[counting[rank + 1 :]] - boxes[k])
         over = int((distance <= LINE).all(-1).sum())
-        picture = draw_boxes(picture, boxes[k:k + 1], colors[k:k + 1],
-                             LINE * (1 + 2 * over))
+        picture = draw_boxes(
+            picture, boxes[k : k + 1], colors[k : k + 1], LINE * (1 + 2 * over)
+        )
     if view.levels:
-        draw_tags(picture, [view.levels[k] for k in counting],
-                  boxes[counting], colors[counting])
+        draw_tags(
+            picture,
+            [view.levels[k] for k in counting],
+            boxes[counting],
+            colors[counting],
+        )
     return picture
 
 
-def draw_sample(image: np.ndarray,
-                proposals: np.ndarray,
-                views: Sequence[DrawnView],
-                max_boxes: int = 12) -> np.ndarray:
+def draw_sample(
+    image: np.ndarray,
+    proposals: np.ndarray,
+    views: Sequence[DrawnView],
+    max_boxes: int = 12,
+) -> np.ndarray:
     """Draw an image with its proposals, and its views side by side.
 
     Args:
@@ -101,8 +117,7 @@ def draw_sample(image: np.ndarray,
     """
     height = ENLARGE * max(view.image.shape[0] for view in views)
     factor = min(height / image.shape[0], 1.6 * height / image.shape[1])
-    width, height = (
-        max(1, round(side * factor)) for side in image.shape[1::-1])
+    width, height = (max(1, round(side * factor)) for side in image.shape[1::-1])
     tiles = [draw_proposals(image, proposals, (width, height), max_boxes)]
     for index, view in enumerate(views, 1):
         drawn = draw_view(view, object_colors(len(view.boxes)))
@@ -113,12 +128,15 @@ def draw_sample(image: np.ndarray,
 def describe_view(number: int, view: DrawnView) -> str:
     """One line on a view: its number, size, and how many objects count."""
     height, width = view.image.shape[:2]
-    return (f'V{number}, {width}x{height} px, {int(view.valid.sum())} of '
-            f'{len(view.valid)} objects')
+    return (
+        f'V{number}, {width}x{height} px, {int(view.valid.sum())} of '
+        f'{len(view.valid)} objects'
+    )
 
 
-def render_gallery(title: str, text: str,
-                   entries: Sequence[Tuple[str, str, str]]) -> str:
+def render_gallery(
+    title: str, text: str, entries: Sequence[tuple[str, str, str]]
+) -> str:
     """Write a page that shows pictures below each other.
 
     Args:
@@ -135,6 +153,6 @@ def render_gallery(title: str, text: str,
         f'{escape(line)}</figcaption><a href="{quote(name)}"><img '
         f'loading="lazy" src="{quote(name)}" alt="{escape(head)}"></a>'
         '</figure>'
-        for name, head, line in entries)
-    return PAGE.format(
-        title=escape(title), text=escape(text), figures=figures)
+        for name, head, line in entries
+    )
+    return PAGE.format(title=escape(title), text=escape(text), figures=figures)

@@ -1,4 +1,5 @@
 """Detectors of other people: which tensors they get, and what is refused."""
+
 import re
 
 import pytest
@@ -33,12 +34,11 @@ def pretrained(tmp_path_factory):
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.running_mean.normal_()
-            module.weight.data.uniform_(.5, 1)
+            module.weight.data.uniform_(0.5, 1)
     path = tmp_path_factory.mktemp('pretrained') / 'epoch_1.pth'
     torch.save(
-        dict(
-            meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()),
-        path)
+        dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()), path
+    )
     return path, model
 
 
@@ -46,33 +46,38 @@ def detector(tmp_path, base, part=None, **settings):
     """A config of a detector on ResNet-18, some settings changed."""
     path = tmp_path / 'detector.py'
     path.write_text(
-        R18.format(base=base) +
-        ''.join(f'model[{part!r}][{key!r}] = {value!r}\n'
-                for key, value in settings.items()))
+        R18.format(base=base)
+        + ''.join(
+            f'model[{part!r}][{key!r}] = {value!r}\n' for key, value in settings.items()
+        )
+    )
     return path
 
 
-@pytest.mark.parametrize('base, start, levels', [
-    ('retinanet/retinanet_r50_fpn_1x_coco.py', 1, 3),
-    ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', 1, 3),
-    ('atss/atss_r50_fpn_1x_coco.py', 1, 3),
-    ('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 0, 4),
-    ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', 0, 4),
-])
-def test_an_fpn_gets_the_weights_of_its_own_levels(pretrained, tmp_path, base,
-                                                   start, levels):
+@pytest.mark.parametrize(
+    'base, start, levels',
+    [
+        ('retinanet/retinanet_r50_fpn_1x_coco.py', 1, 3),
+        ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', 1, 3),
+        ('atss/atss_r50_fpn_1x_coco.py', 1, 3),
+        ('faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 0, 4),
+        ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', 0, 4),
+    ],
+)
+def test_an_fpn_gets_the_weights_of_its_own_levels(
+    pretrained, tmp_path, base, start, levels
+):
     path, model = pretrained
     report = export_detector(
-        None,
-        path,
-        tmp_path / 'out',
-        detector=detector(tmp_path, base),
-        adapt=True)
+        None, path, tmp_path / 'out', detector=detector(tmp_path, base), adapt=True
+    )
     assert report.max_difference < 1e-4
     # P2 if the FPN starts above, and the box head, which has other layers.
-    unused = [key for key in model.state_dict()
-              if key.startswith('roi_head.') or (
-                  start and re.match(r'neck\.\w+\.0\.', key))]
+    unused = [
+        key
+        for key in model.state_dict()
+        if key.startswith('roi_head.') or (start and re.match(r'neck\.\w+\.0\.', key))
+    ]
     assert sorted(report.unused) == sorted(unused)
     assert '26 of the box head' in report.describe()
     assert not report.parts['backbone'].new
@@ -98,7 +103,8 @@ def test_weights_on_the_wrong_level_are_noticed(pretrained, tmp_path):
         path,
         tmp_path / 'out',
         detector=detector(tmp_path, 'retinanet/retinanet_r50_fpn_1x_coco.py'),
-        adapt=True)
+        adapt=True,
+    )
     built = build_detector(report.config)
     image = torch.randn(1, 3, 96, 96)
     load_checkpoint(built, str(tmp_path / 'out' / WEIGHTS))
@@ -116,16 +122,15 @@ def test_a_backbone_that_would_stay_fixed_is_noted(pretrained, tmp_path):
     report = export_detector(None, path, tmp_path / 'out', detector=config)
     notes = report.describe()
     assert 'backbone.frozen_stages=1, backbone.norm_eval=True' in notes
-    report = export_detector(
-        None, path, tmp_path / 'out', detector=config, adapt=True)
+    report = export_detector(None, path, tmp_path / 'out', detector=config, adapt=True)
     assert report.notes == []
 
 
 def test_every_box_head_of_a_cascade_is_filled_if_it_has_the_layers(
-        pretrained, tmp_path):
+    pretrained, tmp_path
+):
     path, model = pretrained
-    config = detector(tmp_path,
-                      'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py')
+    config = detector(tmp_path, 'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py')
     with config.open('a') as stream:
         stream.write("""
 norm_cfg = dict(type='SyncBN', requires_grad=True)
@@ -139,14 +144,12 @@ model['roi_head'] = dict(bbox_head=[dict(
     loss_cls=dict(type='CrossEntropyLoss'),
     loss_bbox=dict(type='SmoothL1Loss')) for _ in range(3)])
 """)
-    report = export_detector(
-        None, path, tmp_path / 'out', detector=config, adapt=True)
+    report = export_detector(None, path, tmp_path / 'out', detector=config, adapt=True)
     own = len(model.roi_head.bbox_head.state_dict())
     assert len(report.parts['box head'].filled) == 3 * own
     # MMDetection's usual head has other layers, so it starts anew.
     plain = detector(tmp_path, 'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py')
-    report = export_detector(
-        None, path, tmp_path / 'out', detector=plain, adapt=True)
+    report = export_detector(None, path, tmp_path / 'out', detector=plain, adapt=True)
     assert not report.parts['box head'].filled
 
 
@@ -160,7 +163,7 @@ def pretrained_c4(tmp_path_factory):
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.running_mean.normal_()
-            module.weight.data.uniform_(.5, 1)
+            module.weight.data.uniform_(0.5, 1)
     path = tmp_path_factory.mktemp('pretrained') / 'c4.pth'
     torch.save(dict(state_dict=model.state_dict()), path)
     return cfg, path
@@ -171,8 +174,7 @@ def test_mmdetections_detectors_on_c4_can_be_adapted(pretrained_c4, tmp_path):
     cfg, path = pretrained_c4
     c4 = 'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py'
     refused(tmp_path, 'differ|otherwise', path, cfg=cfg, detector=c4)
-    report = export_detector(
-        cfg, path, tmp_path / 'out', detector=c4, adapt=True)
+    report = export_detector(cfg, path, tmp_path / 'out', detector=c4, adapt=True)
     assert len(report.parts['backbone'].filled) == 258
     assert len(report.parts['shared head'].filled) == 60
     assert report.max_difference < 1e-4 and report.notes == []
@@ -180,15 +182,15 @@ def test_mmdetections_detectors_on_c4_can_be_adapted(pretrained_c4, tmp_path):
     assert head.style == 'pytorch' and head.norm_cfg.type == 'SyncBN'
 
 
-def test_a_c4_model_fills_all_four_stages_of_a_backbone(
-        pretrained_c4, tmp_path):
+def test_a_c4_model_fills_all_four_stages_of_a_backbone(pretrained_c4, tmp_path):
     cfg, path = pretrained_c4
     report = export_detector(
         cfg,
         path,
         tmp_path / 'out',
         detector='mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
-        adapt=True)
+        adapt=True,
+    )
     assert len(report.parts['backbone'].filled) == 318
     assert not report.parts['backbone'].new
     assert not report.parts['neck'].filled
@@ -197,8 +199,7 @@ def test_a_c4_model_fills_all_four_stages_of_a_backbone(
 def refused(tmp_path, words, checkpoint, error=SoCoError, **kwargs):
     """What an export says that is refused; nothing is written."""
     with pytest.raises(error, match=words):
-        export_detector(
-            kwargs.pop('cfg', None), checkpoint, tmp_path / 'out', **kwargs)
+        export_detector(kwargs.pop('cfg', None), checkpoint, tmp_path / 'out', **kwargs)
     assert not list(tmp_path.glob('out*'))
 
 
@@ -208,21 +209,34 @@ def test_what_does_not_fit_is_refused_with_the_reason(pretrained, tmp_path):
     for config, words in (
         (detector(tmp_path, retinanet), 'its neck has no batch norm.*--adapt'),
         (f'mmdet::{retinanet}', 'its neck has no batch norm|widths or depths'),
-        ('mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
-         'of the class SwinTransformer, but ResNet was pretrained'),
+        (
+            'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py',
+            'of the class SwinTransformer, but ResNet was pretrained',
+        ),
         ('mmdet::pafpn/faster-rcnn_r50_pafpn_1x_coco.py', 'widths or depths'),
     ):
         refused(tmp_path, words, path, detector=config)
-    refused(tmp_path, 'of different widths or depths', path,
-            detector=f'mmdet::{retinanet}', adapt=True)
+    refused(
+        tmp_path,
+        'of different widths or depths',
+        path,
+        detector=f'mmdet::{retinanet}',
+        adapt=True,
+    )
     deeper = detector(tmp_path, retinanet, 'backbone', depth=34)
-    refused(tmp_path, 'backbone of the detector is deeper', path,
-            detector=deeper, adapt=True)
+    refused(
+        tmp_path,
+        'backbone of the detector is deeper',
+        path,
+        detector=deeper,
+        adapt=True,
+    )
     unrelated = tmp_path / 'unrelated.pth'
     torch.save(dict(state_dict={'fc.weight': torch.ones(1)}), unrelated)
     refused(tmp_path, 'does not say which model', unrelated)
-    refused(tmp_path, 'holds no backbone', unrelated,
-            cfg=load_config('soco_r18_fpn_quick'))
+    refused(
+        tmp_path, 'holds no backbone', unrelated, cfg=load_config('soco_r18_fpn_quick')
+    )
     unrelated.write_bytes(path.read_bytes()[:-300])
     refused(tmp_path, 'truncated', unrelated)
     refused(tmp_path, 'is a folder', tmp_path, UsageError)
@@ -235,18 +249,27 @@ def test_what_is_no_config_of_a_detector_is_refused(pretrained, tmp_path):
         ('a = (', r'cannot be read: SyntaxError'),
         ('a = 1', 'has no model'),
         ("model = dict(type='SoftTeacher')", 'no backbone of its own'),
-        ("model = dict(type='LAD', backbone=dict(), teacher_ckpt='x')",
-         'with a teacher'),
-        ("model = dict(type='NoSuch', backbone=dict())",
-         'cannot build the detector of .*mine.py: KeyError'),
-        ('from mmdet.models import FPN\nmodel = dict(neck=FPN)', r'style with read_base\(\)'),
+        (
+            "model = dict(type='LAD', backbone=dict(), teacher_ckpt='x')",
+            'with a teacher',
+        ),
+        (
+            "model = dict(type='NoSuch', backbone=dict())",
+            'cannot build the detector of .*mine.py: KeyError',
+        ),
+        (
+            'from mmdet.models import FPN\nmodel = dict(neck=FPN)',
+            r'style with read_base\(\)',
+        ),
     ):
         config.write_text(text)
         refused(tmp_path, words, path, UsageError, detector=config)
-    refused(tmp_path, 'cannot be read', path, UsageError,
-            detector='mmdet::none/none.py')
-    refused(tmp_path, r'Is mmdet::fcos/x.py meant\?', path, UsageError,
-            detector='fcos/x.py')
+    refused(
+        tmp_path, 'cannot be read', path, UsageError, detector='mmdet::none/none.py'
+    )
+    refused(
+        tmp_path, r'Is mmdet::fcos/x.py meant\?', path, UsageError, detector='fcos/x.py'
+    )
 
 
 @pytest.mark.parametrize('norm', ['None', "dict(type='GN', num_groups=32)"])
@@ -255,8 +278,7 @@ def test_other_norms_are_replaced(pretrained, tmp_path, norm):
     config = detector(tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
     with config.open('a') as stream:
         stream.write(f'model["neck"]["norm_cfg"] = {norm}\n')
-    report = export_detector(
-        None, path, tmp_path / 'out', detector=config, adapt=True)
+    report = export_detector(None, path, tmp_path / 'out', detector=config, adapt=True)
     assert not report.parts['neck'].new and not report.parts['backbone'].new
     norms = Config.fromfile(report.config).model.neck.norm_cfg
     assert norms == dict(type='SyncBN', requires_grad=True)
@@ -266,8 +288,8 @@ def test_mmcvs_synchronised_norms_are_filled(pretrained, tmp_path):
     path, _ = pretrained
     norm = dict(type='MMSyncBN', requires_grad=True)
     config = detector(
-        tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 'neck',
-        norm_cfg=norm)
+        tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 'neck', norm_cfg=norm
+    )
     report = export_detector(None, path, tmp_path / 'out', detector=config)
     assert len(report.parts['neck'].filled) == 48
     assert Config.fromfile(report.config).model.neck.norm_cfg == norm
@@ -276,54 +298,63 @@ def test_mmcvs_synchronised_norms_are_filled(pretrained, tmp_path):
 def test_other_pixels_are_refused_or_replaced(pretrained, tmp_path):
     """Of a backbone in Caffe's style: BGR, and not divided."""
     path, _ = pretrained
-    config = detector(tmp_path,
-                      'faster_rcnn/faster-rcnn_r50-caffe_fpn_1x_coco.py')
+    config = detector(tmp_path, 'faster_rcnn/faster-rcnn_r50-caffe_fpn_1x_coco.py')
     with config.open('a') as stream:
-        stream.write("model['neck']['norm_cfg'] = dict(type='BN')\n"
-                     "model['backbone']['style'] = 'pytorch'\n")
-    refused(tmp_path, r'normalises images otherwise.*BGR and not RGB', path,
-            detector=config)
-    report = export_detector(
-        None, path, tmp_path / 'out', detector=config, adapt=True)
+        stream.write(
+            "model['neck']['norm_cfg'] = dict(type='BN')\n"
+            "model['backbone']['style'] = 'pytorch'\n"
+        )
+    refused(
+        tmp_path, r'normalises images otherwise.*BGR and not RGB', path, detector=config
+    )
+    report = export_detector(None, path, tmp_path / 'out', detector=config, adapt=True)
     pixels = build_detector(report.config).data_preprocessor
     assert pixels._channel_conversion
-    assert pixels.std.flatten().tolist() == pytest.approx(
-        [58.395, 57.12, 57.375])
+    assert pixels.std.flatten().tolist() == pytest.approx([58.395, 57.12, 57.375])
 
 
 def test_norms_that_are_fixed_are_noted(pretrained, tmp_path):
     path, _ = pretrained
     config = detector(
-        tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 'backbone',
-        frozen_stages=-1, norm_eval=False,
-        norm_cfg=dict(type='BN', requires_grad=False))
+        tmp_path,
+        'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+        'backbone',
+        frozen_stages=-1,
+        norm_eval=False,
+        norm_cfg=dict(type='BN', requires_grad=False),
+    )
     with config.open('a') as stream:
         stream.write("model['neck']['norm_cfg'] = dict(type='BN')\n")
     report = export_detector(None, path, tmp_path / 'out', detector=config)
     assert '(backbone.norm_cfg.requires_grad=False)' in report.notes[0]
 
 
-def test_a_backbone_alone_goes_where_there_is_another_neck(
-        pretrained, tmp_path):
+def test_a_backbone_alone_goes_where_there_is_another_neck(pretrained, tmp_path):
     path, model = pretrained
     config = tmp_path / 'detector.py'
     config.write_text("""
 _base_ = 'mmdet::detr/detr_r50_8xb2-150e_coco.py'
 model = dict(backbone=dict(depth=18), neck=dict(in_channels=[512]))
 """)
-    refused(tmp_path, 'class ChannelMapper.*--backbone-only', path,
-            detector=config, adapt=True)
+    refused(
+        tmp_path,
+        'class ChannelMapper.*--backbone-only',
+        path,
+        detector=config,
+        adapt=True,
+    )
     report = export_detector(
-        None, path, tmp_path / 'out', detector=config, adapt=True,
-        backbone_only=True)
+        None, path, tmp_path / 'out', detector=config, adapt=True, backbone_only=True
+    )
     assert report.max_difference < 1e-4
     assert len(report.parts['backbone'].filled) == 120
     assert not report.parts['neck'].filled and report.parts['neck'].new
     assert '48 of the neck, 26 of the box head' in report.describe()
     built = build_detector(report.config)
     load_checkpoint(built, str(tmp_path / 'out' / WEIGHTS))
-    assert torch.equal(built.backbone.layer4[1].conv2.weight,
-                       model.backbone.layer4[1].conv2.weight)
+    assert torch.equal(
+        built.backbone.layer4[1].conv2.weight, model.backbone.layer4[1].conv2.weight
+    )
 
 
 def test_the_written_config_changes_no_more_than_it_says(tmp_path):
@@ -336,13 +367,15 @@ def test_the_written_config_changes_no_more_than_it_says(tmp_path):
 
 
 def test_a_detector_that_will_not_fit_is_refused_before_the_training(
-        tmp_path, demo_images, store):
+    tmp_path, demo_images, store
+):
     from soco_mm.apis.pretrain import pretrain
+
     retinanet = 'retinanet/retinanet_r50_fpn_1x_coco.py'
     for norm, words in (
         (None, 'its neck has no batch norm'),
         # All tensors fit, but they compute something else.
-        (dict(type='BN', eps=.1), 'features differ.*P3'),
+        (dict(type='BN', eps=0.1), 'features differ.*P3'),
     ):
         config = detector(tmp_path, retinanet, 'neck', norm_cfg=norm)
         with pytest.raises(SoCoError, match=words):
@@ -351,7 +384,8 @@ def test_a_detector_that_will_not_fit_is_refused_before_the_training(
                 tmp_path / 'RUN',
                 'soco_r18_fpn_quick',
                 proposals=store,
-                detector=config)
+                detector=config,
+            )
         assert not (tmp_path / 'RUN').exists()
 
 

@@ -19,63 +19,73 @@ from soco_mm.visualization import DrawnView, draw_sample
 def options(images, store):
     return {
         'train_dataloader.dataset.data_root': str(images),
-        'train_dataloader.dataset.proposals': str(store)
+        'train_dataloader.dataset.proposals': str(store),
     }
 
 
 def test_levels_are_those_of_the_papers_bounds():
     levels = box_levels(load_config('soco_r50_fpn_100e'))
-    sides = torch.tensor([20., 47, 48, 49, 95, 97, 191, 193, 224])
+    sides = torch.tensor([20.0, 47, 48, 49, 95, 97, 191, 193, 224])
     boxes = torch.stack([sides * 0, sides * 0, sides, sides], -1)
-    assert levels(boxes) == [
-        'P2', 'P2', 'P2', 'P3', 'P3', 'P4', 'P4', 'P5', 'P5'
-    ]
+    assert levels(boxes) == ['P2', 'P2', 'P2', 'P3', 'P3', 'P4', 'P4', 'P5', 'P5']
     assert box_levels(load_config('soco_r50_c4_100e'))(boxes) == []
 
 
-@pytest.mark.parametrize('config', [
-    'soco_r50_fpn_100e', 'soco-star_r50_fpn_100e', 'soco_r50_c4_100e',
-    'released/soco_r50_fpn_100e'
-])
-def test_pictures_show_what_the_pipeline_gives(config, demo_images, store,
-                                               tmp_path):
+@pytest.mark.parametrize(
+    'config',
+    [
+        'soco_r50_fpn_100e',
+        'soco-star_r50_fpn_100e',
+        'soco_r50_c4_100e',
+        'released/soco_r50_fpn_100e',
+    ],
+)
+def test_pictures_show_what_the_pipeline_gives(config, demo_images, store, tmp_path):
     *pictures, page = browse(
         config,
         tmp_path / 'out',
         number=2,
         start=1,
         epoch=3,
-        options=options(demo_images, store))
-    assert [path.name for path in pictures
-            ] == ['000001_chelsea.png', '000002_coffee.png']
+        options=options(demo_images, store),
+    )
+    assert [path.name for path in pictures] == [
+        '000001_chelsea.png',
+        '000002_coffee.png',
+    ]
     cfg = load_config(config, options(demo_images, store))
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, seed=0))
     sample = dataset[3 * len(dataset) + 1]
     info = dataset.get_data_info(1)
     levels = box_levels(cfg)
     expected = draw_sample(
-        cv2.imread(info['img_path'])[..., ::-1], info['proposals'], [
-            DrawnView(view.numpy(), boxes.numpy(), valid.numpy(),
-                      levels(boxes)) for view, boxes, valid in zip(
-                          sample['views'], sample['boxes'], sample['valid'])
-        ])
+        cv2.imread(info['img_path'])[..., ::-1],
+        info['proposals'],
+        [
+            DrawnView(view.numpy(), boxes.numpy(), valid.numpy(), levels(boxes))
+            for view, boxes, valid in zip(
+                sample['views'], sample['boxes'], sample['valid']
+            )
+        ],
+    )
     drawn = cv2.imread(str(pictures[0]))[..., ::-1]
     np.testing.assert_array_equal(drawn, expected)
     text = page.read_text()
     assert text.index('000001_chelsea.png') < text.index('000002_coffee.png')
-    first = text[text.index('1: chelsea.jpg'):text.index('000002_coffee.png')]
+    first = text[text.index('1: chelsea.jpg') : text.index('000002_coffee.png')]
     for view, valid in zip(sample['views'], sample['valid']):
         height, width, _ = view.shape
-        assert (f'{width}x{height} px, {int(valid.sum())} of {len(valid)} '
-                'objects') in first
+        assert (
+            f'{width}x{height} px, {int(valid.sum())} of {len(valid)} objects'
+        ) in first
 
 
 def test_seed_and_resolved_config_are_those_of_the_training(
-        demo_images, store, tmp_path):
-    cfg = load_config('soco_r50_fpn_100e',
-                      dict(options(demo_images, store), **{
-                          'randomness.seed': 7
-                      }))
+    demo_images, store, tmp_path
+):
+    cfg = load_config(
+        'soco_r50_fpn_100e', dict(options(demo_images, store), **{'randomness.seed': 7})
+    )
     cfg.dump(tmp_path / 'resolved.py')
     *pictures, _ = browse(tmp_path / 'resolved.py', tmp_path / '7', number=1)
     sample = build_dataset(cfg)[0]
@@ -85,28 +95,36 @@ def test_seed_and_resolved_config_are_those_of_the_training(
         'soco_r50_fpn_100e',
         tmp_path / '0',
         number=1,
-        options=options(demo_images, store))
+        options=options(demo_images, store),
+    )
     assert pictures[0].read_bytes() != others[0].read_bytes()
     browse(
         'soco_r50_fpn_100e',
         tmp_path / '0',
         number=1,
-        options=dict(options(demo_images, store), **{'randomness.seed': 7}))
+        options=dict(options(demo_images, store), **{'randomness.seed': 7}),
+    )
     assert pictures[0].read_bytes() == others[0].read_bytes()
 
 
 def test_odd_names_and_missing_images(demo_images, tmp_path, capsys):
     folder = tmp_path / 'images'
-    for name in ('a/same <b>.jpg', 'b/same <b>.jpg', 'gone.jpg',
-                 os.fsdecode(b'caf\xe9.jpg'), '\u732b' * 80 + '.jpg'):
+    for name in (
+        'a/same <b>.jpg',
+        'b/same <b>.jpg',
+        'gone.jpg',
+        os.fsdecode(b'caf\xe9.jpg'),
+        '\u732b' * 80 + '.jpg',
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(demo_images / 'coins.jpg', folder / name)
     store = tmp_path / 'store'
     main(['proposals', str(folder), '--out', str(store), '--method', 'whole'])
     (folder / 'gone.jpg').unlink()
-    main(['browse', 'soco_r50_fpn_100e', '--out',
-          str(tmp_path / 'out'), '--cfg-options'] +
-         [f'{key}={value}' for key, value in options(folder, store).items()])
+    main(
+        ['browse', 'soco_r50_fpn_100e', '--out', str(tmp_path / 'out'), '--cfg-options']
+        + [f'{key}={value}' for key, value in options(folder, store).items()]
+    )
     printed = capsys.readouterr().out
     assert 'gone.jpg cannot be read' in printed and 'of 4 images' in printed
     names = sorted(path.name for path in (tmp_path / 'out').glob('*.png'))
@@ -122,23 +140,24 @@ def test_what_cannot_be_drawn_is_said(demo_images, store, tmp_path):
             'soco_r50_fpn_100e',
             tmp_path / 'out',
             start=5,
-            options=options(demo_images, store))
+            options=options(demo_images, store),
+        )
     with pytest.raises(SoCoError, match='soco-mm proposals'):
         browse(
             'soco_r50_fpn_100e',
             tmp_path / 'out',
-            options=options(demo_images, tmp_path / 'none'))
+            options=options(demo_images, tmp_path / 'none'),
+        )
     with pytest.raises(SoCoError, match='None of the images'):
-        browse(
-            'soco_r50_fpn_100e',
-            tmp_path / 'out',
-            options=options(tmp_path, store))
-    for key, message in (('train_dataloader.dataset.nonsense', 'nonsense'),
-                         ('model.roi_head.bbox_roi_extractor.scale_bounds',
-                          'ascending bound')):
+        browse('soco_r50_fpn_100e', tmp_path / 'out', options=options(tmp_path, store))
+    for key, message in (
+        ('train_dataloader.dataset.nonsense', 'nonsense'),
+        ('model.roi_head.bbox_roi_extractor.scale_bounds', 'ascending bound'),
+    ):
         with pytest.raises(SoCoError, match=f'cannot be built .*{message}'):
             browse(
                 'soco_r50_fpn_100e',
                 tmp_path / 'out',
-                options=dict(options(demo_images, store), **{key: [1]}))
+                options=dict(options(demo_images, store), **{key: [1]}),
+            )
     assert not list(tmp_path.glob('out/*'))

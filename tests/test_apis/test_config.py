@@ -12,19 +12,28 @@ def test_names_and_paths_of_configs():
 
 def test_options_reach_into_lists_and_may_add_arguments_of_components():
     cfg = load_config(
-        'soco_r50_fpn_100e', {
+        'soco_r50_fpn_100e',
+        {
             'param_scheduler.1.end': 7,
             'optim_wrapper.accumulative_counts': 4,
-            'train_dataloader.dataset.pipeline.2.num_proposals': 8
-        })
+            'train_dataloader.dataset.pipeline.2.num_proposals': 8,
+        },
+    )
     assert cfg.param_scheduler[1].end == 7
     assert cfg.optim_wrapper.accumulative_counts == 4
     assert cfg.train_dataloader.dataset.pipeline[2].num_proposals == 8
 
 
-@pytest.mark.parametrize('key', [
-    'trian_cfg', 'model.bakcbone.depth', 'train_dataloader.batchsize',
-    'param_scheduler.5.end', 'train_cfg.max_epochs.x'])
+@pytest.mark.parametrize(
+    'key',
+    [
+        'trian_cfg',
+        'model.bakcbone.depth',
+        'train_dataloader.batchsize',
+        'param_scheduler.5.end',
+        'train_cfg.max_epochs.x',
+    ],
+)
 def test_misspelt_keys_are_refused(key):
     with pytest.raises(UsageError, match=key):
         load_config('soco_r50_fpn_100e', {key: 1})
@@ -36,27 +45,35 @@ def test_config_that_cannot_be_read_is_refused(tmp_path):
         load_config(tmp_path / 'bad.py')
 
 
-@pytest.mark.parametrize('key, places', [
-    ('train_pipeline.1.views.0.size',
-     r'Set train_dataloader.dataset.pipeline.1.views.0.size\.'),
-    ('norm_cfg.type', 'Set model.backbone.norm_cfg.type and .* and 2 more'),
-    ('mlp_cfg.hid_channels', 'Set model.projector.hid_channels and '
-     r'model.head.predictor.hid_channels\.'),
-    ('data_root', r'Set train_dataloader.dataset.data_root\.'),
-    ('proposals', r'Set train_dataloader.dataset.proposals\.'),
-])
-def test_variables_of_a_config_are_refused_with_the_key_that_is_read(
-        key, places):
+@pytest.mark.parametrize(
+    'key, places',
+    [
+        (
+            'train_pipeline.1.views.0.size',
+            r'Set train_dataloader.dataset.pipeline.1.views.0.size\.',
+        ),
+        ('norm_cfg.type', 'Set model.backbone.norm_cfg.type and .* and 2 more'),
+        (
+            'mlp_cfg.hid_channels',
+            'Set model.projector.hid_channels and '
+            r'model.head.predictor.hid_channels\.',
+        ),
+        ('data_root', r'Set train_dataloader.dataset.data_root\.'),
+        ('proposals', r'Set train_dataloader.dataset.proposals\.'),
+    ],
+)
+def test_variables_of_a_config_are_refused_with_the_key_that_is_read(key, places):
     with pytest.raises(
-            UsageError, match=f'{key} changes nothing: .* variable.*{places}'):
+        UsageError, match=f'{key} changes nothing: .* variable.*{places}'
+    ):
         load_config('soco_r50_fpn_100e', {key: 96})
 
 
 def test_keys_that_are_named_for_a_variable_change_the_views():
     """The advice is followed."""
-    cfg = load_config('soco_r50_fpn_100e', {
-        'train_dataloader.dataset.pipeline.1.views.0.size': 96
-    })
+    cfg = load_config(
+        'soco_r50_fpn_100e', {'train_dataloader.dataset.pipeline.1.views.0.size': 96}
+    )
     assert cfg.train_dataloader.dataset.pipeline[1].views[0].size == 96
 
 
@@ -65,38 +82,55 @@ def test_every_other_key_of_a_config_is_read():
     from mmengine.config import Config
 
     from soco_mm.engine.config import READ
+
     cfg = load_config('soco_r50_fpn_100e')
     assert set(cfg) - READ == {
-        'train_pipeline', 'norm_cfg', 'mlp_cfg', 'data_root', 'proposals'
+        'train_pipeline',
+        'norm_cfg',
+        'mlp_cfg',
+        'data_root',
+        'proposals',
     }
     cfg = Config.fromfile(
-        CONFIG_ROOT / 'benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_1x_coco.'
-        'py')
+        CONFIG_ROOT / 'benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_1x_coco.py'
+    )
     assert set(cfg) - READ == {
-        'train_pipeline', 'test_pipeline', 'norm_cfg', 'data_root',
-        'dataset_type', 'backend_args', 'vis_backends'
+        'train_pipeline',
+        'test_pipeline',
+        'norm_cfg',
+        'data_root',
+        'dataset_type',
+        'backend_args',
+        'vis_backends',
     }
 
 
 def test_a_variable_that_a_job_sets_is_advised_with_its_argument():
     """Not with a key that is refused next."""
     with pytest.raises(UsageError, match=r'data_root .* Set it with IMAGES\.'):
-        load_config('soco_r50_fpn_100e', {'data_root': 'x'},
-                    {'train_dataloader.dataset.data_root': 'IMAGES'})
+        load_config(
+            'soco_r50_fpn_100e',
+            {'data_root': 'x'},
+            {'train_dataloader.dataset.data_root': 'IMAGES'},
+        )
 
 
-@pytest.mark.parametrize('key', [
-    'default_hooks.checkpoint.interval', 'model.base_momentum',
-    'train_dataloader.pin_memory', 'train_dataloader.dataset.pipeline.3.prob'
-])
+@pytest.mark.parametrize(
+    'key',
+    [
+        'default_hooks.checkpoint.interval',
+        'model.base_momentum',
+        'train_dataloader.pin_memory',
+        'train_dataloader.dataset.pipeline.3.prob',
+    ],
+)
 def test_text_in_the_place_of_a_number_is_refused_at_once(key):
     with pytest.raises(UsageError, match=f"key {key} is .*, and 'abc'"):
         load_config('soco_r50_fpn_100e', {key: 'abc'})
 
 
 def test_arguments_of_loaders_may_be_new():
-    cfg = load_config('soco_r50_fpn_100e',
-                      {'train_dataloader.prefetch_factor': 4})
+    cfg = load_config('soco_r50_fpn_100e', {'train_dataloader.prefetch_factor': 4})
     assert cfg.train_dataloader.prefetch_factor == 4
 
 

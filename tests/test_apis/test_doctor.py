@@ -14,10 +14,9 @@ def test_this_installation_is_healthy(capsys):
     assert 'mmselfsup 1.0.0' in out and 'FAIL' not in out
 
 
-def test_failure_is_named_with_the_command_that_mends_it(
-        capsys, monkeypatch):
+def test_failure_is_named_with_the_command_that_mends_it(capsys, monkeypatch):
     broken = doctor.Check('nothing of this name', None, 'pip install it')
-    monkeypatch.setattr(doctor, 'CHECKS', (broken, ))
+    monkeypatch.setattr(doctor, 'CHECKS', (broken,))
     assert not doctor.check_installation(quiet=True)
     out = capsys.readouterr().out
     assert 'FAIL' in out and 'fix: pip install it' in out
@@ -30,7 +29,8 @@ def test_it_runs_where_nothing_else_does(tmp_path):
         [sys.executable, '-m', 'soco_mm.cli', 'doctor', '--quiet'],
         env=dict(os.environ, PYTHONPATH=str(tmp_path)),
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert result.returncode == 1 and result.stderr == ''
     assert result.stdout.count('broken') == result.stdout.count('fix') == 4
 

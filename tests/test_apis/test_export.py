@@ -25,20 +25,22 @@ def checkpoint(small_model, tmp_path):
     """A training checkpoint, batch norm statistics moved."""
     small_model.train()
     small_model.online_net(
-        torch.randn(2, 3, 64, 64), torch.tensor([[[0., 0., 40., 40.]]] * 2))
+        torch.randn(2, 3, 64, 64), torch.tensor([[[0.0, 0.0, 40.0, 40.0]]] * 2)
+    )
     path = tmp_path / 'epoch_1.pth'
     torch.save(dict(meta={}, state_dict=small_model.state_dict()), path)
     return path
 
 
 def test_detector_is_filled_with_the_pretrained_weights(
-        cfg, checkpoint, small_model, tmp_path, demo_images):
-    report = export_detector(cfg, checkpoint, tmp_path / 'exported',
-                             demo_images / 'coffee.jpg')
+    cfg, checkpoint, small_model, tmp_path, demo_images
+):
+    report = export_detector(
+        cfg, checkpoint, tmp_path / 'exported', demo_images / 'coffee.jpg'
+    )
     assert report.max_difference < 1e-4 and report.unused == []
     counts = {
-        name: (len(part.filled), len(part.new))
-        for name, part in report.parts.items()
+        name: (len(part.filled), len(part.new)) for name, part in report.parts.items()
     }
     online = small_model.state_dict()
 
@@ -52,7 +54,7 @@ def test_detector_is_filled_with_the_pretrained_weights(
     assert counts['RPN'][0] == counts['mask head'][0] == 0
     saved = json.loads((tmp_path / 'exported/report.json').read_text())
     assert saved == report.to_dict()
-    assert not [p for p in tmp_path.rglob('*.partial')]
+    assert not list(tmp_path.rglob('*.partial'))
 
     # What MMEngine's Runner does with load_from.
     detector = build_detector(tmp_path / 'exported' / CONFIG)
@@ -64,49 +66,54 @@ def test_detector_is_filled_with_the_pretrained_weights(
             assert torch.equal(value, online[name]), name
     exported = torch.load(load_from)['state_dict']
     assert not [
-        name for name in exported
+        name
+        for name in exported
         if name.startswith(('target_net', 'projector', 'head'))
     ]
 
 
 def test_training_checkpoint_fills_the_detector_as_it_is(
-        cfg, checkpoint, small_model, tmp_path):
+    cfg, checkpoint, small_model, tmp_path
+):
     export_detector(cfg, checkpoint, tmp_path / 'exported')
     detector = build_detector(tmp_path / 'exported' / CONFIG)
     load_checkpoint(detector, str(checkpoint))
     small_model.eval()
-    assert compare_features(small_model, detector,
-                            torch.randn(1, 3, 96, 96)) < 1e-4
-    assert torch.equal(detector.roi_head.bbox_head.shared_fcs[0].weight,
-                       small_model.roi_head.bbox_head.shared_fcs[0].weight)
+    assert compare_features(small_model, detector, torch.randn(1, 3, 96, 96)) < 1e-4
+    assert torch.equal(
+        detector.roi_head.bbox_head.shared_fcs[0].weight,
+        small_model.roi_head.bbox_head.shared_fcs[0].weight,
+    )
 
 
-def test_config_sets_the_papers_optimisation_and_norms(cfg, checkpoint,
-                                                       tmp_path):
+def test_config_sets_the_papers_optimisation_and_norms(cfg, checkpoint, tmp_path):
     export_detector(cfg, checkpoint, tmp_path / 'exported')
     detector = Config.fromfile(tmp_path / 'exported' / CONFIG)
     assert detector.optim_wrapper.optimizer == dict(
-        type='SGD', lr=0.02, momentum=0.9, weight_decay=2.5e-5)
+        type='SGD', lr=0.02, momentum=0.9, weight_decay=2.5e-5
+    )
     assert detector.param_scheduler[0].end == 1000
     assert detector.param_scheduler[1].milestones == [8, 11]
     model = detector.model
-    for part in (model.backbone, model.neck, model.roi_head.bbox_head,
-                 model.roi_head.mask_head):
+    for part in (
+        model.backbone,
+        model.neck,
+        model.roi_head.bbox_head,
+        model.roi_head.mask_head,
+    ):
         assert part.norm_cfg == dict(type='SyncBN', requires_grad=True)
     assert model.backbone.frozen_stages == -1
     assert not model.backbone.norm_eval and model.backbone.init_cfg is None
 
 
-def test_checkpoint_of_another_architecture_is_refused(
-        checkpoint, tmp_path):
+def test_checkpoint_of_another_architecture_is_refused(checkpoint, tmp_path):
     r50 = Config.fromfile(CONFIG_ROOT / 'soco/soco_r50_fpn_100e.py')
     with pytest.raises(SoCoError, match='another architecture'):
         export_detector(r50, checkpoint, tmp_path / 'exported')
     assert [path.name for path in tmp_path.iterdir()] == ['epoch_1.pth']
 
 
-def test_missing_tensor_and_foreign_checkpoint_are_refused(
-        cfg, checkpoint, tmp_path):
+def test_missing_tensor_and_foreign_checkpoint_are_refused(cfg, checkpoint, tmp_path):
     state = torch.load(checkpoint)['state_dict']
     state.pop('neck.fpn_convs.2.bn.running_mean')
     torch.save(dict(state_dict=state), checkpoint)
@@ -122,24 +129,26 @@ def test_missing_tensor_and_foreign_checkpoint_are_refused(
 
 
 def test_detector_that_computes_something_else_is_noticed(
-        cfg, checkpoint, small_model, tmp_path):
+    cfg, checkpoint, small_model, tmp_path
+):
     export_detector(cfg, checkpoint, tmp_path / 'exported')
     detector = build_detector(tmp_path / 'exported' / CONFIG)
     load_checkpoint(detector, str(checkpoint))
-    detector.neck.lateral_convs[0].bn.eps = 1.
+    detector.neck.lateral_convs[0].bn.eps = 1.0
     with pytest.raises(SoCoError, match='features differ'):
-        compare_features(small_model.eval(), detector,
-                         torch.randn(1, 3, 96, 96))
+        compare_features(small_model.eval(), detector, torch.randn(1, 3, 96, 96))
 
 
-@pytest.mark.parametrize('name, filled, new', [
-    ('soco_r50_c4_100e', ['backbone', 'shared head'], ['RPN']),
-    ('soco_swin-t_fpn_100e', ['backbone', 'neck'], ['RPN', 'mask head']),
-    ('soco_convnext-t_fpn_100e', ['backbone', 'neck'], ['RPN', 'mask head']),
-    ('ablations/table4-3_fpn', ['backbone', 'neck'], ['box head']),
-    ('ablations/table4-2_selective-search', ['backbone'],
-     ['neck', 'box head']),
-])
+@pytest.mark.parametrize(
+    'name, filled, new',
+    [
+        ('soco_r50_c4_100e', ['backbone', 'shared head'], ['RPN']),
+        ('soco_swin-t_fpn_100e', ['backbone', 'neck'], ['RPN', 'mask head']),
+        ('soco_convnext-t_fpn_100e', ['backbone', 'neck'], ['RPN', 'mask head']),
+        ('ablations/table4-3_fpn', ['backbone', 'neck'], ['box head']),
+        ('ablations/table4-2_selective-search', ['backbone'], ['neck', 'box head']),
+    ],
+)
 def test_other_models_fit_detectors_of_theirs(name, filled, new, tmp_path):
     cfg = load_config(name)
     cfg.model.projector.hid_channels = 8
@@ -149,7 +158,7 @@ def test_other_models_fit_detectors_of_theirs(name, filled, new, tmp_path):
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.running_mean.normal_()
-            module.weight.data.uniform_(.5, 1)
+            module.weight.data.uniform_(0.5, 1)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'c.pth')
     report = export_detector(cfg, tmp_path / 'c.pth', tmp_path / 'out')
     assert report.max_difference < 1e-4 and report.unused == []
@@ -167,15 +176,17 @@ def test_other_models_fit_detectors_of_theirs(name, filled, new, tmp_path):
 
 def test_c4_detector_reads_images_as_the_pretraining_does(tmp_path):
     from soco_mm.apis.detector_config import detector_config
+
     name, text = detector_config(load_config('soco_r50_c4_100e').model, 'w')
     (tmp_path / name).write_text(text)
     cfg = Config.fromfile(tmp_path / name)
     ours = load_config('soco_r50_c4_100e').model
     assert cfg.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
     assert cfg.model.data_preprocessor.bgr_to_rgb
-    for part, mine in ((cfg.model.backbone, ours.backbone),
-                       (cfg.model.roi_head.shared_head,
-                        ours.roi_head.shared_head)):
+    for part, mine in (
+        (cfg.model.backbone, ours.backbone),
+        (cfg.model.roi_head.shared_head, ours.roi_head.shared_head),
+    ):
         assert part.style == mine.style == 'pytorch'
         assert not part.norm_eval and part.norm_cfg.type == 'SyncBN'
     assert cfg.model.backbone.frozen_stages == -1

@@ -1,16 +1,17 @@
 """Exports to other libraries compute there what the pretrained model does."""
+
 import json
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import other_libraries
 import pytest
 import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
-import other_libraries
 from soco_mm.apis.export_checks import features, load_input
 from soco_mm.apis.export_formats import FORMATS, export_format
 from soco_mm.apis.train import load_config
@@ -40,12 +41,12 @@ class Pretrained:
         for module in self.net.modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
                 module.running_mean.normal_()
-                module.running_var.uniform_(.5, 2)
-                module.weight.data.uniform_(.5, 1)
+                module.running_var.uniform_(0.5, 2)
+                module.weight.data.uniform_(0.5, 1)
                 module.bias.data.normal_()
                 module.num_batches_tracked.fill_(7)
             elif isinstance(module, torch.nn.LayerNorm):
-                module.weight.data.uniform_(.5, 1)
+                module.weight.data.uniform_(0.5, 1)
                 module.bias.data.normal_()
         for key, value in self.net.named_parameters():
             if key.endswith('relative_position_bias_table'):
@@ -53,9 +54,9 @@ class Pretrained:
         self.cfg = cfg
         self.path = folder / 'epoch_1.pth'
         torch.save(
-            dict(
-                meta=dict(cfg=cfg.pretty_text),
-                state_dict=self.net.state_dict()), self.path)
+            dict(meta=dict(cfg=cfg.pretty_text), state_dict=self.net.state_dict()),
+            self.path,
+        )
 
     @property
     def pixels(self):
@@ -83,7 +84,8 @@ def pretrained(tmp_path_factory):
         key = (name, *backbone)
         if key not in made:
             made[key] = Pretrained(
-                tmp_path_factory.mktemp('pretrained'), name, **backbone)
+                tmp_path_factory.mktemp('pretrained'), name, **backbone
+            )
         return made[key]
 
     return get
@@ -93,7 +95,8 @@ def inputs(name=R50):
     """A real image, and pooled features of three objects."""
     channels, size = (1024, 14) if name == C4 else (256, 7)
     rois = torch.randn(
-        3, channels, size, size, generator=torch.Generator().manual_seed(1))
+        3, channels, size, size, generator=torch.Generator().manual_seed(1)
+    )
     image = load_input(IMAGE)
     if name == SWIN:
         # On maps no larger than a window timm does not shift it.
@@ -110,23 +113,30 @@ def assert_equal_features(ours, theirs, names):
 
 class NumPyOnly(pickle.Unpickler):
     """Makes arrays, and nothing else."""
-    ALLOWED = {('numpy.core.multiarray', '_reconstruct'),
-               ('numpy', 'ndarray'), ('numpy', 'dtype')}
+
+    ALLOWED = {
+        ('numpy.core.multiarray', '_reconstruct'),
+        ('numpy', 'ndarray'),
+        ('numpy', 'dtype'),
+    }
 
     def find_class(self, module, name):
         assert (module, name) in self.ALLOWED, f'{module}.{name}'
         return super().find_class(module, name)
 
 
-@pytest.mark.parametrize('name, written', [
-    (R18, dict(backbone=120, neck=48) | {'box head': 26}),
-    (R50, dict(backbone=318, neck=48) | {'box head': 26}),
-    (C4, dict(backbone=258) | {'shared head': 60}),
-])
-def test_detectron2s_pickle_holds_arrays_alone(pretrained, tmp_path, name,
-                                               written):
-    report = export_format(None, pretrained(name).path, tmp_path / 'w.pkl',
-                           'detectron2')
+@pytest.mark.parametrize(
+    'name, written',
+    [
+        (R18, dict(backbone=120, neck=48) | {'box head': 26}),
+        (R50, dict(backbone=318, neck=48) | {'box head': 26}),
+        (C4, dict(backbone=258) | {'shared head': 60}),
+    ],
+)
+def test_detectron2s_pickle_holds_arrays_alone(pretrained, tmp_path, name, written):
+    report = export_format(
+        None, pretrained(name).path, tmp_path / 'w.pkl', 'detectron2'
+    )
     assert report.written == written
     with (tmp_path / 'w.pkl').open('rb') as stream:
         data = NumPyOnly(stream, encoding='latin1').load()
@@ -145,16 +155,24 @@ def compute(jobs, folder):
     todo = []
     for number, (library, model, checkpoint, given) in enumerate(jobs):
         if not (other_libraries.FOLDER / library).is_dir():
-            pytest.skip(f'there is no {library} in {other_libraries.FOLDER}; '
-                        'tests/install_other_libraries.sh installs it')
+            pytest.skip(
+                f'there is no {library} in {other_libraries.FOLDER}; '
+                'tests/install_other_libraries.sh installs it'
+            )
         path = folder / f'{number}{FORMATS[library].suffix}'
         export_format(None, checkpoint, path, library)
         torch.save(given, f'{path}.inputs')
         todo.append([library, model, str(path)])
-    done = subprocess.run([
-        sys.executable, other_libraries.__file__,
-        json.dumps(todo), folder / 'results.pth'
-    ], capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            other_libraries.__file__,
+            json.dumps(todo),
+            folder / 'results.pth',
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return torch.load(folder / 'results.pth')
 
@@ -179,42 +197,47 @@ def detectron2_checkpoint(pretrained, detector):
 @pytest.fixture(scope='module')
 def detectron2_results(pretrained, tmp_path_factory):
     """What detectron2 computes, by detector."""
-    jobs = [('detectron2', config,
-             detectron2_checkpoint(pretrained, detector).path, inputs(name))
-            for detector, (name, config) in DETECTRON2.items()]
+    jobs = [
+        (
+            'detectron2',
+            config,
+            detectron2_checkpoint(pretrained, detector).path,
+            inputs(name),
+        )
+        for detector, (name, config) in DETECTRON2.items()
+    ]
     results = compute(jobs, tmp_path_factory.mktemp('detectron2'))
     return dict(zip(DETECTRON2, results))
 
 
 @pytest.mark.parametrize('detector', DETECTRON2)
-def test_detectron2_computes_the_same(pretrained, detectron2_results,
-                                      detector):
+def test_detectron2_computes_the_same(pretrained, detectron2_results, detector):
     name = DETECTRON2[detector][0]
     model = detectron2_checkpoint(pretrained, detector)
     result = detectron2_results[detector]
     stages, levels, objects = (2, 3, 4, 5), (2, 3, 4, 5), ['objects']
-    new = ('proposal_generator.', 'roi_heads.box_predictor.',
-           'roi_heads.mask_head.')
+    new = ('proposal_generator.', 'roi_heads.box_predictor.', 'roi_heads.mask_head.')
     unexpected = ()
     if name == C4:  # our C5 is the head on the whole feature map
-        stages, levels = (4, ), ()
+        stages, levels = (4,), ()
     elif detector == 'retinanet':  # P6 and P7 are its own
         stages = levels = (3, 4, 5)
         objects = []
         new = ('backbone.top_block.', 'head.')
-        unexpected = ('backbone.fpn_lateral2.', 'backbone.fpn_output2.',
-                      'roi_heads.box_head.')
+        unexpected = (
+            'backbone.fpn_lateral2.',
+            'backbone.fpn_output2.',
+            'roi_heads.box_head.',
+        )
     elif detector == 'cascade':  # a number more in the names of its heads
         objects = []
-        new += ('roi_heads.box_head.', )
-        unexpected = ('roi_heads.box_head.', )
+        new += ('roi_heads.box_head.',)
+        unexpected = ('roi_heads.box_head.',)
     names = [f'C{n}' for n in stages] + [f'P{n}' for n in levels] + objects
-    assert_equal_features(
-        model.features(inputs(name)), result['features'], names)
+    assert_equal_features(model.features(inputs(name)), result['features'], names)
     buffers = ('anchor_generator.', 'pixel_')
     starts_anew = [
-        key for key in result['missing']
-        if not any(part in key for part in buffers)
+        key for key in result['missing'] if not any(part in key for part in buffers)
     ]
     assert starts_anew and all(key.startswith(new) for key in starts_anew)
     assert bool(result['unexpected']) == bool(unexpected)
@@ -226,46 +249,49 @@ def test_detectron2_computes_the_same(pretrained, detectron2_results,
 @pytest.fixture(scope='module')
 def library_results(pretrained, tmp_path_factory):
     """What torchvision and timm compute, by library and pretrained model."""
-    jobs = [('torchvision', 'resnet18', R18), ('torchvision', 'resnet50', R50),
-            ('timm', 'resnet18', R18), ('timm', 'resnet50', C4),
-            ('timm', 'swin_tiny_patch4_window7_224', SWIN),
-            ('timm', 'convnext_tiny', CONVNEXT)]
-    results = compute([(library, model, pretrained(name).path, inputs(name))
-                       for library, model, name in jobs],
-                      tmp_path_factory.mktemp('libraries'))
+    jobs = [
+        ('torchvision', 'resnet18', R18),
+        ('torchvision', 'resnet50', R50),
+        ('timm', 'resnet18', R18),
+        ('timm', 'resnet50', C4),
+        ('timm', 'swin_tiny_patch4_window7_224', SWIN),
+        ('timm', 'convnext_tiny', CONVNEXT),
+    ]
+    results = compute(
+        [
+            (library, model, pretrained(name).path, inputs(name))
+            for library, model, name in jobs
+        ],
+        tmp_path_factory.mktemp('libraries'),
+    )
     return {
-        (library, name): result
-        for (library, _, name), result in zip(jobs, results)
+        (library, name): result for (library, _, name), result in zip(jobs, results)
     }
 
 
 @pytest.mark.parametrize('name', [R18, R50])
-def test_torchvisions_detector_computes_the_same(pretrained, library_results,
-                                                 name):
+def test_torchvisions_detector_computes_the_same(pretrained, library_results, name):
     result = library_results['torchvision', name]
     names = [f'{kind}{n}' for kind in 'CP' for n in (2, 3, 4, 5)]
     assert_equal_features(
-        pretrained(name).features(inputs()), result['features'],
-        [*names, 'objects'])
+        pretrained(name).features(inputs()), result['features'], [*names, 'objects']
+    )
     assert result['unexpected'] == []
     new = ('rpn.', 'roi_heads.box_predictor.', 'roi_heads.mask_')
-    assert result['missing'] and all(
-        key.startswith(new) for key in result['missing'])
+    assert result['missing'] and all(key.startswith(new) for key in result['missing'])
     assert torch.allclose(result['pixels'], pretrained(name).pixels)
 
 
 @pytest.mark.parametrize('name, stages', [(R18, 'C2 C3 C4 C5'), (C4, 'C4 C5')])
-def test_timms_resnet_computes_the_same(pretrained, library_results, name,
-                                        stages):
+def test_timms_resnet_computes_the_same(pretrained, library_results, name, stages):
     result = library_results['timm', name]
     assert_equal_features(
-        pretrained(name).features(inputs(name)), result['features'],
-        stages.split())
+        pretrained(name).features(inputs(name)), result['features'], stages.split()
+    )
 
 
 @pytest.mark.parametrize('name', [SWIN, CONVNEXT])
-def test_timms_swin_and_convnext_compute_the_same(pretrained, library_results,
-                                                  name):
+def test_timms_swin_and_convnext_compute_the_same(pretrained, library_results, name):
     result = library_results['timm', name]
     backbone = pretrained(name).net.backbone
     ours = pretrained(name).features(inputs(name))
@@ -292,25 +318,32 @@ def test_timms_swin_and_convnext_compute_the_same(pretrained, library_results,
         assert result['missing'] == ['head.norm.weight', 'head.norm.bias']
 
 
-@pytest.mark.parametrize('name, theirs', [
-    (R18, dict(type='ResNet', depth=18, out_indices=(0, 1, 2, 3))),
-    (C4, dict(type='ResNet', depth=50, out_indices=(2, 3))),
-    (SWIN,
-     dict(
-         type='SwinTransformer',
-         out_indices=(0, 1, 2, 3),
-         pad_small_map=True)),
-    (CONVNEXT,
-     dict(
-         type='ConvNeXt',
-         out_indices=(0, 1, 2, 3),
-         layer_scale_init_value=1.,
-         gap_before_final_norm=False)),
-])
-def test_mmclassifications_backbone_computes_the_same(pretrained, tmp_path,
-                                                      name, theirs):
+@pytest.mark.parametrize(
+    'name, theirs',
+    [
+        (R18, dict(type='ResNet', depth=18, out_indices=(0, 1, 2, 3))),
+        (C4, dict(type='ResNet', depth=50, out_indices=(2, 3))),
+        (
+            SWIN,
+            dict(type='SwinTransformer', out_indices=(0, 1, 2, 3), pad_small_map=True),
+        ),
+        (
+            CONVNEXT,
+            dict(
+                type='ConvNeXt',
+                out_indices=(0, 1, 2, 3),
+                layer_scale_init_value=1.0,
+                gap_before_final_norm=False,
+            ),
+        ),
+    ],
+)
+def test_mmclassifications_backbone_computes_the_same(
+    pretrained, tmp_path, name, theirs
+):
     import mmcls.models  # noqa: F401, it registers them
     from mmcls.registry import MODELS as MMCLS_MODELS
+
     model, path = pretrained(name), tmp_path / 'backbone.pth'
     export_format(None, model.path, path, 'mmpretrain')
     with DefaultScope.overwrite_default_scope('mmcls'):
@@ -318,8 +351,10 @@ def test_mmclassifications_backbone_computes_the_same(pretrained, tmp_path,
             dict(
                 theirs,
                 init_cfg=dict(
-                    type='Pretrained', checkpoint=str(path),
-                    prefix='backbone')))
+                    type='Pretrained', checkpoint=str(path), prefix='backbone'
+                ),
+            )
+        )
         net.init_weights()
     net.eval()
     given = dict(inputs(name), image=load_input(IMAGE))
@@ -330,10 +365,10 @@ def test_mmclassifications_backbone_computes_the_same(pretrained, tmp_path,
     assert_equal_features(ours, found, stages)
 
 
-def test_safetensors_hold_what_a_detector_uses_tensor_by_tensor(
-        pretrained, tmp_path):
+def test_safetensors_hold_what_a_detector_uses_tensor_by_tensor(pretrained, tmp_path):
     safetensors = pytest.importorskip('safetensors')
     from safetensors.torch import load_file
+
     for name in (R18, C4):
         model, path = pretrained(name), tmp_path / f'{name}.safetensors'
         report = export_format(None, model.path, path, 'safetensors')
@@ -346,13 +381,15 @@ def test_safetensors_hold_what_a_detector_uses_tensor_by_tensor(
         with safetensors.safe_open(path, 'pt') as stream:
             metadata = stream.metadata()
         assert json.loads(metadata['model']) == json.loads(
-            json.dumps(model.cfg.model.to_dict()))
+            json.dumps(model.cfg.model.to_dict())
+        )
         assert metadata['soco_mm_version']
 
 
 @pytest.mark.parametrize('format_', ['safetensors', 'torchvision'])
 def test_weights_in_other_layouts_and_shared_memory_are_written_plainly(
-        pretrained, tmp_path, format_):
+    pretrained, tmp_path, format_
+):
     if format_ == 'safetensors':
         pytest.importorskip('safetensors')
     state = dict(pretrained(R18).net.state_dict())
@@ -363,8 +400,7 @@ def test_weights_in_other_layouts_and_shared_memory_are_written_plainly(
     first = 'backbone.bn1.weight'
     whole[:64] = state[first]
     state[first] = whole[:64]
-    state['backbone.bn1.bias'] = state['backbone.bn1.running_mean'] = state[
-        first]
+    state['backbone.bn1.bias'] = state['backbone.bn1.running_mean'] = state[first]
     torch.save(dict(state_dict=state), tmp_path / 'c.pth')
     suffix = FORMATS[format_].suffix
     paths = tmp_path / f'a{suffix}', tmp_path / f'b{suffix}'
@@ -374,11 +410,9 @@ def test_weights_in_other_layouts_and_shared_memory_are_written_plainly(
     assert paths[0].stat().st_size == paths[1].stat().st_size
 
 
-def test_report_counts_what_was_written_and_left_out(pretrained, tmp_path,
-                                                     capsys):
+def test_report_counts_what_was_written_and_left_out(pretrained, tmp_path, capsys):
     path = tmp_path / 'w.pth'
-    main(['export', str(pretrained(R18).path), '--out', str(path), '--format',
-          'timm'])
+    main(['export', str(pretrained(R18).path), '--out', str(path), '--format', 'timm'])
     rows = {}
     *lines, last = capsys.readouterr().out.splitlines()
     for line in lines[1:]:
@@ -401,14 +435,15 @@ def test_report_counts_what_was_written_and_left_out(pretrained, tmp_path,
     assert f'{path}: 120 tensors' in last and 'resnet18 of timm' in last
 
 
-def test_what_was_exported_for_mmdetection_can_be_exported_again(
-        pretrained, tmp_path):
+def test_what_was_exported_for_mmdetection_can_be_exported_again(pretrained, tmp_path):
     from soco_mm.apis.export import WEIGHTS, export_detector
+
     export_detector(None, pretrained(R18).path, tmp_path / 'out')
     reports = [
         export_format(None, path, tmp_path / f'{number}.pth', 'torchvision')
-        for number, path in enumerate((pretrained(R18).path,
-                                       tmp_path / 'out' / WEIGHTS))
+        for number, path in enumerate(
+            (pretrained(R18).path, tmp_path / 'out' / WEIGHTS)
+        )
     ]
     first, second = (torch.load(report.path) for report in reports)
     assert list(first) == list(second)
@@ -424,22 +459,18 @@ def refused(folder, words, checkpoint, format_, error=SoCoError, cfg=None):
 
 
 @pytest.mark.parametrize('format_', FORMATS)
-def test_foreign_and_truncated_checkpoints_are_refused(pretrained, tmp_path,
-                                                       format_):
+def test_foreign_and_truncated_checkpoints_are_refused(pretrained, tmp_path, format_):
     path, bad = pretrained(R18).path, tmp_path / 'bad.pth'
     bad.write_bytes(path.read_bytes()[:-300])
     refused(tmp_path, 'truncated', bad, format_)
     torch.save(dict(state_dict={'fc.weight': torch.ones(1)}), bad)
     refused(tmp_path, 'does not say which model', bad, format_)
     refused(tmp_path, 'no backbone', bad, format_, cfg=load_config(R18))
-    refused(tmp_path, 'another architecture', path, format_,
-            cfg=load_config(R50))
-    refused(tmp_path, 'There is no checkpoint', tmp_path / 'x', format_,
-            UsageError)
+    refused(tmp_path, 'another architecture', path, format_, cfg=load_config(R50))
+    refused(tmp_path, 'There is no checkpoint', tmp_path / 'x', format_, UsageError)
 
 
-def test_models_that_a_library_does_not_have_are_refused(pretrained,
-                                                         tmp_path):
+def test_models_that_a_library_does_not_have_are_refused(pretrained, tmp_path):
     c4, swin = pretrained(C4).path, pretrained(SWIN).path
     refused(tmp_path, 'no detector on C4', c4, 'torchvision')
     for format_ in ('detectron2', 'torchvision'):
@@ -451,12 +482,13 @@ def test_models_that_a_library_does_not_have_are_refused(pretrained,
         refused(tmp_path, 'backbone.deep_stem=True', deep, format_)
 
 
-def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path,
-                                                        capsys):
+def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path, capsys):
     path = pretrained(R18).path
-    for name, format_, words in (('w.pth', 'detectron2', 'ends in .pkl'),
-                                 ('w.pkl', 'torchvision', 'ends in .pth'),
-                                 ('w.pth', 'onnx', 'no format onnx')):
+    for name, format_, words in (
+        ('w.pth', 'detectron2', 'ends in .pkl'),
+        ('w.pkl', 'torchvision', 'ends in .pth'),
+        ('w.pth', 'onnx', 'no format onnx'),
+    ):
         with pytest.raises(UsageError, match=words):
             export_format(None, path, tmp_path / name, format_)
     (tmp_path / 'w.yaml').write_text('mine')
@@ -465,8 +497,17 @@ def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path,
     with pytest.raises(UsageError, match='is there already'):
         export_format(None, path, path, 'timm')
     with pytest.raises(SystemExit) as stop:
-        main(['export', str(path), '--out', str(tmp_path / 'w.pth'),
-              '--format', 'timm', '--adapt'])
+        main(
+            [
+                'export',
+                str(path),
+                '--out',
+                str(tmp_path / 'w.pth'),
+                '--format',
+                'timm',
+                '--adapt',
+            ]
+        )
     assert stop.value.code == 2
     assert 'add --detector CONFIG, or leave them out' in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ['w.yaml']
@@ -474,4 +515,5 @@ def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path,
 
 def test_the_command_knows_every_format():
     from soco_mm.cli import handoff
+
     assert set(handoff.FORMATS) == set(FORMATS)

@@ -1,4 +1,5 @@
 """Detectors trained on COCO-format data from an export."""
+
 import json
 import shutil
 
@@ -20,8 +21,7 @@ from soco_mm.utils import SoCoError, UsageError
 from soco_mm.visualization.detections import draw_detections
 
 SMALL = CONFIG_ROOT / 'benchmarks/mini_transfer'
-CLASSES = ('person', 'cat', 'cup', 'spoon', 'saucer', 'rocket', 'helmet',
-           'coin')
+CLASSES = ('person', 'cat', 'cup', 'spoon', 'saucer', 'rocket', 'helmet', 'coin')
 
 
 @pytest.fixture(scope='module')
@@ -33,12 +33,14 @@ def exported(tmp_path_factory):
     model = MODELS.build(cfg.model)
     torch.save(
         dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()),
-        folder / 'epoch_1.pth')
+        folder / 'epoch_1.pth',
+    )
     export_detector(
         None,
         folder / 'epoch_1.pth',
         folder / 'exported',
-        detector=SMALL / 'mask-rcnn_r18_fpn.py')
+        detector=SMALL / 'mask-rcnn_r18_fpn.py',
+    )
     return folder / 'exported'
 
 
@@ -62,26 +64,19 @@ def boxes_alone(annotations, tmp_path):
 def mixed(tmp_path):
     """Two wide and two high images, and an object that fills most of each."""
     random = np.random.default_rng(0)
-    content = dict(
-        images=[], annotations=[], categories=[dict(id=1, name='thing')])
+    content = dict(images=[], annotations=[], categories=[dict(id=1, name='thing')])
     for number, (height, width) in enumerate([(90, 120), (120, 90)] * 2, 1):
         image = random.integers(0, 255, (height, width, 3), np.uint8)
         cv2.imwrite(str(tmp_path / f'{number}.png'), image)
         content['images'].append(dict(id=number, file_name=f'{number}.png'))
         content['annotations'].append(
-            dict(
-                image_id=number,
-                category_id=1,
-                bbox=[5, 5, width - 10, height - 10]))
+            dict(image_id=number, category_id=1, bbox=[5, 5, width - 10, height - 10])
+        )
     path = tmp_path / 'mixed.json'
     path.write_text(json.dumps(content))
     return dict(
-        train=path,
-        images=tmp_path,
-        val=path,
-        epochs=2,
-        scale=(64, 64),
-        workers=0)
+        train=path, images=tmp_path, val=path, epochs=2, scale=(64, 64), workers=0
+    )
 
 
 @pytest.fixture
@@ -122,7 +117,8 @@ def test_small_data_sets_are_seen_more_often():
 
 
 def test_a_detector_is_trained_and_drawn_and_can_be_used(
-        exported, annotations, demo_images, tmp_path, monkeypatch):
+    exported, annotations, demo_images, tmp_path, monkeypatch
+):
     drawn = []
 
     def draw(samples, classes):
@@ -138,15 +134,17 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
         out=tmp_path / 'a run',
         epochs=2,
         scale=(128, 128),
-        workers=0)
+        workers=0,
+    )
     made = finetune(**job)
     metrics = json.loads(made['metrics'].read_text())
     assert metrics['epoch'] in (1, 2)
     assert {'coco/bbox_mAP', 'coco/segm_mAP_50'} <= set(metrics)
     logged = scalars(made)
     assert any('loss_mask' in each for each in logged)
-    assert max(each.get('coco/bbox_mAP', 0)
-               for each in logged) == metrics['coco/bbox_mAP']
+    assert (
+        max(each.get('coco/bbox_mAP', 0) for each in logged) == metrics['coco/bbox_mAP']
+    )
     # A row of annotated and predicted objects for each of five images.
     picture = cv2.imread(str(made['picture']))
     assert 960 < picture.shape[1] < 1000 and picture.shape[0] > 5 * 200
@@ -156,11 +154,11 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
         for mask, box in zip(each['masks'], each['boxes'], strict=True):
             x, y, w, h, _ = map(round, box)
             assert mask.shape == size
-            assert mask.sum() == mask[y:y + h, x:x + w].sum() > w * h / 4
+            assert mask.sum() == mask[y : y + h, x : x + w].sum() > w * h / 4
 
     from mmdet.apis import inference_detector, init_detector
-    detector = init_detector(
-        str(made['config']), str(made['checkpoint']), device='cpu')
+
+    detector = init_detector(str(made['config']), str(made['checkpoint']), device='cpu')
     assert detector.dataset_meta['classes'] == CLASSES
     found = inference_detector(detector, str(demo_images / 'coffee.jpg'))
     assert found.pred_instances.masks.shape[1:] == found.ori_shape
@@ -173,16 +171,18 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
     assert finetune(**job, resume=True)['checkpoint'].read_bytes() == before
 
 
-def test_a_yolo_data_set_is_trained_and_evaluated(exported, mixed, tmp_path,
-                                                  capsys):
+def test_a_yolo_data_set_is_trained_and_evaluated(exported, mixed, tmp_path, capsys):
     """Of its data.yaml alone, by the command."""
     content = json.loads(mixed['train'].read_text())
     for each, size in zip(content['images'], [(120, 90), (90, 120)] * 2):
         each['width'], each['height'] = size
     for split, part in (('train', slice(3)), ('val', slice(3, None))):
-        write_yolo(tmp_path / 'yolo',
-                   dict(content, images=content['images'][part]), tmp_path,
-                   split)
+        write_yolo(
+            tmp_path / 'yolo',
+            dict(content, images=content['images'][part]),
+            tmp_path,
+            split,
+        )
     path = tmp_path / 'yolo/data.yaml'
     path.write_text('train: images/train\nval: images/val\nnames: [thing]\n')
     (tmp_path / 'yolo/labels/val/9.txt').write_text('')
@@ -192,10 +192,11 @@ def test_a_yolo_data_set_is_trained_and_evaluated(exported, mixed, tmp_path,
     main(job)
     printed = capsys.readouterr().out
     assert 'on 3 images with 3 objects' in printed
-    assert (f'val, {path}:\n  1 txt file without an image: left out '
-            '(labels/val/9.txt)') in printed
+    assert (
+        f'val, {path}:\n  1 txt file without an image: left out (labels/val/9.txt)'
+    ) in printed
     copy = json.loads((tmp_path / 'run/annotations/val.json').read_text())
-    image, = copy['images']
+    (image,) = copy['images']
     assert image['file_name'] == 'images/val/4.png'
     assert copy['annotations'][0]['bbox'] == pytest.approx([5, 5, 80, 110])
     assert (tmp_path / 'run/best.pth').is_file()
@@ -207,14 +208,16 @@ def test_a_yolo_data_set_is_trained_and_evaluated(exported, mixed, tmp_path,
 
 
 def test_classes_are_matched_by_name_and_the_copies_are_evaluated(
-        exported, mixed, tmp_path, capsys):
+    exported, mixed, tmp_path, capsys
+):
     """Odd files on both sides, and the evaluator of the run itself."""
     from mmdet.evaluation import CocoMetric
+
     content = json.loads(mixed['train'].read_text())
     content['categories'] = [
         dict(id=0, name='all', supercategory='none'),
         dict(id=3, name='other', supercategory='all'),
-        dict(id=1, name='thing', supercategory='all')
+        dict(id=1, name='thing', supercategory='all'),
     ]
     first, second, third, fourth = content['annotations']
     first['bbox'] = [-20, 5, 60, 40]
@@ -243,31 +246,36 @@ def test_classes_are_matched_by_name_and_the_copies_are_evaluated(
     sizes = {each['id']: each for each in copy['images']}
     for number, box in ((1, [0, 5, 40, 45]), (2, [5, 5, 85, 115]), (3, None)):
         boxes = np.reshape(box or [], (-1, 4))
-        metric.results.append((dict(
-            img_id=number,
-            width=sizes[number]['width'],
-            height=sizes[number]['height']),
-                               dict(
-                                   img_id=number,
-                                   bboxes=boxes,
-                                   scores=np.ones(len(boxes)),
-                                   labels=np.full(len(boxes), 1))))
+        metric.results.append(
+            (
+                dict(
+                    img_id=number,
+                    width=sizes[number]['width'],
+                    height=sizes[number]['height'],
+                ),
+                dict(
+                    img_id=number,
+                    bboxes=boxes,
+                    scores=np.ones(len(boxes)),
+                    labels=np.full(len(boxes), 1),
+                ),
+            )
+        )
     assert metric.compute_metrics(metric.results)['bbox_mAP'] == 1
 
     made = finetune(**job, classes=['thing'], out=tmp_path / 'subset')
-    assert '1 object of another class: left out (other' in (
-        capsys.readouterr().out)
+    assert '1 object of another class: left out (other' in (capsys.readouterr().out)
     cfg = Config.fromfile(made['config'])
     assert cfg.model.roi_head.bbox_head.num_classes == 1
-    assert cfg.train_dataloader.dataset.metainfo.classes == ('thing', )
+    assert cfg.train_dataloader.dataset.metainfo.classes == ('thing',)
 
 
-def test_a_stopped_training_goes_on(exported, boxes_alone, demo_images,
-                                    tmp_path, stop_with):
+def test_a_stopped_training_goes_on(
+    exported, boxes_alone, demo_images, tmp_path, stop_with
+):
     from mmengine.hooks import Hook
 
     class Stop(Hook):
-
         def before_train_epoch(self, runner):
             if runner.epoch == 1:
                 raise KeyboardInterrupt
@@ -279,23 +287,23 @@ def test_a_stopped_training_goes_on(exported, boxes_alone, demo_images,
         val=boxes_alone,
         epochs=2,
         scale=(96, 96),
-        workers=0)
+        workers=0,
+    )
     stop_with(Stop(), out=tmp_path / 'stopped', **job)
     assert not (tmp_path / 'stopped/best.pth').exists()
     made = finetune(out=tmp_path / 'stopped', resume=True, **job)
     # Two iterations each.
-    assert [each['epoch'] for each in scalars(made)
-            if 'epoch' in each] == [1, 1, 2, 2]
+    assert [each['epoch'] for each in scalars(made) if 'epoch' in each] == [1, 1, 2, 2]
     assert not any('mask_head' in name for name in weights(made['checkpoint']))
 
 
 @pytest.mark.parametrize('epoch', [1, 2])
 def test_an_evaluation_in_which_a_run_was_stopped_is_repeated(
-        epoch, exported, mixed, tmp_path, stop_with):
+    epoch, exported, mixed, tmp_path, stop_with
+):
     from mmengine.hooks import Hook
 
     class Stop(Hook):
-
         def before_val_epoch(self, runner):
             if runner.epoch == epoch:
                 raise KeyboardInterrupt
@@ -305,7 +313,8 @@ def test_an_evaluation_in_which_a_run_was_stopped_is_repeated(
     made = finetune(resume=True, **job)
     evaluated = {
         each['step']: each['coco/bbox_mAP']
-        for each in scalars(made) if 'coco/bbox_mAP' in each
+        for each in scalars(made)
+        if 'coco/bbox_mAP' in each
     }
     metrics = json.loads(made['metrics'].read_text())
     assert set(evaluated) == {1, 2}
@@ -325,39 +334,37 @@ def test_a_finished_run_is_left_as_it_is(exported, mixed, tmp_path, capsys):
     times = {path: path.stat().st_mtime_ns for path in made.values()}
     capsys.readouterr()
     assert finetune(resume=True, **job) == made
-    assert capsys.readouterr().out == (
-        f'The run in {tmp_path / "run"} is finished\n')
+    assert capsys.readouterr().out == (f'The run in {tmp_path / "run"} is finished\n')
     assert times == {path: path.stat().st_mtime_ns for path in made.values()}
     # All but the metrics, which are written last.
     made['metrics'].unlink()
     assert finetune(resume=True, **job)['metrics'].is_file()
 
 
-def test_a_batch_of_wide_and_high_images_is_trained_with(
-        exported, mixed, tmp_path):
+def test_a_batch_of_wide_and_high_images_is_trained_with(exported, mixed, tmp_path):
     made = finetune(exported, out=tmp_path / 'run', **mixed)
     logged = [each for each in scalars(made) if 'loss' in each]
     # As the schedule assumes: one iteration in each of the two epochs.
     assert [each['iter'] for each in logged] == [1, 2]
-    before, after = map(weights,
-                        (exported / 'soco_weights.pth', made['checkpoint']))
+    before, after = map(weights, (exported / 'soco_weights.pth', made['checkpoint']))
     name = 'backbone.layer4.1.conv2.weight'
     assert not before[name].equal(after[name])
 
 
 def test_images_of_less_than_two_pixels_for_a_norm_are_explained(
-        exported, mixed, tmp_path):
+    exported, mixed, tmp_path
+):
     with pytest.raises(SoCoError, match='too small .* a larger --scale'):
         finetune(
-            exported,
-            out=tmp_path / 'run',
-            **dict(mixed, batch_size=1, scale=(32, 32)))
+            exported, out=tmp_path / 'run', **dict(mixed, batch_size=1, scale=(32, 32))
+        )
 
 
 def config(detector, annotations, demo_images, **kwargs):
     data = read_annotations(annotations, demo_images)
     return finetune_config(
-        detector, data, data, **dict(dict(epochs=30, batch_size=2), **kwargs))
+        detector, data, data, **dict(dict(epochs=30, batch_size=2), **kwargs)
+    )
 
 
 def detector_of(tmp_path, base):
@@ -366,12 +373,10 @@ def detector_of(tmp_path, base):
     return path
 
 
-def test_schedule_and_learning_rate_follow_the_data(annotations, demo_images,
-                                                    tmp_path):
-    detector = detector_of(tmp_path,
-                           'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
+def test_schedule_and_learning_rate_follow_the_data(annotations, demo_images, tmp_path):
+    detector = detector_of(tmp_path, 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
     cfg = config(detector, annotations, demo_images)
-    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(.02 * 2 / 16)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.02 * 2 / 16)
     warm_up, steps = cfg.param_scheduler
     # 5 images in batches of 2 are 3 iterations an epoch.
     assert warm_up.end == 9 and steps.milestones == [60, 80]
@@ -382,26 +387,28 @@ def test_schedule_and_learning_rate_follow_the_data(annotations, demo_images,
     assert 'num_classes' not in cfg.model.rpn_head
     assert cfg.train_dataloader.dataset.metainfo.classes == CLASSES
     sizes = [
-        each.scale for loader in (cfg.train_dataloader, cfg.val_dataloader)
-        for each in loader.dataset.pipeline if each.type == 'Resize'
+        each.scale
+        for loader in (cfg.train_dataloader, cfg.val_dataloader)
+        for each in loader.dataset.pipeline
+        if each.type == 'Resize'
     ]
     assert sizes == [(1333, 800)] * 2
 
 
-@pytest.mark.parametrize('base, heads', [
-    ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', 3),
-    ('retinanet/retinanet_r50_fpn_1x_coco.py', 1),
-    ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', 1),
-    ('atss/atss_r50_fpn_1x_coco.py', 1),
-    ('lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py', 1),
-])
-def test_every_kind_of_detector_gets_the_classes(base, heads, boxes_alone,
-                                                 demo_images, tmp_path):
-    cfg = config(
-        detector_of(tmp_path, base),
-        boxes_alone,
-        demo_images,
-        scale=(64, 48))
+@pytest.mark.parametrize(
+    'base, heads',
+    [
+        ('cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py', 3),
+        ('retinanet/retinanet_r50_fpn_1x_coco.py', 1),
+        ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', 1),
+        ('atss/atss_r50_fpn_1x_coco.py', 1),
+        ('lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py', 1),
+    ],
+)
+def test_every_kind_of_detector_gets_the_classes(
+    base, heads, boxes_alone, demo_images, tmp_path
+):
+    cfg = config(detector_of(tmp_path, base), boxes_alone, demo_images, scale=(64, 48))
     text = str(cfg.model.get('roi_head', cfg.model.get('bbox_head')))
     assert text.count("'num_classes': 8") == heads
     assert 'num_classes' not in str(cfg.model.get('rpn_head'))
@@ -410,17 +417,20 @@ def test_every_kind_of_detector_gets_the_classes(base, heads, boxes_alone,
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         dataset = loader.dataset
         assert dataset.type == 'CocoDataset'
-        assert [each.scale for each in dataset.pipeline
-                if 'Resize' in each.type] == [(64, 48)]
+        assert [each.scale for each in dataset.pipeline if 'Resize' in each.type] == [
+            (64, 48)
+        ]
         assert not any(each.get('with_mask') for each in dataset.pipeline)
 
 
-def test_without_masks_mask_rcnn_has_no_mask_head(boxes_alone, demo_images,
-                                                  tmp_path):
+def test_without_masks_mask_rcnn_has_no_mask_head(boxes_alone, demo_images, tmp_path):
     from soco_mm.apis.export import build_detector
+
     cfg = config(
         detector_of(tmp_path, 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'),
-        boxes_alone, demo_images)
+        boxes_alone,
+        demo_images,
+    )
     cfg.model.backbone.init_cfg = None
     cfg.dump(tmp_path / 'boxes.py')
     detector = build_detector(tmp_path / 'boxes.py')
@@ -428,73 +438,86 @@ def test_without_masks_mask_rcnn_has_no_mask_head(boxes_alone, demo_images,
 
 
 def test_hooks_of_the_detector_are_kept(annotations, demo_images, tmp_path):
-    detector = detector_of(tmp_path,
-                           'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
+    detector = detector_of(tmp_path, 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py')
     with detector.open('a') as stream:
         stream.write("custom_hooks = [dict(type='EMAHook')]\n")
     cfg = config(detector, annotations, demo_images)
-    assert [each.type for each in cfg.custom_hooks
-            ] == ['EMAHook', 'soco_mm.ResumedEvaluationHook']
+    assert [each.type for each in cfg.custom_hooks] == [
+        'EMAHook',
+        'soco_mm.ResumedEvaluationHook',
+    ]
 
 
-def test_images_inside_of_choices_are_scaled_too(boxes_alone, demo_images,
-                                                 tmp_path):
+def test_images_inside_of_choices_are_scaled_too(boxes_alone, demo_images, tmp_path):
     cfg = config(
         detector_of(tmp_path, 'detr/detr_r50_8xb2-150e_coco.py'),
         boxes_alone,
         demo_images,
-        scale=(64, 48))
+        scale=(64, 48),
+    )
     text = str(cfg.train_dataloader.dataset.pipeline)
     assert "'scale': (64, 48)" in text and 'Choice' in text
     assert 'RandomChoiceResize' not in text and '1333' not in text
 
 
-@pytest.mark.parametrize('base, message', [
-    ('htc/htc_r50_fpn_1x_coco.py', 'semantic maps'),
-    ('yolox/yolox_s_8xb8-300e_coco.py', r'mixed images \(Mosaic\)'),
-    ('rtmdet/rtmdet_s_8xb32-300e_coco.py', r'mixed images \(CachedMosaic\)'),
-    ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', r'\(LoadProposals\)'),
-])
+@pytest.mark.parametrize(
+    'base, message',
+    [
+        ('htc/htc_r50_fpn_1x_coco.py', 'semantic maps'),
+        ('yolox/yolox_s_8xb8-300e_coco.py', r'mixed images \(Mosaic\)'),
+        ('rtmdet/rtmdet_s_8xb32-300e_coco.py', r'mixed images \(CachedMosaic\)'),
+        ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', r'\(LoadProposals\)'),
+    ],
+)
 def test_a_pipeline_that_needs_more_than_coco_annotations_is_refused(
-        base, message, annotations, demo_images, tmp_path):
+    base, message, annotations, demo_images, tmp_path
+):
     with pytest.raises(SoCoError, match=message):
         config(detector_of(tmp_path, base), annotations, demo_images)
 
 
-@pytest.mark.parametrize('base', [
-    'solo/solo_r50_fpn_1x_coco.py', 'ms_rcnn/ms-rcnn_r50-caffe_fpn_1x_coco.py',
-    'point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py'
-])
+@pytest.mark.parametrize(
+    'base',
+    [
+        'solo/solo_r50_fpn_1x_coco.py',
+        'ms_rcnn/ms-rcnn_r50-caffe_fpn_1x_coco.py',
+        'point_rend/point-rend_r50-caffe_fpn_ms-1x_coco.py',
+    ],
+)
 def test_a_detector_that_needs_masks_is_refused_without(
-        base, boxes_alone, demo_images, tmp_path):
+    base, boxes_alone, demo_images, tmp_path
+):
     with pytest.raises(SoCoError, match='trained with masks'):
         config(detector_of(tmp_path, base), boxes_alone, demo_images)
 
 
-def test_large_scale_jitter_is_kept_around_the_scale(annotations, demo_images,
-                                                     tmp_path):
+def test_large_scale_jitter_is_kept_around_the_scale(
+    annotations, demo_images, tmp_path
+):
     cfg = config(
         detector_of(
             tmp_path,
             'strong_baselines/mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn-all_'
-            'lsj-100e_coco.py'),
+            'lsj-100e_coco.py',
+        ),
         annotations,
         demo_images,
-        scale=(320, 240))
-    resize, = (
-        each for each in cfg.train_dataloader.dataset.pipeline
-        if 'Resize' in each.type)
-    assert resize == dict(
-        type='RandomResize',
         scale=(320, 240),
-        ratio_range=(.1, 2.),
-        keep_ratio=True)
+    )
+    (resize,) = (
+        each for each in cfg.train_dataloader.dataset.pipeline if 'Resize' in each.type
+    )
+    assert resize == dict(
+        type='RandomResize', scale=(320, 240), ratio_range=(0.1, 2.0), keep_ratio=True
+    )
 
 
-def test_weights_of_another_detector_are_refused(exported, boxes_alone,
-                                                 demo_images, tmp_path):
+def test_weights_of_another_detector_are_refused(
+    exported, boxes_alone, demo_images, tmp_path
+):
     """The detector's config was changed by hand after the export."""
     import shutil
+
     shutil.copytree(exported, tmp_path / 'edited')
     with (tmp_path / 'edited/mask-rcnn_r18_fpn.py').open('a') as stream:
         stream.write('\nmodel["neck"] = dict(norm_cfg=None)\n')
@@ -506,67 +529,80 @@ def test_weights_of_another_detector_are_refused(exported, boxes_alone,
             boxes_alone,
             tmp_path / 'run',
             epochs=1,
-            workers=0)
+            workers=0,
+        )
     assert not (tmp_path / 'run').exists()
 
 
-def test_what_is_no_export_is_refused(exported, boxes_alone, demo_images,
-                                      tmp_path):
+def test_what_is_no_export_is_refused(exported, boxes_alone, demo_images, tmp_path):
     for wrong in (tmp_path, exported / 'mask-rcnn_r18_fpn.py'):
         with pytest.raises(UsageError, match='not a folder that soco-mm exp'):
-            finetune(wrong, boxes_alone, demo_images, boxes_alone,
-                     tmp_path / 'run')
+            finetune(wrong, boxes_alone, demo_images, boxes_alone, tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('key, value, message', [
-    ('model.roi_head.bbox_head.xyz', 1, "keyword argument 'xyz'"),
-    ('model.backbone.num_stages', 5, 'assert num_stages >= 1'),
-])
+@pytest.mark.parametrize(
+    'key, value, message',
+    [
+        ('model.roi_head.bbox_head.xyz', 1, "keyword argument 'xyz'"),
+        ('model.backbone.num_stages', 5, 'assert num_stages >= 1'),
+    ],
+)
 def test_a_model_that_cannot_be_built_leaves_no_run(
-        key, value, message, exported, mixed, tmp_path):
-    with pytest.raises(
-            SoCoError, match=f'cannot be built into a training.*{message}'):
+    key, value, message, exported, mixed, tmp_path
+):
+    with pytest.raises(SoCoError, match=f'cannot be built into a training.*{message}'):
         finetune(exported, out=tmp_path / 'run', options={key: value}, **mixed)
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('part', [
-    'train_dataloader.dataset', 'val_dataloader.dataset', 'val_evaluator',
-    'optim_wrapper.optimizer'
-])
+@pytest.mark.parametrize(
+    'part',
+    [
+        'train_dataloader.dataset',
+        'val_dataloader.dataset',
+        'val_evaluator',
+        'optim_wrapper.optimizer',
+    ],
+)
 def test_what_a_training_builds_late_leaves_no_run_either(
-        part, exported, mixed, tmp_path):
+    part, exported, mixed, tmp_path
+):
     with pytest.raises(SoCoError, match='cannot be built .*xyz'):
-        finetune(
-            exported,
-            out=tmp_path / 'run',
-            options={f'{part}.xyz': 1},
-            **mixed)
+        finetune(exported, out=tmp_path / 'run', options={f'{part}.xyz': 1}, **mixed)
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('wrong, message', [
-    (dict(options={'train_dataloader.batch_size': 2}), 'with --batch-size'),
-    (dict(options={'train_cfg.max_epochs': 2}), 'with --epochs'),
-    (dict(options={'randomness.seed': 2}), 'with --seed'),
-    (dict(options={'train_dataloader.dataset.metainfo.classes': ['thing']}),
-     'Choose them with --classes'),
-    (dict(classes=['thing', 'cog']), 'has no category cog'),
-    (dict(seed=2**32), '--seed is 4294967296. Choose one below 4294967296'),
-    (dict(seed=2**32 - 1, workers=2), 'Choose one below 4294967294'),
-])
+@pytest.mark.parametrize(
+    'wrong, message',
+    [
+        (dict(options={'train_dataloader.batch_size': 2}), 'with --batch-size'),
+        (dict(options={'train_cfg.max_epochs': 2}), 'with --epochs'),
+        (dict(options={'randomness.seed': 2}), 'with --seed'),
+        (
+            dict(options={'train_dataloader.dataset.metainfo.classes': ['thing']}),
+            'Choose them with --classes',
+        ),
+        (dict(classes=['thing', 'cog']), 'has no category cog'),
+        (dict(seed=2**32), '--seed is 4294967296. Choose one below 4294967296'),
+        (dict(seed=2**32 - 1, workers=2), 'Choose one below 4294967294'),
+    ],
+)
 def test_arguments_that_would_fail_later_are_refused(
-        wrong, message, exported, mixed, tmp_path):
+    wrong, message, exported, mixed, tmp_path
+):
     with pytest.raises(UsageError, match=message):
         finetune(exported, out=tmp_path / 'run', **dict(mixed, **wrong))
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('command', [
-    ['finetune', 'exported', *'--data a --images b --val c'.split()],
-    ['pretrain', 'images'],
-])
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['finetune', 'exported', *['--data', 'a', '--images', 'b', '--val', 'c']],
+        ['pretrain', 'images'],
+    ],
+)
 def test_a_run_is_not_resumed_and_overwritten_at_once(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([*command, '--out', 'run', '--resume', '--overwrite'])
@@ -574,12 +610,10 @@ def test_a_run_is_not_resumed_and_overwritten_at_once(command, capsys):
     assert 'not allowed with argument --resume' in capsys.readouterr().err
 
 
-def test_a_run_is_not_resumed_with_other_contents(exported, mixed, tmp_path,
-                                                  stop_with):
+def test_a_run_is_not_resumed_with_other_contents(exported, mixed, tmp_path, stop_with):
     from mmengine.hooks import Hook
 
     class Stop(Hook):
-
         def before_train_epoch(self, runner):
             raise KeyboardInterrupt
 
@@ -590,20 +624,23 @@ def test_a_run_is_not_resumed_with_other_contents(exported, mixed, tmp_path,
     before = path.read_bytes()
     torch.save(torch.load(path), path)
     with pytest.raises(
-            UsageError, match=r'another run \(contents of weights: \w+, now'):
+        UsageError, match=r'another run \(contents of weights: \w+, now'
+    ):
         finetune(resume=True, **job)
     path.write_bytes(before)
     path = mixed['train']
     path.write_text(path.read_text().replace('thing', 'object'))
     with pytest.raises(
-            UsageError,
-            match=r'another run \(contents of train: \w+, now \w+; contents '
-            'of val'):
+        UsageError,
+        match=r'another run \(contents of train: \w+, now \w+; contents '
+        'of val',
+    ):
         finetune(resume=True, **job)
 
 
 def test_images_that_are_trained_with_and_evaluated_on_are_counted(
-        annotations, demo_images, mixed):
+    annotations, demo_images, mixed
+):
     same = read_annotations(annotations, demo_images)
     # By another way.
     other = read_annotations(annotations, demo_images / '..' / 'images')
@@ -612,8 +649,9 @@ def test_images_that_are_trained_with_and_evaluated_on_are_counted(
 
 
 @pytest.mark.parametrize('norm', ['SyncBN', 'MMSyncBN'])
-def test_from_scratch_no_weights_are_loaded(exported, boxes_alone,
-                                            demo_images, tmp_path, norm):
+def test_from_scratch_no_weights_are_loaded(
+    exported, boxes_alone, demo_images, tmp_path, norm
+):
     """Also with MMCV's synchronised batch norm, which asks for processes."""
     shutil.copytree(exported, tmp_path / 'edited')
     with (tmp_path / 'edited/mask-rcnn_r18_fpn.py').open('a') as stream:
@@ -627,14 +665,16 @@ def test_from_scratch_no_weights_are_loaded(exported, boxes_alone,
         epochs=1,
         scale=(64, 64),
         workers=0,
-        scratch=True)
+        scratch=True,
+    )
     cfg = Config.fromfile(tmp_path / 'run/mask-rcnn_r18_fpn.py')
     assert cfg.load_from is None
 
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_an_image_that_is_cut_off_is_named_and_can_be_fixed(
-        exported, boxes_alone, demo_images, tmp_path, workers):
+    exported, boxes_alone, demo_images, tmp_path, workers
+):
     images = tmp_path / 'my photos'
     shutil.copytree(demo_images, images)
     whole = (images / 'coffee.jpg').read_bytes()
@@ -647,26 +687,27 @@ def test_an_image_that_is_cut_off_is_named_and_can_be_fixed(
         out=tmp_path / 'run',
         epochs=1,
         scale=(64, 64),
-        workers=workers)
+        workers=workers,
+    )
     with pytest.raises(
-            SoCoError,
-            match='my photos/coffee.jpg is damaged. Fix it and go on'):
+        SoCoError, match='my photos/coffee.jpg is damaged. Fix it and go on'
+    ):
         finetune(**job)
     (images / 'coffee.jpg').write_bytes(whole)
     assert finetune(**job, resume=True)['checkpoint'].is_file()
 
 
-def test_a_loss_that_is_not_finite_stops_a_finetuning(exported, mixed,
-                                                      tmp_path):
+def test_a_loss_that_is_not_finite_stops_a_finetuning(exported, mixed, tmp_path):
     with pytest.raises(SoCoError, match='not finite .* epoch 2.*epoch_1.pth'):
         finetune(
             exported,
             out=tmp_path / 'run',
             options={
                 'optim_wrapper.optimizer.lr': 1e36,
-                'param_scheduler.0.start_factor': 1.
+                'param_scheduler.0.start_factor': 1.0,
             },
-            **dict(mixed, epochs=3))
-    kept, = (tmp_path / 'run/checkpoints').glob('epoch_*')
+            **dict(mixed, epochs=3),
+        )
+    (kept,) = (tmp_path / 'run/checkpoints').glob('epoch_*')
     assert kept.name == 'epoch_1.pth'
     assert not (tmp_path / 'run/best.pth').exists()

@@ -1,4 +1,5 @@
 """What finetune reads of each layout."""
+
 import json
 
 import cv2
@@ -16,28 +17,32 @@ def layouts(tmp_path):
     root = tmp_path / 'images'
     root.mkdir()
     numbers = iter(range(1, 9))
-    for split, boxes in (('train', [[5, 6, 30, 20],
-                                    [1, 2, 9.5, 12]]), ('val', [[7, 3, 20,
-                                                                 21]])):
+    for split, boxes in (
+        ('train', [[5, 6, 30, 20], [1, 2, 9.5, 12]]),
+        ('val', [[7, 3, 20, 21]]),
+    ):
         images, objects = [], []
         for box, number in zip(boxes, numbers):
             name = f'{number}.png'
             cv2.imwrite(str(root / name), np.zeros((30, 40, 3), np.uint8))
             images.append(dict(id=number, file_name=name, width=40, height=30))
             objects.append(
-                dict(id=number, image_id=number, category_id=number, bbox=box))
+                dict(id=number, image_id=number, category_id=number, bbox=box)
+            )
         # In the order of their names, in which they are in Pascal VOC.
         names = ('bolt', 'nut', 'washer')
         content = dict(
             images=images,
             annotations=[dict(each, category_id=2) for each in objects],
-            categories=[dict(id=i, name=name) for i, name in enumerate(names)])
+            categories=[dict(id=i, name=name) for i, name in enumerate(names)],
+        )
         content['annotations'][0]['category_id'] = 1
         (tmp_path / f'{split}.json').write_text(json.dumps(content))
         write_voc(tmp_path / 'voc', content, root, split)
         write_yolo(tmp_path / 'yolo', content, root, split)
-    (tmp_path / 'yolo/data.yaml'
-     ).write_text(f'train: images/train\nval: images/val\n{names_of(content)}')
+    (tmp_path / 'yolo/data.yaml').write_text(
+        f'train: images/train\nval: images/val\n{names_of(content)}'
+    )
     return tmp_path
 
 
@@ -45,23 +50,26 @@ def objects(read, about=list):
     """Class and box of each object by the name of the image."""
     return {
         split: {
-            each.images[key].rpartition('/')[2]:
-            [(each.classes[label], about(box)) for *box, label in boxes]
+            each.images[key].rpartition('/')[2]: [
+                (each.classes[label], about(box)) for *box, label in boxes
+            ]
             for key, boxes in each.boxes.items()
         }
         for split, each in read.items()
     }
 
 
-@pytest.mark.parametrize('train, val', [
-    ('yolo/data.yaml', None),
-    ('yolo', 'yolo/data.yaml'),
-    ('voc', None),
-    ('voc/ImageSets/Main/train.txt', 'voc/ImageSets/Main/val.txt'),
-])
+@pytest.mark.parametrize(
+    'train, val',
+    [
+        ('yolo/data.yaml', None),
+        ('yolo', 'yolo/data.yaml'),
+        ('voc', None),
+        ('voc/ImageSets/Main/train.txt', 'voc/ImageSets/Main/val.txt'),
+    ],
+)
 def test_all_layouts_have_the_same_objects(layouts, train, val):
-    wanted = read_data(layouts / 'train.json', layouts / 'images',
-                       layouts / 'val.json')
+    wanted = read_data(layouts / 'train.json', layouts / 'images', layouts / 'val.json')
     found = read_data(layouts / train, None, val and layouts / val)
     assert len(found['train'].boxes) == 2 and len(found['val'].boxes) == 1
     assert objects(found) == objects(wanted, pytest.approx)
@@ -82,9 +90,8 @@ def test_validation_and_images_are_asked_for_where_nothing_says(layouts):
     path = layouts / 'yolo/data.yaml'
     path.write_text(path.read_text().replace('val:', 'test:'))
     with pytest.raises(
-            UsageError,
-            match='data.yaml has no "val", only train '
-            'and test. Add it'):
+        UsageError, match='data.yaml has no "val", only train and test. Add it'
+    ):
         read_data(path)
 
 
@@ -104,12 +111,14 @@ def test_a_malformed_line_is_named(layouts):
 
 def test_the_hash_is_of_the_labels(layouts):
     """So that a run is not continued with others."""
-    for name, place in (('yolo', 'yolo/labels/train/1.txt'),
-                        ('voc', 'voc/Annotations/1.xml')):
+    for name, place in (
+        ('yolo', 'yolo/labels/train/1.txt'),
+        ('voc', 'voc/Annotations/1.xml'),
+    ):
         before = hash_of(read_data(layouts / name)['train'])
         assert hash_of(read_data(layouts / name)['train']) == before
         text = (layouts / place).read_text()
         (layouts / place).write_text(
-            text.replace('<xmin>6', '<xmin>7') if name ==
-            'voc' else f'0{text[1:]}')
+            text.replace('<xmin>6', '<xmin>7') if name == 'voc' else f'0{text[1:]}'
+        )
         assert hash_of(read_data(layouts / name)['train']) != before

@@ -1,4 +1,5 @@
 """What a training starts from fits, is said, and is safe to load."""
+
 import os
 import pickle
 
@@ -29,7 +30,7 @@ class Attack:
         self.path = path
 
     def __reduce__(self):
-        return os.mkdir, (str(self.path), )
+        return os.mkdir, (str(self.path),)
 
 
 def files(folder):
@@ -49,7 +50,8 @@ def files(folder):
         text='is not a checkpoint',
         page='is not a checkpoint',
         empty='is empty',
-        cut='truncated')
+        cut='truncated',
+    )
 
 
 def load_from(path, model, out):
@@ -70,23 +72,26 @@ def resume(path, model, out):
     from types import SimpleNamespace
 
     from soco_mm.apis.train import check_resumable
+
     check_resumable(SimpleNamespace(model=model), path)
 
 
 READERS = [
-    load_from, pretrained, while_training, resume,
+    load_from,
+    pretrained,
+    while_training,
+    resume,
     lambda path, model, out: export_detector(None, path, out),
     lambda path, model, out: export_format(None, path, out, 'timm'),
     lambda path, model, out: import_released(path, out),
     lambda path, model, out: probe_config(path),
     lambda path, model, out: load_backbone(model.backbone, path),
-    lambda path, model, out: check_weights(model, path)
+    lambda path, model, out: check_weights(model, path),
 ]
 
 
 @pytest.mark.parametrize('read', READERS)
-def test_no_bad_file_runs_and_each_gets_a_sentence(read, small_model,
-                                                   tmp_path):
+def test_no_bad_file_runs_and_each_gets_a_sentence(read, small_model, tmp_path):
     for name, message in files(tmp_path).items():
         path = tmp_path / f'{name}.pth'
         with pytest.raises(SoCoError, match=message) as error:
@@ -97,40 +102,56 @@ def test_no_bad_file_runs_and_each_gets_a_sentence(read, small_model,
         assert not (tmp_path / 'out.pth').exists()
 
 
-@pytest.mark.parametrize('call', [
-    "os.mkdir', path='{}", "mmengine.mkdir_or_exist', dir_name='{}",
-    "posix.mkdir', path='{}"
-])
+@pytest.mark.parametrize(
+    'call',
+    [
+        "os.mkdir', path='{}",
+        "mmengine.mkdir_or_exist', dir_name='{}",
+        "posix.mkdir', path='{}",
+    ],
+)
 def test_config_in_a_checkpoint_runs_nothing(call, tmp_path):
     call = call.format(tmp_path / 'attacked')
     path = tmp_path / 'a.pth'
-    for model in (f"dict(type='{call}')",
-                  f"dict(type='SoCo', backbone=dict(type='{call}'))"):
+    for model in (
+        f"dict(type='{call}')",
+        f"dict(type='SoCo', backbone=dict(type='{call}'))",
+    ):
         torch.save(
             dict(
                 meta=dict(cfg=f'model = {model}'),
-                state_dict={'backbone.conv1.weight': torch.ones(1)}), path)
+                state_dict={'backbone.conv1.weight': torch.ones(1)},
+            ),
+            path,
+        )
         with pytest.raises(SoCoError, match='is not a component'):
             export_detector(None, path, tmp_path / 'out')
         assert not (tmp_path / 'attacked').exists()
 
 
-@pytest.mark.parametrize('model, message', [
-    (dict(type='FancyNet'), 'FancyNet is not a component'),
-    (dict(type='SoCo', backbone=dict(type='mmdet.ResNet', xyz=1)),
-     'cannot be built'),
-    (dict(type='mmdet.ResNet', depth=18), 'of the model ResNet'),
-])
-def test_checkpoint_of_another_project_gets_a_sentence(model, message,
-                                                       tmp_path):
+@pytest.mark.parametrize(
+    'model, message',
+    [
+        (dict(type='FancyNet'), 'FancyNet is not a component'),
+        (
+            dict(type='SoCo', backbone=dict(type='mmdet.ResNet', xyz=1)),
+            'cannot be built',
+        ),
+        (dict(type='mmdet.ResNet', depth=18), 'of the model ResNet'),
+    ],
+)
+def test_checkpoint_of_another_project_gets_a_sentence(model, message, tmp_path):
     path = tmp_path / 'other.pth'
     torch.save(
         dict(
-            meta=dict(model=model),
-            state_dict={'backbone.conv1.weight': torch.ones(1)}), path)
-    for export in (lambda: export_detector(None, path, tmp_path / 'out'),
-                   lambda: export_format(None, path, tmp_path / 'out.pth',
-                                         'timm')):
+            meta=dict(model=model), state_dict={'backbone.conv1.weight': torch.ones(1)}
+        ),
+        path,
+    )
+    for export in (
+        lambda: export_detector(None, path, tmp_path / 'out'),
+        lambda: export_format(None, path, tmp_path / 'out.pth', 'timm'),
+    ):
         with pytest.raises(SoCoError, match=message) as error:
             export()
         assert str(path) in str(error.value)
@@ -143,7 +164,9 @@ def test_initialisation_in_a_checkpoint_is_left_out():
         backbone=dict(
             type='mmdet.ResNet',
             depth=18,
-            init_cfg=dict(type='Pretrained', checkpoint='http://x')))
+            init_cfg=dict(type='Pretrained', checkpoint='http://x'),
+        ),
+    )
     found = model_of(dict(meta=dict(model=model)), 'x.pth')
     assert found.backbone == dict(type='mmdet.ResNet', depth=18)
 
@@ -160,11 +183,12 @@ def test_module_is_stripped_wherever_weights_are_read(small_model, tmp_path):
     export_format(None, path, tmp_path / 'out.pth', 'timm')
     load_backbone(small_model.backbone, path)
     resume(path, small_model, None)
-    notes, = check_initial_weights(dict(load_from=path), small_model)
+    (notes,) = check_initial_weights(dict(load_from=path), small_model)
     assert f'{len(state)} of {len(state)} tensors' in notes
     # MMEngine strips nothing where there is a prefix.
     small_model.backbone.init_cfg = dict(
-        type='Pretrained', checkpoint=str(path), prefix='backbone')
+        type='Pretrained', checkpoint=str(path), prefix='backbone'
+    )
     saved = torch.load(path)['state_dict']['module.backbone.conv1.weight']
     with torch.no_grad():
         small_model.backbone.conv1.weight.zero_()
@@ -179,16 +203,14 @@ def test_weights_that_do_not_fit_at_all_are_refused(small_model, tmp_path):
     for state, message in (
         ({'fc.weight': torch.ones(1)}, 'none of the 1 tensors.*fc.weight'),
         ({'conv1.weight': torch.ones(1)}, 'set model.backbone.init_cfg'),
-        ({'backbone.conv1.weight': torch.ones(1)}, r'the shape \[1\] there')):
+        ({'backbone.conv1.weight': torch.ones(1)}, r'the shape \[1\] there'),
+    ):
         torch.save(state, path)
         with pytest.raises(SoCoError, match=f'load_from: .*{message}'):
             check_initial_weights(dict(load_from=str(path)), small_model)
-    torch.save(
-        {'backbone.conv1.weight': small_model.backbone.conv1.weight.data},
-        path)
-    small_model.backbone.init_cfg = dict(
-        type='Pretrained', checkpoint=str(path))
-    with pytest.raises(SoCoError, match="model.backbone.init_cfg: .*prefix="):
+    torch.save({'backbone.conv1.weight': small_model.backbone.conv1.weight.data}, path)
+    small_model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(path))
+    with pytest.raises(SoCoError, match='model.backbone.init_cfg: .*prefix='):
         check_initial_weights({}, small_model)
     assert CheckpointLoader._schemes[''].__name__ == 'load_from_local'
 
@@ -198,7 +220,7 @@ def test_what_fits_is_counted_part_by_part(small_model, tmp_path):
     state = small_model.state_dict()
     backbone = {n: v for n, v in state.items() if n.startswith('backbone.')}
     torch.save(dict(state_dict=backbone), path)
-    note, = check_initial_weights(dict(load_from=str(path)), small_model)
+    (note,) = check_initial_weights(dict(load_from=str(path)), small_model)
     assert f'load_from: {len(backbone)} of {len(state)} tensors' in note
     rows = {line.split()[0]: line for line in note.splitlines()[1:]}
     number = len(backbone)
@@ -206,26 +228,26 @@ def test_what_fits_is_counted_part_by_part(small_model, tmp_path):
     assert ' 0/' in rows['neck']
 
 
-def test_a_training_refuses_them_before_it_begins(store, demo_images,
-                                                  tmp_path):
+def test_a_training_refuses_them_before_it_begins(store, demo_images, tmp_path):
     path = tmp_path / 'x.pth'
     torch.save({'fc.weight': torch.ones(1)}, path)
     cfg = load_config(
-        QUICK, {
+        QUICK,
+        {
             'load_from': str(path),
             'train_dataloader.dataset.data_root': str(demo_images),
             'train_dataloader.dataset.proposals': str(store),
             'train_dataloader.batch_size': 2,
             'train_dataloader.num_workers': 0,
-            'train_dataloader.persistent_workers': False
-        })
+            'train_dataloader.persistent_workers': False,
+        },
+    )
     with pytest.raises(SoCoError, match='load_from: none of the 1 tensors'):
         train_model(cfg, tmp_path / 'run')
     assert not list(tmp_path.glob('run/checkpoints/*'))
 
 
-def test_pretrain_refuses_them_before_anything_is_written(demo_images,
-                                                          tmp_path):
+def test_pretrain_refuses_them_before_anything_is_written(demo_images, tmp_path):
     path = tmp_path / 'x.pth'
     torch.save({'fc.weight': torch.ones(1)}, path)
     with pytest.raises(SoCoError, match='load_from: none of the 1 tensors'):
@@ -234,5 +256,6 @@ def test_pretrain_refuses_them_before_anything_is_written(demo_images,
             tmp_path / 'run',
             QUICK,
             options={'load_from': str(path)},
-            workers=0)
+            workers=0,
+        )
     assert not (tmp_path / 'run').exists()

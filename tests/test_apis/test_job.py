@@ -1,4 +1,5 @@
 """Folders that belong to one run."""
+
 import json
 
 import pytest
@@ -17,7 +18,9 @@ JOB = dict(
         x=dict(size=(96, 96)),
         default_hooks=dict(logger=dict(interval=50)),
         train_dataloader=dict(num_workers=4, batch_size=16),
-        optim_wrapper=dict(optimizer=dict(lr=8., type='LARS'))))
+        optim_wrapper=dict(optimizer=dict(lr=8.0, type='LARS')),
+    ),
+)
 
 
 def changed(**values):
@@ -45,14 +48,17 @@ def test_the_same_run_is_continued_only_with_resume(run):
     assert claim(run, JOB, True, False) == {}
 
 
-@pytest.mark.parametrize('key, value', [
-    ('settings.default_hooks.logger.interval', 5),
-    ('settings.train_dataloader.num_workers', 0),
-    ('settings.train_dataloader.batch_size', 8),
-    ('settings.optim_wrapper.optimizer.lr', 1.),
-    ('batch_size', 8),
-    ('epochs', 3),
-])
+@pytest.mark.parametrize(
+    'key, value',
+    [
+        ('settings.default_hooks.logger.interval', 5),
+        ('settings.train_dataloader.num_workers', 0),
+        ('settings.train_dataloader.batch_size', 8),
+        ('settings.optim_wrapper.optimizer.lr', 1.0),
+        ('batch_size', 8),
+        ('epochs', 3),
+    ],
+)
 def test_what_is_harmless_or_converted_may_differ(run, capsys, key, value):
     job = changed(**{key: value})
     with pytest.raises(UsageError, match='now .*--resume') as refused:
@@ -65,13 +71,16 @@ def test_what_is_harmless_or_converted_may_differ(run, capsys, key, value):
     assert claim(run, job, True, False) == {}
 
 
-@pytest.mark.parametrize('key, value, words', [
-    ('epochs', 1, 'epochs: 2, now 1'),
-    ('preset', 'released', 'preset: paper, now released'),
-    ('settings.x.size', [96, 64], r'x.size: \[96, 96\], now \[96, 64\]'),
-    ('settings.optim_wrapper.optimizer.type', 'SGD', 'LARS, now SGD'),
-    ('images', '/c', r"images: \['/a', '/b'\], now /c"),
-])
+@pytest.mark.parametrize(
+    'key, value, words',
+    [
+        ('epochs', 1, 'epochs: 2, now 1'),
+        ('preset', 'released', 'preset: paper, now released'),
+        ('settings.x.size', [96, 64], r'x.size: \[96, 96\], now \[96, 64\]'),
+        ('settings.optim_wrapper.optimizer.type', 'SGD', 'LARS, now SGD'),
+        ('images', '/c', r"images: \['/a', '/b'\], now /c"),
+    ],
+)
 def test_what_makes_another_run_is_named_in_words(run, key, value, words):
     for resume in (False, True):
         with pytest.raises(UsageError, match=words) as refused:
@@ -87,15 +96,14 @@ def test_the_name_of_a_config_is_not_what_it_says(run):
 def test_a_resumed_run_takes_what_is_not_given_from_its_begin(run):
     given = dict.fromkeys(['images', 'epochs', 'options'])
     assert begun_arguments(run, given) == dict(
-        images=['/a', '/b'], epochs=2, options={'x.size': (96, 96)})
+        images=['/a', '/b'], epochs=2, options={'x.size': (96, 96)}
+    )
     given.update(epochs=3, options={'log_level': 'ERROR'})
     assert begun_arguments(run, given) == dict(
         images=['/a', '/b'],
         epochs=3,
-        options={
-            'x.size': (96, 96),
-            'log_level': 'ERROR'
-        })
+        options={'x.size': (96, 96), 'log_level': 'ERROR'},
+    )
 
 
 def test_without_a_run_arguments_are_as_given(tmp_path):

@@ -1,4 +1,5 @@
 """A transfer study in miniature, by its real command."""
+
 import hashlib
 import json
 import shutil
@@ -15,8 +16,19 @@ from soco_mm.apis.mini_transfer_cells import Cell
 from soco_mm.utils import UsageError
 
 TOOL = Path(__file__).parents[2] / 'tools/benchmarks/mini_transfer.py'
-SMALL = ('--epochs', '1', '--iterations', '2', '--batch-size', '2', '--scale',
-         '96', '96', '--seeds', '1')
+SMALL = (
+    '--epochs',
+    '1',
+    '--iterations',
+    '2',
+    '--batch-size',
+    '2',
+    '--scale',
+    '96',
+    '96',
+    '--seeds',
+    '1',
+)
 
 
 @pytest.fixture(scope='module')
@@ -26,10 +38,11 @@ def data(tmp_path_factory):
     content = json.loads((DEMO / 'instances.json').read_text())
     boxes = dict(
         content,
-        annotations=[{
-            key: value
-            for key, value in each.items() if key != 'segmentation'
-        } for each in content['annotations']])
+        annotations=[
+            {key: value for key, value in each.items() if key != 'segmentation'}
+            for each in content['annotations']
+        ],
+    )
     for images in ('bccd/images', 'coco128', 'photos'):
         shutil.copytree(DEMO / 'images', folder / images)
     for name in ('bccd/instances_train', 'bccd/instances_test'):
@@ -43,19 +56,27 @@ def study(data, out, *options):
     return subprocess.run(
         [sys.executable, TOOL, data, '--out', out, *SMALL, *options],
         capture_output=True,
-        text=True)
+        text=True,
+    )
 
 
 @pytest.mark.slow
 def test_a_study_is_run_once_and_goes_on_where_it_was(data, tmp_path):
     out = tmp_path / 'a study'
-    options = ('--data-sets', 'bccd', '--fractions', '0.4', '--methods',
-               'scratch', 'byol', 'soco')
+    options = (
+        '--data-sets',
+        'bccd',
+        '--fractions',
+        '0.4',
+        '--methods',
+        'scratch',
+        'byol',
+        'soco',
+    )
     done = study(data, out, *options)
     assert done.returncode == 0, done.stderr
     cells = {
-        path.stem: json.loads(path.read_text())
-        for path in (out / 'cells').iterdir()
+        path.stem: json.loads(path.read_text()) for path in (out / 'cells').iterdir()
     }
     assert set(cells) == {
         f'bccd_40_{method}_0' for method in ('scratch', 'byol', 'soco')
@@ -84,28 +105,34 @@ def test_a_study_is_run_once_and_goes_on_where_it_was(data, tmp_path):
     kept = {
         path: path.stat().st_mtime_ns
         for folder in ('cells', 'starts', 'proposals')
-        for path in sorted((out / folder).rglob('*')) if path.is_file()
+        for path in sorted((out / folder).rglob('*'))
+        if path.is_file()
     }
-    again = study(data, out, '--data-sets', 'bccd', 'coco128', '--fractions',
-                  '0.4', '--methods', 'soco')
+    again = study(
+        data,
+        out,
+        '--data-sets',
+        'bccd',
+        'coco128',
+        '--fractions',
+        '0.4',
+        '--methods',
+        'soco',
+    )
     assert again.returncode == 0, again.stderr
     for path, written in kept.items():
         assert path.stat().st_mtime_ns == written, path
     same = ('start_sha256', 'weights_sha256', 'config_sha256', 'metrics')
     first, second = json.loads(before), json.loads(lost.read_text())
-    assert {key: first[key] for key in same
-            } == {key: second[key]
-                  for key in same}
+    assert {key: first[key] for key in same} == {key: second[key] for key in same}
     masks = json.loads((out / 'cells' / 'coco128_40_soco_0.json').read_text())
     assert 'segm_mAP' in masks['metrics']
     of_classes = [
-        value for key, value in masks['metrics'].items()
-        if key.endswith('_precision')
+        value for key, value in masks['metrics'].items() if key.endswith('_precision')
     ]
     # Of masks, where there are masks.
     assert len(of_classes) == 8
-    assert sum(of_classes) / 8 == pytest.approx(
-        masks['metrics']['segm_mAP'], abs=1e-3)
+    assert sum(of_classes) / 8 == pytest.approx(masks['metrics']['segm_mAP'], abs=1e-3)
     # Earlier cells stay in the table.
     assert '| random weights |' in (out / 'table.md').read_text()
 
@@ -131,8 +158,7 @@ def test_a_cell_that_fails_is_told_and_the_others_are_reported(data, tmp_path):
     assert done.returncode == 1
     assert '1 parts of the study failed' in done.stderr
     assert 'coffee.jpg, which is damaged' in done.stderr
-    assert [path.stem for path in (out / 'cells').iterdir()
-            ] == ['bccd_100_scratch_0']
+    assert [path.stem for path in (out / 'cells').iterdir()] == ['bccd_100_scratch_0']
     assert '| random weights |' in (out / 'table.md').read_text()
 
 
@@ -140,11 +166,10 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_what_cannot_be_run_is_refused_before_anything_is_written(
-        data, tmp_path):
+def test_what_cannot_be_run_is_refused_before_anything_is_written(data, tmp_path):
     out = tmp_path / 'out'
     for wrong, message in (
-        (dict(fractions=(10, )), r'in \(0, 1\], not 10'),
+        (dict(fractions=(10,)), r'in \(0, 1\], not 10'),
         (dict(seeds=0), 'seeds is at least 1, not 0'),
         (dict(epochs=0), 'epochs is at least 1, not 0'),
         (dict(scale=(64, 0)), 'scale is at least 1, not 0'),
@@ -160,7 +185,8 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(
 
 def test_a_cell_waits_for_its_pretraining_while_others_run():
     cells = [
-        Cell('bccd', method, 1., seed) for seed in (0, 1)
+        Cell('bccd', method, 1.0, seed)
+        for seed in (0, 1)
         for method in ('scratch', 'soco')
     ]
     _, soco_0, _, soco_1 = cells

@@ -1,4 +1,5 @@
 """Which images ``soco-mm pretrain`` works on."""
+
 import json
 import shutil
 
@@ -39,12 +40,20 @@ def start(monkeypatch, capsys):
 
     def run(images, out, *arguments):
         with pytest.raises(Stop) as stopped:
-            main([
-                'pretrain', *map(str, images), '--out',
-                str(out), '--config', 'soco_r18_fpn_quick', '--workers', '1',
-                *map(str, arguments)
-            ])
-        cfg, = stopped.value.args
+            main(
+                [
+                    'pretrain',
+                    *map(str, images),
+                    '--out',
+                    str(out),
+                    '--config',
+                    'soco_r18_fpn_quick',
+                    '--workers',
+                    '1',
+                    *map(str, arguments),
+                ]
+            )
+        (cfg,) = stopped.value.args
         job = json.loads((out / 'job.json').read_text())
         return cfg, job, capsys.readouterr().out
 
@@ -68,9 +77,11 @@ def test_lists_and_coco_files_are_pretrained_on(folders, start):
     coco = folders / 'coco.json'
     coco.write_text(
         json.dumps(
-            dict(images=[
-                dict(id=i, file_name=name) for i, name in enumerate(names[1:])
-            ])))
+            dict(
+                images=[dict(id=i, file_name=name) for i, name in enumerate(names[1:])]
+            )
+        )
+    )
     for source, wanted in ((listed, names[:2]), (coco, names[1:])):
         out = folders / f'run of {source.stem}'
         cfg, job, _ = start([source], out, '--root', folders / 'two')
@@ -92,11 +103,9 @@ def test_runs_in_the_folder_of_images_are_left_out(folders, start):
 
 def test_stores_in_the_folder_of_images_are_left_out(folders, capsys):
     for _ in range(2):
-        make_proposals(folders, folders / 'store', build_settings(
-            method='whole'))
+        make_proposals(folders, folders / 'store', build_settings(method='whole'))
         # As a report of it would leave.
-        shutil.copy(
-            next((folders / 'one').iterdir()), folders / 'store/picture.jpg')
+        shutil.copy(next((folders / 'one').iterdir()), folders / 'store/picture.jpg')
     printed = capsys.readouterr().out
     assert 'store is left out of the images: it is for results' in printed
     assert len(ProposalStore.open(folders / 'store')) == 5
@@ -105,11 +114,12 @@ def test_stores_in_the_folder_of_images_are_left_out(folders, capsys):
 def test_bad_sources_are_refused_before_anything_is_written(folders):
     (folders / 'images.zip').write_bytes(b'PK')
     (folders / 'none').mkdir()
-    for images, words in ((folders / 'images.zip', 'Unpack it first'),
-                          (folders / 'none', 'no image in'),
-                          ([folders / 'one', folders / 'none'], 'no image in'),
-                          (next((folders / 'one').iterdir()),
-                           'is one image. Name a folder')):
+    for images, words in (
+        (folders / 'images.zip', 'Unpack it first'),
+        (folders / 'none', 'no image in'),
+        ([folders / 'one', folders / 'none'], 'no image in'),
+        (next((folders / 'one').iterdir()), 'is one image. Name a folder'),
+    ):
         with pytest.raises(UsageError, match=words):
             pretrain(images, folders / 'run')
     assert not (folders / 'run').exists()
@@ -126,8 +136,7 @@ def test_proposals_are_of_the_images_given(folders, capsys):
     # Images of the store that a list leaves out are not trained on unasked.
     (folders / 'list.txt').write_text(names[0])
     with pytest.raises(UsageError, match=f'{names[1]} is not in the 1 images'):
-        check_proposals(store,
-                        list_input(folders / 'list.txt', folders / 'two'))
+        check_proposals(store, list_input(folders / 'list.txt', folders / 'two'))
     capsys.readouterr()
     (folders / 'two' / names[2]).unlink()
     shutil.copytree(folders / 'one', folders / 'two/more')

@@ -15,8 +15,13 @@ from mmengine.config import Config
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
-from soco_mm.apis.probe import (LINEAR_PROBE, knn_probe, linear_probe,
-                                pretrained_model, probe_config)
+from soco_mm.apis.probe import (
+    LINEAR_PROBE,
+    knn_probe,
+    linear_probe,
+    pretrained_model,
+    probe_config,
+)
 from soco_mm.apis.train import load_config
 from soco_mm.checkpoint import detector_weights
 from soco_mm.cli.probe import add_probe
@@ -39,8 +44,7 @@ def folders(demo_images, tmp_path):
                 h, w = rng.integers(110, 180, 2)
                 y = rng.integers(0, photo.shape[0] - h)
                 x = rng.integers(0, photo.shape[1] - w)
-                cv2.imwrite(
-                    str(folder / f'{i}.png'), photo[y:y + h, x:x + w])
+                cv2.imwrite(str(folder / f'{i}.png'), photo[y : y + h, x : x + w])
     return tmp_path / 'train', tmp_path / 'val'
 
 
@@ -49,12 +53,16 @@ def weights(small_model, tmp_path):
     """Exported weights of a ResNet-18, batch norm statistics moved."""
     small_model.train()
     small_model.online_net(
-        torch.randn(2, 3, 64, 64), torch.tensor([[[0., 0., 40., 40.]]] * 2))
+        torch.randn(2, 3, 64, 64), torch.tensor([[[0.0, 0.0, 40.0, 40.0]]] * 2)
+    )
     path = tmp_path / 'soco_weights.pth'
     torch.save(
         dict(
             meta=dict(model=load_config('soco_r18_fpn_quick').model.to_dict()),
-            state_dict=detector_weights(small_model.state_dict())), path)
+            state_dict=detector_weights(small_model.state_dict()),
+        ),
+        path,
+    )
     return path
 
 
@@ -70,13 +78,15 @@ def small_config(*args, **kwargs):
 def test_config_is_the_papers():
     cfg = Config.fromfile(LINEAR_PROBE)
     assert cfg.optim_wrapper.optimizer == dict(
-        type='SGD', lr=30., momentum=0.9, weight_decay=0.)
+        type='SGD', lr=30.0, momentum=0.9, weight_decay=0.0
+    )
     assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=256)
     assert cfg.train_dataloader.batch_size == 256
     assert cfg.train_cfg.max_epochs == 100
     assert cfg.param_scheduler[0].milestones == [60, 80]
     assert [each.type for each in cfg.train_pipeline][1:3] == [
-        'mmcls.RandomResizedCrop', 'RandomFlip'
+        'mmcls.RandomResizedCrop',
+        'RandomFlip',
     ]
     assert cfg.train_pipeline[1].scale == 224
     _, resize, crop, _ = cfg.test_pipeline
@@ -123,27 +133,27 @@ def features_of(folder, model):
     return maps.mean((2, 3)).numpy(), labels
 
 
-def test_knn_equals_scikit_learn_on_the_features(folders, weights,
-                                                 small_model, tmp_path):
+def test_knn_equals_scikit_learn_on_the_features(
+    folders, weights, small_model, tmp_path
+):
     train, val = folders
     result = knn_probe(
-        small_config(weights), weights, train, val, k=9, out=tmp_path / 'out')
+        small_config(weights), weights, train, val, k=9, out=tmp_path / 'out'
+    )
     reference = KNeighborsClassifier(
-        9,
-        metric='cosine',
-        weights=lambda distances: np.exp((1 - distances) / .07))
+        9, metric='cosine', weights=lambda distances: np.exp((1 - distances) / 0.07)
+    )
     small_model.eval()
     reference.fit(*features_of(train, small_model))
     expected = reference.score(*features_of(val, small_model))
     assert result['top1'] == pytest.approx(100 * expected, abs=1e-3)
-    assert 50 < result['top1'] and 'top5' not in result
+    assert result['top1'] > 50 and 'top5' not in result
     assert (result['num_train'], result['num_val']) == (36, 15)
     assert json.loads((tmp_path / 'out/knn.json').read_text()) == result
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['knn.json']
 
 
-def test_linear_probe_learns_and_leaves_the_backbone_alone(
-        folders, weights, tmp_path):
+def test_linear_probe_learns_and_leaves_the_backbone_alone(folders, weights, tmp_path):
     cfg = small_config(weights, epochs=10, batch_size=12)
     result = linear_probe(cfg, weights, tmp_path / 'out', *folders)
     assert result['top1'] >= 90 and 'top5' not in result
@@ -154,9 +164,7 @@ def test_linear_probe_learns_and_leaves_the_backbone_alone(
     names = [name for name in before if name.startswith('backbone.')]
     for name in names:
         assert torch.equal(trained['state_dict'][name], before[name]), name
-    assert trained['state_dict'].keys() == {
-        *names, 'head.fc.weight', 'head.fc.bias'
-    }
+    assert trained['state_dict'].keys() == {*names, 'head.fc.weight', 'head.fc.bias'}
     # The classifier alone is optimised, at the scaled learning rate.
     assert len(trained['optimizer']['state']) == 2
     groups = trained['optimizer']['param_groups']
@@ -178,8 +186,7 @@ def test_top5_of_more_than_five_classes(folders, weights, tmp_path):
     assert result['top1'] < result['top5'] <= 100
 
 
-def test_image_that_cannot_be_read_ends_in_a_sentence(folders, weights,
-                                                      tmp_path):
+def test_image_that_cannot_be_read_ends_in_a_sentence(folders, weights, tmp_path):
     train, val = folders
     broken = val / 'coins/3.png'
     broken.write_bytes(broken.read_bytes()[:200])
@@ -228,39 +235,48 @@ def annotations(folders, tmp_path):
                 crop = cv2.imread(str(folder / name / f'{number}.png'))
                 h, w = crop.shape[:2]
                 x, y = 200 * category - 190, 10
-                canvas[y:y + h, x:x + w] = crop
+                canvas[y : y + h, x : x + w] = crop
                 objects.append(
                     dict(
                         id=len(objects) + 1,
                         image_id=number,
                         category_id=category,
-                        bbox=[x, y, w, h]))
+                        bbox=[x, y, w, h],
+                    )
+                )
             images.append(
                 dict(
                     id=number,
                     file_name=f'{folder.name}{number}.png',
                     width=600,
-                    height=200))
+                    height=200,
+                )
+            )
             cv2.imwrite(str(root / images[-1]['file_name']), canvas)
         content = dict(images=images, categories=names, annotations=objects)
         (tmp_path / f'{folder.name}.json').write_text(json.dumps(content))
         write_voc(tmp_path / 'voc', content, root, folder.name)
         write_yolo(tmp_path / 'yolo', content, root, folder.name)
     (tmp_path / 'yolo/data.yaml').write_text(
-        f'train: images/train\nval: images/val\n{names_of(content)}')
+        f'train: images/train\nval: images/val\n{names_of(content)}'
+    )
     return tmp_path
 
 
-@pytest.mark.parametrize('train, val, images', [
-    ('train.json', 'val.json', 'images'),
-    ('yolo/data.yaml', None, None),
-    ('yolo', 'yolo', None),
-    ('voc', None, None),
-    ('voc/ImageSets/Main/train.txt', 'voc/ImageSets/Main/val.txt', None),
-    ('voc/ImageSets/Main/train.txt', 'val.json', 'voc/JPEGImages'),
-])
+@pytest.mark.parametrize(
+    'train, val, images',
+    [
+        ('train.json', 'val.json', 'images'),
+        ('yolo/data.yaml', None, None),
+        ('yolo', 'yolo', None),
+        ('voc', None, None),
+        ('voc/ImageSets/Main/train.txt', 'voc/ImageSets/Main/val.txt', None),
+        ('voc/ImageSets/Main/train.txt', 'val.json', 'voc/JPEGImages'),
+    ],
+)
 def test_annotated_objects_are_classified_as_their_crops(
-        annotations, folders, weights, train, val, images, capsys):
+    annotations, folders, weights, train, val, images, capsys
+):
     wanted = knn_probe(small_config(weights), weights, *folders, k=9)
     capsys.readouterr()
     found = knn_probe(
@@ -269,7 +285,8 @@ def test_annotated_objects_are_classified_as_their_crops(
         annotations / train,
         val and annotations / val,
         k=9,
-        images=images and annotations / images)
+        images=images and annotations / images,
+    )
     assert found['samples'] == 'objects' and wanted['samples'] == 'images'
     for key in ('top1', 'num_train', 'num_val', 'num_classes'):
         assert found[key] == wanted[key], key
@@ -279,11 +296,11 @@ def test_annotated_objects_are_classified_as_their_crops(
     assert '\nval: 15 objects on 5 images of ' in printed
 
 
-def test_linear_probe_learns_from_annotated_objects(annotations, weights,
-                                                    tmp_path):
+def test_linear_probe_learns_from_annotated_objects(annotations, weights, tmp_path):
     cfg = small_config(weights, epochs=10, batch_size=12)
-    result = linear_probe(cfg, weights, tmp_path / 'out',
-                          annotations / 'yolo/data.yaml')
+    result = linear_probe(
+        cfg, weights, tmp_path / 'out', annotations / 'yolo/data.yaml'
+    )
     assert result['top1'] >= 90 and result['samples'] == 'objects'
     assert (result['num_train'], result['num_val']) == (36, 15)
     saved = Config.fromfile(next(tmp_path.glob('out/*.py')))
@@ -305,31 +322,31 @@ def test_what_is_left_out_of_annotations_is_said(annotations, weights, capsys):
         annotations / 'train.json',
         path,
         k=3,
-        images=annotations / 'images')
+        images=annotations / 'images',
+    )
     assert result['num_val'] == 12
     printed = capsys.readouterr().out.partition('\nval: ')[2]
-    for line in ('1 crowd: not ', '1 ignored object: not ',
-                 '1 tiny object: with a side of less than 8 pixels',
-                 '1 box that reaches out of its image: clipped'):
+    for line in (
+        '1 crowd: not ',
+        '1 ignored object: not ',
+        '1 tiny object: with a side of less than 8 pixels',
+        '1 box that reaches out of its image: clipped',
+    ):
         assert f'\n  {line}' in printed
     knn_probe(
-        small_config(weights),
-        weights,
-        path,
-        path,
-        k=3,
-        images=annotations / 'images')
+        small_config(weights), weights, path, path, k=3, images=annotations / 'images'
+    )
     assert '4 images are in train too' in capsys.readouterr().out
 
 
-def test_annotations_that_do_not_fit_are_refused(annotations, folders,
-                                                 weights):
+def test_annotations_that_do_not_fit_are_refused(annotations, folders, weights):
     cfg, images = small_config(weights), annotations / 'images'
     train, val = annotations / 'train.json', annotations / 'val.json'
     with pytest.raises(UsageError, match='holds annotations, but .*val does'):
         knn_probe(cfg, weights, train, folders[1], images=images)
-    with pytest.raises(UsageError, match='val.json holds annotations, but '
-                       '.*train class folders'):
+    with pytest.raises(
+        UsageError, match='val.json holds annotations, but .*train class folders'
+    ):
         knn_probe(cfg, weights, folders[0], val)
     with pytest.raises(UsageError, match='images is given as the images of'):
         knn_probe(cfg, weights, *folders, images=images)
@@ -374,41 +391,60 @@ def test_command_prints_the_result(folders, weights, capsys):
     with pytest.raises(UsageError, match='--lr is for --method linear'):
         cli(weights, '--train', train, '--val', val, '--lr', 3)
     with pytest.raises(UsageError, match='--k is for --method knn'):
-        cli(weights, '--train', train, '--val', val, '--k', 3, '--method',
-            'linear')
+        cli(weights, '--train', train, '--val', val, '--k', 3, '--method', 'linear')
     with pytest.raises(UsageError, match='train does not say what to clas'):
         cli(weights, '--train', train)
 
 
 def test_command_takes_annotations(annotations, weights, capsys):
-    cli(weights, '--train', annotations / 'yolo/data.yaml', '--k', 3,
-        '--workers', 0)
-    assert '(15 objects in 3 classes, learnt from 36)' in (
-        capsys.readouterr().out)
-    cli(weights, '--train', annotations / 'train.json', '--val',
-        annotations / 'val.json', '--images', annotations / 'images',
-        '--val-images', annotations / 'voc/JPEGImages', '--k', 3, '--workers',
-        0)
+    cli(weights, '--train', annotations / 'yolo/data.yaml', '--k', 3, '--workers', 0)
+    assert '(15 objects in 3 classes, learnt from 36)' in (capsys.readouterr().out)
+    cli(
+        weights,
+        '--train',
+        annotations / 'train.json',
+        '--val',
+        annotations / 'val.json',
+        '--images',
+        annotations / 'images',
+        '--val-images',
+        annotations / 'voc/JPEGImages',
+        '--k',
+        3,
+        '--workers',
+        0,
+    )
     assert '(15 objects in 3 classes' in capsys.readouterr().out
 
 
 def test_tool_runs_a_config(folders, weights, tmp_path):
     train, val = folders
-    options = dict(
-        PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
-    done = subprocess.run([
-        sys.executable, ROOT / 'tools/benchmarks/linear_probe.py',
-        LINEAR_PROBE, weights, '--train', train, '--val', val, '--work-dir',
-        tmp_path / 'out', '--cfg-options', 'model.backbone.depth=18',
-        'train_cfg.max_epochs=1', 'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-        'val_dataloader.num_workers=0',
-        'val_dataloader.persistent_workers=False',
-        'train_dataloader.dataset.pipeline.1.scale=56'
-    ],
-                          env=dict(os.environ, **options),
-                          capture_output=True,
-                          text=True)
+    options = dict(PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / 'tools/benchmarks/linear_probe.py',
+            LINEAR_PROBE,
+            weights,
+            '--train',
+            train,
+            '--val',
+            val,
+            '--work-dir',
+            tmp_path / 'out',
+            '--cfg-options',
+            'model.backbone.depth=18',
+            'train_cfg.max_epochs=1',
+            'train_dataloader.num_workers=0',
+            'train_dataloader.persistent_workers=False',
+            'val_dataloader.num_workers=0',
+            'val_dataloader.persistent_workers=False',
+            'train_dataloader.dataset.pipeline.1.scale=56',
+        ],
+        env=dict(os.environ, **options),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / 'out/linear.json').read_text())
     assert f'linear: top-1 {result["top1"]:.2f} %' in done.stdout

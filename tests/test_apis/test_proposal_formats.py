@@ -12,8 +12,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from soco_mm.apis.proposal_formats import export_proposals, import_proposals
-from soco_mm.cli.proposals_formats import (add_export_proposals,
-                                           add_import_proposals)
+from soco_mm.cli.proposals_formats import add_export_proposals, add_import_proposals
 from soco_mm.proposals import ProposalFilter, Proposals, ProposalStore
 from soco_mm.proposals.layout import encode_path, unusable
 from soco_mm.utils import SoCoError, UsageError
@@ -47,14 +46,17 @@ def made(tmp_path):
     results = [Proposals(path, draw_boxes(rng, 9), SIZE, 0) for path in paths]
     results.append(unusable('gone.png', 'is missing'))
     ProposalStore.write(
-        tmp_path / 'store', dict(generator=dict(type='Test')),
-        sorted(results, key=lambda each: encode_path(each.path)))
+        tmp_path / 'store',
+        dict(generator=dict(type='Test')),
+        sorted(results, key=lambda each: encode_path(each.path)),
+    )
     return tmp_path
 
 
 def import_all(made, source, **options):
-    summary = import_proposals(made / source, made / 'images', made / 'out',
-                               filter_cfg=None, **options)
+    summary = import_proposals(
+        made / source, made / 'images', made / 'out', filter_cfg=None, **options
+    )
     return summary, ProposalStore.open(made / 'out')
 
 
@@ -67,8 +69,7 @@ def assert_same_boxes(one, other):
 def test_exported_store_comes_back_to_the_last_bit(made):
     store = ProposalStore.open(made / 'store')
     figures = export_proposals(made / 'store', made / 'out.json')
-    assert figures == dict(
-        out=str(made / 'out.json'), images=4, boxes=36, left_out=1)
+    assert figures == dict(out=str(made / 'out.json'), images=4, boxes=36, left_out=1)
     summary, back = import_all(made, 'out.json')
     assert_same_boxes(store, back)
     assert ODD in back and summary['unnamed'] == summary['clipped'] == 0
@@ -80,13 +81,15 @@ def test_exported_store_comes_back_to_the_last_bit(made):
 def test_any_boxes_come_back_to_the_last_bit(data):
     x, y = (st.floats(0, side, width=32) for side in SIZE)
     boxes = data.draw(st.lists(st.tuples(x, y, x, y), min_size=1, max_size=6))
-    boxes = np.float32([box for box in boxes if box[0] < box[2]
-                        and box[1] < box[3]] or [(0, 0, *SIZE)])
+    boxes = np.float32(
+        [box for box in boxes if box[0] < box[2] and box[1] < box[3]] or [(0, 0, *SIZE)]
+    )
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         make_images(folder / 'images', ['a.png'])
-        ProposalStore.write(folder / 'store', dict(generator={}),
-                            [Proposals('a.png', boxes, SIZE, 0)])
+        ProposalStore.write(
+            folder / 'store', dict(generator={}), [Proposals('a.png', boxes, SIZE, 0)]
+        )
         export_proposals(folder / 'store', folder / 'out.json')
         _, back = import_all(folder, 'out.json')
         np.testing.assert_array_equal(back['a.png'], np.unique(boxes, axis=0))
@@ -103,8 +106,7 @@ def test_exported_store_loads_in_pycocotools(made):
         xywh = np.array([each['bbox'] for each in found])
         expected = store[image['file_name']].astype(float)
         np.testing.assert_array_equal(xywh[:, :2], expected[:, :2])
-        np.testing.assert_array_equal(xywh[:, :2] + xywh[:, 2:],
-                                      expected[:, 2:])
+        np.testing.assert_array_equal(xywh[:, :2] + xywh[:, 2:], expected[:, 2:])
 
 
 def test_released_json_comes_back(made):
@@ -112,17 +114,18 @@ def test_released_json_comes_back(made):
     content = {'of no image': [[1, 2, 3, 4]]}
     for path in store:
         stem = os.path.splitext(os.path.basename(path))[0]
-        content[stem] = [[x1, y1, x2 - x1, y2 - y1]
-                         for x1, y1, x2, y2 in store[path].tolist()]
+        content[stem] = [
+            [x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in store[path].tolist()
+        ]
     (made / 'released.json').write_text(json.dumps(content))
     make_images(made / 'images', ['new.png'])
     summary, back = import_all(made, 'released.json')
     assert_same_boxes(store, back)
-    assert (summary['unmatched'], summary['first_unmatched']) == (
-        1, ['of no image'])
+    assert (summary['unmatched'], summary['first_unmatched']) == (1, ['of no image'])
     assert (summary['unnamed'], summary['first_unnamed']) == (1, ['new.png'])
     assert back.header['generator'] == dict(
-        type='Imported', format='released', score_thr=None)
+        type='Imported', format='released', score_thr=None
+    )
     assert back.header['filter'] is None
     assert back.header['root'] == str(made / 'images')
     assert back.header['made_with']['numpy'] == np.__version__
@@ -133,31 +136,30 @@ def test_coco_results_come_back(made):
     export_proposals(made / 'store', made / 'ann.json')
     coco = json.loads((made / 'ann.json').read_text())
     results = [
-        dict(
-            image_id=each['image_id'],
-            category_id=1,
-            bbox=each['bbox'],
-            score=score) for each in coco['annotations']
-        for score in (.9, .5, .1)
+        dict(image_id=each['image_id'], category_id=1, bbox=each['bbox'], score=score)
+        for each in coco['annotations']
+        for score in (0.9, 0.5, 0.1)
     ]
     for each in results:
-        if each['score'] < .5:  # noise
+        if each['score'] < 0.5:  # noise
             each['bbox'] = [0, 0, 5, 5]
     (made / 'results.json').write_text(json.dumps(results))
     summary, back = import_all(
-        made, 'results.json', annotations=made / 'ann.json', score_thr=.5)
+        made, 'results.json', annotations=made / 'ann.json', score_thr=0.5
+    )
     assert_same_boxes(store, back)
-    assert summary['left_out_boxes'] == {'scored below 0.5': 36,
-                                         'repeated': 36}
+    assert summary['left_out_boxes'] == {'scored below 0.5': 36, 'repeated': 36}
     assert back.header['generator'] == dict(
-        type='Imported', format='coco_results', score_thr=.5)
+        type='Imported', format='coco_results', score_thr=0.5
+    )
 
 
 def write_coco(made, boxes, **image):
     """A COCO json of z.png."""
     content = dict(
         images=[dict(dict(id=1, file_name='z.png'), **image)],
-        annotations=[dict(image_id=1, bbox=box) for box in boxes])
+        annotations=[dict(image_id=1, bbox=box) for box in boxes],
+    )
     (made / 'z.json').write_text(json.dumps(content))
     return made / 'z.json'
 
@@ -167,18 +169,20 @@ def test_paper_filter_is_the_default_and_can_be_changed(made):
     boxes = draw_boxes(rng, 40)
     source = write_coco(
         made,
-        np.concatenate([boxes[:, :2], boxes[:, 2:].astype(float) -
-                        boxes[:, :2]], 1).tolist())
-    for filter_cfg in (None, dict(max_aspect=9, size_range=(0, .2))):
+        np.concatenate(
+            [boxes[:, :2], boxes[:, 2:].astype(float) - boxes[:, :2]], 1
+        ).tolist(),
+    )
+    for filter_cfg in (None, dict(max_aspect=9, size_range=(0, 0.2))):
         options = {} if filter_cfg is None else dict(filter_cfg=filter_cfg)
-        summary = import_proposals(source, made / 'images', made / 'out',
-                                   overwrite=True, **options)
+        summary = import_proposals(
+            source, made / 'images', made / 'out', overwrite=True, **options
+        )
         expected, status = ProposalFilter(**(filter_cfg or {}))(boxes, *SIZE)
         store = ProposalStore.open(made / 'out')
         np.testing.assert_array_equal(store['z.png'], expected)
         assert 0 < len(expected) < len(boxes) and status == 0
-        assert summary['left_out_boxes'] == {
-            'filtered out': len(boxes) - len(expected)}
+        assert summary['left_out_boxes'] == {'filtered out': len(boxes) - len(expected)}
         assert store.header['filter']['max_aspect'] == (9 if filter_cfg else 3)
 
 
@@ -196,17 +200,19 @@ def test_images_that_cannot_be_used_are_listed_with_the_reason(made):
     names = ['bad.png', 'none.png', 'other.png', 'z.png']
     make_images(made / 'images', ['other.png'])
     content = dict(
-        images=[dict(id=i, file_name=name, width=90 + 30 * (i != 2),
-                     height=90) for i, name in enumerate(names)],
-        annotations=[dict(image_id=i, bbox=[1, 1, 9, 9]) for i in range(4)])
+        images=[
+            dict(id=i, file_name=name, width=90 + 30 * (i != 2), height=90)
+            for i, name in enumerate(names)
+        ],
+        annotations=[dict(image_id=i, bbox=[1, 1, 9, 9]) for i in range(4)],
+    )
     (made / 'boxes.json').write_text(json.dumps(content))
     summary, store = import_all(made, 'boxes.json')
     assert list(store) == ['z.png']
     assert {each['image']: each['reason'] for each in store.failures()} == {
-        'bad.png': 'is damaged, or not an image that OpenCV or Pillow can '
-        'decode',
+        'bad.png': 'is damaged, or not an image that OpenCV or Pillow can decode',
         'none.png': 'is missing',
-        'other.png': 'is 120x90 pixels large, but its boxes are for 90x90'
+        'other.png': 'is 120x90 pixels large, but its boxes are for 90x90',
     }
     assert summary['failures'] == summary['left_out'] == 3
     assert summary['left_out_boxes'] == {'of images that cannot be used': 3}
@@ -237,8 +243,7 @@ def test_what_is_there_is_not_replaced_unasked(made):
     with pytest.raises(UsageError, match='--overwrite'):
         import_proposals(source, made / 'images', made / 'store')
     with pytest.raises(UsageError, match='does not hold proposals'):
-        import_proposals(
-            source, made / 'images', made / 'images', overwrite=True)
+        import_proposals(source, made / 'images', made / 'images', overwrite=True)
     import_proposals(source, made / 'images', made / 'store', overwrite=True)
     assert list(ProposalStore.open(made / 'store')) == ['z.png']
 
@@ -265,28 +270,42 @@ def test_commands_say_what_became_of_the_boxes(made, capsys):
     run('proposals export', made / 'store', made / 'all.json')
     assert capsys.readouterr().out == (
         f'{made}/all.json: 4 images, 36 boxes\n'
-        f'  1 images of {made}/store that cannot be used are not in it\n')
+        f'  1 images of {made}/store that cannot be used are not in it\n'
+    )
     content = json.loads((made / 'all.json').read_text())
-    content['images'] = [each for each in content['images']
-                         if each['file_name'] != ODD]
+    content['images'] = [each for each in content['images'] if each['file_name'] != ODD]
     content['images'].append(dict(id=99, file_name='none.png'))
     content['annotations'] += [
         dict(image_id=1, bbox=[80, 80, 80, 80]),
-        dict(image_id=1, bbox=[0, 0, 5, 5], iscrowd=1)
+        dict(image_id=1, bbox=[0, 0, 5, 5], iscrowd=1),
     ]
     (made / 'some.json').write_text(json.dumps(content))
-    run('proposals import', made / 'some.json', '--images', made / 'images',
-        '--out', made / 'out', '--size-range', 0, 1, '--max-aspect', 1e6)
+    run(
+        'proposals import',
+        made / 'some.json',
+        '--images',
+        made / 'images',
+        '--out',
+        made / 'out',
+        '--size-range',
+        0,
+        1,
+        '--max-aspect',
+        1e6,
+    )
     text = capsys.readouterr().out
-    for words in ('3 images, 28 boxes', 'some.json, a COCO json\n',
-                  'left out: 1 crowds, 9 of images that are not listed\n',
-                  '1 boxes reached out of their images and were clipped\n',
-                  'none.png is missing\n',
-                  '1 images in', 'not in it, for example b/odd \\udcff.png'):
+    for words in (
+        '3 images, 28 boxes',
+        'some.json, a COCO json\n',
+        'left out: 1 crowds, 9 of images that are not listed\n',
+        '1 boxes reached out of their images and were clipped\n',
+        'none.png is missing\n',
+        '1 images in',
+        'not in it, for example b/odd \\udcff.png',
+    ):
         assert words in text
     header = ProposalStore.open(made / 'out').header
-    assert header['filter'] == dict(
-        max_aspect=1000000, size_range=[0, 1], min_side=0)
+    assert header['filter'] == dict(max_aspect=1000000, size_range=[0, 1], min_side=0)
 
 
 def test_annotations_of_another_machine_are_imported(made, capsys):
@@ -295,39 +314,63 @@ def test_annotations_of_another_machine_are_imported(made, capsys):
         json.dumps(
             dict(
                 images=[
-                    dict(id='7', file_name='D:\\x\\z.png', width='120',
-                         height='90.0')
+                    dict(id='7', file_name='D:\\x\\z.png', width='120', height='90.0')
                 ],
                 annotations=[
                     dict(image_id=7, bbox=['10', 9, 60, 40], iscrowd='0'),
                     dict(image_id=7, bbox=[0, 0, 50, 50], ignore='true'),
-                    dict(image_id=7, bbox=[0, 0, 50, 50], iscrowd=1)
-                ])))
-    run('proposals import', made / 'w.json', '--images', made / 'images',
-        '--out', made / 'out')
+                    dict(image_id=7, bbox=[0, 0, 50, 50], iscrowd=1),
+                ],
+            )
+        )
+    )
+    run(
+        'proposals import',
+        made / 'w.json',
+        '--images',
+        made / 'images',
+        '--out',
+        made / 'out',
+    )
     text = capsys.readouterr().out
     assert 'left out: 1 ignored, 1 crowds\n' in text
-    assert ('1 images are found by the end of their name alone, for example '
-            'D:\\x\\z.png is z.png\n') in text
+    assert (
+        '1 images are found by the end of their name alone, for example '
+        'D:\\x\\z.png is z.png\n'
+    ) in text
     store = ProposalStore.open(made / 'out')
     assert store['z.png'].tolist() == [[10, 9, 70, 49]]
 
 
 def test_many_clipped_boxes_hint_at_another_size(made, capsys):
     (made / 'r.json').write_text(json.dumps({'z': [[9, 9, 200, 200]]}))
-    run('proposals import', made / 'r.json', '--images', made / 'images',
-        '--out', made / 'out')
+    run(
+        'proposals import',
+        made / 'r.json',
+        '--images',
+        made / 'images',
+        '--out',
+        made / 'out',
+    )
     assert 'images of another size?' in capsys.readouterr().out
 
 
 def test_flags_of_a_filter_that_is_off_are_refused(made):
     with pytest.raises(UsageError, match='--no-filter keeps every box'):
-        run('proposals import', 'x.json', '--images', made, '--out', made,
-            '--no-filter', '--min-side', 3)
+        run(
+            'proposals import',
+            'x.json',
+            '--images',
+            made,
+            '--out',
+            made,
+            '--no-filter',
+            '--min-side',
+            3,
+        )
 
 
-@pytest.mark.skipif(
-    not (SHARED / 'data/coco128').is_dir(), reason='needs shared data')
+@pytest.mark.skipif(not (SHARED / 'data/coco128').is_dir(), reason='needs shared data')
 def test_annotations_of_coco_are_imported(tmp_path):
     source = SHARED / 'data/coco128/detection_train.json'
     import_proposals(source, source.parent, tmp_path / 'out', filter_cfg=None)
@@ -340,8 +383,7 @@ def test_annotations_of_coco_are_imported(tmp_path):
         boxes = store[image['file_name']]
         if len(found):
             distance = np.abs(expected[:, None] - boxes[None]).max(-1)
-            assert distance.min(0).max() < .02  # clipping moves little
-            assert distance.min(1).max() < .02
+            assert distance.min(0).max() < 0.02  # clipping moves little
+            assert distance.min(1).max() < 0.02
         else:
-            assert store.status(store.index(image['file_name'])) == (
-                'whole_image')
+            assert store.status(store.index(image['file_name'])) == ('whole_image')

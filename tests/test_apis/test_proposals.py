@@ -1,4 +1,5 @@
 """From images to a store, as ``soco-mm proposals`` does it."""
+
 import glob
 import json
 import os
@@ -13,8 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from soco_mm.apis.proposals import (describe_proposals, make_proposals,
-                                    merge_proposals)
+from soco_mm.apis.proposals import describe_proposals, make_proposals, merge_proposals
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.utils import SoCoError, UsageError, atomic_folder, read_image
 
@@ -48,13 +48,14 @@ def bad_folder(tmp_path, demo_images):
     write('one pixel.png', pixels[:1, :1])
     write('huge.png', np.zeros((300, 400), np.uint8))
     from PIL import Image
+
     Image.fromarray(pixels).convert('CMYK').save(folder / 'cmyk.jpg')
     exif = Image.Exif()
     exif[0x112] = 6  # turned by 90 degrees
     Image.fromarray(pixels).save(folder / 'rotated.jpg', exif=exif)
     write('truncated.jpg', pixels)
     data = (folder / 'truncated.jpg').read_bytes()
-    (folder / 'truncated.jpg').write_bytes(data[:len(data) // 2])
+    (folder / 'truncated.jpg').write_bytes(data[: len(data) // 2])
     (folder / 'empty.jpg').write_bytes(b'')
     (folder / 'text.jpg').write_text('not an image')
     (folder / 'notes.txt').write_text('left alone')
@@ -62,28 +63,36 @@ def bad_folder(tmp_path, demo_images):
     return folder
 
 
-def test_bad_images_are_skipped_and_counted_and_odd_ones_work(
-        bad_folder, tmp_path):
+def test_bad_images_are_skipped_and_counted_and_odd_ones_work(bad_folder, tmp_path):
     summary = make_proposals(
         bad_folder,
         tmp_path / 'store',
         build_settings(max_pixels=100_000),
-        num_workers=2)
+        num_workers=2,
+    )
     store = ProposalStore.open(tmp_path / 'store')
     assert list(store) == [
-        'a/same.png', 'b/same.png', 'cmyk.jpg', 'deep.png', 'grey.png',
-        'name with spaces/ünïcödé 猫.jpg', 'rotated.jpg'
+        'a/same.png',
+        'b/same.png',
+        'cmyk.jpg',
+        'deep.png',
+        'grey.png',
+        'name with spaces/ünïcödé 猫.jpg',
+        'rotated.jpg',
     ]
     index = store.index('rotated.jpg')
     assert store.size(index) == (100, 150)
     assert read_image(bad_folder / 'rotated.jpg').shape == (150, 100, 3)
     assert summary['left_out'] == summary['failures'] == 5
     failures = (tmp_path / 'store/failures.jsonl').read_text()
-    for name, reason in (('truncated.jpg', 'damaged'), ('empty.jpg', 'empty'),
-                         ('text.jpg', 'not an image'),
-                         ('one pixel.png', 'too small (1x1'),
-                         ('huge.png', 'too large (400x300')):
-        line, = (line for line in failures.splitlines() if name in line)
+    for name, reason in (
+        ('truncated.jpg', 'damaged'),
+        ('empty.jpg', 'empty'),
+        ('text.jpg', 'not an image'),
+        ('one pixel.png', 'too small (1x1'),
+        ('huge.png', 'too large (400x300'),
+    ):
+        (line,) = (line for line in failures.splitlines() if name in line)
         assert reason in line
     assert '5 images failed: 5 cannot be used' in describe_proposals(summary)
 
@@ -92,8 +101,7 @@ def test_bad_images_are_skipped_and_counted_and_odd_ones_work(
 def many(tmp_path_factory):
     """A folder of images, and the store of an undisturbed run."""
     folder = tmp_path_factory.mktemp('many')
-    for number, path in enumerate(
-            sorted((ROOT / 'demo/images').iterdir()) * 8):
+    for number, path in enumerate(sorted((ROOT / 'demo/images').iterdir()) * 8):
         image = cv2.imread(str(path))[number:, ::2]
         (folder / f'images/{number % 3}').mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / f'images/{number % 3}/{number}.jpg'), image)
@@ -115,31 +123,37 @@ def test_killed_and_restarted_run_ends_with_the_same_bytes(many, tmp_path):
     images, undisturbed = many
     out = tmp_path / 'out'
     command = [
-        sys.executable, '-m', 'soco_mm.cli', 'proposals',
-        str(images), '--out',
-        str(out), '--workers', '2'
+        sys.executable,
+        '-m',
+        'soco_mm.cli',
+        'proposals',
+        str(images),
+        '--out',
+        str(out),
+        '--workers',
+        '2',
     ]
     records = tmp_path / 'out.unfinished/records.bin'
     deadline = time.time() + 120
-    for round in range(3):
+    for _round in range(3):
         size = records.stat().st_size if records.is_file() else 0
-        process = subprocess.Popen(
-            command, stderr=subprocess.DEVNULL, cwd=ROOT)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=ROOT)
         while not records.is_file() or records.stat().st_size < size + 2000:
             assert process.poll() is None and time.time() < deadline
-            time.sleep(.002)
+            time.sleep(0.002)
         below = children(process.pid)
         process.kill()
         process.wait()
         # The workers end too.
         while any(os.path.exists(f'/proc/{pid}/fd/0') for pid in below):
             assert time.time() < deadline
-            time.sleep(.1)
+            time.sleep(0.1)
         assert below and not out.exists()
     kept = int(
-        subprocess.run(command, capture_output=True, text=True, check=True,
-                       cwd=ROOT).stdout.split(' images were done before')[0]
-        .split()[-1])
+        subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        .stdout.split(' images were done before')[0]
+        .split()[-1]
+    )
     assert 3 <= kept < 41
     assert content(out) == content(undisturbed)
     assert [path.name for path in tmp_path.iterdir()] == ['out']
@@ -172,14 +186,14 @@ def test_launched_processes_make_the_same_store(many, tmp_path):
             command,
             env=dict(os.environ, PYTHON=sys.executable, PORT='29713'),
             capture_output=True,
-            text=True)
+            text=True,
+        )
         assert done.returncode == 0, done.stderr
         assert content(tmp_path / 'a store') == content(undisturbed)
     assert done.stdout.count(' images were done before') >= 2
 
 
-def test_slurm_script_starts_a_process_a_shard_and_merges(
-        many, tmp_path):
+def test_slurm_script_starts_a_process_a_shard_and_merges(many, tmp_path):
     images, undisturbed = many
     srun = tmp_path / 'bin/srun'
     srun.parent.mkdir()
@@ -194,17 +208,23 @@ done
     srun.chmod(0o755)
     done = subprocess.run(
         [
-            'bash', ROOT / 'tools/slurm_proposals.sh', 'gpu', 'name', images,
-            tmp_path / 'store'
+            'bash',
+            ROOT / 'tools/slurm_proposals.sh',
+            'gpu',
+            'name',
+            images,
+            tmp_path / 'store',
         ],
         env=dict(
             os.environ,
             PATH=f'{srun.parent}:{os.environ["PATH"]}',
             PYTHON=sys.executable,
             PROCESSES='2',
-            CPUS_PER_TASK='1'),
+            CPUS_PER_TASK='1',
+        ),
         capture_output=True,
-        text=True)
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert content(tmp_path / 'store') == content(undisturbed)
     assert (tmp_path / 'store.shards/2-of-2/header.json').is_file()
@@ -236,8 +256,7 @@ def test_images_are_never_dropped_from_a_store_unasked(many, tmp_path):
     with pytest.raises(UsageError, match='38 images that are not among'):
         make_proposals(tmp_path / 'few.txt', out, root=images)
     assert content(out) == content(undisturbed)
-    few = make_proposals(
-        tmp_path / 'few.txt', out, root=images, overwrite=True)
+    few = make_proposals(tmp_path / 'few.txt', out, root=images, overwrite=True)
     assert few['images'] == 2
 
 
@@ -261,18 +280,26 @@ def start(images, out, *arguments):
     size = records.stat().st_size if records.is_file() else 0
     process = subprocess.Popen(
         [
-            sys.executable, '-m', 'soco_mm.cli', 'proposals',
-            str(images), '--out',
-            str(out), '--workers', '2', *arguments
+            sys.executable,
+            '-m',
+            'soco_mm.cli',
+            'proposals',
+            str(images),
+            '--out',
+            str(out),
+            '--workers',
+            '2',
+            *arguments,
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True)
+        text=True,
+    )
     deadline = time.time() + 120
     while not records.is_file() or records.stat().st_size < size + 2000:
         assert process.poll() is None and time.time() < deadline
-        time.sleep(.002)
+        time.sleep(0.002)
     return process
 
 
@@ -303,17 +330,16 @@ def test_two_processes_do_not_make_the_same_store(many, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['out']
 
 
-def test_workers_killed_at_any_time_cost_no_more_than_their_image(
-        many, tmp_path):
+def test_workers_killed_at_any_time_cost_no_more_than_their_image(many, tmp_path):
     images, _ = many
     process = start(images, tmp_path / 'out', '--sigma', '0.8')
     rng = np.random.default_rng(0)
     for _ in range(8):
-        time.sleep(rng.uniform(.2, 1.))
+        time.sleep(rng.uniform(0.2, 1.0))
         for pid in children(process.pid):
             name = Path(f'/proc/{pid}/cmdline')
             try:
-                if b'spawn_main' in name.read_bytes() and rng.random() < .5:
+                if b'spawn_main' in name.read_bytes() and rng.random() < 0.5:
                     os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
@@ -321,8 +347,7 @@ def test_workers_killed_at_any_time_cost_no_more_than_their_image(
     assert process.returncode == 0, errors
     store = ProposalStore.open(tmp_path / 'out')
     reasons = [each['reason'] for each in store.failures()]
-    assert len(store) + sum('reading' in r or 'empty' in r
-                            for r in reasons) == 41
+    assert len(store) + sum('reading' in r or 'empty' in r for r in reasons) == 41
     assert len(reasons) <= 9
 
 
@@ -347,28 +372,24 @@ class Broken:
 """
 
 
-def test_a_generator_that_always_fails_ends_the_run(demo_images, tmp_path,
-                                                    monkeypatch):
+def test_a_generator_that_always_fails_ends_the_run(demo_images, tmp_path, monkeypatch):
     (tmp_path / 'broken_generator.py').write_text(BROKEN_GENERATOR)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     settings = build_settings(method='broken_generator.Broken')
     with pytest.raises(SoCoError, match='fails on all .*no licence'):
         make_proposals(demo_images, tmp_path / 'out', settings)
-    assert [path.name for path in tmp_path.iterdir()
-            ] == ['broken_generator.py']
+    assert [path.name for path in tmp_path.iterdir()] == ['broken_generator.py']
 
 
-def test_a_store_of_other_settings_is_replaced_on_request_alone(
-        demo_images, tmp_path):
+def test_a_store_of_other_settings_is_replaced_on_request_alone(demo_images, tmp_path):
     out = tmp_path / 'store'
     make_proposals(demo_images, out, build_settings(method='whole'))
     before = content(out)
     with pytest.raises(UsageError, match='type WholeImage and not Random'):
         make_proposals(demo_images, out, build_settings(method='random'))
     assert content(out) == before
-    make_proposals(
-        demo_images, out, build_settings(method='random'), overwrite=True)
+    make_proposals(demo_images, out, build_settings(method='random'), overwrite=True)
     header = json.loads((out / 'header.json').read_text())
     assert header['generator']['type'] == 'RandomBoxes'
 

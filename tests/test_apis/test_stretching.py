@@ -1,4 +1,5 @@
 """One reduction to 8 bits for proposals, training and the detector."""
+
 from pathlib import Path
 
 import cv2
@@ -30,16 +31,14 @@ def thermal(tmp_path):
     (tmp_path / 'images').mkdir()
     for number in range(3):
         image = rng.normal(51400, 10, (120, 160))
-        image[30:90, 40 + number:110] += 200
-        cv2.imwrite(
-            str(tmp_path / f'images/{number}.png'), image.astype(np.uint16))
+        image[30:90, 40 + number : 110] += 200
+        cv2.imwrite(str(tmp_path / f'images/{number}.png'), image.astype(np.uint16))
     return tmp_path / 'images'
 
 
-def test_proposals_of_stretched_images_find_what_8_bits_hide(
-        thermal, tmp_path, capsys):
+def test_proposals_of_stretched_images_find_what_8_bits_hide(thermal, tmp_path, capsys):
     found = {}
-    for stretch in (None, (.5, 99.5)):
+    for stretch in (None, (0.5, 99.5)):
         out = tmp_path / f'store {stretch}'
         make_proposals(thermal, out, build_settings(stretch=stretch))
         store = ProposalStore.open(out)
@@ -51,22 +50,24 @@ def test_proposals_of_stretched_images_find_what_8_bits_hide(
     def best(store):
         boxes = store['0.png']
         area = np.prod(boxes[:, 2:] - boxes[:, :2], 1)
-        inner = (np.minimum(boxes[:, 2:], [110, 90]) -
-                 np.maximum(boxes[:, :2], [40, 30])).clip(0).prod(1)
+        inner = (
+            (np.minimum(boxes[:, 2:], [110, 90]) - np.maximum(boxes[:, :2], [40, 30]))
+            .clip(0)
+            .prod(1)
+        )
         return (inner / (area + 70 * 60 - inner)).max()
 
-    assert best(found[.5, 99.5]) > .9
+    assert best(found[0.5, 99.5]) > 0.9
     # Nothing is mixed unasked.
     with pytest.raises(UsageError, match='made in another way .*stretch'):
-        make_proposals(thermal, tmp_path / 'store None',
-                       build_settings(stretch=(.5, 99.5)))
+        make_proposals(
+            thermal, tmp_path / 'store None', build_settings(stretch=(0.5, 99.5))
+        )
 
 
-def test_training_reads_images_as_their_proposals_were_made(
-        thermal, tmp_path):
+def test_training_reads_images_as_their_proposals_were_made(thermal, tmp_path):
     store, plain = tmp_path / 'store', tmp_path / 'plain'
-    make_proposals(thermal, store,
-                   build_settings(method='whole', stretch=(1, 99)))
+    make_proposals(thermal, store, build_settings(method='whole', stretch=(1, 99)))
     make_proposals(thermal, plain, build_settings(method='whole'))
 
     def choose(stretch=None, proposals=None, options=None):
@@ -80,8 +81,7 @@ def test_training_reads_images_as_their_proposals_were_made(
     assert choose((2, 98)) == (2, 98)
     assert choose(proposals=store) == choose((1, 99), store) == (1, 99)
     assert choose(options={f'{LINE}.0.stretch': (3, 97)}) == (3, 97)
-    with pytest.raises(
-            UsageError, match='with --stretch 1 99 and not --stretch 2 98'):
+    with pytest.raises(UsageError, match='with --stretch 1 99 and not --stretch 2 98'):
         choose((2, 98), store)
     with pytest.raises(UsageError, match='made without --stretch 2 98'):
         choose((2, 98), plain)
@@ -96,21 +96,21 @@ def test_training_reads_images_as_their_proposals_were_made(
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
     """A checkpoint of a training with a stretch."""
-    cfg = load_config('soco_r18_fpn_quick', {f'{LINE}.0.stretch': (1., 99.)})
+    cfg = load_config('soco_r18_fpn_quick', {f'{LINE}.0.stretch': (1.0, 99.0)})
     cfg.model.projector.hid_channels = 8
     cfg.model.head.predictor.hid_channels = 8
     model = MODELS.build(cfg.model)
     path = tmp_path_factory.mktemp('pretrained') / 'epoch_1.pth'
     torch.save(
-        dict(
-            meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()),
-        path)
+        dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()), path
+    )
     return path
 
 
 def read_by(config, loader, path):
     """What a detector's data set makes of an image before it is resized."""
     from mmdet.utils import register_all_modules
+
     register_all_modules(init_default_scope=False)
     cfg = Config.fromfile(config)  # runs custom_imports
     dataset = cfg[loader].dataset
@@ -121,11 +121,12 @@ def read_by(config, loader, path):
     return pipeline(dict(img_path=str(path)))['img']
 
 
-@pytest.mark.parametrize('base', [
-    None, 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', 'repeated'
-])
+@pytest.mark.parametrize(
+    'base', [None, 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', 'repeated']
+)
 def test_an_exported_detector_reads_the_pixels_of_pretraining(
-        checkpoint, thermal, tmp_path, demo_images, base):
+    checkpoint, thermal, tmp_path, demo_images, base
+):
     detector = base and tmp_path / 'retinanet.py'
     if base:
         model = """
@@ -134,18 +135,18 @@ model = dict(
 """
         start = "_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n"
         if base == 'repeated':
-            model += ("data = _base_.train_dataloader.dataset\n"
-                      "train_dataloader = dict(dataset=dict(\n"
-                      "    _delete_=True, type='RepeatDataset', times=2,\n"
-                      "    dataset=data))\n")
+            model += (
+                'data = _base_.train_dataloader.dataset\n'
+                'train_dataloader = dict(dataset=dict(\n'
+                "    _delete_=True, type='RepeatDataset', times=2,\n"
+                '    dataset=data))\n'
+            )
         detector.write_text(start + model)
-    export_detector(
-        None, checkpoint, tmp_path / 'out', detector=detector, adapt=True)
+    export_detector(None, checkpoint, tmp_path / 'out', detector=detector, adapt=True)
     name = detector.name if base else FPN_CONFIG
     for path in (thermal / '1.png', demo_images / 'coffee.jpg'):
         wanted = LoadImage((1, 99))(dict(img_path=str(path)))['image']
-        for loader in ('train_dataloader', 'val_dataloader',
-                       'test_dataloader'):
+        for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             found = read_by(tmp_path / 'out' / name, loader, path)
             assert (found == wanted[..., ::-1]).all()
     # The exported weights say so too.
@@ -153,8 +154,7 @@ model = dict(
     assert stretch_of(exported) == (1, 99)
 
 
-def test_a_detector_of_images_of_8_bits_reads_them_as_ever(
-        checkpoint, tmp_path):
+def test_a_detector_of_images_of_8_bits_reads_them_as_ever(checkpoint, tmp_path):
     state = torch.load(checkpoint)
     cfg = load_config('soco_r18_fpn_quick')
     state['meta']['cfg'] = state['meta']['cfg'].replace('stretch', 'spread')
@@ -181,6 +181,7 @@ def test_a_pretraining_hands_its_stretch_on(thermal, tmp_path, monkeypatch):
             tmp_path / 'run',
             config='soco_r18_fpn_quick',
             workers=1,
-            stretch=(1, 99))
+            stretch=(1, 99),
+        )
     store = ProposalStore.open(Path(tmp_path, 'run/proposals'))
     assert store.header['stretch'] == [1, 99]

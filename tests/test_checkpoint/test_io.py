@@ -1,4 +1,5 @@
 """NaN and infinity in checkpoints are refused by name."""
+
 import json
 import math
 
@@ -47,10 +48,8 @@ def finetuned(path, out):
     check_weights(MODELS.build(load_config('soco_r18_fpn_quick').model), path)
 
 
-@pytest.mark.parametrize('use',
-                         [export_folder, probe, features, finetuned])
-def test_every_use_of_a_checkpoint_names_what_is_not_finite(
-        poisoned, tmp_path, use):
+@pytest.mark.parametrize('use', [export_folder, probe, features, finetuned])
+def test_every_use_of_a_checkpoint_names_what_is_not_finite(poisoned, tmp_path, use):
     with pytest.raises(SoCoError, match=f'NaN or infinity in {NAME}. Take'):
         use(poisoned, tmp_path / 'out')
     assert not list(tmp_path.iterdir())
@@ -60,8 +59,7 @@ def test_every_use_of_a_checkpoint_names_what_is_not_finite(
 def test_no_format_is_written_of_it(poisoned, tmp_path, format_):
     out = (tmp_path / 'out').with_suffix(FORMATS[format_].suffix)
     with pytest.raises(SoCoError, match=NAME):
-        export_format(
-            load_config('soco_r18_fpn_quick'), poisoned, out, format_)
+        export_format(load_config('soco_r18_fpn_quick'), poisoned, out, format_)
     assert not list(tmp_path.iterdir())
 
 
@@ -70,7 +68,8 @@ def test_a_released_checkpoint_with_infinity_is_not_imported(tmp_path):
     weight[1] = -math.inf
     torch.save(
         dict(model={'module.encoder.conv1.weight': weight}, epoch=3),
-        tmp_path / 'released.pth')
+        tmp_path / 'released.pth',
+    )
     with pytest.raises(SoCoError, match='in module.encoder.conv1.weight. T'):
         import_released(tmp_path / 'released.pth', tmp_path / 'out.pth')
     assert not (tmp_path / 'out.pth').exists()
@@ -79,27 +78,29 @@ def test_a_released_checkpoint_with_infinity_is_not_imported(tmp_path):
 def test_what_the_optimiser_gathered_does_not_matter_elsewhere(tmp_path):
     bad = torch.tensor([math.nan])
     torch.save(
-        dict(state_dict={}, optimizer=dict(state={0: dict(m=bad)})),
-        tmp_path / 'x.pth')
+        dict(state_dict={}, optimizer=dict(state={0: dict(m=bad)})), tmp_path / 'x.pth'
+    )
     assert read_checkpoint(tmp_path / 'x.pth')['optimizer']
 
 
 def test_tensors_of_all_kinds_are_looked_at():
-    bad, good = torch.tensor([1., math.nan]), torch.ones(3)
+    bad, good = torch.tensor([1.0, math.nan]), torch.ones(3)
     assert non_finite(
         dict(
             a=[good, dict(b=bad.half())],
             c=torch.ones(2, dtype=torch.long),
             d=torch.zeros(0),
-            e=(bad.bfloat16(), ),
+            e=(bad.bfloat16(),),
             f='text',
-            g=3)) == ['a.1.b', 'e.0']
+            g=3,
+        )
+    ) == ['a.1.b', 'e.0']
 
 
 def test_results_stay_json(tmp_path):
     write_json(
-        tmp_path / 'x.json',
-        dict(a=math.nan, b=[math.inf, 2], c='NaN', d=None, e=True))
+        tmp_path / 'x.json', dict(a=math.nan, b=[math.inf, 2], c='NaN', d=None, e=True)
+    )
     assert json.loads(
-        (tmp_path / 'x.json').read_text(), parse_constant=pytest.fail) == dict(
-            a=None, b=[None, 2], c='NaN', d=None, e=True)
+        (tmp_path / 'x.json').read_text(), parse_constant=pytest.fail
+    ) == dict(a=None, b=[None, 2], c='NaN', d=None, e=True)

@@ -8,27 +8,30 @@ from mmengine.config import DictAction
 from soco_mm.cli.common import add_config_options, read_value
 
 
-@pytest.mark.parametrize('text, value', [
-    ('my images', 'my images'),
-    (' /data/my images (1), old ', ['/data/my images (1)', 'old']),
-    ("'/data/my images (1), old'", '/data/my images (1), old'),
-    ('"[1, 2]"', '[1, 2]'),
-    ('a=b c', 'a=b c'),
-    ('a (b', 'a (b'),
-    ('a), b', 'a), b'),
-    ("it's, mine", ["it's", 'mine']),
-    ('[a b, c d]', ['a b', 'c d']),
-    ('[(1, 2), [x y, None], "p, q"]', [(1, 2), ['x y', None], 'p, q']),
-    ('(1,)', (1, )),
-    ('[]', []),
-    ('()', ()),
-    ('1e-3', 1e-3),
-    ('-7', -7),
-    ('true', True),
-    ('None', None),
-    ('none', 'none'),
-    ('', ''),
-])
+@pytest.mark.parametrize(
+    'text, value',
+    [
+        ('my images', 'my images'),
+        (' /data/my images (1), old ', ['/data/my images (1)', 'old']),
+        ("'/data/my images (1), old'", '/data/my images (1), old'),
+        ('"[1, 2]"', '[1, 2]'),
+        ('a=b c', 'a=b c'),
+        ('a (b', 'a (b'),
+        ('a), b', 'a), b'),
+        ("it's, mine", ["it's", 'mine']),
+        ('[a b, c d]', ['a b', 'c d']),
+        ('[(1, 2), [x y, None], "p, q"]', [(1, 2), ['x y', None], 'p, q']),
+        ('(1,)', (1,)),
+        ('[]', []),
+        ('()', ()),
+        ('1e-3', 1e-3),
+        ('-7', -7),
+        ('true', True),
+        ('None', None),
+        ('none', 'none'),
+        ('', ''),
+    ],
+)
 def test_values_are_read_with_their_spaces(text, value):
     found = read_value(text)
     assert found == value and type(found) is type(value)
@@ -38,8 +41,11 @@ def test_values_are_read_with_their_spaces(text, value):
     st.recursive(
         st.integers() | st.sampled_from(['a', 'x.y', 'True', 'None', '0.5']),
         lambda each: st.lists(each, min_size=1, max_size=3).map(
-            lambda parts: f'[{",".join(map(str, parts))}]'),
-        max_leaves=8).map(str))
+            lambda parts: f'[{",".join(map(str, parts))}]'
+        ),
+        max_leaves=8,
+    ).map(str)
+)
 def test_values_without_spaces_are_those_of_mmengine(text):
     assert read_value(text) == DictAction._parse_iterable(text)
 
@@ -47,9 +53,9 @@ def test_values_without_spaces_are_those_of_mmengine(text):
 def test_options_are_gathered_and_others_refused(capsys):
     parser = argparse.ArgumentParser()
     add_config_options(parser)
-    args = parser.parse_args([
-        '--cfg-options', 'a.b=my images', 'c=1=2', '--cfg-options', 'd=[1, 2]'
-    ])
+    args = parser.parse_args(
+        ['--cfg-options', 'a.b=my images', 'c=1=2', '--cfg-options', 'd=[1, 2]']
+    )
     assert args.cfg_options == {'a.b': 'my images', 'c': '1=2', 'd': [1, 2]}
     for wrong in ('a', '=1'):
         with pytest.raises(SystemExit):

@@ -1,4 +1,5 @@
 """What is accepted as annotations of a training, and what is refused."""
+
 import json
 from dataclasses import replace
 
@@ -20,17 +21,19 @@ def content():
     return dict(
         images=[
             dict(id=7, file_name='with space.png', width=40, height=30),
-            dict(id=3, file_name='b.png', width=40, height=30)
+            dict(id=3, file_name='b.png', width=40, height=30),
         ],
         categories=[dict(id=9, name='nut'), dict(id=2, name='bolt')],
         annotations=[
-            dict(id=1, image_id=7, category_id=2, bbox=[1, 2, 3, 4],
-                 segmentation=square),
-            dict(id=2, image_id=7, category_id=9, bbox=[5, 6, 7, 8],
-                 segmentation=square),
-            dict(id=3, image_id=3, category_id=9, bbox=[0, 0, 9, 9],
-                 iscrowd=1)
-        ])
+            dict(
+                id=1, image_id=7, category_id=2, bbox=[1, 2, 3, 4], segmentation=square
+            ),
+            dict(
+                id=2, image_id=7, category_id=9, bbox=[5, 6, 7, 8], segmentation=square
+            ),
+            dict(id=3, image_id=3, category_id=9, bbox=[0, 0, 9, 9], iscrowd=1),
+        ],
+    )
 
 
 @pytest.fixture
@@ -40,7 +43,8 @@ def read(content, tmp_path):
         for image in content['images']:
             cv2.imwrite(
                 str(tmp_path / (image['file_name'] or 'a.png')),
-                np.zeros((30, 40, 3), np.uint8))
+                np.zeros((30, 40, 3), np.uint8),
+            )
         (tmp_path / name).write_text(json.dumps(content))
         return read_annotations(tmp_path / name, tmp_path, *args, **kwargs)
 
@@ -58,6 +62,7 @@ def test_classes_are_numbered_in_the_order_of_the_file(read):
 def test_mmdetection_reads_the_same_objects(read, content, tmp_path):
     """Also where sizes, ids and areas are missing, as tools leave them."""
     from mmdet.datasets import CocoDataset
+
     for image in content['images']:
         del image['width'], image['height']
     content['annotations'][0].update(area=0)
@@ -68,18 +73,19 @@ def test_mmdetection_reads_the_same_objects(read, content, tmp_path):
     dataset = CocoDataset(
         ann_file=str(tmp_path / 'new' / 'whole.json'),
         data_prefix=dict(img=str(tmp_path)),
-        metainfo=dict(classes=found.classes))
+        metainfo=dict(classes=found.classes),
+    )
     theirs = {
-        info['img_id']: [each['bbox_label'] for each in info['instances']
-                         if not each['ignore_flag']]
+        info['img_id']: [
+            each['bbox_label'] for each in info['instances'] if not each['ignore_flag']
+        ]
         for info in dataset
     }
     assert theirs[1] == [index for *_, index in found.boxes[1]]
     assert (dataset[0]['width'], dataset[0]['height']) == (40, 30)
 
 
-def test_sizes_of_turned_photos_are_those_that_are_shown(read, content,
-                                                         tmp_path):
+def test_sizes_of_turned_photos_are_those_that_are_shown(read, content, tmp_path):
     found = read()
     turned = Image.new('RGB', (30, 40))
     turned.getexif()[ExifTags.Base.Orientation] = 6
@@ -101,9 +107,10 @@ def test_boxes_in_photos_before_they_are_turned_are_refused(read, tmp_path):
     turned.getexif()[ExifTags.Base.Orientation] = 6
     turned.save(tmp_path / 'b.png', exif=turned.getexif())
     with pytest.raises(
-            SoCoError,
-            match=r'b.png with 40x30 pixels, but a camera noted \(EXIF\) that '
-            'it is to be turned to 30x40. Remove the orientation'):
+        SoCoError,
+        match=r'b.png with 40x30 pixels, but a camera noted \(EXIF\) that '
+        'it is to be turned to 30x40. Remove the orientation',
+    ):
         read_annotations(found.path, tmp_path)
 
 
@@ -126,24 +133,29 @@ def test_masks_of_some_objects_alone_are_refused(read, content):
         read()
 
 
-@pytest.mark.parametrize('damage, message', [
-    (lambda c: c.pop('categories'), 'not a COCO json'),
-    (lambda c: c['annotations'][0].update(category_id=5), 'not a COCO json'),
-    (lambda c: c['annotations'][0].update(image_id=5), 'not a COCO json'),
-    (lambda c: c['annotations'][0].update(bbox=[1, 2]), 'not a COCO json'),
-    (lambda c: c['annotations'].clear(), 'has no object to train with'),
-    (lambda c: [each.update(iscrowd=1) for each in c['annotations']],
-     'on any of its 2 images: it has 3 crowds, 2 images without'),
-    (lambda c: c['categories'][0].update(name='bolt'), 'two categories'),
-    (lambda c: c['categories'][0].update(id=2), 'two categories have the same'
-     ),
-    (lambda c: c['images'][0].update(id=3), 'two images have the same id'),
-    (lambda c: c['images'][0].update(file_name=None), 'file_name None'),
-    (lambda c: c['annotations'][0].update(bbox=[1, 2, 3, float('nan')]),
-     r'annotation 0 \(from 0, id 1\) .*nan'),
-])
-def test_what_is_not_a_set_of_objects_is_refused(read, content, damage,
-                                                 message):
+@pytest.mark.parametrize(
+    'damage, message',
+    [
+        (lambda c: c.pop('categories'), 'not a COCO json'),
+        (lambda c: c['annotations'][0].update(category_id=5), 'not a COCO json'),
+        (lambda c: c['annotations'][0].update(image_id=5), 'not a COCO json'),
+        (lambda c: c['annotations'][0].update(bbox=[1, 2]), 'not a COCO json'),
+        (lambda c: c['annotations'].clear(), 'has no object to train with'),
+        (
+            lambda c: [each.update(iscrowd=1) for each in c['annotations']],
+            'on any of its 2 images: it has 3 crowds, 2 images without',
+        ),
+        (lambda c: c['categories'][0].update(name='bolt'), 'two categories'),
+        (lambda c: c['categories'][0].update(id=2), 'two categories have the same'),
+        (lambda c: c['images'][0].update(id=3), 'two images have the same id'),
+        (lambda c: c['images'][0].update(file_name=None), 'file_name None'),
+        (
+            lambda c: c['annotations'][0].update(bbox=[1, 2, 3, float('nan')]),
+            r'annotation 0 \(from 0, id 1\) .*nan',
+        ),
+    ],
+)
+def test_what_is_not_a_set_of_objects_is_refused(read, content, damage, message):
     damage(content)
     with pytest.raises(SoCoError, match=message):
         read()
@@ -154,38 +166,42 @@ def encode(mask):
     return dict(size=rle['size'], counts=rle['counts'].decode())
 
 
-@pytest.mark.parametrize('rle', [
-    dict(size=[30, 40]),
-    dict(size=[30, 40], counts=5),
-    dict(size=[30, 40], counts='~ garbage'),
-    dict(size=[30, 40], counts='é'),
-    dict(size=[30, 40], counts=''),
-    dict(size=[30, 40], counts='ooo'),
-    dict(size=[30, 40], counts='55'),
-    dict(size=[30, 40], counts=[5, 5]),
-    dict(size=[30, 40], counts=[-5, 1205]),
-    dict(size=[30, 40], counts=[1199.5, .5]),
-    dict(size=[30, 40], counts=['1200']),
-    dict(size=[40, 30], counts=[1100, 100]),
-    dict(size=[3, 4], counts=[10, 2]),
-    encode(np.ones((60, 80))),
-])
-def test_objects_with_rle_that_cannot_be_decoded_are_ignored(
-        read, content, rle):
+@pytest.mark.parametrize(
+    'rle',
+    [
+        dict(size=[30, 40]),
+        dict(size=[30, 40], counts=5),
+        dict(size=[30, 40], counts='~ garbage'),
+        dict(size=[30, 40], counts='é'),
+        dict(size=[30, 40], counts=''),
+        dict(size=[30, 40], counts='ooo'),
+        dict(size=[30, 40], counts='55'),
+        dict(size=[30, 40], counts=[5, 5]),
+        dict(size=[30, 40], counts=[-5, 1205]),
+        dict(size=[30, 40], counts=[1199.5, 0.5]),
+        dict(size=[30, 40], counts=['1200']),
+        dict(size=[40, 30], counts=[1100, 100]),
+        dict(size=[3, 4], counts=[10, 2]),
+        encode(np.ones((60, 80))),
+    ],
+)
+def test_objects_with_rle_that_cannot_be_decoded_are_ignored(read, content, rle):
     check_unreadable(read, content, rle)
 
 
-@pytest.mark.parametrize('polygons', [
-    [[1, 2, 3, 4]],
-    [[0, 0, 9, 0, 9]],
-    [[0, 0, 9, 0, 9, float('nan')]],
-    [[0, 0, 9, 0, 9, 9], [0, 0, 9, 0, '9', None]],
-    [[50, 0, 59, 0, 59, 9]],
-    [[1, 1, 2, 2, 3, 3], 5],
-    'polygon',
-])
-def test_objects_with_polygons_that_cannot_be_read_are_ignored(
-        read, content, polygons):
+@pytest.mark.parametrize(
+    'polygons',
+    [
+        [[1, 2, 3, 4]],
+        [[0, 0, 9, 0, 9]],
+        [[0, 0, 9, 0, 9, float('nan')]],
+        [[0, 0, 9, 0, 9, 9], [0, 0, 9, 0, '9', None]],
+        [[50, 0, 59, 0, 59, 9]],
+        [[1, 1, 2, 2, 3, 3], 5],
+        'polygon',
+    ],
+)
+def test_objects_with_polygons_that_cannot_be_read_are_ignored(read, content, polygons):
     check_unreadable(read, content, polygons)
 
 
@@ -198,39 +214,41 @@ def check_unreadable(read, content, mask):
     written = found.content['annotations'][0]
     assert written['iscrowd'] == 1 and written['bbox'] == [1, 2, 3, 4]
     assert found.account.lines()[1].startswith(
-        '1 object with a mask that cannot be read: ignored: not trained with,')
+        '1 object with a mask that cannot be read: ignored: not trained with,'
+    )
     second['segmentation'] = mask
     with pytest.raises(
-            SoCoError,
-            match=r'none of the 2 segmentations can be read: of annotation 0 '
-            r'\(id 1\) on with space.png, .* remove "segmentation"'):
+        SoCoError,
+        match=r'none of the 2 segmentations can be read: of annotation 0 '
+        r'\(id 1\) on with space.png, .* remove "segmentation"',
+    ):
         read()
 
 
-@pytest.mark.parametrize('same', [
-    [0, 0, 9, 0, 9, 9],
-    [['0', '0', '9', '0', '9', '9']],
-    [[0, 0], [9, 0], [9, 9]],
-    [[[0, 0], [9, 0], [9, 9]]],
-    [[0, 0, 9, 0, 9, 9], [], [3, 3, 4, 4]],
-])
+@pytest.mark.parametrize(
+    'same',
+    [
+        [0, 0, 9, 0, 9, 9],
+        [['0', '0', '9', '0', '9', '9']],
+        [[0, 0], [9, 0], [9, 9]],
+        [[[0, 0], [9, 0], [9, 9]]],
+        [[0, 0, 9, 0, 9, 9], [], [3, 3, 4, 4]],
+    ],
+)
 def test_polygons_are_read_however_they_are_nested(read, content, same):
     content['annotations'][0]['segmentation'] = same
     found = read()
-    assert found.content['annotations'][0]['segmentation'] == [[
-        0, 0, 9, 0, 9, 9
-    ]]
+    assert found.content['annotations'][0]['segmentation'] == [[0, 0, 9, 0, 9, 9]]
     assert found.num_boxes == 2
 
 
 def test_rle_is_read_as_pycocotools_does(read, content):
     random = np.random.default_rng(0)
-    for share in (0, .01, .3, .9, 1):
+    for share in (0, 0.01, 0.3, 0.9, 1):
         mask = random.random((30, 40)) < share
         rle = encode(mask)
         runs = run_lengths(rle['counts'])
-        again = mask_tools.frPyObjects(
-            dict(size=[30, 40], counts=runs), 30, 40)
+        again = mask_tools.frPyObjects(dict(size=[30, 40], counts=runs), 30, 40)
         assert again['counts'].decode() == rle['counts']
         assert (decode_mask(rle, 30, 40) == mask).all()
         assert (decode_mask(dict(rle, counts=runs), 30, 40) == mask).all()
@@ -256,8 +274,7 @@ def test_missing_and_damaged_images_are_named(read, tmp_path):
         read_annotations(found.path, tmp_path / 'nowhere')
 
 
-def test_categories_of_the_evaluation_are_matched_by_their_names(
-        read, content):
+def test_categories_of_the_evaluation_are_matched_by_their_names(read, content):
     """They may be in another order, and fewer."""
     train = read()
     content['categories'] = [dict(id=4, name='bolt'), dict(id=1, name='nut')]
@@ -269,7 +286,7 @@ def test_categories_of_the_evaluation_are_matched_by_their_names(
     assert val.content['categories'] == train.content['categories']
     del content['categories'][1], content['annotations'][1:]
     val = read('val.json', train.classes)
-    assert val.boxes == {1: [(1, 2, 3, 4, 1)]} and val.absent == ('nut', )
+    assert val.boxes == {1: [(1, 2, 3, 4, 1)]} and val.absent == ('nut',)
 
 
 def test_objects_of_a_class_that_is_not_trained_are_refused(read, content):
@@ -278,9 +295,10 @@ def test_objects_of_a_class_that_is_not_trained_are_refused(read, content):
     assert read('val.json', train.classes).boxes == train.boxes  # none of it
     content['annotations'][0]['category_id'] = 5
     with pytest.raises(
-            SoCoError,
-            match=r'objects of the class screw \(annotation 0 \(id 1\)\), .* '
-            'classes nut, bolt. Choose .* --classes'):
+        SoCoError,
+        match=r'objects of the class screw \(annotation 0 \(id 1\)\), .* '
+        'classes nut, bolt. Choose .* --classes',
+    ):
         read('val.json', train.classes)
 
 
@@ -290,32 +308,35 @@ def test_a_subset_of_the_classes_leaves_the_others_out(read):
     assert found.account.lines() == [
         '2 objects of other classes: left out (for example nut, annotation 1 '
         '(id 2) on with space.png)',
-        '1 image without any other object: not trained with (b.png)'
+        '1 image without any other object: not trained with (b.png)',
     ]
-    assert read('train.json', ['bolt', 'cog'], subset=True).absent == ('cog', )
+    assert read('train.json', ['bolt', 'cog'], subset=True).absent == ('cog',)
 
 
 def test_objects_of_the_id_0_count_in_the_evaluation(read, content, tmp_path):
     """pycocotools takes an object of the id 0 for one that is not found."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
+
     for number, each in enumerate(content['annotations']):
         each['id'] = number
     found = read()
     path = tmp_path / 'whole.json'
     write_annotations(replace(found, path=path))
-    for file, expected in ((found.path, .5), (path, 1.)):
+    for file, expected in ((found.path, 0.5), (path, 1.0)):
         truth = COCO(str(file))
         perfect = [
             dict(
                 image_id=each['image_id'],
                 category_id=each['category_id'],
                 bbox=each['bbox'],
-                score=.9) for each in truth.anns.values()
+                score=0.9,
+            )
+            for each in truth.anns.values()
             if not each.get('iscrowd')
         ]
         for each in truth.anns.values():  # without which it fails
-            each.setdefault('area', 1.)
+            each.setdefault('area', 1.0)
             each.setdefault('iscrowd', 0)
         evaluation = COCOeval(truth, truth.loadRes(perfect), 'bbox')
         evaluation.evaluate()
@@ -328,6 +349,7 @@ def test_what_tools_leave_empty_is_filled_in(read, content, tmp_path):
     """Every object of them can be loaded by MMDetection."""
     from mmdet.datasets import CocoDataset
     from mmdet.utils import register_all_modules
+
     register_all_modules(init_default_scope=False)
     for number, each in enumerate(content['categories']):
         each['name'] = number
@@ -351,8 +373,9 @@ def test_what_tools_leave_empty_is_filled_in(read, content, tmp_path):
             metainfo=dict(classes=found.classes),
             pipeline=[
                 dict(type='LoadImageFromFile'),
-                dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
-            ])
+                dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+            ],
+        )
     masks = [dataset[index]['gt_masks'] for index in range(2)]
     assert [len(each) for each in masks] == [2, 1]
     # The mask of the crowd is its box.
@@ -362,17 +385,19 @@ def test_what_tools_leave_empty_is_filled_in(read, content, tmp_path):
 def test_what_mmdetection_drops_is_not_counted(read, content):
     content['annotations'][0].update(ignore=1)
     content['annotations'].append(
-        dict(id=4, image_id=3, category_id=2, bbox=[50, 0, 5, 5]))
+        dict(id=4, image_id=3, category_id=2, bbox=[50, 0, 5, 5])
+    )
     assert list(read().boxes) == [1] and read().num_boxes == 1
 
 
 def test_boxes_in_parts_of_the_image_are_explained(read, content):
     for each in content['annotations'][:2]:
-        each['bbox'] = [.1, .2, .3, .4]
+        each['bbox'] = [0.1, 0.2, 0.3, 0.4]
     with pytest.raises(
-            SoCoError,
-            match=r'2 of 3 boxes look normalised: annotation 0 \(id 1\), '
-            r'annotation 1 \(id 2\), .* in pixels'):
+        SoCoError,
+        match=r'2 of 3 boxes look normalised: annotation 0 \(id 1\), '
+        r'annotation 1 \(id 2\), .* in pixels',
+    ):
         read()
 
 
@@ -388,16 +413,20 @@ def save_turned(path, orientation, size=(40, 30)):
     Image.new('RGB', size).save(path, exif=exif)
 
 
-@pytest.mark.parametrize('orientation, noted, told', [
-    (1, (40, 30), True),
-    (2, (40, 30), False),
-    (3, (40, 30), False),
-    (6, (40, 30), True),
-    (6, None, False),
-    (8, (0, '0'), False),
-])
+@pytest.mark.parametrize(
+    'orientation, noted, told',
+    [
+        (1, (40, 30), True),
+        (2, (40, 30), False),
+        (3, (40, 30), False),
+        (6, (40, 30), True),
+        (6, None, False),
+        (8, (0, '0'), False),
+    ],
+)
 def test_photos_of_which_it_cannot_be_told_if_boxes_are_turned_are_named(
-        read, content, tmp_path, orientation, noted, told):
+    read, content, tmp_path, orientation, noted, told
+):
     path = read().path
     size = (30, 40) if orientation > 4 else (40, 30)
     save_turned(tmp_path / 'with space.png', orientation, size)
@@ -436,22 +465,23 @@ def test_ids_of_any_kind_are_renumbered(read, content):
 
 def test_an_image_that_is_listed_twice_is_merged(read, content):
     content['images'].append(
-        dict(id='again', file_name='./with space.png', width=40, height=30))
+        dict(id='again', file_name='./with space.png', width=40, height=30)
+    )
     first, second, _ = content['annotations']
     content['annotations'].append(dict(first, id=4, image_id='again'))
     content['annotations'].append(
-        dict(second, id=5, image_id='again', bbox=[20, 1, 9, 9]))
+        dict(second, id=5, image_id='again', bbox=[20, 1, 9, 9])
+    )
     content['annotations'].append(dict(second, id=6))  # the user's own
     found = read()
     assert found.images == {1: 'with space.png', 2: 'b.png'}
     assert found.boxes == {
-        1: [(1, 2, 3, 4, 1), (5, 6, 7, 8, 0), (20, 1, 9, 9, 0),
-            (5, 6, 7, 8, 0)]
+        1: [(1, 2, 3, 4, 1), (5, 6, 7, 8, 0), (20, 1, 9, 9, 0), (5, 6, 7, 8, 0)]
     }
     assert found.account.lines()[::2] == [
         '1 image that is listed twice: merged (with space.png)',
         '1 object that is listed twice: taken once (annotation 3 (id 4) on '
-        'with space.png)'
+        'with space.png)',
     ]
 
 
@@ -464,15 +494,15 @@ def test_two_names_are_not_taken_for_one_file(read, content, tmp_path):
 
 
 def test_names_of_another_machine_are_found_where_that_is_unique(
-        read, content, tmp_path):
+    read, content, tmp_path
+):
     path = read().path
     content['images'][0]['file_name'] = 'D:\\photos\\With Space.PNG'
     path.write_text(json.dumps(content))
     assert read_annotations(path, tmp_path).images[1] == 'with space.png'
     for folder in ('x', 'y'):
         (tmp_path / folder).mkdir()
-        cv2.imwrite(
-            str(tmp_path / folder / 'c.png'), np.zeros((30, 40, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / folder / 'c.png'), np.zeros((30, 40, 3), np.uint8))
     content['images'][0]['file_name'] = 'c.png'
     path.write_text(json.dumps(content))
     with pytest.raises(SoCoError, match='could be x/c.png and y/c.png'):
@@ -487,8 +517,9 @@ def test_file_names_of_lvis_are_in_the_url(read, content, tmp_path):
     assert read_annotations(path, tmp_path).images[2] == 'b.png'
 
 
-@pytest.mark.parametrize('flag, crowd', [('0', 0), ('false', 0), ('', 0),
-                                         (None, 0), ('1', 1), (True, 1)])
+@pytest.mark.parametrize(
+    'flag, crowd', [('0', 0), ('false', 0), ('', 0), (None, 0), ('1', 1), (True, 1)]
+)
 def test_flags_are_read_however_they_are_written(read, content, flag, crowd):
     for key in ('iscrowd', 'ignore'):
         content['annotations'][0].pop('iscrowd', None)
@@ -502,7 +533,8 @@ def test_categories_that_group_others_are_no_classes(read, content):
         each['supercategory'] = 'parts'
     content['categories'].insert(0, dict(id=0, name='parts'))
     content['categories'].append(  # as of COCO's "person"
-        dict(id=5, name='alone', supercategory='alone'))
+        dict(id=5, name='alone', supercategory='alone')
+    )
     found = read()
     assert found.classes == ('nut', 'bolt', 'alone')
     assert '(parts)' in found.account.lines()[0]
@@ -535,17 +567,17 @@ def test_images_that_opencv_cannot_read_are_to_be_converted(tmp_path):
     content = dict(
         images=[dict(id=1, file_name='a.tga')],
         categories=[dict(id=1, name='a')],
-        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 9, 9])])
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 9, 9])],
+    )
     (tmp_path / 'a.json').write_text(json.dumps(content))
     with pytest.raises(
-            SoCoError,
-            match=r'a\.tga, which OpenCV cannot read.* Convert it to PNG'):
+        SoCoError, match=r'a\.tga, which OpenCV cannot read.* Convert it to PNG'
+    ):
         read_annotations(tmp_path / 'a.json', tmp_path)
 
 
 @pytest.mark.parametrize('far', [1e6, 1e8, 1e300])
-def test_a_polygon_that_would_take_all_memory_is_unreadable(
-        read, content, far):
+def test_a_polygon_that_would_take_all_memory_is_unreadable(read, content, far):
     check_unreadable(read, content, [[0, 0, far, 0, far, far]])
 
 
@@ -555,7 +587,7 @@ def test_one_file_under_several_names_is_one_image(read, content, tmp_path):
     content['images'] += [
         dict(id=20, file_name=str(tmp_path / 'b.png')),
         dict(id=21, file_name=f'../{tmp_path.name}/b.png'),
-        dict(id=22, file_name='link.png')
+        dict(id=22, file_name='link.png'),
     ]
     for number in (20, 21, 22):
         content['annotations'].append(
@@ -564,7 +596,9 @@ def test_one_file_under_several_names_is_one_image(read, content, tmp_path):
                 image_id=number,
                 category_id=2,
                 bbox=[number, 1, 5, 5],
-                segmentation=[[0, 0, 9, 0, 9, 9]]))
+                segmentation=[[0, 0, 9, 0, 9, 9]],
+            )
+        )
     path.write_text(json.dumps(content))
     found = read_annotations(path, tmp_path)
     assert found.images == {1: 'with space.png', 2: 'b.png'}
@@ -578,7 +612,8 @@ def test_a_file_that_is_joined_to_itself_has_each_object_once(read, content):
     found = read()
     assert found.content == expected.content
     assert '3 objects that are listed twice: taken once' in (
-        '\n'.join(found.account.lines()))
+        '\n'.join(found.account.lines())
+    )
 
 
 def test_a_group_that_has_the_name_of_its_class_is_left_out(read, content):
@@ -590,8 +625,7 @@ def test_a_group_that_has_the_name_of_its_class_is_left_out(read, content):
         read()
 
 
-def test_a_class_is_one_also_where_it_groups_others_in_the_evaluation(
-        read, content):
+def test_a_class_is_one_also_where_it_groups_others_in_the_evaluation(read, content):
     train = read()
     content['categories'][1]['supercategory'] = 'nut'
     content['annotations'] = content['annotations'][:1]
@@ -607,17 +641,22 @@ def test_masks_are_not_read_for_a_detector_of_boxes(read, content):
     assert not any('mask' in line for line in found.account.lines())
 
 
-@pytest.mark.parametrize('damage, words', [
-    (lambda c: c.update(categories=[]), 'annotation 0 .* no category 2'),
-    (lambda c: c['annotations'].insert(1, 7), 'annotation 1 .* no object'),
-    (lambda c: c['images'][0].update(id=[]), 'image 0 .*unhashable'),
-    (lambda c: c['annotations'][0].update(bbox=[1, 2, 10**400, 4]),
-     'annotation 0 .* not four finite numbers'),
-    (lambda c: c['annotations'][0].update(bbox='1234'), 'not four finite'),
-    (lambda c: c['annotations'][0].update(iscrowd='x'), "iscrowd 'x'"),
-    (lambda c: c['images'][1].update(width='x'), "image 1 .*width 'x'"),
-    (lambda c: c['categories'][1].update(name=None), 'category 1 .*name None'),
-])
+@pytest.mark.parametrize(
+    'damage, words',
+    [
+        (lambda c: c.update(categories=[]), 'annotation 0 .* no category 2'),
+        (lambda c: c['annotations'].insert(1, 7), 'annotation 1 .* no object'),
+        (lambda c: c['images'][0].update(id=[]), 'image 0 .*unhashable'),
+        (
+            lambda c: c['annotations'][0].update(bbox=[1, 2, 10**400, 4]),
+            'annotation 0 .* not four finite numbers',
+        ),
+        (lambda c: c['annotations'][0].update(bbox='1234'), 'not four finite'),
+        (lambda c: c['annotations'][0].update(iscrowd='x'), "iscrowd 'x'"),
+        (lambda c: c['images'][1].update(width='x'), "image 1 .*width 'x'"),
+        (lambda c: c['categories'][1].update(name=None), 'category 1 .*name None'),
+    ],
+)
 def test_an_entry_of_the_wrong_type_is_named(read, content, damage, words):
     path = read().path
     damage(content)

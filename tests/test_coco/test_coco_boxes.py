@@ -28,14 +28,26 @@ def test_boxes_are_clipped_as_arrays_are(x, y, w, h):
 
 def check(boxes, areas=None, size=(160, 120)):
     areas = areas or [None] * len(boxes)
-    check_pixels('x.json', [
-        ObjectEntry(number, 10 + number, 0, 0, tuple(box), area)
-        for number, (box, area) in enumerate(zip(boxes, areas))
-    ], [size])
+    check_pixels(
+        'x.json',
+        [
+            ObjectEntry(number, 10 + number, 0, 0, tuple(box), area)
+            for number, (box, area) in enumerate(zip(boxes, areas))
+        ],
+        [size],
+    )
 
 
-RIGHT = [(11, 9, 44, 26), (31, 26, 27, 47), (82, 58, 28, 31), (0, 0, 0, 0),
-         (59, 86, 29, 30), (0, 0, 160, 120), (-5, 3, 20, 500), (0, 0, 1, 1)]
+RIGHT = [
+    (11, 9, 44, 26),
+    (31, 26, 27, 47),
+    (82, 58, 28, 31),
+    (0, 0, 0, 0),
+    (59, 86, 29, 30),
+    (0, 0, 160, 120),
+    (-5, 3, 20, 500),
+    (0, 0, 1, 1),
+]
 
 
 def test_boxes_in_pixels_are_accepted():
@@ -43,21 +55,25 @@ def test_boxes_in_pixels_are_accepted():
     check(RIGHT, [w * h or None for _, _, w, h in RIGHT])
     check([])
     # One of very many is a mistake, and invisible.
-    check(RIGHT * 20 + [(.5, .5, .2, .2)])
+    check(RIGHT * 20 + [(0.5, 0.5, 0.2, 0.2)])
     # By chance it could be two corners as well.
     check([(10, 10, 40, 50)], [2000])
 
 
-@pytest.mark.parametrize('fractions', [
-    [(.1, .2, .3, .4)],
-    [(0, 0, 1, .5), (.5, .5, 1, 1)],
-    [(.5, .5, .9, .9)] * 9,
-])
+@pytest.mark.parametrize(
+    'fractions',
+    [
+        [(0.1, 0.2, 0.3, 0.4)],
+        [(0, 0, 1, 0.5), (0.5, 0.5, 1, 1)],
+        [(0.5, 0.5, 0.9, 0.9)] * 9,
+    ],
+)
 def test_boxes_that_look_normalised_are_refused(fractions):
     with pytest.raises(
-            SoCoError,
-            match=rf'x.json: {len(fractions)} of {len(fractions) + 8} boxes '
-            r'look normalised: annotation 0 \(id 10\).*of 160x120'):
+        SoCoError,
+        match=rf'x.json: {len(fractions)} of {len(fractions) + 8} boxes '
+        r'look normalised: annotation 0 \(id 10\).*of 160x120',
+    ):
         check([*fractions, *RIGHT])
 
 
@@ -67,9 +83,10 @@ def test_boxes_that_look_like_corners_are_refused():
     high = low + rng.integers(5, 20, (20, 2))
     corners = np.concatenate([low, high], 1).tolist()
     with pytest.raises(
-            SoCoError,
-            match=r'20 of 20 boxes look like two corners x1, y1, x2, y2, and '
-            r'\d+ reach out'):
+        SoCoError,
+        match=r'20 of 20 boxes look like two corners x1, y1, x2, y2, and '
+        r'\d+ reach out',
+    ):
         check(corners)
     # In the upper left corner none reaches out.
     corners = [[each // 4 for each in box] for box in corners]

@@ -1,4 +1,5 @@
 """Where the images of a data.yaml are."""
+
 import os
 
 import pytest
@@ -30,7 +31,8 @@ def data(tmp_path):
 def images_of(data, split='train'):
     return [
         os.path.relpath(path, data.folder)
-        for each in split_images(data, split) for path in each.images
+        for each in split_images(data, split)
+        for path in each.images
     ]
 
 
@@ -49,14 +51,16 @@ def images_of(data, split='train'):
         'train: /content/datasets/set/train/images',
         r'train: C:\Users\me\set\train\images',
         'path: ""\ntrain: train/images',
-    ])
+    ],
+)
 def test_images_are_found(data, text):
     found = data(f'{text}\nnames: [nut]\n')
     assert images_of(found) == ['train/images/train.png']
 
 
 def test_path_is_relative_to_the_file_or_the_working_folder(
-        data, tmp_path, monkeypatch):
+    data, tmp_path, monkeypatch
+):
     text = 'path: {}\ntrain: train/images\nval: valid/images\nnames: [nut]\n'
     other = tmp_path / 'configs'
     found = data(text.format('../set'), other)
@@ -67,16 +71,17 @@ def test_path_is_relative_to_the_file_or_the_working_folder(
 
 
 def test_splits_may_be_several_folders_or_all(data, tmp_path):
-    text = ('train: [train/images, valid/images]\nvalidation: valid/images\n'
-            'test: test/images\nnames: [nut]\n')
+    text = (
+        'train: [train/images, valid/images]\nvalidation: valid/images\n'
+        'test: test/images\nnames: [nut]\n'
+    )
     found = data(text)
-    assert images_of(found) == [
-        'train/images/train.png', 'valid/images/valid.png'
-    ]
+    assert images_of(found) == ['train/images/train.png', 'valid/images/valid.png']
     source = read_yolo(found.path, split=None)
     assert [each['file_name'] for each in source.content['images']] == [
-        'train/images/train.png', 'valid/images/valid.png',
-        'test/images/test.png'
+        'train/images/train.png',
+        'valid/images/valid.png',
+        'test/images/test.png',
     ]
     assert len(source.content['annotations']) == 3
 
@@ -85,20 +90,24 @@ def test_a_split_may_be_a_list(data, tmp_path):
     listed = tmp_path / 'set/lists/train.txt'
     listed.parent.mkdir()
     lines = [
-        './../train/images/train.png', 'valid/images/valid.png', '',
-        '/content/set/test/images/test.png'
+        './../train/images/train.png',
+        'valid/images/valid.png',
+        '',
+        '/content/set/test/images/test.png',
     ]
     listed.write_bytes('\r\n'.join(lines).encode('utf-8-sig'))
     found = data('train: lists/train.txt\nnames: [nut]\n')
     assert images_of(found) == [
-        'train/images/train.png', 'valid/images/valid.png',
-        'test/images/test.png'
+        'train/images/train.png',
+        'valid/images/valid.png',
+        'test/images/test.png',
     ]
     listed.write_text('train/images/train.png\ntrain/images/none.png\nno.png')
     with pytest.raises(
-            UsageError,
-            match=r'lists/train.txt:2: '
-            r'train/images/none.png is missing \(and 1 more\)'):
+        UsageError,
+        match=r'lists/train.txt:2: '
+        r'train/images/none.png is missing \(and 1 more\)',
+    ):
         images_of(found)
     listed.write_text('\n')
     with pytest.raises(UsageError, match='lists/train.txt names no image'):
@@ -110,48 +119,39 @@ def test_one_split_is_not_taken_for_another(data, tmp_path):
     (tmp_path / 'set/images').symlink_to(tmp_path / 'set/train/images')
     found = data('train: images\nval: /content/val/images\nnames: [nut]\n')
     with pytest.raises(
-            UsageError,
-            match='names /content/val/images as its '
-            'val, which is not in'):
+        UsageError, match='names /content/val/images as its val, which is not in'
+    ):
         images_of(found, 'val')
 
 
-@pytest.mark.parametrize('text, names', [
-    ('names: [nut, bolt]', {
-        0: 'nut',
-        1: 'bolt'
-    }),
-    ('names: {0: nut, 2: bolt}\nnc: 2', {
-        0: 'nut',
-        2: 'bolt'
-    }),
-    ('names: [no, on, null, 1.0]', {
-        0: 'no',
-        1: 'on',
-        2: 'null',
-        3: '1.0'
-    }),
-    ('nc: 2', {
-        0: 'class0',
-        1: 'class1'
-    }),
-])
+@pytest.mark.parametrize(
+    'text, names',
+    [
+        ('names: [nut, bolt]', {0: 'nut', 1: 'bolt'}),
+        ('names: {0: nut, 2: bolt}\nnc: 2', {0: 'nut', 2: 'bolt'}),
+        ('names: [no, on, null, 1.0]', {0: 'no', 1: 'on', 2: 'null', 3: '1.0'}),
+        ('nc: 2', {0: 'class0', 1: 'class1'}),
+    ],
+)
 def test_names_are_read_as_they_are_written(data, text, names):
     assert data(f'train: train/images\n{text}').names == names
 
 
-@pytest.mark.parametrize('text, reason', [
-    ('train: a\n\tnames: b', r'data.yaml:2: not YAML'),
-    ('- train', 'not the data.yaml of a YOLO data set: it holds no keys'),
-    ('names: [nut]\nval:\n', 'it has no "train", "val" or "test"'),
-    ('train: train/images', 'it has no "names"'),
-    ('train: {a: b}\nnames: [nut]', '"train" is neither a path nor a list'),
-    ('train: a\nnames: [nut]\nnc: 2', r'has 1 names, but nc is 2'),
-    ('train: a\nnames: [nut]\nnc: two', "nc 'two' is not a whole number"),
-    ('train: a\nnames: {nut: 0}', "class 'nut' is not a whole number"),
-    ('train: a\nnames: [[nut]]', r"the name \['nut'\] of a class"),
-    ('train: a\nnames: [nut]\nkpt_shape: 3', "kpt_shape '3' is not two"),
-])
+@pytest.mark.parametrize(
+    'text, reason',
+    [
+        ('train: a\n\tnames: b', r'data.yaml:2: not YAML'),
+        ('- train', 'not the data.yaml of a YOLO data set: it holds no keys'),
+        ('names: [nut]\nval:\n', 'it has no "train", "val" or "test"'),
+        ('train: train/images', 'it has no "names"'),
+        ('train: {a: b}\nnames: [nut]', '"train" is neither a path nor a list'),
+        ('train: a\nnames: [nut]\nnc: 2', r'has 1 names, but nc is 2'),
+        ('train: a\nnames: [nut]\nnc: two', "nc 'two' is not a whole number"),
+        ('train: a\nnames: {nut: 0}', "class 'nut' is not a whole number"),
+        ('train: a\nnames: [[nut]]', r"the name \['nut'\] of a class"),
+        ('train: a\nnames: [nut]\nkpt_shape: 3', "kpt_shape '3' is not two"),
+    ],
+)
 def test_a_wrong_file_ends_in_a_sentence(data, text, reason):
     with pytest.raises(UsageError, match=reason):
         data(text)

@@ -1,4 +1,5 @@
 """Inputs as people have them, and the detector that finds every object."""
+
 import importlib.util
 import subprocess
 import sys
@@ -16,8 +17,7 @@ spec = importlib.util.spec_from_file_location('perfect_detector', TOOL)
 tool = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)
 
-needs_field = pytest.mark.skipif(
-    not FIELD.is_dir(), reason=f'{FIELD} is not there')
+needs_field = pytest.mark.skipif(not FIELD.is_dir(), reason=f'{FIELD} is not there')
 # What is said of train.json, by the start of the line, or of the refusal.
 EXPECTED = {
     '01-no-info-gaps': [],
@@ -49,10 +49,10 @@ def test_a_perfect_detector_has_an_ap_of_1_on_what_is_accepted(name):
         assert expected in found['counts'][0]
         return
     kinds = {'05b-cvat-half-crowd', '09-flat-polygons'}
-    assert found['ap'] == dict(
-        bbox=1., **(dict(segm=1.) if name in kinds else {}))
+    assert found['ap'] == dict(bbox=1.0, **(dict(segm=1.0) if name in kinds else {}))
     lines = [
-        line.removeprefix('train.json: ') for line in found['counts']
+        line.removeprefix('train.json: ')
+        for line in found['counts']
         if line.startswith('train')
     ]
     assert len(lines) == len(expected)
@@ -62,26 +62,26 @@ def test_a_perfect_detector_has_an_ap_of_1_on_what_is_accepted(name):
 
 @needs_field
 def test_the_table_of_all_cases_is_printed():
-    printed = subprocess.run([sys.executable, TOOL, FIELD],
-                             capture_output=True,
-                             text=True,
-                             check=True).stdout
-    cases = [
-        line.split()[0] for line in printed.splitlines() if line[0] != ' '
-    ]
+    printed = subprocess.run(
+        [sys.executable, TOOL, FIELD], capture_output=True, text=True, check=True
+    ).stdout
+    cases = [line.split()[0] for line in printed.splitlines() if line[0] != ' ']
     assert cases == sorted(EXPECTED)
     assert printed.count('bbox 1.000') == len(EXPECTED) - 2
 
 
-@pytest.mark.parametrize('name, images', [
-    ('bccd/instances_train.json', 'bccd/images'),
-    ('bccd/instances_test.json', 'bccd/images'),
-    ('coco128/detection_train.json', 'coco128/train2017'),
-    ('coco128/instances_val.json', 'coco128/val2017'),
-    ('raccoon/instances_val.json', 'raccoon/images'),
-    ('aerial/instances_val.json', 'aerial/images'),
-    ('fixture/instances.json', 'fixture'),
-])
+@pytest.mark.parametrize(
+    'name, images',
+    [
+        ('bccd/instances_train.json', 'bccd/images'),
+        ('bccd/instances_test.json', 'bccd/images'),
+        ('coco128/detection_train.json', 'coco128/train2017'),
+        ('coco128/instances_val.json', 'coco128/val2017'),
+        ('raccoon/instances_val.json', 'raccoon/images'),
+        ('aerial/instances_val.json', 'aerial/images'),
+        ('fixture/instances.json', 'fixture'),
+    ],
+)
 def test_a_perfect_detector_has_an_ap_of_1_on_real_data(name, images):
     path = SHARED / 'data' / name
     if not path.is_file():
@@ -89,7 +89,7 @@ def test_a_perfect_detector_has_an_ap_of_1_on_real_data(name, images):
     read = read_annotations(path, SHARED / 'data' / images)
     scores = tool.evaluate_perfect(path, read)
     assert scores.pop('bbox') == 1
-    assert scores == (dict(segm=1.) if read.masks else {})
+    assert scores == (dict(segm=1.0) if read.masks else {})
     # The evaluator can tell: without the objects of one image it is less.
     full = max(read.boxes, key=lambda key: len(read.boxes[key]))
     if len(read.boxes) > 1:
@@ -97,4 +97,4 @@ def test_a_perfect_detector_has_an_ap_of_1_on_real_data(name, images):
         found.pop(read.images[full])
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tool, 'user_objects', lambda *_: found)
-            assert tool.evaluate_perfect(path, read)['bbox'] < .999
+            assert tool.evaluate_perfect(path, read)['bbox'] < 0.999

@@ -3,26 +3,28 @@ import unicodedata
 
 import pytest
 
-from soco_mm.coco.files import (AmbiguousName, NameFinder, clean_name,
-                                walk_files)
+from soco_mm.coco.files import AmbiguousName, NameFinder, clean_name, walk_files
 
 PATHS = ['a.jpg', 'train/1.png', 'val/1.png', 'val/ü 2.PNG', 'x/val/3.png']
 
 
-@pytest.mark.parametrize('name, path', [
-    ('train/1.png', 'train/1.png'),
-    ('./val/../val/1.png', 'val/1.png'),
-    ('train\\1.png', 'train/1.png'),
-    ('C:\\data\\val\\1.png', 'val/1.png'),
-    ('/mnt/other/train/1.png', 'train/1.png'),
-    ('images/a.jpg', 'a.jpg'),
-    ('A.JPG', 'a.jpg'),
-    ('val/3.png', 'x/val/3.png'),
-    ('3.png', 'x/val/3.png'),
-    (unicodedata.normalize('NFD', 'ü 2.png'), 'val/ü 2.PNG'),
-    ('test/3.png', None),  # a folder that differs, not one that is missing
-    ('4.png', None),
-])
+@pytest.mark.parametrize(
+    'name, path',
+    [
+        ('train/1.png', 'train/1.png'),
+        ('./val/../val/1.png', 'val/1.png'),
+        ('train\\1.png', 'train/1.png'),
+        ('C:\\data\\val\\1.png', 'val/1.png'),
+        ('/mnt/other/train/1.png', 'train/1.png'),
+        ('images/a.jpg', 'a.jpg'),
+        ('A.JPG', 'a.jpg'),
+        ('val/3.png', 'x/val/3.png'),
+        ('3.png', 'x/val/3.png'),
+        (unicodedata.normalize('NFD', 'ü 2.png'), 'val/ü 2.PNG'),
+        ('test/3.png', None),  # a folder that differs, not one that is missing
+        ('4.png', None),
+    ],
+)
 def test_a_name_of_another_machine_is_found_by_its_end(name, path):
     assert NameFinder(PATHS).find(name) == path
 

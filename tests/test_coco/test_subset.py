@@ -1,4 +1,6 @@
 """Seeded subsets of annotations."""
+
+import itertools
 import json
 import subprocess
 import sys
@@ -21,7 +23,8 @@ def content():
         annotations=[
             dict(id=n, image_id=7 * (n % 200), category_id=1 + n % 2)
             for n in range(500)
-        ])
+        ],
+    )
 
 
 def ids(subset):
@@ -29,36 +32,38 @@ def ids(subset):
 
 
 def test_images_are_drawn_with_their_annotations(content):
-    subset = coco_subset(content, .05)
+    subset = coco_subset(content, 0.05)
     assert len(subset['images']) == 10
     assert ids(subset) == sorted(ids(subset))  # the order of the file
     assert subset['annotations'] == [
-        each for each in content['annotations']
-        if each['image_id'] in ids(subset)
+        each for each in content['annotations'] if each['image_id'] in ids(subset)
     ]
     assert subset['categories'] == content['categories']
     assert subset['info'] == content['info']
 
 
 def test_seed_and_ids_alone_decide(content):
-    drawn = [set(ids(coco_subset(content, .1, seed))) for seed in range(4)]
+    drawn = [set(ids(coco_subset(content, 0.1, seed))) for seed in range(4)]
     # Of 20 out of 200, two draws share 2 on average.
-    assert all(len(first & second) < 12 for first in drawn
-               for second in drawn if first is not second)
+    assert all(
+        len(first & second) < 12
+        for first in drawn
+        for second in drawn
+        if first is not second
+    )
     content['images'].reverse()
-    assert set(ids(coco_subset(content, .1, 3))) == drawn[3]
+    assert set(ids(coco_subset(content, 0.1, 3))) == drawn[3]
 
 
 def test_smaller_shares_are_part_of_larger_ones(content):
     sets = [
-        set(ids(coco_subset(content, share, 5)))
-        for share in (.001, .05, .1, .5, 1)
+        set(ids(coco_subset(content, share, 5))) for share in (0.001, 0.05, 0.1, 0.5, 1)
     ]
     assert [len(each) for each in sets] == [1, 10, 20, 100, 200]
-    assert all(small < large for small, large in zip(sets, sets[1:]))
+    assert all(small < large for small, large in itertools.pairwise(sets))
 
 
-@pytest.mark.parametrize('fraction', [0, -.1, 1.01, float('nan')])
+@pytest.mark.parametrize('fraction', [0, -0.1, 1.01, float('nan')])
 def test_shares_out_of_range_are_refused(content, fraction):
     with pytest.raises(UsageError, match='fraction of the images'):
         coco_subset(content, fraction)
@@ -67,9 +72,9 @@ def test_shares_out_of_range_are_refused(content, fraction):
 def test_what_is_not_coco_is_refused():
     for content in ([], dict(images=[]), dict(images=[1], annotations=[])):
         with pytest.raises(UsageError, match='COCO json'):
-            coco_subset(content, .5)
+            coco_subset(content, 0.5)
     with pytest.raises(UsageError, match='no image'):
-        coco_subset(dict(images=[], annotations=[]), .5)
+        coco_subset(dict(images=[], annotations=[]), 0.5)
 
 
 def test_the_command_writes_the_same_bytes_every_time(content, tmp_path):
@@ -77,9 +82,9 @@ def test_the_command_writes_the_same_bytes_every_time(content, tmp_path):
     source.write_text(json.dumps(content))
 
     def call(*arguments):
-        return subprocess.run([sys.executable, TOOL, *arguments],
-                              capture_output=True,
-                              text=True)
+        return subprocess.run(
+            [sys.executable, TOOL, *arguments], capture_output=True, text=True
+        )
 
     assert '100 images' in call(source).stdout
     paths = [tmp_path / f'instances train_{n}pct.json' for n in (5, 10, 50)]

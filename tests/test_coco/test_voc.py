@@ -1,4 +1,5 @@
 """Pascal VOC data sets are read as the COCO they are copies of."""
+
 import json
 import shutil
 from functools import partial
@@ -23,14 +24,18 @@ def objects(content, about=list):
     found = {}
     for each in content['annotations']:
         found.setdefault(files[each['image_id']], []).append(
-            (names[each['category_id']], about(each['bbox'])))
+            (names[each['category_id']], about(each['bbox']))
+        )
     return found
 
 
-@pytest.mark.parametrize('name, images', [
-    (DEMO / 'instances.json', DEMO / 'images'),
-    (SHARED / 'bccd/instances_val.json', SHARED / 'bccd/images'),
-])
+@pytest.mark.parametrize(
+    'name, images',
+    [
+        (DEMO / 'instances.json', DEMO / 'images'),
+        (SHARED / 'bccd/instances_val.json', SHARED / 'bccd/images'),
+    ],
+)
 def test_a_copy_has_the_same_objects(tmp_path, name, images):
     if not images.is_dir():
         pytest.skip('needs ../shared/data')
@@ -44,8 +49,7 @@ def test_a_copy_has_the_same_objects(tmp_path, name, images):
     assert names == sorted(each['name'] for each in content['categories'])
     assert not source.account.counts
     sizes = {
-        each['file_name']: (each['width'], each['height'])
-        for each in content['images']
+        each['file_name']: (each['width'], each['height']) for each in content['images']
     }
     assert sizes == {
         each['file_name']: (each['width'], each['height'])
@@ -73,8 +77,8 @@ def test_corners_are_pixels_from_one_inside_of_the_box(voc):
     """From 1 to the width is the whole image."""
     more = '<difficult>1</difficult>\n<truncated>1</truncated>\n'
     root = voc(
-        object_of('nut', (1, 1, 40, 20)) +
-        object_of('a & b', (3, 4, 3, 4), more))
+        object_of('nut', (1, 1, 40, 20)) + object_of('a & b', (3, 4, 3, 4), more)
+    )
     first, second = read_voc(root).content['annotations']
     assert first == dict(
         id='Annotations/a.xml: object 1',
@@ -82,19 +86,22 @@ def test_corners_are_pixels_from_one_inside_of_the_box(voc):
         category_id=2,
         bbox=[0, 0, 40, 20],
         ignore=0,
-        truncated='')
+        truncated='',
+    )
     assert second == dict(
         id='Annotations/a.xml: object 2',
         image_id=1,
         category_id=1,
         bbox=[2, 3, 1, 1],
         ignore=1,
-        truncated='1')
+        truncated='1',
+    )
 
 
 def test_boxes_are_those_of_mmdetection_and_a_pixel(voc):
     """MMDetection's XMLDataset leaves out the last row and column."""
     from mmdet.datasets import XMLDataset
+
     root = voc(object_of('nut', (3, 4, 30, 15)))
     shutil.copy(root / 'JPEGImages/a.png', root / 'JPEGImages/a.jpg')
     (root / 'ImageSets/Main/train.txt').write_text('a\n')
@@ -102,9 +109,10 @@ def test_boxes_are_those_of_mmdetection_and_a_pixel(voc):
         data_root=str(root),
         ann_file='ImageSets/Main/train.txt',
         data_prefix=dict(sub_data_root=''),
-        metainfo=dict(classes=('nut', )),
+        metainfo=dict(classes=('nut',)),
         test_mode=True,
-        pipeline=[]).get_data_info(0)['instances'][0]['bbox']
+        pipeline=[],
+    ).get_data_info(0)['instances'][0]['bbox']
     (root / 'JPEGImages/a.jpg').unlink()
     x, y, w, h = read_voc(root).content['annotations'][0]['bbox']
     assert [x, y, x + w - 1, y + h - 1] == theirs
@@ -117,14 +125,16 @@ def test_boxes_are_those_of_mmdetection_and_a_pixel(voc):
         # Of more objects that the edge cuts off, the corners are at 1.
         ([(1, 1, 9, 9)], [[-1, 3, 31, 12], [4, 5, 3.5, 3], [0, 0, 9, 9]]),
         # Out of the image, which says nothing.
-        ([(1, 9, 9, 9), (-9, 5, 9, 9)], [[-1, 3, 31, 12], [4, 5, 3.5, 3],
-                                         [0, 8, 9, 1], [-10, 4, 19, 5]]),
-    ])
+        (
+            [(1, 9, 9, 9), (-9, 5, 9, 9)],
+            [[-1, 3, 31, 12], [4, 5, 3.5, 3], [0, 8, 9, 1], [-10, 4, 19, 5]],
+        ),
+    ],
+)
 def test_a_tool_may_count_pixels_from_zero(voc, more, boxes):
     objects = [(0, 4, 30, 15), (5, 6, 7.5, 8), *more]
     root = voc(''.join(object_of('nut', each) for each in objects))
-    assert [each['bbox']
-            for each in read_voc(root).content['annotations']] == boxes
+    assert [each['bbox'] for each in read_voc(root).content['annotations']] == boxes
 
 
 def test_all_splits_of_a_data_set_are_read_alike(voc):
@@ -154,8 +164,7 @@ def test_a_list_names_the_images(voc):
 
     def names(*args, **kwargs):
         return [
-            each['file_name']
-            for each in read_voc(*args, **kwargs).content['images']
+            each['file_name'] for each in read_voc(*args, **kwargs).content['images']
         ]
 
     assert names(lists / 'val.txt') == ['c d.png', 'a.png']
@@ -178,8 +187,7 @@ def test_images_and_xml_files_alone_are_counted(voc):
     voc(name='b')
     Image.new('RGB', (40, 20)).save(root / 'JPEGImages/c.png')
     source = read_voc(root)
-    assert [each['file_name']
-            for each in source.content['images']] == ['a.png']
+    assert [each['file_name'] for each in source.content['images']] == ['a.png']
     assert source.account.lines() == [
         '1 xml file without an image: left out (b.xml)',
         '1 image without an xml file: left out (c.png)',
@@ -216,35 +224,46 @@ def test_images_are_found_beside_or_by_the_name_that_is_noted(voc, tmp_path):
         read_voc(beside, images=root / 'none')
 
 
-@pytest.mark.parametrize('width, height, sizes', [
-    (0, 0, (None, None)),
-    ('', '', (None, None)),
-    ('40.0', 20, (40, 20)),
-])
+@pytest.mark.parametrize(
+    'width, height, sizes',
+    [
+        (0, 0, (None, None)),
+        ('', '', (None, None)),
+        ('40.0', 20, (40, 20)),
+    ],
+)
 def test_sizes_that_are_not_noted_are_left_out(voc, width, height, sizes):
-    image, = read_voc(voc(width=width, height=height)).content['images']
+    (image,) = read_voc(voc(width=width, height=height)).content['images']
     assert (image['width'], image['height']) == sizes
 
 
-@pytest.mark.parametrize('change, line, reason', [
-    (('<ymin>4</ymin>\n', ''), 7, 'it has no bndbox/ymin'),
-    (('<ymin>4</ymin>', '<ymin>x</ymin>'), 11,
-     "bndbox/ymin 'x' is not a finite number"),
-    (('<name>nut</name>', '<name> </name>'), 8, 'it has no name'),
-    (('<width>40', '<width>wide'), 4, "size/width 'wide' is not a finite"),
-    (('<xmax>30', '<xmax>2'), 9, 'the corner 2, 15 of the object is not'),
-    (('<bndbox>', '<bndbox>\n<'), 10, 'not the XML of annotations'),
-    (('</annotation>', ''), 17, r'not the XML of annotations \(no element'),
-    (('annotation>', 'annotations>'), 1, 'it holds <annotations>'),
-    (('<annotation>', '<!DOCTYPE a [\n<!ENTITY lol "lol">\n]>\n<annotation>'),
-     2, 'it defines the entity lol'),
-    (('nut', b'n\xe4t'), 8, 'not well-formed'),
-])
+@pytest.mark.parametrize(
+    'change, line, reason',
+    [
+        (('<ymin>4</ymin>\n', ''), 7, 'it has no bndbox/ymin'),
+        (
+            ('<ymin>4</ymin>', '<ymin>x</ymin>'),
+            11,
+            "bndbox/ymin 'x' is not a finite number",
+        ),
+        (('<name>nut</name>', '<name> </name>'), 8, 'it has no name'),
+        (('<width>40', '<width>wide'), 4, "size/width 'wide' is not a finite"),
+        (('<xmax>30', '<xmax>2'), 9, 'the corner 2, 15 of the object is not'),
+        (('<bndbox>', '<bndbox>\n<'), 10, 'not the XML of annotations'),
+        (('</annotation>', ''), 17, r'not the XML of annotations \(no element'),
+        (('annotation>', 'annotations>'), 1, 'it holds <annotations>'),
+        (
+            ('<annotation>', '<!DOCTYPE a [\n<!ENTITY lol "lol">\n]>\n<annotation>'),
+            2,
+            'it defines the entity lol',
+        ),
+        (('nut', b'n\xe4t'), 8, 'not well-formed'),
+    ],
+)
 def test_a_malformed_file_is_named_with_its_line(voc, change, line, reason):
     root = voc(object_of('nut', (3, 4, 30, 15)))
     path = root / 'Annotations/a.xml'
-    old, new = (
-        each if isinstance(each, bytes) else each.encode() for each in change)
+    old, new = (each if isinstance(each, bytes) else each.encode() for each in change)
     data = path.read_bytes()
     assert old in data
     path.write_bytes(data.replace(old, new))
@@ -258,7 +277,8 @@ def test_texts_of_other_encodings_are_read(voc):
     text = path.read_text()
     head = '<?xml version="1.0" encoding="{}"?>\n'
     for encoding in ('utf-8', 'utf-8-sig', 'utf-16', 'iso-8859-1'):
-        path.write_bytes((head.format(encoding.removesuffix('-sig')) +
-                          text).encode(encoding))
+        path.write_bytes(
+            (head.format(encoding.removesuffix('-sig')) + text).encode(encoding)
+        )
         assert ElementTree.parse(path).findtext('object/name') == 'nüt'
         assert read_voc(root).content['categories'][0]['name'] == 'nüt'

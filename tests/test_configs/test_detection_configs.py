@@ -2,6 +2,7 @@
 
 All figures are those of Sections 4.2 and 4.5, written out here.
 """
+
 import functools
 import json
 
@@ -16,38 +17,31 @@ from soco_mm.registry import MODELS
 
 ROOT = CONFIG_ROOT / 'benchmarks/mmdetection'
 FILES = sorted(ROOT.rglob('*.py'))
-SOCO = [
-    path for path in FILES
-    if not path.stem.endswith(('_scratch', '_supervised'))
-]
+SOCO = [path for path in FILES if not path.stem.endswith(('_scratch', '_supervised'))]
 # Learning rate, weight decay, warm-up, length and steps, in epochs or
 # iterations.
-ONE = (.02, 2.5e-5, 1000, 90_000, [60_000, 80_000])
-TWO = (.02, 2.5e-5, 1000, 180_000, [120_000, 160_000])
+ONE = (0.02, 2.5e-5, 1000, 90_000, [60_000, 80_000])
+TWO = (0.02, 2.5e-5, 1000, 180_000, [120_000, 160_000])
 SCHEDULES = {
     'coco/mask-rcnn_r50_fpn_1x_coco': ONE,
     'coco/mask-rcnn_r50_fpn_2x_coco': TWO,
-    'coco/mask-rcnn_r50_fpn_4x_coco':
-    (.02, 2.5e-5, 1000, 360_000, [240_000, 320_000]),
+    'coco/mask-rcnn_r50_fpn_4x_coco': (0.02, 2.5e-5, 1000, 360_000, [240_000, 320_000]),
     'coco/mask-rcnn_r50_c4_1x_coco': ONE,
     'coco/mask-rcnn_r50_c4_2x_coco': TWO,
-    'coco/retinanet_r50_fpn_1x_coco': (.01, 1e-4, 500, 12, [8, 11]),
-    'coco/fcos_r50_fpn_gn-head_1x_coco': (.01, 1e-4, 500, 12, [8, 11]),
+    'coco/retinanet_r50_fpn_1x_coco': (0.01, 1e-4, 500, 12, [8, 11]),
+    'coco/fcos_r50_fpn_gn-head_1x_coco': (0.01, 1e-4, 500, 12, [8, 11]),
     'lvis/mask-rcnn_r50_fpn_1x_lvis-v1': ONE,
     'lvis/mask-rcnn_r50_fpn_2x_lvis-v1': TWO,
-    'voc/faster-rcnn_r50_c4_24k_voc0712':
-    (.02, 1e-4, 100, 24_000, [18_000, 22_000]),
+    'voc/faster-rcnn_r50_c4_24k_voc0712': (0.02, 1e-4, 100, 24_000, [18_000, 22_000]),
     **{
-        f'mini_coco/mask-rcnn_r50_fpn_90k_coco-{share}pct': ONE
-        for share in (5, 10, 50)
-    }
+        f'mini_coco/mask-rcnn_r50_fpn_90k_coco-{share}pct': ONE for share in (5, 10, 50)
+    },
 }
 # ResNet-50: its stem and 3 + 4 + 6 + 3 bottlenecks of 3 convolutions, and 4
 # shortcuts. A convolution and its batch norm are 1 + 5 tensors.
 RESNET, RES5 = 6 * 53, 6 * (3 * 3 + 1)
 CONV, FC = 6, 2
-NORM = ('weight', 'bias', 'running_mean', 'running_var',
-        'num_batches_tracked')
+NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
 
 
 def name_of(path):
@@ -76,9 +70,8 @@ def checkpoints(tmp_path_factory):
                 module.running_mean.normal_()
         path = folder / f'{kind}.pth'
         torch.save(
-            dict(
-                meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()),
-            path)
+            dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()), path
+        )
         return path
 
     return make
@@ -97,13 +90,10 @@ def test_an_export_fills_all_that_was_pretrained(path, checkpoints, tmp_path):
     c4 = '_c4_' in path.stem
     dense = path.stem.startswith(('retinanet', 'fcos'))
     report = export_detector(
-        None,
-        checkpoints('c4' if c4 else 'fpn'),
-        tmp_path / 'exported',
-        detector=path)
+        None, checkpoints('c4' if c4 else 'fpn'), tmp_path / 'exported', detector=path
+    )
     filled = {
-        name: len(part.filled) for name, part in report.parts.items()
-        if part.filled
+        name: len(part.filled) for name, part in report.parts.items() if part.filled
     }
     if c4:
         assert filled == {'backbone': RESNET - RES5, 'shared head': RES5}
@@ -113,7 +103,7 @@ def test_an_export_fills_all_that_was_pretrained(path, checkpoints, tmp_path):
         assert filled == {
             'backbone': RESNET,
             'neck': 4 * 2 * CONV,
-            'box head': 4 * CONV + FC
+            'box head': 4 * CONV + FC,
         }
     assert report.max_difference < 1e-4
     # The norm after res5 is of the detector alone: new, not lost.
@@ -127,8 +117,9 @@ def test_an_export_fills_all_that_was_pretrained(path, checkpoints, tmp_path):
     cfg = Config.fromfile(report.config)
     detector = build_detector(report.config)
     load_checkpoint(detector, cfg.load_from)
-    pretrained = torch.load(
-        tmp_path / 'exported' / WEIGHTS, weights_only=True)['state_dict']
+    pretrained = torch.load(tmp_path / 'exported' / WEIGHTS, weights_only=True)[
+        'state_dict'
+    ]
     state = detector.state_dict()
     assert sum(filled.values()) == len(pretrained)
     for name, value in pretrained.items():
@@ -161,9 +152,14 @@ def test_the_schedule_is_the_papers(path):
     warm_up, steps = cfg.param_scheduler
     length = cfg.train_cfg.get('max_epochs', cfg.train_cfg.get('max_iters'))
     optimizer = cfg.optim_wrapper.optimizer
-    assert SCHEDULES[name_of(path)] == (optimizer.lr, optimizer.weight_decay,
-                                        warm_up.end, length, steps.milestones)
-    assert steps.end == length and steps.gamma == .1
+    assert SCHEDULES[name_of(path)] == (
+        optimizer.lr,
+        optimizer.weight_decay,
+        warm_up.end,
+        length,
+        steps.milestones,
+    )
+    assert steps.end == length and steps.gamma == 0.1
     assert steps.by_epoch == ('max_epochs' in cfg.train_cfg)
     # Of 8 GPUs.
     assert cfg.train_dataloader.batch_size * 8 == 16
@@ -174,7 +170,8 @@ def test_the_schedule_is_the_papers(path):
 def test_the_three_starts_differ_in_the_weights_alone(path):
     soco, scratch, supervised = (
         Config.fromfile(path.with_name(f'{path.stem}{end}.py'))
-        for end in ('', '_scratch', '_supervised'))
+        for end in ('', '_scratch', '_supervised')
+    )
     assert soco.model.backbone.init_cfg is None
     assert soco.load_from is scratch.load_from is None
     assert scratch.to_dict() == soco.to_dict()
@@ -211,44 +208,49 @@ def strings(value):
 
 
 @pytest.mark.parametrize(
-    'path', [p for p in FILES if not p.stem.endswith('_supervised')],
-    ids=name_of)
+    'path', [p for p in FILES if not p.stem.endswith('_supervised')], ids=name_of
+)
 def test_no_start_but_the_supervised_one_has_pretrained_weights(path):
     """Nor would it be downloaded where there is no internet."""
     cfg = Config.fromfile(path)
     found = [
-        at for at, text in strings(cfg.to_dict())
+        at
+        for at, text in strings(cfg.to_dict())
         if text == 'Pretrained' or '://' in text
     ]
     assert found == [] and cfg.load_from is None
 
 
-@pytest.mark.parametrize(
-    'path', [p for p in SOCO if '_c4_' in p.stem], ids=name_of)
+@pytest.mark.parametrize('path', [p for p in SOCO if '_c4_' in p.stem], ids=name_of)
 def test_c4_has_the_authors_norm_after_res5(path):
     """Detectron2's Res5ROIHeadsExtraNorm: the head is norm(res5(x))."""
     head = build_detector(path).roi_head.shared_head
     head.eval()
     torch.manual_seed(0)
     head.norm.running_mean.normal_()
-    head.norm.running_var.uniform_(.5, 2)
+    head.norm.running_var.uniform_(0.5, 2)
     x = torch.randn(2, 1024, 14, 14)
     with torch.no_grad():
         y = head.layer4(x)
         mean, var = head.norm.running_mean, head.norm.running_var
-        expected = (y - mean[:, None, None]) / (var[:, None, None] +
-                                                1e-5).sqrt()
+        expected = (y - mean[:, None, None]) / (var[:, None, None] + 1e-5).sqrt()
         torch.testing.assert_close(head(x), expected)
 
 
 @pytest.mark.parametrize(
-    'path', [p for p in SOCO if p.parent.name in ('coco', 'mini_coco', 'lvis')
-             and 'mask-rcnn' in p.stem], ids=name_of)
+    'path',
+    [
+        p
+        for p in SOCO
+        if p.parent.name in ('coco', 'mini_coco', 'lvis') and 'mask-rcnn' in p.stem
+    ],
+    ids=name_of,
+)
 def test_shorter_sides_are_those_of_the_authors_files(path):
     dataset = Config.fromfile(path).train_dataloader.dataset
     while 'pipeline' not in dataset:
         dataset = dataset.dataset
-    resize, = (each for each in dataset.pipeline if 'Resize' in each.type)
+    (resize,) = (each for each in dataset.pipeline if 'Resize' in each.type)
     assert resize.type == 'RandomChoiceResize' and resize.keep_ratio
     assert sorted(map(tuple, resize.scales)) == [
         (1333, side) for side in (640, 672, 704, 736, 768, 800)
@@ -260,15 +262,14 @@ def test_statistics_are_made_precise_where_the_authors_files_say_so(path):
     cfg = Config.fromfile(path)
     hooks = cfg.get('custom_hooks') or []
     dense = path.stem.startswith(('retinanet', 'fcos'))
-    assert [hook.type for hook in hooks
-            ] == ([] if dense else ['soco_mm.PreciseBNHook'])
+    assert [hook.type for hook in hooks] == ([] if dense else ['soco_mm.PreciseBNHook'])
     if not dense:  # for the model that is validated and the one that is saved
-        assert cfg.train_cfg.val_interval == (
-            cfg.default_hooks.checkpoint.interval)
+        assert cfg.train_cfg.val_interval == (cfg.default_hooks.checkpoint.interval)
 
 
 @pytest.mark.parametrize(
-    'path', [p for p in SOCO if 'mask-rcnn' in p.stem], ids=name_of)
+    'path', [p for p in SOCO if 'mask-rcnn' in p.stem], ids=name_of
+)
 def test_steps_are_exactly_at_two_thirds_and_eight_ninths(path):
     cfg = Config.fromfile(path)
     length, steps = cfg.train_cfg.max_iters, cfg.param_scheduler[1].milestones
@@ -277,10 +278,12 @@ def test_steps_are_exactly_at_two_thirds_and_eight_ninths(path):
 
 def test_mini_coco_reads_the_subsets_that_the_tool_writes():
     for share in (5, 10, 50):
-        cfg = Config.fromfile(ROOT / 'mini_coco' /
-                              f'mask-rcnn_r50_fpn_90k_coco-{share}pct.py')
+        cfg = Config.fromfile(
+            ROOT / 'mini_coco' / f'mask-rcnn_r50_fpn_90k_coco-{share}pct.py'
+        )
         assert cfg.train_dataloader.dataset.ann_file == (
-            f'annotations/instances_train2017_{share}pct.json')
+            f'annotations/instances_train2017_{share}pct.json'
+        )
         assert cfg.train_dataloader.sampler.type == 'InfiniteSampler'
         assert 'val2017' in cfg.val_dataloader.dataset.ann_file
 
@@ -288,8 +291,8 @@ def test_mini_coco_reads_the_subsets_that_the_tool_writes():
 def test_voc_is_evaluated_at_ten_overlaps():
     cfg = Config.fromfile(ROOT / 'voc/faster-rcnn_r50_c4_24k_voc0712.py')
     from mmdet.registry import METRICS
+
     metric = METRICS.build(cfg.val_evaluator)
     assert type(metric).__name__ == 'VOCMetric'
-    assert metric.iou_thrs == pytest.approx(
-        [.5 + .05 * step for step in range(10)])
+    assert metric.iou_thrs == pytest.approx([0.5 + 0.05 * step for step in range(10)])
     assert metric.eval_mode == '11points'

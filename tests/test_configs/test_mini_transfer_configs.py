@@ -1,4 +1,5 @@
 """The configs of the transfer study: what is taken away, and what is left."""
+
 import pytest
 import torch
 from config_changes import describe_changes
@@ -8,8 +9,13 @@ from mmengine.runner import load_checkpoint
 
 from soco_mm.apis.export import WEIGHTS, build_detector, export_detector
 from soco_mm.apis.mini_transfer import METHODS
-from soco_mm.apis.mini_transfer_cells import (DETECTOR, FOLDER, SCRATCH,
-                                              backbone_of, proposals_of)
+from soco_mm.apis.mini_transfer_cells import (
+    DETECTOR,
+    FOLDER,
+    SCRATCH,
+    backbone_of,
+    proposals_of,
+)
 from soco_mm.apis.pretrain import set_epochs
 from soco_mm.apis.proposals import make_proposals
 from soco_mm.apis.train import load_config, train_model
@@ -27,12 +33,15 @@ TAKEN_AWAY = {
     'soco': [],
     'soco_whole-image': [
         'proposals = data/imagenet/proposals_whole',
-        'SelectProposals.num_proposals = 1'
+        'SelectProposals.num_proposals = 1',
     ],
-    'soco_no-head':
-    ['without model.roi_head.bbox_head', 'model.projector.in_channels = 64'],
-    'soco_no-scale-aware-assignment':
-    ['model.roi_head.bbox_roi_extractor.scale_bounds = [0, 0, 0, 128]'],
+    'soco_no-head': [
+        'without model.roi_head.bbox_head',
+        'model.projector.in_channels = 64',
+    ],
+    'soco_no-scale-aware-assignment': [
+        'model.roi_head.bbox_roi_extractor.scale_bounds = [0, 0, 0, 128]'
+    ],
     'soco_no-box-jitter': ['without BoxJitter'],
     'soco_two-views': ['without ConstructViews.views.2'],
 }
@@ -45,30 +54,29 @@ def test_every_method_has_a_config_and_every_config_a_method():
 
 @pytest.mark.parametrize('method', SOCO)
 def test_a_part_is_taken_away_and_nothing_else(method):
-    base, cfg = (
-        Config.fromfile(FOLDER / f'{name}.py') for name in ('soco', method))
+    base, cfg = (Config.fromfile(FOLDER / f'{name}.py') for name in ('soco', method))
     assert describe_changes(base, cfg) == TAKEN_AWAY[method]
 
 
 def test_byol_has_the_backbone_the_optimiser_the_images_and_the_epochs():
-    soco, byol = (
-        Config.fromfile(FOLDER / f'{name}.py') for name in ('soco', 'byol'))
+    soco, byol = (Config.fromfile(FOLDER / f'{name}.py') for name in ('soco', 'byol'))
     for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'randomness'):
         assert soco[key] == byol[key]
     for key in ('batch_size', 'sampler'):
         assert soco.train_dataloader[key] == byol.train_dataloader[key]
     a, b = MODELS.build(soco.model), MODELS.build(byol.model)
     assert type(b).__module__ == 'mmselfsup.models.algorithms.byol'
-    shapes = [{
-        name: value.shape
-        for name, value in model.backbone.state_dict().items()
-    } for model in (a, b)]
+    shapes = [
+        {name: value.shape for name, value in model.backbone.state_dict().items()}
+        for model in (a, b)
+    ]
     assert shapes[0] == shapes[1]
     # The photometric augmentation is the same, transform by transform.
     kinds = ('ConstructViews', 'SelectProposals', 'BoxJitter')
-    photometric = [[
-        each for each in cfg.train_pipeline if each['type'] not in kinds
-    ] for cfg in (soco, byol)]
+    photometric = [
+        [each for each in cfg.train_pipeline if each['type'] not in kinds]
+        for cfg in (soco, byol)
+    ]
     assert photometric[0] == photometric[1]
 
 
@@ -85,21 +93,18 @@ def pretrain(method, proposals, work_dir):
     cfg = load_config(FOLDER / f'{method}.py')
     cfg.train_dataloader.batch_size = 5
     cfg.train_dataloader.dataset.update(
-        data_root=str(DEMO / 'images'),
-        proposals=str(proposals[proposals_of(method)]))
+        data_root=str(DEMO / 'images'), proposals=str(proposals[proposals_of(method)])
+    )
     set_epochs(cfg, 1, 1)
     return cfg, train_model(cfg, work_dir)
 
 
 @pytest.mark.parametrize('method', SOCO)
-def test_what_a_pretraining_trained_is_in_the_detector(method, proposals,
-                                                       tmp_path):
+def test_what_a_pretraining_trained_is_in_the_detector(method, proposals, tmp_path):
     cfg, last = pretrain(method, proposals, tmp_path / 'run')
-    report = export_detector(
-        cfg, last, tmp_path / 'exported', detector=DETECTOR)
+    report = export_detector(cfg, last, tmp_path / 'exported', detector=DETECTOR)
     filled = {
-        name: len(part.filled) for name, part in report.parts.items()
-        if part.filled
+        name: len(part.filled) for name, part in report.parts.items() if part.filled
     }
     expected = {'backbone': BACKBONE, 'neck': NECK, 'box head': HEAD}
     if method == 'soco_no-head':
@@ -115,8 +120,7 @@ def test_what_a_pretraining_trained_is_in_the_detector(method, proposals,
     assert all(torch.equal(loaded[name], trained[name]) for name in exported)
 
 
-def test_byol_trains_both_networks_and_hands_its_backbone_over(
-        proposals, tmp_path):
+def test_byol_trains_both_networks_and_hands_its_backbone_over(proposals, tmp_path):
     cfg, last = pretrain('byol', proposals, tmp_path)
     state = backbone_of(last)
     assert len(state) == BACKBONE

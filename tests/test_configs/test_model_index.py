@@ -36,7 +36,8 @@ def test_every_recipe_with_a_figure_of_the_paper_is_listed(index):
     of_the_paper = {
         re.search('`(.*?)`', line)[1]
         for line in DOCS.read_text().splitlines()
-        if re.match(r'\| Tables? \d', line) and 'random, K = 4' not in line
+        if re.match(r'\| Tables? \d', line)
+        and 'random, K = 4' not in line
         and 'random, K = 8' not in line
     }
     assert listed == of_the_paper <= set(NAMES)
@@ -46,8 +47,6 @@ def test_figures_are_marked_as_the_papers():
     content = yaml.safe_load((ROOT / 'configs/soco/metafile.yml').read_text())
     for model in content['Models']:
         for each in model['Downstream']:
-            assert re.match(r'the paper, Table \d', each['Metadata'][
-                'Reported by'])
+            assert re.match(r'the paper, Table \d', each['Metadata']['Reported by'])
             for result in each['Results']:
-                assert all(20 < value < 90
-                           for value in result['Metrics'].values())
+                assert all(20 < value < 90 for value in result['Metrics'].values())

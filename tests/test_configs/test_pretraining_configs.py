@@ -1,4 +1,5 @@
 """The recipes under configs/soco, against the table in the documentation."""
+
 import re
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from soco_mm.registry import MODELS, TRANSFORMS
 ROOT = CONFIG_ROOT / 'soco'
 DOCS = Path(__file__).parents[2] / 'docs/pretraining.md'
 NAMES = sorted(
-    str(path.relative_to(ROOT).with_suffix('')) for path in ROOT.rglob('*.py'))
+    str(path.relative_to(ROOT).with_suffix('')) for path in ROOT.rglob('*.py')
+)
 
 
 def rows():
@@ -66,8 +68,7 @@ def test_a_recipe_trains_a_step_in_small(name):
         views.append(torch.randn(2, 3, side, side))
         boxes.append(torch.cat([corner, corner + side / 2], -1))
         sets = select.get('view_sets') or [range(len(specs))]
-        mask = [index in views for views in sets
-                for _ in range(select.num_proposals)]
+        mask = [index in views for views in sets for _ in range(select.num_proposals)]
         valid.append(torch.tensor(mask).expand(2, slots))
     loss = model.object_loss(views, boxes, valid)
     loss.backward()
@@ -83,11 +84,13 @@ def test_a_recipe_makes_samples_of_real_photos(name, store, demo_images):
     cfg = load(name)
     data = cfg.train_dataloader.dataset
     dataset = ObjectViewDataset(
-        str(demo_images), str(store), data.pipeline, num_images=3)
+        str(demo_images), str(store), data.pipeline, num_images=3
+    )
     sample = dataset[1]
     specs = data.pipeline[1]['views']
-    assert [tuple(view.shape) for view in sample['views']
-            ] == [(spec['size'], spec['size'], 3) for spec in specs]
+    assert [tuple(view.shape) for view in sample['views']] == [
+        (spec['size'], spec['size'], 3) for spec in specs
+    ]
     for view, boxes, valid in zip(*sample.values()):
         assert boxes.min() >= 0 and boxes.max() <= view.shape[0]
         assert valid.any()
@@ -120,14 +123,14 @@ def test_released_recipes_make_views_as_the_authors_code(name):
     for view in views:
         if 'crop_scale' in view:  # of the image, in its own pixels
             assert 'source' not in view
-            assert view['crop_scale'] == ((.6, 1.) if c4 else (.5, 1.))
+            assert view['crop_scale'] == ((0.6, 1.0) if c4 else (0.5, 1.0))
             assert view['crop_ratio'] == pytest.approx((3 / 4, 4 / 3))
     assert kinds['ConstructViews'].max_tries == 5
     if c4:
         assert 'BoxJitter' not in kinds
     else:
         assert kinds['BoxJitter'].anchor == 'corner'
-        assert tuple(kinds['BoxJitter'].prob) == (.5, 0.)
+        assert tuple(kinds['BoxJitter'].prob) == (0.5, 0.0)
     assert ('BoxCutout' in kinds) == (c4 or name.endswith('fpn_100e'))
 
 
@@ -144,11 +147,13 @@ def test_every_transform_of_the_table_exists():
     assert all(
         TRANSFORMS.get(transform.type)
         for name in NAMES
-        for transform in load(name).train_dataloader.dataset.pipeline)
+        for transform in load(name).train_dataloader.dataset.pipeline
+    )
 
 
 def test_the_optimiser_of_other_backbones_does_not_decay_norms_and_biases():
     from mmengine.optim import build_optim_wrapper
+
     cfg = load('soco_swin-t_fpn_100e')
     model = MODELS.build(cfg.model)
     cfg.optim_wrapper.type = 'OptimWrapper'
@@ -157,17 +162,19 @@ def test_the_optimiser_of_other_backbones_does_not_decay_norms_and_biases():
     names = {p: n for n, p in model.named_parameters()}
     decays = {
         names[p]: group['weight_decay']
-        for group in wrapper.param_groups for p in group['params']
+        for group in wrapper.param_groups
+        for p in group['params']
         if p in names
     }
     assert type(wrapper.optimizer) is torch.optim.AdamW
     assert set(decays) == {
         name for name in names.values() if not name.startswith('target_net.')
     }
-    assert decays['backbone.stages.0.blocks.0.attn.w_msa.qkv.weight'] == .05
-    for name in ('backbone.stages.0.blocks.0.norm1.weight',
-                 'backbone.stages.0.blocks.0.attn.w_msa.qkv.bias',
-                 'backbone.stages.0.blocks.0.attn.w_msa.'
-                 'relative_position_bias_table',
-                 'neck.lateral_convs.0.bn.weight'):
+    assert decays['backbone.stages.0.blocks.0.attn.w_msa.qkv.weight'] == 0.05
+    for name in (
+        'backbone.stages.0.blocks.0.norm1.weight',
+        'backbone.stages.0.blocks.0.attn.w_msa.qkv.bias',
+        'backbone.stages.0.blocks.0.attn.w_msa.relative_position_bias_table',
+        'neck.lateral_convs.0.bn.weight',
+    ):
         assert decays[name] == 0, name

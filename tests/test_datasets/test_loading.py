@@ -23,7 +23,8 @@ def made(tmp_path):
     ProposalStore.write(
         tmp_path / 'store',
         dict(generator=dict(type='WholeImage'), stretch=(1, 99)),
-        [Proposals('a.png', boxes, (80, 60), 0)])
+        [Proposals('a.png', boxes, (80, 60), 0)],
+    )
     return tmp_path
 
 
@@ -35,7 +36,8 @@ def write(path, width, height):
 
 def build(made, **kwargs):
     return ObjectViewDataset(
-        str(made), str(made / 'store'), [dict(type='LoadImage', **kwargs)])
+        str(made), str(made / 'store'), [dict(type='LoadImage', **kwargs)]
+    )
 
 
 def test_loaded_proposals_follow_the_pixels(made):
@@ -48,13 +50,14 @@ def test_loaded_proposals_follow_the_pixels(made):
     assert loaded['image'].shape == (30, 40, 3)
     assert (loaded['proposals'] == before / 2).all()
     assert (dataset[0]['proposals'] == before / 2).all()
-    note, = dataset.check_images()
+    (note,) = dataset.check_images()
     assert 'a.png has 40x30 pixels, not 80x60' in note
     write(made / 'a.png', 60, 80)
     # Not ImageError, for which another image takes its place.
     for read in (dataset.check_images, lambda: dataset[0]):
         with pytest.raises(
-                SoCoError, match='a.png has 60x80 pixels, but its proposals '):
+            SoCoError, match='a.png has 60x80 pixels, but its proposals '
+        ):
             read()
 
 
@@ -68,8 +71,8 @@ def test_images_are_read_as_their_proposals_were_made(made):
     assert build(made, stretch=(1, 99)).check_images() == []
     for stretch in (None, (2, 98)):
         with pytest.raises(
-                SoCoError,
-                match=r'made with --stretch 1 99, .*pipeline.0.stretch="\(1'):
+            SoCoError, match=r'made with --stretch 1 99, .*pipeline.0.stretch="\(1'
+        ):
             build(made, stretch=stretch).check_images()
 
 
@@ -80,10 +83,10 @@ def test_detectors_read_the_pixels_of_pretraining(made, demo_images):
     Image.fromarray(turned).save(made / 'turned.png', exif=exif)
     with DefaultScope.overwrite_default_scope('mmdet'):
         load = MMDET_TRANSFORMS.build(
-            dict(type='soco_mm.LoadStretchedImage', stretch=[1, 99]))
+            dict(type='soco_mm.LoadStretchedImage', stretch=[1, 99])
+        )
     assert isinstance(load, LoadStretchedImage)
-    for path in (made / 'a.png', made / 'turned.png',
-                 demo_images / 'coffee.jpg'):
+    for path in (made / 'a.png', made / 'turned.png', demo_images / 'coffee.jpg'):
         wanted = LoadImage((1, 99))(dict(img_path=str(path)))['image']
         found = load(dict(img_path=str(path)))
         assert (found['img'] == wanted[..., ::-1]).all()
@@ -96,8 +99,7 @@ def test_detectors_read_the_pixels_of_pretraining(made, demo_images):
             load(dict(img_path=str(made / name)))
 
 
-@pytest.mark.parametrize('stretch', [(5, ), 'ab', (99, 1), (-1, 50),
-                                     (0, 101), 3])
+@pytest.mark.parametrize('stretch', [(5,), 'ab', (99, 1), (-1, 50), (0, 101), 3])
 def test_what_is_not_two_percentiles_is_refused(stretch):
     with pytest.raises(UsageError, match='two numbers from 0 to 100'):
         LoadImage(stretch)
@@ -105,11 +107,9 @@ def test_what_is_not_two_percentiles_is_refused(stretch):
 
 def test_a_training_says_what_its_images_are_like(made, monkeypatch):
     said = []
-    monkeypatch.setattr(train, 'print_log',
-                        lambda text, **kwargs: said.append(text))
+    monkeypatch.setattr(train, 'print_log', lambda text, **kwargs: said.append(text))
     write(made / 'a.png', 40, 30)
-    runner = SimpleNamespace(
-        train_dataloader=DataLoader(build(made, stretch=(1, 99))))
+    runner = SimpleNamespace(train_dataloader=DataLoader(build(made, stretch=(1, 99))))
     train.check_dataset(runner)
     assert 'a.png has 40x30 pixels, not 80x60' in said[0]
     write(made / 'a.png', 40, 40)

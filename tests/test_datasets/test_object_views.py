@@ -21,31 +21,36 @@ def test_samples_have_fixed_shapes(dataset):
     assert len(dataset) == 5
     for index in range(5):
         sample = dataset[index]
-        assert [v.shape for v in sample['views']] == [(224, 224, 3),
-                                                      (224, 224, 3),
-                                                      (112, 112, 3)]
+        assert [v.shape for v in sample['views']] == [
+            (224, 224, 3),
+            (224, 224, 3),
+            (112, 112, 3),
+        ]
         assert all(v.dtype == torch.uint8 for v in sample['views'])
         for boxes, valid in zip(sample['boxes'], sample['valid']):
             assert boxes.shape == (4, 4) and boxes.dtype == torch.float32
-            assert valid.shape == (4, ) and valid.dtype == torch.bool
+            assert valid.shape == (4,) and valid.dtype == torch.bool
 
 
 def flat(sample):
-    return torch.cat([
-        tensor.flatten().float() for group in ('views', 'boxes', 'valid')
-        for tensor in sample[group]
-    ])
+    return torch.cat(
+        [
+            tensor.flatten().float()
+            for group in ('views', 'boxes', 'valid')
+            for tensor in sample[group]
+        ]
+    )
 
 
 def test_sample_depends_on_seed_epoch_and_image_alone(dataset):
     first = flat(dataset[2])
     assert torch.equal(first, flat(dataset[2]))
     assert not torch.equal(first, flat(dataset[2 + 5]))  # the next epoch
+    before = []
     for workers in (0, 2):
         sampler = EpochSampler(dataset, shuffle=True, seed=3)
         sampler.set_epoch(4)
-        loader = DataLoader(
-            dataset, 2, sampler=sampler, num_workers=workers)
+        loader = DataLoader(dataset, 2, sampler=sampler, num_workers=workers)
         batches = [flat(batch) for batch in loader]
         if workers:
             assert all(map(torch.equal, before, batches))
@@ -57,7 +62,8 @@ def test_sample_depends_on_seed_epoch_and_image_alone(dataset):
 
 
 def test_unreadable_image_is_replaced_and_all_unreadable_are_refused(
-        dataset, tmp_path, demo_images):
+    dataset, tmp_path, demo_images
+):
     dataset.data_root = str(tmp_path)
     with pytest.raises(SoCoError, match='None of 5 images'):
         dataset[0]
@@ -70,23 +76,21 @@ def test_preprocessor_normalises_in_channels_last():
     batch = dict(
         views=[torch.full((2, 8, 8, 3), 128, dtype=torch.uint8)],
         boxes=[torch.zeros(2, 4, 4)],
-        valid=[torch.ones(2, 4, dtype=torch.bool)])
-    view, = ViewDataPreprocessor()(batch)['views']
+        valid=[torch.ones(2, 4, dtype=torch.bool)],
+    )
+    (view,) = ViewDataPreprocessor()(batch)['views']
     assert view.shape == (2, 3, 8, 8)
     assert view.is_contiguous(memory_format=torch.channels_last)
-    expected = (128 - np.array([123.675, 116.28, 103.53])) / [
-        58.395, 57.12, 57.375]
+    expected = (128 - np.array([123.675, 116.28, 103.53])) / [58.395, 57.12, 57.375]
     np.testing.assert_allclose(view[0, :, 0, 0], expected, rtol=1e-5)
 
 
 def test_a_part_of_the_images_is_drawn_with_the_seed(store, demo_images):
 
     def paths(**kwargs):
-        dataset = ObjectViewDataset(
-            str(demo_images), str(store), [], **kwargs)
+        dataset = ObjectViewDataset(str(demo_images), str(store), [], **kwargs)
         return [
-            dataset.get_data_info(index)['img_path']
-            for index in range(len(dataset))
+            dataset.get_data_info(index)['img_path'] for index in range(len(dataset))
         ]
 
     every = paths()

@@ -1,11 +1,16 @@
 """Each step is held against Pillow, on which torchvision's semantics rest."""
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from soco_mm.datasets import (ViewColorJitter, ViewGaussianBlur,
-                              ViewRandomGrayscale, ViewSolarize)
+from soco_mm.datasets import (
+    ViewColorJitter,
+    ViewGaussianBlur,
+    ViewRandomGrayscale,
+    ViewSolarize,
+)
 from soco_mm.datasets.transforms import photometric
 from soco_mm.utils import read_image
 
@@ -16,10 +21,14 @@ def photo(demo_images):
 
 
 @pytest.mark.parametrize('factor', [0.6, 1.0, 1.4])
-@pytest.mark.parametrize('ours, theirs', [
-    (photometric.adjust_brightness, ImageEnhance.Brightness),
-    (photometric.adjust_contrast, ImageEnhance.Contrast),
-    (photometric.adjust_saturation, ImageEnhance.Color)])
+@pytest.mark.parametrize(
+    'ours, theirs',
+    [
+        (photometric.adjust_brightness, ImageEnhance.Brightness),
+        (photometric.adjust_contrast, ImageEnhance.Contrast),
+        (photometric.adjust_saturation, ImageEnhance.Color),
+    ],
+)
 def test_enhancements_equal_pillow(photo, ours, theirs, factor):
     expected = np.asarray(theirs(Image.fromarray(photo)).enhance(factor), int)
     assert np.abs(ours(photo, factor) - expected).max() <= 2
@@ -39,7 +48,8 @@ def test_solarize_and_grey_equal_pillow(photo):
     rng = np.random.default_rng(0)
     pil = Image.fromarray(photo)
     np.testing.assert_array_equal(
-        ViewSolarize(128).apply(photo, rng), ImageOps.solarize(pil, 128))
+        ViewSolarize(128).apply(photo, rng), ImageOps.solarize(pil, 128)
+    )
     grey = np.asarray(ImageOps.grayscale(pil), int)[..., None]
     assert np.abs(ViewRandomGrayscale().apply(photo, rng) - grey).max() <= 1
 
@@ -48,23 +58,25 @@ def test_blur_has_the_width_that_was_drawn():
     dot = np.zeros((65, 65, 3), np.uint8)
     dot[32, 32] = 255
     dot = cv2.blur(dot, (1, 1))
-    blurred = ViewGaussianBlur(sigma=(1.5, 1.5)).apply(
-        dot, np.random.default_rng(0))[..., 0].astype(float)
+    blurred = (
+        ViewGaussianBlur(sigma=(1.5, 1.5))
+        .apply(dot, np.random.default_rng(0))[..., 0]
+        .astype(float)
+    )
     x = np.arange(65) - 32
     variance = (blurred.sum(0) * x**2).sum() / blurred.sum()
-    assert variance**.5 == pytest.approx(1.5, rel=0.1)
+    assert variance**0.5 == pytest.approx(1.5, rel=0.1)
 
 
 def test_probabilities_are_those_of_each_view():
     counts = np.zeros(3)
     blank = np.full((2, 2, 3), 255, np.uint8)
     for seed in range(2000):
-        results = dict(
-            views=[blank] * 3, rng=np.random.default_rng(seed))
-        views = ViewSolarize(128, prob=(0., .2, 1.))(results)['views']
+        results = dict(views=[blank] * 3, rng=np.random.default_rng(seed))
+        views = ViewSolarize(128, prob=(0.0, 0.2, 1.0))(results)['views']
         counts += [view[0, 0, 0] == 0 for view in views]
     assert counts[0] == 0 and counts[2] == 2000
-    assert abs(counts[1] / 2000 - .2) < .03
+    assert abs(counts[1] / 2000 - 0.2) < 0.03
 
 
 def test_colour_jitter_takes_its_steps_in_every_order(photo, monkeypatch):
@@ -72,8 +84,10 @@ def test_colour_jitter_takes_its_steps_in_every_order(photo, monkeypatch):
     jitter = ViewColorJitter()
     for seed in range(200):
         order = []
-        jitter.steps = [(lambda view, value, i=i: (order.append(i), view)[1],
-                         0, 0) for i in range(4)]
+        jitter.steps = [
+            (lambda view, value, i=i: (order.append(i), view)[1], 0, 0)
+            for i in range(4)
+        ]
         jitter.apply(photo, np.random.default_rng(seed))
         orders.add(tuple(order))
     assert len(orders) == 24

@@ -9,8 +9,11 @@ from soco_mm.engine import LARS
 def train(make, steps=6):
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(),
-        nn.Linear(16, 5))
+        nn.Conv2d(3, 4, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.Flatten(),
+        nn.Linear(16, 5),
+    )
     nn.init.zeros_(model[3].weight)  # a norm of 0
     optimizer = make(model)
     for _ in range(steps):
@@ -33,7 +36,7 @@ def plain_loop(model, lr=0.1, momentum=0.9, decay=0.01, eta=0.02, eps=1e-8):
         @torch.no_grad()
         def step(self):
             for p, v in zip(model.parameters(), self.buffers):
-                g, rate = p.grad.clone(), 1.
+                g, rate = p.grad.clone(), 1.0
                 if p.ndim > 1:
                     w_norm, g_norm = p.norm().item(), g.norm().item()
                     if w_norm > 0 and g_norm > 0:
@@ -46,8 +49,7 @@ def plain_loop(model, lr=0.1, momentum=0.9, decay=0.01, eta=0.02, eps=1e-8):
 
 
 def test_updates_equal_a_plain_loop():
-    ours = train(lambda m: LARS(
-        m.parameters(), 0.1, weight_decay=0.01, eta=0.02))
+    ours = train(lambda m: LARS(m.parameters(), 0.1, weight_decay=0.01, eta=0.02))
     for expected, actual in zip(train(plain_loop), ours):
         assert torch.allclose(expected, actual, rtol=1e-4, atol=1e-6)
 
@@ -59,14 +61,13 @@ def test_updates_equal_mmselfsups_with_the_same_exclusions():
             dict(params=[p for p in model.parameters() if p.ndim > 1]),
             dict(
                 params=[p for p in model.parameters() if p.ndim <= 1],
-                weight_decay=0.,
-                lars_exclude=True)
+                weight_decay=0.0,
+                lars_exclude=True,
+            ),
         ]
-        return Reference(
-            groups, 0.1, momentum=0.9, weight_decay=0.01, eta=0.02)
+        return Reference(groups, 0.1, momentum=0.9, weight_decay=0.01, eta=0.02)
 
-    ours = train(lambda m: LARS(
-        m.parameters(), 0.1, weight_decay=0.01, eta=0.02))
+    ours = train(lambda m: LARS(m.parameters(), 0.1, weight_decay=0.01, eta=0.02))
     for expected, actual in zip(train(reference), ours):
         assert torch.allclose(expected, actual, rtol=1e-4, atol=1e-6)
 
@@ -78,8 +79,9 @@ def test_state_survives_saving():
     optimizer.step()
     other = LARS([p], 0.1)
     other.load_state_dict(optimizer.state_dict())
-    assert torch.equal(other.state[p]['momentum_buffer'],
-                       optimizer.state[p]['momentum_buffer'])
+    assert torch.equal(
+        other.state[p]['momentum_buffer'], optimizer.state[p]['momentum_buffer']
+    )
 
 
 def test_negative_numbers_are_refused():

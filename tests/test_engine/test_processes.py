@@ -1,4 +1,5 @@
 """Decisions that processes make together, in two of them (gloo)."""
+
 import re
 import socket
 import sys
@@ -27,7 +28,7 @@ def choose(rank, folder, resume=True):
 
 
 def reduce(rank, folder):
-    return any_process(rank == 1), first_of(5. - rank)
+    return any_process(rank == 1), first_of(5.0 - rank)
 
 
 def raise_on_one(rank, folder):
@@ -42,6 +43,7 @@ def raise_on_one(rank, folder):
 def lose(rank, folder):
     """Train with a loss that is NaN on one of the processes."""
     from test_resume import build
+
     runner, *_ = build(folder / str(rank), poisoned=14 if rank else None)
     runner.train()
 
@@ -65,13 +67,13 @@ def in_process(rank, port, folder, results):
     torch.set_num_threads(1)
     sys.path.insert(0, str(Path(__file__).parent))
     distributed.init_process_group(
-        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2
+    )
     for name, (function, *_) in CASES.items():
         try:
             results[name, rank] = function(rank, folder / name)
         except SoCoError as error:
-            results[name,
-                    rank] = (type(error).__name__, str(error), error.silent)
+            results[name, rank] = (type(error).__name__, str(error), error.silent)
     distributed.destroy_process_group()
 
 
@@ -83,8 +85,11 @@ def found(tmp_path_factory):
         for epoch in here:
             make(folder / name / 'here', epoch)
         for epoch in there:
-            make(folder / name / 'there', abs(epoch),
-                 b'weights' if epoch > 0 else b'others')
+            make(
+                folder / name / 'there',
+                abs(epoch),
+                b'weights' if epoch > 0 else b'others',
+            )
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
@@ -99,12 +104,15 @@ def test_a_checkpoint_that_all_have_is_resumed(found):
     assert found['none'] == (None, None)
 
 
-@pytest.mark.parametrize('case, words', [
-    ('missing', 'epoch_2.pth, .* is not there on process 1'),
-    ('older', 'epoch_2.pth, .* is not there on process 1'),
-    ('other', 'is another than that of process 0'),
-    ('swapped', 'epoch_2.pth on process 1 .* process 0 sees no checkpoint'),
-])
+@pytest.mark.parametrize(
+    'case, words',
+    [
+        ('missing', 'epoch_2.pth, .* is not there on process 1'),
+        ('older', 'epoch_2.pth, .* is not there on process 1'),
+        ('other', 'is another than that of process 0'),
+        ('swapped', 'epoch_2.pth on process 1 .* process 0 sees no checkpoint'),
+    ],
+)
 def test_a_node_without_the_checkpoint_stops_all(found, case, words):
     for kind, text, _ in found[case]:
         assert kind == UsageError.__name__
@@ -119,13 +127,14 @@ def test_without_resume_all_refuse_what_one_sees(found):
 
 
 def test_flags_and_numbers_are_those_of_all(found):
-    assert found['reduced'] == ((True, 4.), (True, 4.))
+    assert found['reduced'] == ((True, 4.0), (True, 4.0))
 
 
 def test_what_one_raises_stops_all_and_is_said_once(found):
     assert found['raised'] == (
         ('SoCoError', 'One image is damaged.', True),
-        ('SoCoError', 'One image is damaged.', False))
+        ('SoCoError', 'One image is damaged.', False),
+    )
 
 
 def test_a_loss_that_is_nan_on_one_process_stops_all(found):

@@ -1,4 +1,5 @@
 """Trainings that are stopped, go wrong, or are resumed, in a real Runner."""
+
 import json
 import math
 from functools import partial
@@ -23,7 +24,6 @@ IMAGES = 24
 
 
 class Toy(BaseModel):
-
     def __init__(self, poisoned=None):
         super().__init__()
         self.layer = nn.Linear(2, 2)
@@ -59,14 +59,26 @@ class Record(Hook):
         self.lr += runner.optim_wrapper.get_lr()['lr']
 
 
-def build(work_dir, batch=2, epochs=4, accumulated=1, lr=8.0, resume=False,
-          stop=None, interval=1, poisoned=None, wrapper=None, keep=3):
+def build(
+    work_dir,
+    batch=2,
+    epochs=4,
+    accumulated=1,
+    lr=8.0,
+    resume=False,
+    stop=None,
+    interval=1,
+    poisoned=None,
+    wrapper=None,
+    keep=3,
+):
     """A runner with the hooks and schedules of the recipes."""
     cfg = load_config('soco_r50_fpn_100e')
     set_epochs(cfg, epochs, IMAGES // batch)
     data = [dict(x=torch.ones(2))] * IMAGES
     loader = torch.utils.data.DataLoader(
-        data, batch, sampler=DefaultSampler(data, False))
+        data, batch, sampler=DefaultSampler(data, False)
+    )
     record = Record(stop)
     model = Toy(poisoned)
     hooks = cfg.default_hooks
@@ -78,10 +90,13 @@ def build(work_dir, batch=2, epochs=4, accumulated=1, lr=8.0, resume=False,
         work_dir=str(work_dir),
         train_dataloader=loader,
         train_cfg=cfg.train_cfg,
-        optim_wrapper=wrapper(model) if wrapper else dict(
+        optim_wrapper=wrapper(model)
+        if wrapper
+        else dict(
             type='OptimWrapper',
             accumulative_counts=accumulated,
-            optimizer=dict(type='SGD', lr=lr / 1000, momentum=.9)),
+            optimizer=dict(type='SGD', lr=lr / 1000, momentum=0.9),
+        ),
         param_scheduler=cfg.param_scheduler,
         default_hooks=hooks,
         custom_hooks=[*cfg.custom_hooks, record],
@@ -89,7 +104,8 @@ def build(work_dir, batch=2, epochs=4, accumulated=1, lr=8.0, resume=False,
         resume=last is not None,
         load_from=last and str(last),
         default_scope='soco_mm',
-        experiment_name=f'{work_dir}_{batch}_{epochs}_{resume}_{stop}')
+        experiment_name=f'{work_dir}_{batch}_{epochs}_{resume}_{stop}',
+    )
     if last:
         check_resumable(runner, last)
     return runner, model, record
@@ -101,14 +117,17 @@ def stopped(work_dir, epoch=2, **kwargs):
         runner.train()
 
 
-@pytest.mark.parametrize('now', [
-    dict(batch=4),
-    dict(batch=1),
-    dict(accumulated=3),
-    dict(epochs=6),
-    dict(lr=2.0),
-    dict(batch=4, epochs=6, lr=2.0),
-])
+@pytest.mark.parametrize(
+    'now',
+    [
+        dict(batch=4),
+        dict(batch=1),
+        dict(accumulated=3),
+        dict(epochs=6),
+        dict(lr=2.0),
+        dict(batch=4, epochs=6, lr=2.0),
+    ],
+)
 def test_schedules_go_on_by_the_epochs_that_are_done(tmp_path, now):
     stopped(tmp_path / 'run')
     runner, model, record = build(tmp_path / 'run', resume=True, **now)
@@ -121,9 +140,10 @@ def test_schedules_go_on_by_the_epochs_that_are_done(tmp_path, now):
     length, epochs = IMAGES // now.get('batch', 2), now.get('epochs', 4)
     base = now.get('lr', 8.0) / 1000
     share = (done - length) / (length * (epochs - 1))
-    assert record.lr[0] == pytest.approx(1e-6 + (base - 1e-6) *
-                                         (1 + cos(pi * share)) / 2)
-    assert record.lr[-1] < .02 * base
+    assert record.lr[0] == pytest.approx(
+        1e-6 + (base - 1e-6) * (1 + cos(pi * share)) / 2
+    )
+    assert record.lr[-1] < 0.02 * base
     steps = done // now.get('accumulated', 1)
     assert model.updates == other.updates[steps:]
     last = model.updates[-1]
@@ -139,7 +159,8 @@ def test_the_same_training_goes_on_exactly(tmp_path):
     assert record.lr == expected.lr[IMAGES:]
     ours, theirs = (
         torch.load(tmp_path / name / 'checkpoints/epoch_4.pth')
-        for name in ('run', 'other'))
+        for name in ('run', 'other')
+    )
     assert ours['param_schedulers'] == theirs['param_schedulers']
 
 
@@ -148,8 +169,7 @@ def test_what_is_converted_is_said(tmp_path):
     runner, *_ = build(tmp_path / 'run', resume=True, batch=4, epochs=6)
     runner.train()
     log = max(tmp_path.glob('run/*/*.log')).read_text()
-    assert ('batch size: 2, now 4; epochs: 4, now 6): 2 of 6 epochs are '
-            'done') in log
+    assert ('batch size: 2, now 4; epochs: 4, now 6): 2 of 6 epochs are done') in log
 
 
 def test_fewer_epochs_than_are_done_are_refused(tmp_path):
@@ -161,8 +181,7 @@ def test_fewer_epochs_than_are_done_are_refused(tmp_path):
 
 @pytest.mark.parametrize('interval', [1, 5, 50])
 def test_a_loss_that_is_not_finite_stops_a_training(tmp_path, interval):
-    runner, _, record = build(
-        tmp_path, poisoned=29, interval=interval, keep=1)
+    runner, _, record = build(tmp_path, poisoned=29, interval=interval, keep=1)
     with pytest.raises(SoCoError) as error:
         runner.train()
     text = str(error.value)
@@ -171,8 +190,9 @@ def test_a_loss_that_is_not_finite_stops_a_training(tmp_path, interval):
     kept = tmp_path / 'checkpoints/epoch_2.pth'
     assert str(kept) in text and '--resume' in text
     assert latest_checkpoint(tmp_path) == kept
-    assert all(value.isfinite().all()
-               for value in torch.load(kept)['state_dict'].values())
+    assert all(
+        value.isfinite().all() for value in torch.load(kept)['state_dict'].values()
+    )
     for line in (tmp_path / 'vis_data/scalars.json').read_text().splitlines():
         json.loads(line, parse_constant=pytest.fail)
 
@@ -181,7 +201,6 @@ def test_a_loss_that_is_not_finite_stops_a_training(tmp_path, interval):
 def test_weights_that_are_not_finite_replace_no_checkpoint(tmp_path, where):
 
     class Poison(Hook):
-
         def after_train_iter(self, runner, *args, **kwargs):
             if runner.iter + 1 == 2 * IMAGES // 2:
                 values = runner.model.layer.weight
@@ -210,19 +229,18 @@ def test_a_checkpoint_with_nan_is_not_resumed(tmp_path):
 def test_scalars_stay_json(tmp_path):
     runner, *_ = build(tmp_path)
     runner.visualizer.add_scalars(
-        dict(a=math.nan, b=torch.tensor(math.inf), c=1.5, step=1))
+        dict(a=math.nan, b=torch.tensor(math.inf), c=1.5, step=1)
+    )
     line = (tmp_path / 'vis_data/scalars.json').read_text()
     assert json.loads(line) == dict(a=None, b=None, c=1.5, step=1)
 
 
 @pytest.mark.parametrize('accumulated', [1, 2])
-def test_a_step_that_the_scaler_skips_is_no_step(tmp_path, monkeypatch,
-                                                 accumulated):
+def test_a_step_that_the_scaler_skips_is_no_step(tmp_path, monkeypatch, accumulated):
     """With MMEngine's wrapper, PyTorch's scaler and overflowing gradients."""
     module = AmpOptimWrapper.__module__
     monkeypatch.setattr(f'{module}.is_cuda_available', lambda: True)
-    monkeypatch.setattr(f'{module}.GradScaler',
-                        partial(torch.amp.GradScaler, 'cpu'))
+    monkeypatch.setattr(f'{module}.GradScaler', partial(torch.amp.GradScaler, 'cpu'))
     overflow = 4 * accumulated
 
     def wrapper(model):
@@ -232,23 +250,23 @@ def test_a_step_that_the_scaler_skips_is_no_step(tmp_path, monkeypatch,
 
         model.layer.weight.register_hook(poison)
         return AmpOptimWrapper(
-            optimizer=torch.optim.SGD(
-                model.parameters(), lr=.008, momentum=.9),
+            optimizer=torch.optim.SGD(model.parameters(), lr=0.008, momentum=0.9),
             dtype='bfloat16',
-            accumulative_counts=accumulated)
+            accumulative_counts=accumulated,
+        )
 
     runner, model, record = build(tmp_path / 'run', wrapper=wrapper)
     runner.train()
     assert runner.message_hub.get_info('skipped_steps') == 1
-    undisturbed, other, expected = build(
-        tmp_path / 'other', accumulated=accumulated)
+    undisturbed, other, expected = build(tmp_path / 'other', accumulated=accumulated)
     undisturbed.train()
     total = 4 * IMAGES // 2
     assert model.updates == other.updates[:-1]
     assert len(model.updates) == total // accumulated - 1
     # The rate of the skipped step is taken by the one after it.
-    steps, wanted = (each.lr[accumulated - 1::accumulated]
-                     for each in (record, expected))
+    steps, wanted = (
+        each.lr[accumulated - 1 :: accumulated] for each in (record, expected)
+    )
     assert steps[:4] == pytest.approx(wanted[:4])
     assert steps[4:] == pytest.approx(wanted[3:-1])
     assert model.layer.weight.isfinite().all()

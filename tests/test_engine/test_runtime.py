@@ -10,7 +10,6 @@ from soco_mm.engine import build_runner
 
 
 class Toy(BaseModel):
-
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(2, 2)
@@ -31,30 +30,31 @@ def config(model, work_dir):
         dict(
             model=model,
             work_dir=str(work_dir),
-            optim_wrapper=dict(optimizer=dict(type='SGD', lr=.1)),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
             train_cfg=dict(by_epoch=True, max_epochs=1),
             train_dataloader=dict(dataset=[], batch_size=1),
             default_scope='mmengine',
             visualizer=dict(
                 type='Visualizer',
                 save_dir=str(work_dir),
-                vis_backends=[dict(type='LocalVisBackend')])))
+                vis_backends=[dict(type='LocalVisBackend')],
+            ),
+        )
+    )
 
 
 def test_runs_that_start_in_one_second_are_apart(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(time, 'time', lambda: 1e9)
     runners = {
-        name: build_runner(config(toy, tmp_path / name))
-        for name in ('first', 'second')
+        name: build_runner(config(toy, tmp_path / name)) for name in ('first', 'second')
     }
     for name, runner in runners.items():
         runner.message_hub.update_info('best_ckpt', name)
-        runner.visualizer.add_scalar('loss', 1.)
+        runner.visualizer.add_scalar('loss', 1.0)
         runner.logger.info(f'This is the {name}.')
     for name, runner in runners.items():
         assert runner.message_hub.get_info('best_ckpt') == name
         assert (tmp_path / name / 'vis_data/scalars.json').is_file()
-        log, = (tmp_path / name).glob('*/*.log')
-        said = [line for line in log.read_text().splitlines()
-                if 'This is the' in line]
+        (log,) = (tmp_path / name).glob('*/*.log')
+        said = [line for line in log.read_text().splitlines() if 'This is the' in line]
         assert len(said) == 1 and said[0].endswith(f'the {name}.')

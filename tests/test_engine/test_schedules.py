@@ -1,4 +1,5 @@
 """Learning rate and momentum in a real Runner, against the closed forms."""
+
 from math import ceil, cos, pi
 
 import pytest
@@ -29,8 +30,7 @@ class Toy(BaseModel):
         self.resets += 1
 
     def update_target(self, step, max_steps):
-        self.updates.append(
-            (step, self.target_net.momentum_at(step, max_steps)))
+        self.updates.append((step, self.target_net.momentum_at(step, max_steps)))
 
     def forward(self, x, mode):
         return dict(loss=self.layer(x).sum())
@@ -49,8 +49,7 @@ class Record(Hook):
 def run(tmp_path, accumulated):
     cfg = Config.fromfile(CONFIG_ROOT / 'soco/soco_r50_fpn_100e.py')
     data = [dict(x=torch.ones(2))] * ITERATIONS
-    loader = torch.utils.data.DataLoader(
-        data, 1, sampler=DefaultSampler(data, False))
+    loader = torch.utils.data.DataLoader(data, 1, sampler=DefaultSampler(data, False))
     record = Record()
     runner = Runner(
         model=Toy(),
@@ -60,13 +59,15 @@ def run(tmp_path, accumulated):
         optim_wrapper=dict(
             type='OptimWrapper',
             accumulative_counts=accumulated,
-            optimizer=dict(type='SGD', lr=8.0)),
+            optimizer=dict(type='SGD', lr=8.0),
+        ),
         param_scheduler=cfg.param_scheduler,
         default_hooks=dict(checkpoint=None, logger=None),
         custom_hooks=[*cfg.custom_hooks, record],
         default_scope='soco_mm',
         log_level='ERROR',
-        experiment_name=f'{tmp_path.name}_{accumulated}')
+        experiment_name=f'{tmp_path.name}_{accumulated}',
+    )
     runner.train()
     return runner.model, record.lr
 
@@ -98,8 +99,7 @@ def test_400_epochs_differ_in_their_length_alone():
     long = Config.fromfile(CONFIG_ROOT / 'soco/soco_r50_fpn_400e.py')
     assert long.train_cfg.max_epochs == 400
     assert long.param_scheduler[0] == short.param_scheduler[0]
-    assert long.param_scheduler[1] == dict(
-        short.param_scheduler[1], end=400, T_max=390)
+    assert long.param_scheduler[1] == dict(short.param_scheduler[1], end=400, T_max=390)
     for cfg in (short, long):
         cfg.pop('train_cfg')
         cfg.pop('param_scheduler')

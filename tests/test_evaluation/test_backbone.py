@@ -21,7 +21,7 @@ def pretrained(name):
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.running_mean.normal_()
-            module.weight.data.uniform_(.5, 1)
+            module.weight.data.uniform_(0.5, 1)
     return model, cfg.model
 
 
@@ -34,13 +34,13 @@ def build(config):
 def test_c4_gets_its_res5_back(tmp_path):
     model, cfg = pretrained('soco_r50_c4_100e')
     torch.save(
-        dict(state_dict=detector_weights(model.state_dict())),
-        tmp_path / 'weights.pth')
+        dict(state_dict=detector_weights(model.state_dict())), tmp_path / 'weights.pth'
+    )
     backbone = build(backbone_config(cfg))
     load_backbone(backbone, tmp_path / 'weights.pth')
     image = torch.randn(2, 3, 96, 96)
     with torch.no_grad():
-        features, = backbone(image)
+        (features,) = backbone(image)
         expected = model.roi_head.shared_head(model.backbone(image)[-1])
     assert features.shape == (2, 2048, 3, 3)
     assert torch.equal(features, expected) and features.any()
@@ -53,8 +53,8 @@ def test_c4_gets_its_res5_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'name',
-    ['soco_r50_fpn_100e', 'soco_swin-t_fpn_100e', 'soco_convnext-t_fpn_100e'])
+    'name', ['soco_r50_fpn_100e', 'soco_swin-t_fpn_100e', 'soco_convnext-t_fpn_100e']
+)
 def test_training_checkpoints_fill_the_backbone(name, tmp_path):
     model, cfg = pretrained(name)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'epoch_1.pth')
@@ -66,8 +66,8 @@ def test_training_checkpoints_fill_the_backbone(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'name',
-    ['soco_r18_fpn_100e', 'soco_swin-t_fpn_100e', 'soco_convnext-t_fpn_100e'])
+    'name', ['soco_r18_fpn_100e', 'soco_swin-t_fpn_100e', 'soco_convnext-t_fpn_100e']
+)
 def test_nothing_of_the_backbone_trains(name):
     probe = LinearProbe(
         backbone_config(load_config(name).model),
@@ -77,7 +77,9 @@ def test_nothing_of_the_backbone_trains(name):
             type='mmcls.LinearClsHead',
             num_classes=2,
             in_channels=512 if 'r18' in name else 768,
-            loss=dict(type='mmcls.CrossEntropyLoss')))
+            loss=dict(type='mmcls.CrossEntropyLoss'),
+        ),
+    )
     probe.train()
     assert probe.head.fc.training
     assert not any(module.training for module in probe.backbone.modules())
@@ -101,7 +103,7 @@ def test_checkpoint_of_another_depth_is_refused(small_model, tmp_path):
     torch.save(dict(state_dict=state), path)
     with pytest.raises(SoCoError, match='layer3.0.bn1.running_var is missing'):
         load_backbone(r18, path)
-    path.write_bytes(path.read_bytes()[:10**6])
+    path.write_bytes(path.read_bytes()[: 10**6])
     with pytest.raises(SoCoError, match='truncated'):
         load_backbone(r18, path)
     torch.save(dict(state_dict={'fc.weight': torch.ones(1)}), path)

@@ -12,27 +12,32 @@ def put(source, *paths):
         shutil.copy(source, path)
 
 
-def test_nested_images_are_labelled_by_their_class_folder(
-        demo_images, tmp_path):
-    put(demo_images / 'coins.jpg', tmp_path / 'b/1.jpg',
-        tmp_path / 'a/x/y/2.PNG', tmp_path / 'a/3.webp',
-        tmp_path / 'beside.jpg', tmp_path / '.hidden/4.jpg',
-        tmp_path / 'a/.5.jpg')
+def test_nested_images_are_labelled_by_their_class_folder(demo_images, tmp_path):
+    put(
+        demo_images / 'coins.jpg',
+        tmp_path / 'b/1.jpg',
+        tmp_path / 'a/x/y/2.PNG',
+        tmp_path / 'a/3.webp',
+        tmp_path / 'beside.jpg',
+        tmp_path / '.hidden/4.jpg',
+        tmp_path / 'a/.5.jpg',
+    )
     data = ClassFolders(str(tmp_path))
     assert data.CLASSES == ('a', 'b')
-    assert [(info['img_path'], info['gt_label'])
-            for info in map(data.get_data_info, range(len(data)))] == [
-                (f'{tmp_path}/a/3.webp', 0),
-                (f'{tmp_path}/a/x/y/2.PNG', 0),
-                (f'{tmp_path}/b/1.jpg', 1),
-            ]
+    assert [
+        (info['img_path'], info['gt_label'])
+        for info in map(data.get_data_info, range(len(data)))
+    ] == [
+        (f'{tmp_path}/a/3.webp', 0),
+        (f'{tmp_path}/a/x/y/2.PNG', 0),
+        (f'{tmp_path}/b/1.jpg', 1),
+    ]
 
 
 def test_validation_has_the_numbers_of_training(demo_images, tmp_path):
     for name in 'abc':
         put(demo_images / 'coins.jpg', tmp_path / 'train' / name / '1.jpg')
-    put(demo_images / 'coins.jpg', tmp_path / 'val/b/1.jpg',
-        tmp_path / 'val/c/1.jpg')
+    put(demo_images / 'coins.jpg', tmp_path / 'val/b/1.jpg', tmp_path / 'val/c/1.jpg')
     train, val = str(tmp_path / 'train'), str(tmp_path / 'val')
     data = ClassFolders(val, classes_of=train)
     assert data.CLASSES == ('a', 'b', 'c')

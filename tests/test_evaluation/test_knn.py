@@ -25,13 +25,12 @@ def test_scores_are_those_of_the_formula(features):
     scores = knn_scores(train, labels, val, num_classes=4, k=7)
     for i, image in enumerate(val.tolist()):
         similarities = [
-            sum(a * b for a, b in zip(image, other))
-            for other in train.tolist()
+            sum(a * b for a, b in zip(image, other)) for other in train.tolist()
         ]
         nearest = sorted(range(90), key=lambda j: -similarities[j])[:7]
-        expected = [0.] * 4
+        expected = [0.0] * 4
         for j in nearest:
-            expected[labels[j]] += math.exp(similarities[j] / .07)
+            expected[labels[j]] += math.exp(similarities[j] / 0.07)
         assert scores[i].tolist() == pytest.approx(expected, rel=1e-4)
     assert (scores[:, 3] == 0).all()
 
@@ -44,12 +43,13 @@ def test_votes_are_those_of_scikit_learn(features, k):
         k,
         metric='cosine',
         algorithm='brute',
-        weights=lambda distances: np.exp((1 - distances) / .07))
+        weights=lambda distances: np.exp((1 - distances) / 0.07),
+    )
     reference.fit(train.numpy(), labels.numpy())
     expected = reference.predict_proba(val.numpy())
     ours = scores / scores.sum(1, keepdim=True)
     np.testing.assert_allclose(ours.numpy(), expected, atol=1e-4)
-    assert .5 < (scores.argmax(1) == truth).float().mean() < 1
+    assert 0.5 < (scores.argmax(1) == truth).float().mean() < 1
 
 
 def test_scores_do_not_depend_on_the_chunks(features, monkeypatch):
@@ -58,4 +58,4 @@ def test_scores_do_not_depend_on_the_chunks(features, monkeypatch):
     for limit in (1, 90 * 7):
         monkeypatch.setattr(knn, 'MAX_SIMILARITIES', limit)
         scores = knn_scores(train, labels, val, num_classes=3)
-        torch.testing.assert_close(scores, whole, rtol=1e-4, atol=0.)
+        torch.testing.assert_close(scores, whole, rtol=1e-4, atol=0.0)

@@ -22,7 +22,8 @@ def write(tmp_path):
             annotations=[
                 dict(dict(image_id=1, category_id=category, bbox=box), **more)
                 for category, box, more in objects
-            ])
+            ],
+        )
         (tmp_path / 'a.json').write_text(json.dumps(content))
         return dict(annotations=str(tmp_path / 'a.json'), images=str(tmp_path))
 
@@ -32,8 +33,7 @@ def write(tmp_path):
 def test_objects_are_crops_of_their_clipped_boxes(write, tmp_path):
     known = write((2, [30.4, 20.6, 20, 20], {}), (0, [1, 2, 8, 9.4], {}))
     data = ObjectCrops(**known, pipeline=[LoadRGBImage()], test_mode=True)
-    image = cv2.cvtColor(
-        cv2.imread(str(tmp_path / 'a.png')), cv2.COLOR_BGR2RGB)
+    image = cv2.cvtColor(cv2.imread(str(tmp_path / 'a.png')), cv2.COLOR_BGR2RGB)
     assert data.CLASSES == ('nut', 'washer')
     assert data.get_gt_labels().tolist() == [1, 0]
     first, second = data
@@ -50,9 +50,9 @@ def test_validation_has_the_numbers_of_training(write):
     data = ObjectCrops(**known, classes=['bolt', 'washer'])
     assert data.get_gt_labels().tolist() == [1]
     with pytest.raises(
-            UsageError,
-            match='has objects of the class washer, '
-            'which the training annotations lack'):
+        UsageError,
+        match='has objects of the class washer, which the training annotations lack',
+    ):
         ObjectCrops(**known, classes=['bolt'])
     with pytest.raises(UsageError, match='has objects of 1 class. Give'):
         ObjectCrops(**known)
@@ -61,15 +61,23 @@ def test_validation_has_the_numbers_of_training(write):
 def test_what_is_no_sample_is_counted(write):
     box = [3, 2, 20, 20]
     data = ObjectCrops(
-        **write((0, box, {}), (1, box, {}), (1, box, dict(iscrowd=1)), (
-            1, box, dict(ignore='true')), (1, [3, 2, 20, 7.9],
-                                           {}), (1, [50, 2, 20, 20], {})))
+        **write(
+            (0, box, {}),
+            (1, box, {}),
+            (1, box, dict(iscrowd=1)),
+            (1, box, dict(ignore='true')),
+            (1, [3, 2, 20, 7.9], {}),
+            (1, [50, 2, 20, 20], {}),
+        )
+    )
     assert len(data) == 2
     assert [line.split(':')[0] for line in data.account.lines()] == [
-        '1 crowd', '1 ignored object', '1 invisible object', '1 tiny object'
+        '1 crowd',
+        '1 ignored object',
+        '1 invisible object',
+        '1 tiny object',
     ]
     with pytest.raises(
-            UsageError,
-            match='has no object to classify: it has '
-            '2 tiny objects'):
+        UsageError, match='has no object to classify: it has 2 tiny objects'
+    ):
         ObjectCrops(**write((0, [3, 2, 7, 7], {}), (1, [3, 2, 7, 9], {})))

@@ -21,7 +21,8 @@ def test_names_and_shapes_are_those_of_mmdetections_c4_detectors(tmp_path):
     model, _ = build()
     (tmp_path / 'c4.py').write_text(
         "_base_ = 'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py'\n"
-        'model = dict(backbone=dict(init_cfg=None))\n')
+        'model = dict(backbone=dict(init_cfg=None))\n'
+    )
     assert Config.fromfile(tmp_path / 'c4.py').model.backbone.num_stages == 3
     detector = build_detector(tmp_path / 'c4.py').state_dict()
     ours = {
@@ -40,7 +41,8 @@ def test_the_last_norm_of_every_residual_block_starts_at_zero():
     model, _ = build()
     model.init_weights()
     last = [
-        module.norm3.weight for module in model.modules()
+        module.norm3.weight
+        for module in model.modules()
         if type(module).__name__ == 'Bottleneck'
     ]
     assert len(last) == 2 * 16  # both networks
@@ -53,18 +55,18 @@ def test_objects_are_res5_of_14x14_features_averaged():
     model, _ = build()
     model.eval()
     view = torch.randn(2, 3, 128, 128)
-    boxes = torch.tensor([[[0., 0., 128., 128.], [10., 20., 70., 90.]]] * 2)
+    boxes = torch.tensor([[[0.0, 0.0, 128.0, 128.0], [10.0, 20.0, 70.0, 90.0]]] * 2)
     with torch.no_grad():
-        feature, = model.backbone(view)
+        (feature,) = model.backbone(view)
         assert feature.shape == (2, 1024, 8, 8)
         rois = torch.cat(
-            [torch.tensor([0., 0., 1., 1.])[:, None],
-             boxes.flatten(0, 1)], 1)
+            [torch.tensor([0.0, 0.0, 1.0, 1.0])[:, None], boxes.flatten(0, 1)], 1
+        )
         # MMCV's operator reads the memory as NCHW.
-        pooled = roi_align(feature.contiguous(), rois, (14, 14), 1 / 16, 0,
-                           'avg', True)
+        pooled = roi_align(feature.contiguous(), rois, (14, 14), 1 / 16, 0, 'avg', True)
         res5 = model.roi_head.shared_head.layer4(pooled)
         assert res5.shape == (4, 2048, 7, 7)
         expected = model.projector([res5.mean((2, 3))])[0]
         torch.testing.assert_close(
-            model.online_net(view, boxes).flatten(0, 1), expected)
+            model.online_net(view, boxes).flatten(0, 1), expected
+        )

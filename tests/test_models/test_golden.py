@@ -8,8 +8,7 @@ from soco_mm.apis.train import CONFIG_ROOT
 from soco_mm.registry import MODELS
 
 
-def test_imported_released_model_gives_the_released_loss_and_gradients(
-        tmp_path):
+def test_imported_released_model_gives_the_released_loss_and_gradients(tmp_path):
     torch.save(golden.released_checkpoint(), tmp_path / 'released.pth')
     number = import_released(tmp_path / 'released.pth', tmp_path / 'out.pth')
     assert number == len(golden.released_shapes()) == 811
@@ -28,8 +27,9 @@ def test_imported_released_model_gives_the_released_loss_and_gradients(
     assert loss.item() == pytest.approx(golden.LOSS, rel=1e-4)
     parameters = dict(model.named_parameters())
     for name, norm in golden.GRAD_NORMS.items():
-        assert parameters[name].grad.norm().item() == pytest.approx(
-            norm, rel=1e-3), name
+        assert parameters[name].grad.norm().item() == pytest.approx(norm, rel=1e-3), (
+            name
+        )
     assert all(p.grad is None for p in model.target_net.parameters())
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name

@@ -1,4 +1,5 @@
 """The models against the paper's equations, written a second time."""
+
 import golden
 import numpy as np
 import pytest
@@ -14,8 +15,7 @@ from soco_mm.registry import MODELS
 ENCODER = {
     'encoder.conv1.weight': 'backbone.conv1.weight',
     'encoder.bn1.bias': 'backbone.bn1.bias',
-    'encoder.layer1.0.downsample.0.weight':
-    'backbone.layer1.0.downsample.0.weight',
+    'encoder.layer1.0.downsample.0.weight': 'backbone.layer1.0.downsample.0.weight',
     'encoder.layer2.3.conv2.weight': 'backbone.layer2.3.conv2.weight',
     'encoder.layer3.5.bn3.weight': 'backbone.layer3.5.bn3.weight',
 }
@@ -42,12 +42,9 @@ FPN = {
 }
 C4 = {
     **ENCODER,
-    'encoder.layer4.0.conv1.weight':
-    'roi_head.shared_head.layer4.0.conv1.weight',
-    'encoder.layer4.0.downsample.1.weight':
-    'roi_head.shared_head.layer4.0.downsample.1.weight',
-    'encoder.layer4.2.conv3.weight':
-    'roi_head.shared_head.layer4.2.conv3.weight',
+    'encoder.layer4.0.conv1.weight': 'roi_head.shared_head.layer4.0.conv1.weight',
+    'encoder.layer4.0.downsample.1.weight': 'roi_head.shared_head.layer4.0.downsample.1.weight',
+    'encoder.layer4.2.conv3.weight': 'roi_head.shared_head.layer4.2.conv3.weight',
     **MLPS,
 }
 
@@ -95,23 +92,20 @@ def star_inputs() -> tuple:
 
     View 2 lacks one of its proposals, view 3 two.
     """
-    views = [
-        image(41, 1, 224),
-        image(42, 1, 224),
-        image(43, 1, 112),
-        image(44, 1, 192)
-    ]
+    views = [image(41, 1, 224), image(42, 1, 224), image(43, 1, 112), image(44, 1, 192)]
     absent = torch.zeros(2, 4, 4)
     pairs = [
-        (boxes(45, 224, [70, 120, 160, 210]),
-         boxes(46, 224, [100, 180, 205, 45])),
+        (boxes(45, 224, [70, 120, 160, 210]), boxes(46, 224, [100, 180, 205, 45])),
         (boxes(47, 224, [110, 170, 205, 80]), absent),
         (absent, boxes(48, 112, [60, 40, 80, 30])),
         (boxes(49, 192, [60, 100, 150, 185]), absent),
     ]
     valid = ['11111111', '10110000', '00001001', '11110000']
-    return (views, [torch.cat(pair, 1)[:1] for pair in pairs],
-            [mask(row) for row in valid])
+    return (
+        views,
+        [torch.cat(pair, 1)[:1] for pair in pairs],
+        [mask(row) for row in valid],
+    )
 
 
 @pytest.fixture(scope='module')
@@ -135,8 +129,7 @@ def gradient(loss: torch.Tensor, parameters: dict, names) -> tuple:
     return torch.autograd.grad(loss, [parameters[name] for name in names])
 
 
-def check(config: str, checkpoint: dict, inputs: tuple, names: dict,
-          folder) -> None:
+def check(config: str, checkpoint: dict, inputs: tuple, names: dict, folder) -> None:
     """Compare the loss and gradients of an imported checkpoint."""
     online, target = reference.networks(checkpoint['model'])
     expected = reference.object_loss(online, target, *inputs)
@@ -150,7 +143,8 @@ def check(config: str, checkpoint: dict, inputs: tuple, names: dict,
     cfg = Config.fromfile(CONFIG_ROOT / config)
     model = MODELS.build(cfg.model).eval().double()
     keys = model.load_state_dict(
-        torch.load(folder / 'out.pth')['state_dict'], strict=False)
+        torch.load(folder / 'out.pth')['state_dict'], strict=False
+    )
     assert keys.unexpected_keys == []
     assert keys.missing_keys == ['target_net.steps']
     loss = model.object_loss(*inputs)
@@ -164,8 +158,7 @@ def check(config: str, checkpoint: dict, inputs: tuple, names: dict,
     assert not any(p.requires_grad for p in model.target_net.parameters())
 
 
-def test_reference_gives_the_loss_and_gradients_of_the_released_model(
-        fpn_checkpoint):
+def test_reference_gives_the_loss_and_gradients_of_the_released_model(fpn_checkpoint):
     online, target = reference.networks(fpn_checkpoint['model'])
     views, boxes, valid = golden.inputs()
     views = [view.double() for view in views]
@@ -180,10 +173,10 @@ def test_reference_gives_the_loss_and_gradients_of_the_released_model(
 
 
 def test_c4_model_follows_the_paper(float64, tmp_path):
-    check('soco/soco_r50_c4_100e.py', c4_checkpoint(), c4_inputs(), C4,
-          tmp_path)
+    check('soco/soco_r50_c4_100e.py', c4_checkpoint(), c4_inputs(), C4, tmp_path)
 
 
 def test_four_view_model_follows_the_paper(float64, fpn_checkpoint, tmp_path):
-    check('soco/soco-star_r50_fpn_400e.py', fpn_checkpoint, star_inputs(), FPN,
-          tmp_path)
+    check(
+        'soco/soco-star_r50_fpn_400e.py', fpn_checkpoint, star_inputs(), FPN, tmp_path
+    )

@@ -11,15 +11,14 @@ from soco_mm.models.algorithms.soco import fill_invalid
 
 def make_inputs(number=2, proposals=3, sizes=(64, 64, 32)):
     generator = torch.Generator().manual_seed(1)
-    views = [
-        torch.randn(number, 3, size, size, generator=generator)
-        for size in sizes
-    ]
+    views = [torch.randn(number, 3, size, size, generator=generator) for size in sizes]
     boxes = []
     for size in sizes:
         xy = torch.rand(number, proposals, 2, generator=generator) * size / 2
-        wh = size / 8 + torch.rand(
-            number, proposals, 2, generator=generator) * size * 3 / 8
+        wh = (
+            size / 8
+            + torch.rand(number, proposals, 2, generator=generator) * size * 3 / 8
+        )
         boxes.append(torch.cat([xy, xy + wh], -1))
     valid = [torch.ones(number, proposals, dtype=torch.bool) for _ in sizes]
     return views, boxes, valid
@@ -29,7 +28,7 @@ def eq5_and_6(model, views, boxes, valid):
     """The loss as loops over pairs, images and proposals."""
     online = [model.online_net(v, b) for v, b in zip(views, boxes)]
     target = [model.target_net(v, b) for v, b in zip(views, boxes)]
-    total = 0.
+    total = 0.0
     for j in range(1, len(views)):
         for here, there in ((0, j), (j, 0)):
             per_image = []
@@ -40,9 +39,10 @@ def eq5_and_6(model, views, boxes, valid):
                         v = model.head.predictor([online[here][n, k][None]])
                         v = v[0][0].double()
                         w = target[there][n, k].double()
-                        terms.append(-2 * float(v @ w) /
-                                     math.sqrt(float(v @ v) * float(w @ w)))
-                per_image.append(sum(terms) / len(terms) if terms else 0.)
+                        terms.append(
+                            -2 * float(v @ w) / math.sqrt(float(v @ v) * float(w @ w))
+                        )
+                per_image.append(sum(terms) / len(terms) if terms else 0.0)
             total += sum(per_image) / len(per_image)
     return total
 
@@ -51,8 +51,11 @@ def eq5_and_6(model, views, boxes, valid):
 def perturb_target(model):
     generator = torch.Generator().manual_seed(2)
     for p in model.target_net.module.parameters():
-        p += 0.1 * p.std() * torch.randn(p.shape, generator=generator) if (
-            p.ndim > 1) else 0
+        p += (
+            0.1 * p.std() * torch.randn(p.shape, generator=generator)
+            if (p.ndim > 1)
+            else 0
+        )
 
 
 def test_loss_equals_a_loop_over_equations_5_and_6(small_model):
@@ -72,7 +75,7 @@ def test_boxes_of_invalid_proposals_have_no_influence(small_model, training):
     views, boxes, valid = make_inputs()
     valid[1][0, 1] = valid[2][1, 2] = False
     losses = []
-    for garbage in (0., 1e6, float('nan')):
+    for garbage in (0.0, 1e6, float('nan')):
         boxes[1][0, 1] = boxes[2][1, 2] = garbage
         losses.append(small_model.object_loss(views, boxes, valid).item())
     assert losses[0] == losses[1] == losses[2]
@@ -106,8 +109,9 @@ def test_channels_last_and_contiguous_inputs_give_the_same(small_model):
     views, boxes, valid = make_inputs()
     plain = small_model.object_loss(views, boxes, valid)
     views = [v.to(memory_format=torch.channels_last) for v in views]
-    assert small_model.object_loss(
-        views, boxes, valid).item() == pytest.approx(plain.item(), abs=1e-4)
+    assert small_model.object_loss(views, boxes, valid).item() == pytest.approx(
+        plain.item(), abs=1e-4
+    )
 
 
 def test_loss_is_float32_under_mixed_precision(small_model):
@@ -119,8 +123,7 @@ def test_loss_is_float32_under_mixed_precision(small_model):
     assert mixed.item() == pytest.approx(plain.item(), abs=0.1)
 
 
-def test_initialisation_makes_both_networks_equal_and_residuals_zero(
-        small_model):
+def test_initialisation_makes_both_networks_equal_and_residuals_zero(small_model):
     small_model.init_weights()
     target = small_model.target_net.module.state_dict()
     for name, value in small_model.online_net.state_dict().items():
@@ -133,7 +136,8 @@ def test_initialisation_makes_both_networks_equal_and_residuals_zero(
 def test_online_names_are_those_of_mmdetections_mask_rcnn(small_model):
     with DefaultScope.overwrite_default_scope('mmdet'):
         head = Shared4Conv1FCBBoxHead(
-            in_channels=256, num_classes=3, norm_cfg=dict(type='BN'))
+            in_channels=256, num_classes=3, norm_cfg=dict(type='BN')
+        )
     ours = small_model.roi_head.bbox_head.state_dict()
     theirs = {
         k: v.shape
@@ -148,21 +152,20 @@ def test_the_floor_is_the_least_loss_of_a_constant_prediction(small_model):
     head = small_model.head
     generator = torch.Generator().manual_seed(3)
     target = [
-        torch.randn(3, 4, 8, generator=generator) + torch.arange(8.) / 4
+        torch.randn(3, 4, 8, generator=generator) + torch.arange(8.0) / 4
         for _ in range(3)
     ]
-    valid = [torch.rand(3, 4, generator=generator) < .7 for _ in range(3)]
+    valid = [torch.rand(3, 4, generator=generator) < 0.7 for _ in range(3)]
     valid[2][1] = False  # an image without a proposal in one pair
     constants = torch.randn(4, 8, generator=generator, requires_grad=True)
-    optimizer = torch.optim.Adam([constants], lr=.05)
+    optimizer = torch.optim.Adam([constants], lr=0.05)
     for _ in range(500):
         terms = iter(constants)
         loss = 0
         for j in (1, 2):
             for there in (j, 0):
                 v = next(terms).expand_as(target[there])
-                loss = loss + head.loss_module(v, target[there],
-                                               valid[0] & valid[j])
+                loss = loss + head.loss_module(v, target[there], valid[0] & valid[j])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -183,41 +186,35 @@ def test_the_floor_tells_equal_targets_from_opposed_ones(small_model):
 def test_the_floor_is_logged_and_never_optimised(small_model):
     perturb_target(small_model.eval())
     views, boxes, valid = make_inputs()
-    views = [(128 + 50 * view.permute(0, 2, 3, 1)).clamp(0, 255).byte()
-             for view in views]
-    optim_wrapper = OptimWrapper(
-        torch.optim.SGD(small_model.parameters(), lr=0.))
+    views = [
+        (128 + 50 * view.permute(0, 2, 3, 1)).clamp(0, 255).byte() for view in views
+    ]
+    optim_wrapper = OptimWrapper(torch.optim.SGD(small_model.parameters(), lr=0.0))
     log = small_model.train_step(
-        dict(views=views, boxes=boxes, valid=valid), optim_wrapper)
+        dict(views=views, boxes=boxes, valid=valid), optim_wrapper
+    )
     logged = {
-        name: p.grad
-        for name, p in small_model.named_parameters() if p.grad is not None
+        name: p.grad for name, p in small_model.named_parameters() if p.grad is not None
     }
     assert set(log) == {'loss', 'loss_floor'}
     assert -8 <= log['loss_floor'] < 0
     assert not log['loss_floor'].requires_grad
     # The loss and its gradients, bit for bit those of Eq. 5 and 6 alone.
     data = small_model.data_preprocessor(
-        dict(views=views, boxes=boxes, valid=valid), True)
+        dict(views=views, boxes=boxes, valid=valid), True
+    )
     boxes = [
-        fill_invalid(*each)
-        for each in zip(data['boxes'], data['valid'], data['views'])
+        fill_invalid(*each) for each in zip(data['boxes'], data['valid'], data['views'])
     ]
-    online = [
-        small_model.online_net(*each) for each in zip(data['views'], boxes)
-    ]
+    online = [small_model.online_net(*each) for each in zip(data['views'], boxes)]
     with torch.no_grad():
-        target = [
-            small_model.target_net(*each)
-            for each in zip(data['views'], boxes)
-        ]
+        target = [small_model.target_net(*each) for each in zip(data['views'], boxes)]
     loss = small_model.head.loss(online, target, data['valid'])
     small_model.zero_grad()
     loss.backward()
     assert torch.equal(loss, log['loss'])
     for name, gradient in logged.items():
-        assert torch.equal(gradient,
-                           small_model.get_parameter(name).grad), name
+        assert torch.equal(gradient, small_model.get_parameter(name).grad), name
 
 
 def test_fewer_than_two_views_are_refused(small_model):
@@ -232,7 +229,7 @@ def test_fewer_than_two_views_are_refused(small_model):
 
 def test_image_without_valid_boxes_is_given_the_whole_view():
     boxes = torch.full((2, 2, 4), float('nan'))
-    boxes[0, 1] = torch.tensor([1., 2., 3., 4.])
+    boxes[0, 1] = torch.tensor([1.0, 2.0, 3.0, 4.0])
     valid = torch.tensor([[False, True], [False, False]])
     filled = fill_invalid(boxes, valid, torch.zeros(2, 3, 20, 30))
     assert filled[0].tolist() == [[1, 2, 3, 4]] * 2

@@ -10,12 +10,14 @@ numbers = st.integers(0, 200)
 
 @given(
     st.lists(st.tuples(numbers, numbers, numbers, numbers), max_size=20),
-    st.integers(1, 400), st.integers(1, 400),
-    st.sampled_from(sorted(PRESETS)))
-def test_kept_boxes_are_those_of_the_papers_inequalities(
-        xywh, width, height, preset):
-    boxes = np.array([[x, y, x + w, y + h] for x, y, w, h in xywh],
-                     np.float32).reshape(-1, 4)
+    st.integers(1, 400),
+    st.integers(1, 400),
+    st.sampled_from(sorted(PRESETS)),
+)
+def test_kept_boxes_are_those_of_the_papers_inequalities(xywh, width, height, preset):
+    boxes = np.array([[x, y, x + w, y + h] for x, y, w, h in xywh], np.float32).reshape(
+        -1, 4
+    )
     settings = PRESETS[preset]['filter']
     kept, status = ProposalFilter(**settings)(boxes, width, height)
 
@@ -23,13 +25,17 @@ def test_kept_boxes_are_those_of_the_papers_inequalities(
         return w > 0 and h > 0 and 1 / 3 <= w / h <= 3
 
     def sized(w, h):
-        relative = (w * h)**.5 / (width * height)**.5
-        return .3 <= relative <= .8 and min(w, h) >= settings['min_side']
+        relative = (w * h) ** 0.5 / (width * height) ** 0.5
+        return 0.3 <= relative <= 0.8 and min(w, h) >= settings['min_side']
 
-    steps = ([b for b in xywh if shaped(*b[2:]) and sized(*b[2:])],
-             [b for b in xywh if shaped(*b[2:])],
-             [b for b in xywh if min(b[2:]) >= 32], [(0, 0, width, height)])
+    steps = (
+        [b for b in xywh if shaped(*b[2:]) and sized(*b[2:])],
+        [b for b in xywh if shaped(*b[2:])],
+        [b for b in xywh if min(b[2:]) >= 32],
+        [(0, 0, width, height)],
+    )
     expected = next(i for i, step in enumerate(steps) if step)
     assert STATUS[status] == STATUS[expected]
     np.testing.assert_array_equal(
-        kept, [[x, y, x + w, y + h] for x, y, w, h in steps[expected]])
+        kept, [[x, y, x + w, y + h] for x, y, w, h in steps[expected]]
+    )

@@ -10,22 +10,29 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from soco_mm.proposals import Proposals, ProposalStore
-from soco_mm.proposals.formats import (BoxFile, clip_boxes, match_images,
-                                       read_box_file, to_corners, write_coco)
+from soco_mm.proposals.formats import (
+    BoxFile,
+    clip_boxes,
+    match_images,
+    read_box_file,
+    to_corners,
+    write_coco,
+)
 from soco_mm.utils import UsageError
 
 COCO = dict(
     images=[
         dict(id=1, file_name='./b/2.jpg', width=40, height=30),
-        dict(id='x', file_name='a.jpg')
+        dict(id='x', file_name='a.jpg'),
     ],
     annotations=[
-        dict(image_id=1, bbox=[1, 2, 3, 4], score=.3),
+        dict(image_id=1, bbox=[1, 2, 3, 4], score=0.3),
         dict(image_id='x', bbox=[0, 0, 9, 9], iscrowd=1),
-        dict(image_id=1, bbox=[5, 6, 7, 8], score=.2),
+        dict(image_id=1, bbox=[5, 6, 7, 8], score=0.2),
         dict(image_id='x', bbox=[2, 2, 2, 2.5]),
-        dict(image_id=7, bbox=[2, 2, 2, 2])
-    ])
+        dict(image_id=7, bbox=[2, 2, 2, 2]),
+    ],
+)
 RESULTS = COCO['annotations'][:1] + COCO['annotations'][2:]
 
 
@@ -34,8 +41,7 @@ def save(tmp_path):
 
     def save(content, name='boxes.json'):
         path = tmp_path / name
-        path.write_text(
-            content if isinstance(content, str) else json.dumps(content))
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
         return path
 
     return save
@@ -44,25 +50,22 @@ def save(tmp_path):
 def test_boxes_of_a_coco_json_are_gathered_by_their_image(save):
     found = read_box_file(save(COCO))
     assert found == BoxFile(
-        'coco', {
-            'b/2.jpg': [[1, 2, 3, 4], [5, 6, 7, 8]],
-            'a.jpg': [[2, 2, 2, 2.5]]
-        }, {'b/2.jpg': (40, 30)}, {
-            'crowds': 1,
-            'of images that are not listed': 1
-        })
+        'coco',
+        {'b/2.jpg': [[1, 2, 3, 4], [5, 6, 7, 8]], 'a.jpg': [[2, 2, 2, 2.5]]},
+        {'b/2.jpg': (40, 30)},
+        {'crowds': 1, 'of images that are not listed': 1},
+    )
 
 
 def test_scores_below_the_threshold_are_left_out(save):
-    found = read_box_file(save(COCO), score_thr=.3)
+    found = read_box_file(save(COCO), score_thr=0.3)
     assert found.boxes['b/2.jpg'] == [[1, 2, 3, 4]]
     assert found.boxes['a.jpg'] == [[2, 2, 2, 2.5]]  # it has no score
     assert found.left_out['scored below 0.3'] == 1
 
 
 def test_coco_results_are_named_by_the_annotations(save):
-    found = read_box_file(
-        save(RESULTS), save(dict(images=COCO['images']), 'ann.json'))
+    found = read_box_file(save(RESULTS), save(dict(images=COCO['images']), 'ann.json'))
     expected = read_box_file(save(COCO))
     assert found.format == 'coco_results'
     assert found[1:3] == expected[1:3]
@@ -73,36 +76,49 @@ def test_released_json_is_taken_as_it_is(save):
     assert read_box_file(save(content)) == BoxFile('released', content, {}, {})
 
 
-@pytest.mark.parametrize('content, words', [
-    ('', 'is empty. Expected'),
-    (' \n', 'is empty. Expected'),
-    ('{"a": [[1, 2', 'is not JSON .* Expected the JSON of the released'),
-    ('[' * 100000, 'is not JSON .* Expected'),
-    ('3', 'unknown layout. Expected'),
-    ('{}', 'unknown layout. Expected'),
-    ({'images': []}, 'has no box. Expected'),
-    ({'images': [{'id': 1}]}, 'unknown layout'),
-    ({'a': 3}, 'unknown layout'),
-    ({'a': []}, 'has no box'),
-    ({'images': {}, 'annotations': []}, 'the images are not a list'),
-    ({'images': [], 'annotations': {}}, 'the annotations are not a list'),
-    (dict(COCO, images=[{'id': 1}]), "image 0 .* no 'file_name'"),
-    (dict(COCO, images=[{'id': [], 'file_name': 'a'}]), 'image 0'),
-    (dict(COCO, images=[3]), 'image 0'),
-    (dict(COCO, images=[{'id': 1, 'file_name': 'a.jpg'},
-                        {'id': 1, 'file_name': 'b.jpg'}]),
-     'image 1 .*its id is that of a.jpg'),
-    (dict(COCO, annotations=[{'image_id': 1}]), "annotation 0 .* no 'bbox'"),
-    (dict(COCO, annotations=['x']), 'annotation 0'),
-    (dict(COCO, annotations=[]), 'has no box'),
-    (dict(COCO, annotations=COCO['annotations'][1:2]),
-     r'no box that can be used \(1 crowds\)'),
-    (dict(COCO, annotations=COCO['annotations'][4:]),
-     "of no image .* image_id 7, the images the id 1"),
-    ([], 'with --ann'),
-])
-def test_files_of_other_layouts_are_refused_in_a_sentence(
-        save, content, words):
+@pytest.mark.parametrize(
+    'content, words',
+    [
+        ('', 'is empty. Expected'),
+        (' \n', 'is empty. Expected'),
+        ('{"a": [[1, 2', 'is not JSON .* Expected the JSON of the released'),
+        ('[' * 100000, 'is not JSON .* Expected'),
+        ('3', 'unknown layout. Expected'),
+        ('{}', 'unknown layout. Expected'),
+        ({'images': []}, 'has no box. Expected'),
+        ({'images': [{'id': 1}]}, 'unknown layout'),
+        ({'a': 3}, 'unknown layout'),
+        ({'a': []}, 'has no box'),
+        ({'images': {}, 'annotations': []}, 'the images are not a list'),
+        ({'images': [], 'annotations': {}}, 'the annotations are not a list'),
+        (dict(COCO, images=[{'id': 1}]), "image 0 .* no 'file_name'"),
+        (dict(COCO, images=[{'id': [], 'file_name': 'a'}]), 'image 0'),
+        (dict(COCO, images=[3]), 'image 0'),
+        (
+            dict(
+                COCO,
+                images=[
+                    {'id': 1, 'file_name': 'a.jpg'},
+                    {'id': 1, 'file_name': 'b.jpg'},
+                ],
+            ),
+            'image 1 .*its id is that of a.jpg',
+        ),
+        (dict(COCO, annotations=[{'image_id': 1}]), "annotation 0 .* no 'bbox'"),
+        (dict(COCO, annotations=['x']), 'annotation 0'),
+        (dict(COCO, annotations=[]), 'has no box'),
+        (
+            dict(COCO, annotations=COCO['annotations'][1:2]),
+            r'no box that can be used \(1 crowds\)',
+        ),
+        (
+            dict(COCO, annotations=COCO['annotations'][4:]),
+            'of no image .* image_id 7, the images the id 1',
+        ),
+        ([], 'with --ann'),
+    ],
+)
+def test_files_of_other_layouts_are_refused_in_a_sentence(save, content, words):
     with pytest.raises(UsageError, match=words):
         read_box_file(save(content))
 
@@ -110,11 +126,12 @@ def test_files_of_other_layouts_are_refused_in_a_sentence(
 def test_arguments_that_do_not_suit_the_file_are_refused(save, tmp_path):
     coco, released = save(COCO), save({'a': [[1, 2, 3, 4]]}, 'released.json')
     with pytest.raises(UsageError, match='Leave --score-thr out'):
-        read_box_file(released, score_thr=.5)
+        read_box_file(released, score_thr=0.5)
     with pytest.raises(UsageError, match='Leave --score-thr out'):
         read_box_file(
             save(dict(COCO, annotations=COCO['annotations'][3:4]), 'c.json'),
-            score_thr=.5)
+            score_thr=0.5,
+        )
     with pytest.raises(UsageError, match='--ann is for COCO results'):
         read_box_file(coco, coco)
     with pytest.raises(UsageError, match='has no "images"'):
@@ -125,22 +142,26 @@ def test_arguments_that_do_not_suit_the_file_are_refused(save, tmp_path):
         read_box_file(
             save([dict(image_id=1, bbox=[1, 2, 3, 4], score='high')], 'd'),
             coco,
-            score_thr=.5)
+            score_thr=0.5,
+        )
 
 
-@pytest.mark.parametrize('boxes', [
-    [[1, 2, 3]],
-    [[1, 2, 3, 4], [1, 2, 3]],
-    [[1, 2, 3, '4']],
-    [[1, 2, 3, None]],
-    [[1, 2, 3, float('nan')]],
-    [[1, 2, 3, float('inf')]],
-    [[1, 2, 3, 10**30]],
-    ['abcd'],
-    [7],
-    [[[1, 2, 3, 4]]],
-    'abcd',
-])
+@pytest.mark.parametrize(
+    'boxes',
+    [
+        [[1, 2, 3]],
+        [[1, 2, 3, 4], [1, 2, 3]],
+        [[1, 2, 3, '4']],
+        [[1, 2, 3, None]],
+        [[1, 2, 3, float('nan')]],
+        [[1, 2, 3, float('inf')]],
+        [[1, 2, 3, 10**30]],
+        ['abcd'],
+        [7],
+        [[[1, 2, 3, 4]]],
+        'abcd',
+    ],
+)
 def test_boxes_are_four_finite_numbers(boxes):
     with pytest.raises(ValueError, match='not four finite numbers'):
         to_corners(boxes)
@@ -148,28 +169,33 @@ def test_boxes_are_four_finite_numbers(boxes):
 
 @given(
     arrays(
-        np.float32, (2, 2),
-        elements=st.floats(0, 2**24, width=32, allow_subnormal=True)))
+        np.float32, (2, 2), elements=st.floats(0, 2**24, width=32, allow_subnormal=True)
+    )
+)
 def test_coco_numbers_give_the_corners_back_bit_for_bit(corners):
     box = np.sort(corners, axis=0).ravel()
     x1, y1, x2, y2 = box.tolist()
     bbox = json.loads(json.dumps([x1, y1, x2 - x1, y2 - y1]))
-    np.testing.assert_array_equal(to_corners([bbox]).astype(np.float32)[0],
-                                  box)
+    np.testing.assert_array_equal(to_corners([bbox]).astype(np.float32)[0], box)
 
 
 @given(
     st.lists(
-        st.tuples(*[st.integers(-6, 14) | st.floats(-6, 14)] * 2,
-                  *[st.integers(-2, 14) | st.floats(0, 14)] * 2),
-        max_size=8), st.integers(1, 9), st.integers(1, 9))
+        st.tuples(
+            *[st.integers(-6, 14) | st.floats(-6, 14)] * 2,
+            *[st.integers(-2, 14) | st.floats(0, 14)] * 2,
+        ),
+        max_size=8,
+    ),
+    st.integers(1, 9),
+    st.integers(1, 9),
+)
 def test_boxes_are_clipped_and_distinct(xywh, width, height):
     changed = Counter()
     boxes = clip_boxes(to_corners(list(xywh)), width, height, changed)
     expected, empty, clipped = [], 0, 0
     for x, y, w, h in xywh:
-        corners = (max(x, 0), max(y, 0), min(x + w, width),
-                   min(y + h, height))
+        corners = (max(x, 0), max(y, 0), min(x + w, width), min(y + h, height))
         corners = tuple(float(np.float32(each)) for each in corners)
         if corners[0] < corners[2] and corners[1] < corners[3]:
             expected.append(corners)
@@ -186,8 +212,8 @@ def test_boxes_are_clipped_and_distinct(xywh, width, height):
 
 def match(boxes, listed, layout='coco', root='/images'):
     return match_images(
-        BoxFile(layout, dict.fromkeys(boxes), {}, Counter()), 'f.json', root,
-        listed)
+        BoxFile(layout, dict.fromkeys(boxes), {}, Counter()), 'f.json', root, listed
+    )
 
 
 def test_stems_are_matched_in_all_folders():
@@ -209,26 +235,39 @@ def test_boxes_of_other_images_are_refused_with_an_example(layout):
 
 
 def test_paths_are_matched_below_the_folder():
-    paths, unmatched = match(['/images/z/a.jpg', 'b.jpg', 'none.jpg'],
-                             ['b.jpg', 'z/a.jpg'])
-    assert list(paths.items()) == [('b.jpg', 'b.jpg'),
-                                   ('none.jpg', 'none.jpg'),
-                                   ('z/a.jpg', '/images/z/a.jpg')]
+    paths, unmatched = match(
+        ['/images/z/a.jpg', 'b.jpg', 'none.jpg'], ['b.jpg', 'z/a.jpg']
+    )
+    assert list(paths.items()) == [
+        ('b.jpg', 'b.jpg'),
+        ('none.jpg', 'none.jpg'),
+        ('z/a.jpg', '/images/z/a.jpg'),
+    ]
     assert unmatched == []
-    for names, words in ((['../a.jpg'], 'not below'),
-                         (['/else/a.jpg'], 'not below'),
-                         (['/images/b.jpg', 'b.jpg'], 'twice'),
-                         (['\ud800.jpg'], 'no file can be called')):
+    for names, words in (
+        (['../a.jpg'], 'not below'),
+        (['/else/a.jpg'], 'not below'),
+        (['/images/b.jpg', 'b.jpg'], 'twice'),
+        (['\ud800.jpg'], 'no file can be called'),
+    ):
         with pytest.raises(UsageError, match=words):
             match(names, ['b.jpg'])
 
 
 def write_store(folder, number, **header):
     ProposalStore.write(
-        folder, dict(dict(generator=dict(type='Test')), **header),
-        (Proposals(f'{i:07d}.jpg',
-                   np.arange(8 * i, 8 * i + 8).reshape(2, 4) / np.float32(3),
-                   (30, 40), 0) for i in range(number)))
+        folder,
+        dict(dict(generator=dict(type='Test')), **header),
+        (
+            Proposals(
+                f'{i:07d}.jpg',
+                np.arange(8 * i, 8 * i + 8).reshape(2, 4) / np.float32(3),
+                (30, 40),
+                0,
+            )
+            for i in range(number)
+        ),
+    )
     return ProposalStore.open(folder)
 
 
@@ -239,7 +278,8 @@ def test_coco_json_is_written_whole(tmp_path):
     assert content['info']['generator'] == dict(type='Test')
     assert content['categories'] == [dict(id=1, name='object')]
     assert content['images'][1] == dict(
-        id=2, file_name='0000001.jpg', width=30, height=40)
+        id=2, file_name='0000001.jpg', width=30, height=40
+    )
     assert [each['id'] for each in content['annotations']] == [*range(1, 7)]
     boxes = store.arrays['boxes'].astype(float)
     for each, (x1, y1, x2, y2) in zip(content['annotations'], boxes):

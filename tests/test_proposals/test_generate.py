@@ -4,13 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
-from soco_mm.proposals import (RandomBoxes, SelectiveSearch, WholeImage,
-                               build_settings, generate_proposals)
+from soco_mm.proposals import (
+    RandomBoxes,
+    SelectiveSearch,
+    WholeImage,
+    build_settings,
+    generate_proposals,
+)
 from soco_mm.utils import read_image
 
 
-def test_selective_search_finds_a_plain_object_whatever_was_done_before(
-        demo_images):
+def test_selective_search_finds_a_plain_object_whatever_was_done_before(demo_images):
     image = np.zeros((150, 200, 3), np.uint8)
     image[40:100, 60:140] = (200, 40, 40)
     search = SelectiveSearch()
@@ -27,12 +31,15 @@ def test_large_images_are_reduced_and_boxes_are_in_their_own_pixels():
     assert np.abs(boxes - [600, 400, 1400, 1000]).max(1).min() <= 20
 
 
-@pytest.mark.parametrize('settings', [
-    dict(color_space='gray'),
-    dict(color_space='lab'),
-    dict(color_space='rgb', similarities=['color']),
-    dict(similarities=['size', 'fill'])
-])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(color_space='gray'),
+        dict(color_space='lab'),
+        dict(color_space='rgb', similarities=['color']),
+        dict(similarities=['size', 'fill']),
+    ],
+)
 def test_other_spaces_and_similarities_find_other_boxes(demo_images, settings):
     image = read_image(demo_images / 'chelsea.jpg')
     boxes = SelectiveSearch(**settings)(image)
@@ -48,15 +55,14 @@ def test_four_similarities_are_opencvs_strategy_of_all(demo_images):
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
     search.setBaseImage(hsv)
     search.addImage(hsv)
-    search.addGraphSegmentation(
-        segmentation.createGraphSegmentation(.9, 500, 10))
+    search.addGraphSegmentation(segmentation.createGraphSegmentation(0.9, 500, 10))
     each = [
-        getattr(segmentation,
-                f'createSelectiveSearchSegmentationStrategy{name}')()
+        getattr(segmentation, f'createSelectiveSearchSegmentationStrategy{name}')()
         for name in ('Color', 'Fill', 'Texture', 'Size')
     ]
     search.addStrategy(
-        segmentation.createSelectiveSearchSegmentationStrategyMultiple(*each))
+        segmentation.createSelectiveSearchSegmentationStrategyMultiple(*each)
+    )
     expected = {(x, y, x + w, y + h) for x, y, w, h in search.process()}
     assert {tuple(box) for box in found.astype(int).tolist()} == expected
 
@@ -64,17 +70,16 @@ def test_four_similarities_are_opencvs_strategy_of_all(demo_images):
 @pytest.mark.parametrize('height, width', [(300, 400), (40, 900)])
 def test_random_boxes_have_the_shapes_and_sizes_asked_for(height, width):
     image = np.zeros((height, width, 3), np.uint8)
-    boxes = RandomBoxes(500, 3, (.3, .8))(image, np.random.default_rng(0))
+    boxes = RandomBoxes(500, 3, (0.3, 0.8))(image, np.random.default_rng(0))
     assert len(boxes) == 500
-    assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= [width, height
-                                                           ]).all()
+    assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= [width, height]).all()
     w, h = (boxes[:, 2:] - boxes[:, :2]).T
     assert (w > 0).all() and (h > 0).all()
     if width < 2 * height:  # in a long image they are cut
         relative = np.sqrt(w * h / (width * height))
-        assert .3 - 1e-4 <= relative.min() < .32 and relative.max() <= .8001
-        assert 2.7 < (w / h).max() < 3.001 and .333 < (w / h).min() < .37
-        assert abs(np.log(w / h).mean()) < .15
+        assert 0.3 - 1e-4 <= relative.min() < 0.32 and relative.max() <= 0.8001
+        assert 2.7 < (w / h).max() < 3.001 and 0.333 < (w / h).min() < 0.37
+        assert abs(np.log(w / h).mean()) < 0.15
         centres = (boxes[:, :2] + boxes[:, 2:]).mean(0) / 2
         np.testing.assert_allclose(centres, [200, 150], atol=10)
 
@@ -105,28 +110,21 @@ class FailingGenerator:
 
 
 def test_a_crash_a_hang_and_a_kill_cost_their_images_alone(
-        demo_images, tmp_path, monkeypatch):
+    demo_images, tmp_path, monkeypatch
+):
     (tmp_path / 'failing_generator.py').write_text(FAILING)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     paths = sorted(os.listdir(demo_images))
-    settings = build_settings(
-        method='failing_generator.FailingGenerator', timeout=1)
-    results = {
-        r.path: r
-        for r in generate_proposals(demo_images, paths, settings, 2)
-    }
+    settings = build_settings(method='failing_generator.FailingGenerator', timeout=1)
+    results = {r.path: r for r in generate_proposals(demo_images, paths, settings, 2)}
     assert sorted(results) == paths
-    shapes = {
-        path: read_image(demo_images / path).shape[:2]
-        for path in paths
-    }
+    shapes = {path: read_image(demo_images / path).shape[:2] for path in paths}
     reasons = {
         (300, 451): 'the generator crashed or was killed (SIGABRT)',
         (400, 600): 'the generator took longer than 1 s',
-        (512, 512): 'the generator crashed or was killed (SIGKILL, perhaps '
-        'for memory)',
-        (427, 640): 'the generator failed (no luck)'
+        (512, 512): 'the generator crashed or was killed (SIGKILL, perhaps for memory)',
+        (427, 640): 'the generator failed (no luck)',
     }
     met = 0
     for path, result in results.items():
@@ -144,7 +142,8 @@ def test_what_is_random_depends_on_seed_and_path_alone(demo_images):
 
     def boxes(order, workers, **settings):
         made = generate_proposals(
-            demo_images, order, build_settings(**settings), workers)
+            demo_images, order, build_settings(**settings), workers
+        )
         return {r.path: r.boxes.tolist() for r in made}
 
     once = boxes(paths, 2, method='random', max_boxes=5)
@@ -157,7 +156,7 @@ def test_what_is_random_depends_on_seed_and_path_alone(demo_images):
 
 def test_no_more_boxes_are_kept_than_asked_for(demo_images):
     paths = ['coffee.jpg']
-    all_boxes, = generate_proposals(demo_images, paths, build_settings())
-    few, = generate_proposals(demo_images, paths, build_settings(max_boxes=3))
+    (all_boxes,) = generate_proposals(demo_images, paths, build_settings())
+    (few,) = generate_proposals(demo_images, paths, build_settings(max_boxes=3))
     assert len(few.boxes) == 3 < len(all_boxes.boxes)
     assert {tuple(b) for b in few.boxes} < {tuple(b) for b in all_boxes.boxes}

@@ -6,10 +6,9 @@ from soco_mm.utils import UsageError
 
 SETTINGS = dict(generator=dict(type='SelectiveSearch', scale=500), seed=0)
 RESULTS = [
-    Proposals('a b.jpg', np.float32([[1, 2, 3.3, 4]] * 3), (20, 10), 0, None,
-              .25),
+    Proposals('a b.jpg', np.float32([[1, 2, 3.3, 4]] * 3), (20, 10), 0, None, 0.25),
     Proposals('\udce9.jpg', np.zeros((0, 4), np.float32), (0, 0), 3, 'is bad'),
-    Proposals('猫/c.jpg', np.float32([[0, 0, 7, 7]]), (7, 7), 1, None, .5)
+    Proposals('猫/c.jpg', np.float32([[0, 0, 7, 7]]), (7, 7), 1, None, 0.5),
 ]
 
 
@@ -26,7 +25,7 @@ def folder(tmp_path):
     journal = Journal(tmp_path / 'j', SETTINGS)
     for result in RESULTS:
         journal.append(result)
-        same(journal, RESULTS[:len(journal)])
+        same(journal, RESULTS[: len(journal)])
     journal.close()
     return tmp_path / 'j'
 
@@ -36,7 +35,7 @@ def test_results_are_there_again(folder):
     same(journal, RESULTS)
     assert '猫/c.jpg' in journal and 'c.jpg' not in journal
     assert journal.failed == {'\udce9.jpg'}
-    assert journal.seconds == {'a b.jpg': .25, '猫/c.jpg': .5}
+    assert journal.seconds == {'a b.jpg': 0.25, '猫/c.jpg': 0.5}
 
 
 def test_a_record_cut_at_any_byte_is_dropped_and_written_anew(folder):

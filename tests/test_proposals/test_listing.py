@@ -28,8 +28,7 @@ def test_folder_list_and_coco_name_the_same_images(folder, tmp_path):
     inside.write_text(text.read_text())
     assert list_input(inside)[:2] == (str(folder), paths)
     coco = tmp_path / 'coco.json'
-    coco.write_text(
-        json.dumps(dict(images=[dict(id=1, file_name=p) for p in paths])))
+    coco.write_text(json.dumps(dict(images=[dict(id=1, file_name=p) for p in paths])))
     assert list_input(coco, folder)[:2] == (str(folder), paths)
 
 
@@ -41,18 +40,21 @@ def test_paths_are_sorted_by_their_bytes_and_keep_them(folder, tmp_path):
     assert list_input(folder)[1][-1] == name
 
 
-@pytest.mark.parametrize('name, text, words', [
-    ('l.txt', '\n', 'names no image'),
-    ('l.txt', '../x.jpg', 'not below'),
-    ('l.txt', '/etc/x.jpg', 'not below'),
-    ('l.txt', 'x.jpg', 'with --root'),
-    ('c.json', '{"images": 3}', 'not a COCO json'),
-    ('c.json', '{"images": [{"id": 3}]}', 'file_name'),
-    ('c.json', '{', 'is not JSON'),
-    ('c.json', '[]', 'not a COCO json'),
-    ('c.json', '{"images": [{"file_name": "\\ud800.jpg"}]}', 'the name'),
-    ('l.txt', 'a\0b.jpg', 'cannot be the name'),
-])
+@pytest.mark.parametrize(
+    'name, text, words',
+    [
+        ('l.txt', '\n', 'names no image'),
+        ('l.txt', '../x.jpg', 'not below'),
+        ('l.txt', '/etc/x.jpg', 'not below'),
+        ('l.txt', 'x.jpg', 'with --root'),
+        ('c.json', '{"images": 3}', 'not a COCO json'),
+        ('c.json', '{"images": [{"id": 3}]}', 'file_name'),
+        ('c.json', '{', 'is not JSON'),
+        ('c.json', '[]', 'not a COCO json'),
+        ('c.json', '{"images": [{"file_name": "\\ud800.jpg"}]}', 'the name'),
+        ('l.txt', 'a\0b.jpg', 'cannot be the name'),
+    ],
+)
 def test_files_that_do_not_list_images_are_refused(folder, name, text, words):
     (folder / name).write_text(text)
     with pytest.raises(UsageError, match=words):
@@ -70,8 +72,11 @@ def test_several_folders_are_listed_below_the_one_above_them(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b'')
     found = list_input([tmp_path / 'b', tmp_path / 'a'])
-    assert found == (str(tmp_path), ['a/1.jpg', 'b/c/2.jpg'],
-                     ['1 file is not an image: .txt 1'])
+    assert found == (
+        str(tmp_path),
+        ['a/1.jpg', 'b/c/2.jpg'],
+        ['1 file is not an image: .txt 1'],
+    )
     # One that lies in another is not listed twice, and one alone is itself.
     for folders in (['b', 'b/c'], ['b', 'b/../b'], ['b']):
         found = list_input([tmp_path / each for each in folders])
@@ -82,8 +87,9 @@ def test_several_folders_are_listed_below_the_one_above_them(tmp_path):
         list_input([tmp_path / 'a', tmp_path / 'b/notes.txt'])
 
 
-@pytest.mark.parametrize('name', ['a.zip', 'a.tar', 'A.TGZ', 'a.tar.gz',
-                                  'a.7z', 'a.rar'])
+@pytest.mark.parametrize(
+    'name', ['a.zip', 'a.tar', 'A.TGZ', 'a.tar.gz', 'a.7z', 'a.rar']
+)
 def test_archives_are_to_be_unpacked_first(tmp_path, name):
     (tmp_path / name).write_bytes(b'PK')
     for given in (tmp_path / name, [tmp_path / name]):

@@ -10,23 +10,37 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from soco_mm.proposals import (ProposalFilter, Proposals, ProposalStore,
-                               RandomBoxes, SelectiveSearch)
-from soco_mm.proposals.recall import (best_overlaps, measure_recall, overlaps,
-                                      read_objects)
+from soco_mm.proposals import (
+    ProposalFilter,
+    Proposals,
+    ProposalStore,
+    RandomBoxes,
+    SelectiveSearch,
+)
+from soco_mm.proposals.recall import (
+    best_overlaps,
+    measure_recall,
+    overlaps,
+    read_objects,
+)
 from soco_mm.utils import UsageError, read_image
 
 SHARED = Path(__file__).parents[2].parent / 'shared' / 'data'
 HEADER = dict(
     generator=dict(type='SelectiveSearch'),
-    filter=dict(max_aspect=3, size_range=[.3, .8], min_side=0))
+    filter=dict(max_aspect=3, size_range=[0.3, 0.8], min_side=0),
+)
 
 
 def write(folder, boxes, size=(200, 100)):
-    ProposalStore.write(folder, HEADER, [
-        Proposals(path, np.float32(each), size, 0)
-        for path, each in sorted(boxes.items())
-    ])
+    ProposalStore.write(
+        folder,
+        HEADER,
+        [
+            Proposals(path, np.float32(each), size, 0)
+            for path, each in sorted(boxes.items())
+        ],
+    )
     return ProposalStore.open(folder)
 
 
@@ -46,9 +60,13 @@ def annotate(path, images, annotations):
                         category_id=number % 3,
                         bbox=each[1:5],
                         area=each[5],
-                        iscrowd=each[6])
+                        iscrowd=each[6],
+                    )
                     for number, each in enumerate(annotations, 1)
-                ])))
+                ],
+            )
+        )
+    )
     return path
 
 
@@ -71,18 +89,23 @@ def coco_recall(content, store, threshold):
                 category_id=1,
                 bbox=each['bbox'],
                 area=each['area'],
-                iscrowd=0))
+                iscrowd=0,
+            )
+        )
         for x1, y1, x2, y2 in store[names[each['image_id']]].tolist():
             results.append(
                 dict(
                     image_id=number,
                     category_id=1,
                     bbox=[x1, y1, x2 - x1, y2 - y1],
-                    score=1.))
+                    score=1.0,
+                )
+            )
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = dict(
-            images=images, annotations=objects, categories=[dict(id=1)])
+            images=images, annotations=objects, categories=[dict(id=1)]
+        )
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(results), 'bbox')
         params = evaluation.params
@@ -90,14 +113,12 @@ def coco_recall(content, store, threshold):
         params.iouThrs = np.array([threshold])
         # Its ranges include both ends, those of the report the lower one.
         small, medium = np.nextafter([32**2, 96**2], 0)
-        params.areaRng = [[0, 1e10], [0, small], [32**2, medium],
-                          [96**2, 1e10]]
+        params.areaRng = [[0, 1e10], [0, small], [32**2, medium], [96**2, 1e10]]
         params.areaRngLbl = ['all', 'small', 'medium', 'large']
         evaluation.evaluate()
         evaluation.accumulate()
     # -1 where there are no objects.
-    return dict(
-        zip(params.areaRngLbl, evaluation.eval['recall'][0, 0, :, 0].tolist()))
+    return dict(zip(params.areaRngLbl, evaluation.eval['recall'][0, 0, :, 0].tolist()))
 
 
 def mask_abo(content, store):
@@ -117,25 +138,27 @@ def check_against_coco(annotations, store):
     content = json.loads(annotations.read_text())
     objects = read_objects(annotations, store)
     figures = measure_recall(objects.areas, best_overlaps(store, objects)[0])
-    for threshold, name in ((.5, 'recall_50'), (.7, 'recall_70')):
+    for threshold, name in ((0.5, 'recall_50'), (0.7, 'recall_70')):
         expected = coco_recall(content, store, threshold)
         for size, recall in expected.items():
             found = figures[size][name]
             assert (-1 if found is None else found) == recall
-    assert figures['all']['abo'] == pytest.approx(
-        mask_abo(content, store), abs=1e-12)
+    assert figures['all']['abo'] == pytest.approx(mask_abo(content, store), abs=1e-12)
     return figures
 
 
 def test_made_up_case_agrees_with_coco(tmp_path):
     store = write(
-        tmp_path / 'store', {
+        tmp_path / 'store',
+        {
             'a.jpg': [[0, 0, 20, 10], [50, 20, 170, 100], [0, 0, 200, 100]],
             'b/c.jpg': [[10, 10, 50, 50]],
-            'only_here.jpg': [[0, 0, 5, 5]]
-        })
+            'only_here.jpg': [[0, 0, 5, 5]],
+        },
+    )
     annotations = annotate(
-        tmp_path / 'ann.json', {7: 'a.jpg', 3: 'b/c.jpg', 5: 'elsewhere.jpg'},
+        tmp_path / 'ann.json',
+        {7: 'a.jpg', 3: 'b/c.jpg', 5: 'elsewhere.jpg'},
         [
             (7, 0, 0, 10, 10, 100, 0),  # IoU 0.5, exactly
             (7, 10, 0, 10, 10, 100, 0),  # found by the same proposal
@@ -143,37 +166,42 @@ def test_made_up_case_agrees_with_coco(tmp_path):
             (3, 10, 10, 40, 28, 32**2, 0),  # IoU 0.7
             (3, 100, 50, 20, 20, 400, 0),  # not found
             (3, 10, 10, 40, 40, 1600, 1),  # a crowd does not count
-            (5, 0, 0, 100, 100, 10000, 0)  # its image is not in the store
-        ])
+            (5, 0, 0, 100, 100, 10000, 0),  # its image is not in the store
+        ],
+    )
     figures = check_against_coco(annotations, store)
     assert [each['objects'] for each in figures.values()] == [5, 3, 1, 1]
-    assert figures['all']['recall_50'] == .8
-    assert figures['all']['abo'] == pytest.approx((.5 + .5 + 1 + .7) / 5)
+    assert figures['all']['recall_50'] == 0.8
+    assert figures['all']['abo'] == pytest.approx((0.5 + 0.5 + 1 + 0.7) / 5)
     objects = read_objects(annotations, store)
     assert (objects.num_images, objects.absent) == (2, 1)
 
 
-@pytest.mark.parametrize('name, number, least', [
-    ('coco128/instances_val.json', 8, .05),
-    ('bccd/instances_val.json', 4, 0),
-])
+@pytest.mark.parametrize(
+    'name, number, least',
+    [
+        ('coco128/instances_val.json', 8, 0.05),
+        ('bccd/instances_val.json', 4, 0),
+    ],
+)
 def test_real_images_agree_with_coco(tmp_path, name, number, least):
     annotations = SHARED / name
     if not annotations.is_file():
         pytest.skip(f'needs {annotations}')
     root = annotations.parent
     root = root / 'images' if (root / 'images').is_dir() else root
-    names = sorted(each['file_name'] for each in json.loads(
-        annotations.read_text())['images'])[:number]
+    names = sorted(
+        each['file_name'] for each in json.loads(annotations.read_text())['images']
+    )[:number]
     results = []
     for path in names:
         image = read_image(root / path)
-        boxes, status = ProposalFilter(size_range=(.05, .8))(
-            SelectiveSearch()(image), *image.shape[1::-1])
+        boxes, status = ProposalFilter(size_range=(0.05, 0.8))(
+            SelectiveSearch()(image), *image.shape[1::-1]
+        )
         results.append(Proposals(path, boxes, image.shape[1::-1], status))
     ProposalStore.write(tmp_path / 'store', HEADER, results)
-    figures = check_against_coco(annotations,
-                                 ProposalStore.open(tmp_path / 'store'))
+    figures = check_against_coco(annotations, ProposalStore.open(tmp_path / 'store'))
     assert figures['all']['objects'] > 30
     assert figures['all']['recall_50'] > least
 
@@ -189,34 +217,46 @@ def test_overlaps_agree_with_pycocotools():
 
 
 def test_random_boxes_are_as_many_and_the_same_each_time(tmp_path):
-    store = write(tmp_path / 'store', {
-        'a.jpg': [[90, 40, 91, 41]] * 5,
-        'b.jpg': [[0, 0, 9, 9]] * 2
-    })
-    annotations = annotate(tmp_path / 'ann.json', {
-        1: 'b.jpg',
-        2: 'a.jpg'
-    }, [(1, 0, 0, 60, 60, 3600, 0), (2, 140, 40, 60, 60, 3600, 0),
-        (2, 20, 30, 80, 40, 3200, 0)])
+    store = write(
+        tmp_path / 'store',
+        {'a.jpg': [[90, 40, 91, 41]] * 5, 'b.jpg': [[0, 0, 9, 9]] * 2},
+    )
+    annotations = annotate(
+        tmp_path / 'ann.json',
+        {1: 'b.jpg', 2: 'a.jpg'},
+        [
+            (1, 0, 0, 60, 60, 3600, 0),
+            (2, 140, 40, 60, 60, 3600, 0),
+            (2, 20, 30, 80, 40, 3200, 0),
+        ],
+    )
     found, random = best_overlaps(store, read_objects(annotations, store))
     rng = np.random.default_rng(0)
     image = np.zeros((100, 200, 3), np.uint8)
     expected = []
-    for number, objects in ((5, [[140, 40, 60, 60], [20, 30, 80, 40]]),
-                            (2, [[0, 0, 60, 60]])):
-        boxes = RandomBoxes(number, 3, (.3, .8))(image, rng).astype(float)
+    for number, objects in (
+        (5, [[140, 40, 60, 60], [20, 30, 80, 40]]),
+        (2, [[0, 0, 60, 60]]),
+    ):
+        boxes = RandomBoxes(number, 3, (0.3, 0.8))(image, rng).astype(float)
         assert len(boxes) == number
         boxes[:, 2:] -= boxes[:, :2]
-        expected += mask.iou(boxes, np.array(objects, float),
-                             [0] * len(objects)).max(0).tolist()
+        expected += (
+            mask.iou(boxes, np.array(objects, float), [0] * len(objects))
+            .max(0)
+            .tolist()
+        )
     np.testing.assert_allclose(random, expected, atol=1e-12)
     np.testing.assert_allclose(found, [0, 1 / 3200, 81 / 3600])
 
 
 def test_images_of_another_size_are_left_out_and_counted(tmp_path):
     store = write(tmp_path / 'store', {'a.jpg': [[0, 0, 9, 9]]})
-    path = annotate(tmp_path / 'ann.json', {1: 'a.jpg', 2: './a.jpg'},
-                    [(1, 0, 0, 9, 9, 81, 0), (2, 0, 0, 9, 9, 81, 0)])
+    path = annotate(
+        tmp_path / 'ann.json',
+        {1: 'a.jpg', 2: './a.jpg'},
+        [(1, 0, 0, 9, 9, 81, 0), (2, 0, 0, 9, 9, 81, 0)],
+    )
     content = json.loads(path.read_text())
     content['images'][1].update(width=100, height=200)
     path.write_text(json.dumps(content))
@@ -235,20 +275,32 @@ def test_other_file_names_are_refused_with_one_of_each(tmp_path):
         read_objects(path, store)
 
 
-@pytest.mark.parametrize('content, message', [
-    ('{"images": [', 'is not JSON'),
-    ('[{"image_id": 1}]', 'is not a COCO json'),
-    ('{"images": [{"id": 1}], "annotations": []}', "it has no 'file_name'"),
-    ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": '
-     '[{"id": 4, "image_id": 1, "bbox": [1, 2, 3]}]}', 'not a COCO json'),
-    ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": '
-     '[{"id": 4, "image_id": 1, "bbox": [1, 2, 3, NaN]}]}',
-     'annotation 0 .*id 4.* finite'),
-    ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}',
-     'no object on the 1 images'),
-    ('{"images": [{"id": 1, "file_name": "\\ud800"}], "annotations": []}',
-     'do not match'),
-])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ('{"images": [', 'is not JSON'),
+        ('[{"image_id": 1}]', 'is not a COCO json'),
+        ('{"images": [{"id": 1}], "annotations": []}', "it has no 'file_name'"),
+        (
+            '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": '
+            '[{"id": 4, "image_id": 1, "bbox": [1, 2, 3]}]}',
+            'not a COCO json',
+        ),
+        (
+            '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": '
+            '[{"id": 4, "image_id": 1, "bbox": [1, 2, 3, NaN]}]}',
+            'annotation 0 .*id 4.* finite',
+        ),
+        (
+            '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}',
+            'no object on the 1 images',
+        ),
+        (
+            '{"images": [{"id": 1, "file_name": "\\ud800"}], "annotations": []}',
+            'do not match',
+        ),
+    ],
+)
 def test_other_files_are_refused(tmp_path, content, message):
     store = write(tmp_path / 'store', {'a.jpg': [[0, 0, 9, 9]]})
     (tmp_path / 'ann.json').write_text(content)
@@ -278,8 +330,8 @@ def test_objects_of_other_layouts_are_the_same(tmp_path, demo_images, store):
         write_yolo(tmp_path / 'yolo', part, demo_images, split)
         write_voc(tmp_path / 'voc', part, demo_images, split)
     (tmp_path / 'yolo/data.yaml').write_text(
-        'train: images/train\nval: images/val\ntest: images/none\n' +
-        names_of(content))
+        'train: images/train\nval: images/val\ntest: images/none\n' + names_of(content)
+    )
     wanted = read_objects(path, opened)
     assert wanted.num_images == 5
     for name in ('yolo/data.yaml', 'voc'):
@@ -287,15 +339,16 @@ def test_objects_of_other_layouts_are_the_same(tmp_path, demo_images, store):
         assert (found.images == wanted.images).all()
         for boxes in (found, wanted):
             np.testing.assert_allclose(
-                boxes.areas, np.prod(boxes.boxes[:, 2:] - boxes.boxes[:, :2],
-                                     1))
-        order, other = (np.lexsort((*each.boxes.T, each.images))
-                        for each in (found, wanted))
-        np.testing.assert_allclose(
-            found.boxes[order], wanted.boxes[other], atol=1e-6)
+                boxes.areas, np.prod(boxes.boxes[:, 2:] - boxes.boxes[:, :2], 1)
+            )
+        order, other = (
+            np.lexsort((*each.boxes.T, each.images)) for each in (found, wanted)
+        )
+        np.testing.assert_allclose(found.boxes[order], wanted.boxes[other], atol=1e-6)
         assert (found.num_images, found.absent) == (5, 0)
         lines = found.account.lines()
         assert len(lines) == (name != 'voc')
         assert all(
             line.startswith('1 part of the data set without its images: ')
-            for line in lines)
+            for line in lines
+        )

@@ -1,13 +1,14 @@
+import functools
 import json
+import operator
 
 import numpy as np
 import pytest
 
 from soco_mm.proposals import Proposals, ProposalStore, build_settings
-from soco_mm.proposals.presets import made_with
-from soco_mm.proposals.shards import (hash_listing, merge_shards,
-                                      open_shards, take_shard)
 from soco_mm.proposals.layout import unusable
+from soco_mm.proposals.presets import made_with
+from soco_mm.proposals.shards import hash_listing, merge_shards, open_shards, take_shard
 from soco_mm.utils import SoCoError, UsageError
 
 PATHS = [f'{i:02}.jpg' for i in range(11)]
@@ -32,23 +33,24 @@ def write(folder, index, count, paths=PATHS, **changes):
             root='/images',
             made_with=made_with(),
             listing=hash_listing(paths),
-            shard=shard),
-        map(result, take_shard(paths, index, count) if count else paths))
+            shard=shard,
+        ),
+        map(result, take_shard(paths, index, count) if count else paths),
+    )
     return folder
 
 
 @pytest.mark.parametrize('count', [1, 3, 8, 14])
 def test_merged_shards_are_the_bytes_of_an_unsharded_store(tmp_path, count):
     whole = write(tmp_path / 'whole', 0, 0)
-    shards = [
-        write(tmp_path / str(i), i, count) for i in range(count, 0, -1)
-    ]
+    shards = [write(tmp_path / str(i), i, count) for i in range(count, 0, -1)]
     merge_shards(*open_shards(shards), tmp_path / 'merged')
     names = sorted(path.name for path in whole.iterdir())
     assert names == sorted(p.name for p in (tmp_path / 'merged').iterdir())
     for name in names:
         assert (whole / name).read_bytes() == (
-            tmp_path / 'merged' / name).read_bytes(), name
+            tmp_path / 'merged' / name
+        ).read_bytes(), name
 
 
 def test_overlapping_missing_and_foreign_shards_are_refused(tmp_path):
@@ -57,14 +59,15 @@ def test_overlapping_missing_and_foreign_shards_are_refused(tmp_path):
     images = write(tmp_path / 'images', 2, 3, PATHS[:-1])
     settings = write(tmp_path / 'settings', 2, 3, scale=3)
     whole = write(tmp_path / 'whole', 0, 0)
-    for shards, words in (([one, three], 'Of 3 shards, 2 is missing'),
-                          ([two], '1, 3 are missing'),
-                          ([one, two, one, three], 'both shard 1 of 3'),
-                          ([one, half, three], 'one of 2 shards'),
-                          ([one, images, three], 'another set of images'),
-                          ([one, settings, three],
-                           'generator.scale 3 and not 500'),
-                          ([one, two, three, whole], 'is not a shard')):
+    for shards, words in (
+        ([one, three], 'Of 3 shards, 2 is missing'),
+        ([two], '1, 3 are missing'),
+        ([one, two, one, three], 'both shard 1 of 3'),
+        ([one, half, three], 'one of 2 shards'),
+        ([one, images, three], 'another set of images'),
+        ([one, settings, three], 'generator.scale 3 and not 500'),
+        ([one, two, three, whole], 'is not a shard'),
+    ):
         with pytest.raises(UsageError, match=words):
             open_shards(shards)
 
@@ -93,7 +96,7 @@ def test_a_cut_list_of_failures_is_found(tmp_path):
 def test_every_image_is_in_one_shard_whatever_others_there_are():
     many = [f'{i}.jpg' for i in range(1000)]
     shards = [take_shard(many, i, 4) for i in range(1, 5)]
-    assert sorted(sum(shards, [])) == sorted(many)
+    assert sorted(functools.reduce(operator.iadd, shards, [])) == sorted(many)
     assert all(200 < len(shard) < 300 for shard in shards)
     assert take_shard(many[::3], 2, 4) == [
         path for path in many[::3] if path in shards[1]

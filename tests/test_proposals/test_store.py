@@ -14,15 +14,18 @@ from soco_mm.proposals import Proposals, ProposalStore
 from soco_mm.proposals.layout import encode_path, unusable
 from soco_mm.utils import SoCoError
 
-paths = st.text(
-    st.characters(exclude_categories=['Cs']), min_size=1, max_size=8)
+paths = st.text(st.characters(exclude_categories=['Cs']), min_size=1, max_size=8)
 
 
 def write(folder, boxes):
-    ProposalStore.write(folder, dict(generator=dict(type='Test')), [
-        Proposals(path, boxes[path], (10 + len(path), 20), 1)
-        for path in sorted(boxes, key=encode_path)
-    ])
+    ProposalStore.write(
+        folder,
+        dict(generator=dict(type='Test')),
+        [
+            Proposals(path, boxes[path], (10 + len(path), 20), 1)
+            for path in sorted(boxes, key=encode_path)
+        ],
+    )
 
 
 @settings(deadline=None, max_examples=40)
@@ -89,27 +92,27 @@ def test_results_come_back_with_those_that_failed(tmp_path):
         Proposals('b.jpg', boxes, (5, 6), 3, 'the generator failed'),
         unusable('c.jpg', 'is damaged'),
         Proposals('d.jpg', boxes, (5, 6), 0),
-        unusable('\udce9.jpg', 'is small')
+        unusable('\udce9.jpg', 'is small'),
     ]
     ProposalStore.write(tmp_path / 'store', {}, results)
     store = ProposalStore.open(tmp_path / 'store')
     assert list(store) == ['b.jpg', 'd.jpg']
     back = list(store.results())
-    assert [r._replace(boxes=0) for r in back
-            ] == [r._replace(boxes=0) for r in results]
+    assert [r._replace(boxes=0) for r in back] == [r._replace(boxes=0) for r in results]
     assert [len(r.boxes) for r in back] == [0, 1, 0, 1, 0]
     assert store.header['num_failures'] == 4
 
 
 def test_opening_reads_the_same_number_of_bytes_whatever_the_length(tmp_path):
-    write(tmp_path / 'store',
-          {f'{i}.jpg': np.full((i % 50 + 1, 4), i) for i in range(20000)})
+    write(
+        tmp_path / 'store',
+        {f'{i}.jpg': np.full((i % 50 + 1, 4), i) for i in range(20000)},
+    )
     opens = []
-    for number in range(2):
+    for _number in range(2):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         store = ProposalStore.open(tmp_path / 'store')
-        opens.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt -
-                     before)
+        opens.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     pages = store.arrays['boxes'].nbytes / resource.getpagesize()
     assert pages > 1500 and opens[1] < 300
     store.verify()

@@ -13,19 +13,20 @@ def test_images_of_a_narrow_range_are_named_with_their_levels(tmp_path):
     rng = np.random.default_rng(0)
     for number in range(5):
         image = rng.integers(51200, 51200 + 256 * (number + 2), (40, 50))
-        cv2.imwrite(
-            str(tmp_path / f'{number}.png'), image.astype(np.uint16))
+        cv2.imwrite(str(tmp_path / f'{number}.png'), image.astype(np.uint16))
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((40, 50), np.uint8))
     (tmp_path / 'broken.png').write_bytes(b'')
     names = sorted(path.name for path in tmp_path.iterdir())
     loss = find_depth_loss(str(tmp_path), names)
     before = count_levels(
-        cv2.imread(str(tmp_path / '0.png'), cv2.IMREAD_UNCHANGED)[..., None])
+        cv2.imread(str(tmp_path / '0.png'), cv2.IMREAD_UNCHANGED)[..., None]
+    )
     assert loss == ('0.png', 2, before, 5, 7)
     assert loss.describe() == (
         'WARNING: 5 of 7 images looked at have more than 8 bits, of which '
         f'they use a small range: with 8 bits, 2 grey levels of {before} are '
-        'left of 0.png. Use the whole range with --stretch 0.5 99.5')
+        'left of 0.png. Use the whole range with --stretch 0.5 99.5'
+    )
 
 
 def test_nothing_is_said_of_images_that_lose_little(tmp_path):

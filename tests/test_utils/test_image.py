@@ -25,25 +25,31 @@ def huge_png(width, height):
     """A PNG whose head alone is there."""
 
     def chunk(kind, content):
-        return (struct.pack('>I', len(content)) + kind + content +
-                struct.pack('>I', zlib.crc32(kind + content)))
+        return (
+            struct.pack('>I', len(content))
+            + kind
+            + content
+            + struct.pack('>I', zlib.crc32(kind + content))
+        )
 
     head = struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0)
-    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', head) +
-            chunk(b'IDAT', zlib.compress(b'\0' * 99)) + chunk(b'IEND', b''))
+    return (
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', head)
+        + chunk(b'IDAT', zlib.compress(b'\0' * 99))
+        + chunk(b'IEND', b'')
+    )
 
 
 @pytest.mark.parametrize('form', ['TGA', 'PCX', 'ICO', 'SGI'])
 def test_pillow_reads_what_opencv_cannot(demo_images, form):
     image = photo(demo_images)
-    data = encode(image, form, **(dict(sizes=[(60, 40)])
-                                  if form == 'ICO' else {}))
+    data = encode(image, form, **(dict(sizes=[(60, 40)]) if form == 'ICO' else {}))
     assert cv2.imdecode(data, cv2.IMREAD_COLOR) is None
     assert (decode_image(data) == np.asarray(image)).all()
 
 
-def test_grey_transparent_and_palette_images_of_pillow_become_rgb(
-        demo_images):
+def test_grey_transparent_and_palette_images_of_pillow_become_rgb(demo_images):
     image = photo(demo_images)
     grey = image.convert('L')
     read = decode_image(encode(grey, 'TGA'))
@@ -53,13 +59,13 @@ def test_grey_transparent_and_palette_images_of_pillow_become_rgb(
     # As OpenCV does, the colours stay.
     assert (decode_image(encode(clear, 'TGA')) == np.asarray(image)).all()
     palette = image.convert('P')
-    assert (decode_image(encode(palette, 'TGA')) == np.asarray(
-        palette.convert('RGB'))).all()
+    assert (
+        decode_image(encode(palette, 'TGA')) == np.asarray(palette.convert('RGB'))
+    ).all()
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_pillow_turns_images_as_opencv_does(demo_images, orientation,
-                                            monkeypatch):
+def test_pillow_turns_images_as_opencv_does(demo_images, orientation, monkeypatch):
     exif = Image.Exif()
     exif[0x112] = orientation
     for form in ('PNG', 'TIFF'):
@@ -81,16 +87,28 @@ def test_images_of_32_bits_need_a_stretch():
     assert np.abs(read - wanted[..., None]).max() <= 1
 
 
-@pytest.mark.parametrize('form, mode', [('PNG', 'RGB'), ('PNG', 'L'),
-                                        ('PNG', 'P'), ('PNG', 'RGBA'),
-                                        ('PNG', '1'), ('PNG', 'LA'),
-                                        ('JPEG', 'L'), ('JPEG', 'RGB'),
-                                        ('JPEG', 'CMYK'), ('TIFF', 'RGB'),
-                                        ('TIFF', 'L'), ('WEBP', 'RGB'),
-                                        ('WEBP', 'RGBA'), ('GIF', 'P'),
-                                        ('BMP', 'L'), ('TGA', 'RGB')])
-def test_images_of_8_bits_are_the_same_with_a_stretch(demo_images, form,
-                                                      mode):
+@pytest.mark.parametrize(
+    'form, mode',
+    [
+        ('PNG', 'RGB'),
+        ('PNG', 'L'),
+        ('PNG', 'P'),
+        ('PNG', 'RGBA'),
+        ('PNG', '1'),
+        ('PNG', 'LA'),
+        ('JPEG', 'L'),
+        ('JPEG', 'RGB'),
+        ('JPEG', 'CMYK'),
+        ('TIFF', 'RGB'),
+        ('TIFF', 'L'),
+        ('WEBP', 'RGB'),
+        ('WEBP', 'RGBA'),
+        ('GIF', 'P'),
+        ('BMP', 'L'),
+        ('TGA', 'RGB'),
+    ],
+)
+def test_images_of_8_bits_are_the_same_with_a_stretch(demo_images, form, mode):
     data = encode(photo(demo_images).convert(mode), form)
     assert (decode_image(data, (1, 99)) == decode_image(data)).all()
 
@@ -107,8 +125,7 @@ def test_deep_images_keep_their_values_and_their_turn():
     assert (decode_deep(data)[..., 0] == np.rot90(image[..., 0], -1)).all()
 
 
-@pytest.mark.parametrize('size', [(14000, 14000), (40000, 40000),
-                                  (2_000_000, 9)])
+@pytest.mark.parametrize('size', [(14000, 14000), (40000, 40000), (2_000_000, 9)])
 def test_large_images_are_too_large_and_not_damaged(tmp_path, size):
     path = tmp_path / 'a.png'
     path.write_bytes(huge_png(*size))
@@ -126,14 +143,14 @@ def test_large_images_are_too_large_and_not_damaged(tmp_path, size):
 def test_image_whose_end_is_missing_is_damaged(tmp_path, demo_images):
     data = (demo_images / 'coffee.jpg').read_bytes()
     path = tmp_path / 'a.jpg'
-    path.write_bytes(data[:-len(data) // 20])
-    with pytest.raises(
-            ImageError, match=r'^is damaged \(its end is missing\)$'):
+    path.write_bytes(data[: -len(data) // 20])
+    with pytest.raises(ImageError, match=r'^is damaged \(its end is missing\)$'):
         check_image(path)
 
 
 def test_a_large_note_in_a_png_does_no_harm(tmp_path, demo_images):
     from PIL.PngImagePlugin import PngInfo
+
     info = PngInfo()
     info.add_text('note', 'a' * (2 << 20), zip=True)
     path = tmp_path / 'a.png'

@@ -15,21 +15,32 @@ def write(path, form='PNG', **options):
     Image.new('RGB', (16, 12), 'red').save(path, form, **options)
 
 
-def test_images_are_found_by_suffix_or_content_and_the_rest_is_counted(
-        tmp_path):
-    for name, form in (('a.jfif', 'JPEG'), ('b.GIF', 'GIF'), ('c.ppm', 'PPM'),
-                       ('d.jpg_large', 'JPEG'), ('e', 'PNG'), ('f.tga', 'TGA'),
-                       ('g/h.mpo', 'MPO'), ('.hidden.png', 'PNG')):
+def test_images_are_found_by_suffix_or_content_and_the_rest_is_counted(tmp_path):
+    for name, form in (
+        ('a.jfif', 'JPEG'),
+        ('b.GIF', 'GIF'),
+        ('c.ppm', 'PPM'),
+        ('d.jpg_large', 'JPEG'),
+        ('e', 'PNG'),
+        ('f.tga', 'TGA'),
+        ('g/h.mpo', 'MPO'),
+        ('.hidden.png', 'PNG'),
+    ):
         write(tmp_path / name, form)
     (tmp_path / 'notes.txt').write_text('a')
     (tmp_path / 'more.TXT').write_text('a')
-    (tmp_path / 'phone.heic').write_bytes(
-        b'\0\0\0\x18ftypheic\0\0\0\0mif1heic')
+    (tmp_path / 'phone.heic').write_bytes(b'\0\0\0\x18ftypheic\0\0\0\0mif1heic')
     (tmp_path / 'Makefile').write_text('all:')
     (tmp_path / 'drawing.eps').write_text('%!PS-Adobe-3.0 EPSF-3.0\n')
     listing = list_images(tmp_path)
     assert listing.paths == [
-        'a.jfif', 'b.GIF', 'c.ppm', 'd.jpg_large', 'e', 'f.tga', 'g/h.mpo'
+        'a.jfif',
+        'b.GIF',
+        'c.ppm',
+        'd.jpg_large',
+        'e',
+        'f.tga',
+        'g/h.mpo',
     ]
     assert listing.others == {'.txt': 2, '.heic': 1, '': 1, '.eps': 1}
     assert listing.describe() == [
@@ -40,7 +51,8 @@ def test_images_are_found_by_suffix_or_content_and_the_rest_is_counted(
 def test_a_drawing_under_a_foreign_name_is_no_photo(tmp_path):
     # Pillow knows it, but would start another program to draw it.
     (tmp_path / 'a.drawing').write_text(
-        '%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n')
+        '%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n'
+    )
     write(tmp_path / 'b.png')
     assert list_images(tmp_path).paths == ['b.png']
 
@@ -85,18 +97,21 @@ def test_folders_of_results_are_left_out_and_said(tmp_path):
     listing = list_images(tmp_path, exclude=[tmp_path / 'out'])
     assert listing.paths == ['a.png', 'scan/e.png']
     assert sorted(listing.results) == [
-        'deep/store', 'exported', 'out', 'out.unfinished', 'run'
+        'deep/store',
+        'exported',
+        'out',
+        'out.unfinished',
+        'run',
     ]
-    assert 'run is left out of the images: it is for results' in (
-        listing.describe())
+    assert 'run is left out of the images: it is for results' in (listing.describe())
 
 
 def test_a_folder_without_images_says_what_it_holds(tmp_path):
     (tmp_path / 'a.heic').write_bytes(b'no image')
     (tmp_path / 'b.txt').write_bytes(b'')
     with pytest.raises(
-            UsageError,
-            match='no image in .*; 2 files are not images: .heic 1, .txt 1'):
+        UsageError, match='no image in .*; 2 files are not images: .heic 1, .txt 1'
+    ):
         list_images(tmp_path)
     with pytest.raises(UsageError, match='There is no folder'):
         list_images(tmp_path / 'none')

@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from soco_mm.utils import (ImageError, read_head, read_image, read_size,
-                           read_sizes)
-
+from soco_mm.utils import ImageError, read_head, read_image, read_size, read_sizes
 
 FIELD = Path(__file__).parents[3] / 'shared/field'
-XMP = ('<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.'
-       'org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:tiff="http://ns.'
-       'adobe.com/tiff/1.0/" tiff:Orientation="{}"/></rdf:RDF></x:xmpmeta>')
+XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.'
+    'org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:tiff="http://ns.'
+    'adobe.com/tiff/1.0/" tiff:Orientation="{}"/></rdf:RDF></x:xmpmeta>'
+)
 
 
 def check_sizes(folder, names):
@@ -45,8 +45,7 @@ def test_sizes_are_those_of_the_image_that_exif_turns(tmp_path, suffix):
 
 
 @pytest.mark.parametrize('suffix', ['jpg', 'png', 'webp', 'tif'])
-def test_sizes_are_those_of_the_image_that_xmp_does_not_turn(
-        tmp_path, suffix):
+def test_sizes_are_those_of_the_image_that_xmp_does_not_turn(tmp_path, suffix):
     names = []
     for orientation in range(1, 9):
         note = XMP.format(orientation).encode()
@@ -67,10 +66,16 @@ def test_sizes_are_those_of_the_image_that_xmp_does_not_turn(
 def test_sizes_of_turned_photos_of_the_field():
     if not FIELD.is_dir():
         pytest.skip('needs ../shared/field')
-    for folder in ('20-orientation', '21b-thermal-narrow-range/img',
-                   '23-phone-folder/img'):
-        names = [each.name for each in sorted((FIELD / folder).iterdir())
-                 if each.suffix != '.heic']
+    for folder in (
+        '20-orientation',
+        '21b-thermal-narrow-range/img',
+        '23-phone-folder/img',
+    ):
+        names = [
+            each.name
+            for each in sorted((FIELD / folder).iterdir())
+            if each.suffix != '.heic'
+        ]
         assert names
         check_sizes(FIELD / folder, names)
 
@@ -83,16 +88,17 @@ def test_heads_tell_the_depth_and_whether_opencv_reads_it(tmp_path):
     cv2.imwrite(str(tmp_path / 'colour.tif'), np.dstack([grey] * 3))
     for name in ('a.png', 'a.jpg', 'a.tif', 'a.tga', os.fsdecode(b'\xe9.tga')):
         Image.new('RGB', (12, 9)).save(tmp_path / name)
-    heads = {
-        path.name: read_head(str(path))
-        for path in tmp_path.iterdir()
-    }
+    heads = {path.name: read_head(str(path)) for path in tmp_path.iterdir()}
     assert {each.size for each in heads.values()} == {(12, 9)}
     assert {name for name, head in heads.items() if head.deep} == {
-        'grey.png', 'colour.png', 'grey.tif', 'colour.tif'
+        'grey.png',
+        'colour.png',
+        'grey.tif',
+        'colour.tif',
     }
     assert {name for name, head in heads.items() if not head.opencv} == {
-        'a.tga', os.fsdecode(b'\xe9.tga')
+        'a.tga',
+        os.fsdecode(b'\xe9.tga'),
     }
 
 
@@ -103,15 +109,25 @@ def test_images_without_a_size_have_a_reason(tmp_path):
     Image.new('L', (30, 7)).save(tmp_path / 'small.png')
     Image.new('L', (30, 8)).save(tmp_path / 'odd.jpg', exif=b'Exif\0\0junk')
     found = read_sizes(
-        str(tmp_path), [
-            'none.jpg', 'empty.jpg', 'text.jpg', 'folder.jpg', 'nul\0.jpg',
-            'small.png', 'odd.jpg'
-        ])
+        str(tmp_path),
+        [
+            'none.jpg',
+            'empty.jpg',
+            'text.jpg',
+            'folder.jpg',
+            'nul\0.jpg',
+            'small.png',
+            'odd.jpg',
+        ],
+    )
     *reasons, size = found
     assert all(isinstance(each, ImageError) for each in reasons)
     assert [str(each).split(' (')[0] for each in reasons] == [
-        'is missing', 'is empty',
+        'is missing',
+        'is empty',
         'is damaged, or not an image that OpenCV or Pillow can decode',
-        'cannot be read', 'cannot be read', 'is too small'
+        'cannot be read',
+        'cannot be read',
+        'is too small',
     ]
     assert size == (30, 8)

@@ -8,8 +8,7 @@ def test_percentiles_become_0_and_255():
     values = np.arange(1001, dtype=np.uint16).reshape(7, 143) + 50000
     reduced = reduce_depth(values, (10, 90))
     low, high = 50100, 50900
-    wanted = np.rint(
-        (values.astype(float) - low) / (high - low) * 255).clip(0, 255)
+    wanted = np.rint((values.astype(float) - low) / (high - low) * 255).clip(0, 255)
     assert reduced.dtype == np.uint8
     assert np.abs(reduced - wanted).max() <= 1
     assert (np.sort(reduced.ravel()) == reduced.ravel()).all()
@@ -18,10 +17,9 @@ def test_percentiles_become_0_and_255():
 def test_integers_and_floats_of_one_content_are_reduced_alike():
     rng = np.random.default_rng(0)
     values = rng.normal(30000, 90, (40, 50, 3)).astype(np.uint16)
-    wanted = reduce_depth(values, (.5, 99.5))
-    assert (reduce_depth(values.astype(np.int32), (.5, 99.5)) == wanted).all()
-    assert (reduce_depth(values.astype(np.float32),
-                         (.5, 99.5)) == wanted).all()
+    wanted = reduce_depth(values, (0.5, 99.5))
+    assert (reduce_depth(values.astype(np.int32), (0.5, 99.5)) == wanted).all()
+    assert (reduce_depth(values.astype(np.float32), (0.5, 99.5)) == wanted).all()
     assert len(np.unique(wanted)) > 200
 
 

@@ -1,11 +1,16 @@
 """Annotated and predicted objects side by side."""
+
 import cv2
 import numpy as np
 import pytest
 
 from soco_mm.visualization import object_colors
-from soco_mm.visualization.detections import (OPACITY, SIDE, draw_detections,
-                                              draw_objects)
+from soco_mm.visualization.detections import (
+    OPACITY,
+    SIDE,
+    draw_detections,
+    draw_objects,
+)
 
 GREY = 90
 
@@ -18,8 +23,9 @@ def sample(tmp_path):
         path=path,
         boxes=[(100, 100, 400, 600, 1)],
         found=np.float32([[100, 100, 500, 700], [600, 600, 900, 900]]),
-        scores=np.float32([.9, .2]),
-        labels=np.int64([1, 0]))
+        scores=np.float32([0.9, 0.2]),
+        labels=np.int64([1, 0]),
+    )
 
 
 def lines(picture, color):
@@ -50,10 +56,11 @@ def test_where_all_predictions_are_unlikely_the_likeliest_are_drawn(sample):
     side = np.arange(100, 800, 100)
     sample.update(
         found=np.float32(np.stack([side, side, side + 50, side + 50], 1)),
-        scores=np.float32([.1, .02, .03, .04, .05, .06, .07]),
-        labels=np.int64([0] * 7))
+        scores=np.float32([0.1, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07]),
+        labels=np.int64([0] * 7),
+    )
     half = draw_detections([sample], ['cell', 'rod'])
-    half = half[:, half.shape[1] // 2:]
+    half = half[:, half.shape[1] // 2 :]
     left, top, right, bottom = lines(half, object_colors(2)[0])
     # The first and the last, but not the second.
     assert bottom - top > 300
@@ -80,8 +87,7 @@ def test_masks_are_filled_and_outlined_on_both_sides(sample):
         assert filled[2] - filled[0] == filled[3] - filled[1] == 97
 
 
-def test_high_images_fit_into_a_square_and_columns_are_aligned(
-        sample, tmp_path):
+def test_high_images_fit_into_a_square_and_columns_are_aligned(sample, tmp_path):
     path = tmp_path / 'high.png'
     cv2.imwrite(str(path), np.full((1000, 250, 3), GREY, np.uint8))
     wide = draw_detections([sample], ['cell', 'rod'])
@@ -89,7 +95,8 @@ def test_high_images_fit_into_a_square_and_columns_are_aligned(
     assert high.shape == wide.shape
     # Below the labels, right of the annotated.
     first, second = (
-        lines(each[32:, -SIDE - 2:], (GREY, ) * 3) for each in (wide, high))
+        lines(each[32:, -SIDE - 2 :], (GREY,) * 3) for each in (wide, high)
+    )
     assert first == (2, 0, SIDE + 1, SIDE - 1)
     assert second == (2, 0, SIDE // 4 + 1, SIDE - 1)
 
@@ -99,11 +106,11 @@ def test_images_without_boxes_are_shown(sample):
         boxes=[],
         found=np.zeros((0, 4), np.float32),
         scores=np.zeros(0, np.float32),
-        labels=np.zeros(0, np.int64))
+        labels=np.zeros(0, np.int64),
+    )
     picture = draw_detections([sample, sample], ['cell', 'rod'])
     assert picture.shape[0] > 2 * SIDE
-    assert not any(
-        lines(picture, color) for color in object_colors(2))
+    assert not any(lines(picture, color) for color in object_colors(2))
 
 
 def test_annotated_objects_alone_are_drawn_in_rows(sample, tmp_path):
@@ -114,10 +121,14 @@ def test_annotated_objects_alone_are_drawn_in_rows(sample, tmp_path):
     one = draw_objects([sample], ['cell', 'rod'])
     assert picture.shape[0] > 2 * SIDE and picture.shape[1] > 3 * SIDE
     left, top, right, bottom = lines(one, object_colors(2)[1])
-    assert (right - left, bottom - top) == (pytest.approx(
-        200, abs=3), pytest.approx(300, abs=3))
+    assert (right - left, bottom - top) == (
+        pytest.approx(200, abs=3),
+        pytest.approx(300, abs=3),
+    )
     # Names would hide many small objects.
     many = dict(sample, boxes=[(8 * n, 50, 4, 4, 1) for n in range(50)])
-    pixels = [(draw_objects([each], ['cell', 'rod']) == object_colors(2)[1]
-               ).all(-1).sum() for each in (many, sample)]
+    pixels = [
+        (draw_objects([each], ['cell', 'rod']) == object_colors(2)[1]).all(-1).sum()
+        for each in (many, sample)
+    ]
     assert pixels[0] < 50 * 8 * 8

@@ -2,16 +2,26 @@ import cv2
 import numpy as np
 import pytest
 
-from soco_mm.visualization import (DrawnView, draw_boxes, draw_dashed_box,
-                                   draw_overview, draw_sample, draw_tags,
-                                   draw_view, object_colors, place_tag,
-                                   render_gallery, write_png)
+from soco_mm.visualization import (
+    DrawnView,
+    draw_boxes,
+    draw_dashed_box,
+    draw_overview,
+    draw_sample,
+    draw_tags,
+    draw_view,
+    object_colors,
+    place_tag,
+    render_gallery,
+    write_png,
+)
 
 
 def test_lines_run_along_the_box_and_the_image_stays_as_it_is():
     image = np.zeros((60, 80, 3), np.uint8)
-    drawn = draw_boxes(image, np.array([[10., 20., 50., 40.]]),
-                       np.uint8([[255, 0, 0]]), 1)
+    drawn = draw_boxes(
+        image, np.array([[10.0, 20.0, 50.0, 40.0]]), np.uint8([[255, 0, 0]]), 1
+    )
     assert not image.any()
     ys, xs = np.nonzero(drawn[..., 0] > 127)
     assert (xs.min(), ys.min(), xs.max(), ys.max()) == (10, 20, 49, 39)
@@ -30,7 +40,9 @@ def test_overview_shows_every_image_with_all_its_views(tmp_path):
             image=np.full((100, 150, 3), 10, np.uint8),
             proposals=np.float32([[0, 0, 50, 50]] * number),
             views=[np.full((s, s, 3), 20, np.uint8) for s in (224, 224, 112)],
-            boxes=[np.float32([[0, 0, 40, 40]])] * 3) for number in (1, 30)
+            boxes=[np.float32([[0, 0, 40, 40]])] * 3,
+        )
+        for number in (1, 30)
     ]
     overview = draw_overview(samples)
     write_png(tmp_path / 'name with spaces' / 'a.png', overview)
@@ -44,12 +56,12 @@ def test_overview_shows_every_image_with_all_its_views(tmp_path):
 
 def test_dashed_lines_have_gaps_and_lie_on_the_box():
     image = np.zeros((100, 120, 3), np.uint8)
-    draw_dashed_box(image, np.array([10., 20., 90., 70.]), (255, 0, 0), 8, 6)
+    draw_dashed_box(image, np.array([10.0, 20.0, 90.0, 70.0]), (255, 0, 0), 8, 6)
     ys, xs = np.nonzero(image[..., 0])
     assert abs(xs.min() - 10) <= 1 and abs(xs.max() - 89) <= 1
     assert abs(ys.min() - 20) <= 1 and abs(ys.max() - 69) <= 1
     share = (image[20, 10:90, 0] > 0).mean()
-    assert .4 < share < .9
+    assert 0.4 < share < 0.9
     changes = np.abs(np.diff((image[20, 10:90, 0] > 0).astype(int))).sum()
     assert changes >= 8
 
@@ -58,38 +70,45 @@ def test_dashed_lines_have_gaps_and_lie_on_the_box():
 def test_a_small_dashed_box_has_gaps_and_corners_too(side):
     image = np.zeros((60, 60, 3), np.uint8)
     draw_dashed_box(image, np.array([10, 10, 10 + side, 10 + side]), (9, 9, 9))
-    for edge in (image[10], image[9 + side], image[:, 10],
-                 image[:, 9 + side]):
-        assert not edge[10:10 + side].any(-1).all()
-    assert image[[10, 10, 9 + side, 9 + side],
-                 [10, 9 + side, 10, 9 + side]].all()
+    for edge in (image[10], image[9 + side], image[:, 10], image[:, 9 + side]):
+        assert not edge[10 : 10 + side].any(-1).all()
+    assert image[[10, 10, 9 + side, 9 + side], [10, 9 + side, 10, 9 + side]].all()
 
 
 def test_tags_stay_inside_of_the_picture_at_their_corners():
     image = np.zeros((60, 80, 3), np.uint8)
-    draw_tags(image, ['P5'] * 4, np.array([[0, 0, 80, 60]] * 4),
-              np.uint8([[0, 255, 0]] * 4))
+    draw_tags(
+        image, ['P5'] * 4, np.array([[0, 0, 80, 60]] * 4), np.uint8([[0, 255, 0]] * 4)
+    )
     corners = (slice(0, 8), slice(-8, None))
     for rows in corners:
         for columns in corners:
             assert (image[rows, columns, 1] > 0).any()
     assert not image[25:35].any() and not image[:, 35:45].any()
     image = np.zeros((60, 80, 3), np.uint8)
-    draw_tags(image, ['P5'], np.array([[78, 58, 80, 60]]),
-              np.uint8([[255, 255, 255]]))
+    draw_tags(image, ['P5'], np.array([[78, 58, 80, 60]]), np.uint8([[255, 255, 255]]))
     assert image[40:, 50:].any() and not image[:30].any()
 
 
 def test_tags_do_not_cover_small_boxes():
     image = np.zeros((100, 100, 3), np.uint8)
     for corner in range(4):
-        for box in ([50, 50, 62, 58], [2, 2, 9, 9], [91, 90, 99, 100],
-                    [3, 60, 6, 99], [0, 30, 100, 36]):
+        for box in (
+            [50, 50, 62, 58],
+            [2, 2, 9, 9],
+            [91, 90, 99, 100],
+            [3, 60, 6, 99],
+            [0, 30, 100, 36],
+        ):
             rows, columns = place_tag(image, 'P2', np.array(box), corner)
             assert 0 <= rows.start < rows.stop <= 100
             assert 0 <= columns.start < columns.stop <= 100
-            assert (rows.stop <= box[1] or rows.start >= box[3]
-                    or columns.stop <= box[0] or columns.start >= box[2])
+            assert (
+                rows.stop <= box[1]
+                or rows.start >= box[3]
+                or columns.stop <= box[0]
+                or columns.start >= box[2]
+            )
 
 
 def test_tags_do_not_cover_each_other():
@@ -102,7 +121,7 @@ def test_tags_do_not_cover_each_other():
     alone = np.zeros_like(image)
     draw_tags(alone, ['P4'], boxes[:1], colors[:1])
     whole = (alone == colors[0]).all(-1).sum()
-    assert min(areas) > .9 * whole
+    assert min(areas) > 0.9 * whole
 
 
 def test_views_keep_their_sizes_and_objects_their_colours():
@@ -110,8 +129,12 @@ def test_views_keep_their_sizes_and_objects_their_colours():
     valid = np.array([True, True, False])
     views = [
         DrawnView(
-            np.zeros((size, size, 3), np.uint8), boxes * size / 224, valid,
-            ['P3', 'P4', 'P3']) for size in (224, 112)
+            np.zeros((size, size, 3), np.uint8),
+            boxes * size / 224,
+            valid,
+            ['P3', 'P4', 'P3'],
+        )
+        for size in (224, 112)
     ]
     picture = draw_sample(np.zeros((100, 150, 3), np.uint8), boxes, views)
     assert picture.shape[0] >= 448 + 20
@@ -126,13 +149,12 @@ def test_views_keep_their_sizes_and_objects_their_colours():
     only = views[0]._replace(valid=np.array([False, False, True]))
     drawn = draw_view(only, colors)
     solid = (draw_view(views[0], colors) == colors[1]).all(-1).sum()
-    assert 0 < (drawn == colors[1]).all(-1).sum() < .9 * solid
+    assert 0 < (drawn == colors[1]).all(-1).sum() < 0.9 * solid
 
 
 def test_objects_at_one_place_are_all_seen():
     boxes = np.float32([[20, 20, 80, 80]] * 3)
-    view = DrawnView(
-        np.zeros((100, 100, 3), np.uint8), boxes, np.ones(3, bool), [])
+    view = DrawnView(np.zeros((100, 100, 3), np.uint8), boxes, np.ones(3, bool), [])
     colors = object_colors(3)
     drawn = draw_view(view, colors)
     for color in colors:
@@ -144,10 +166,12 @@ def test_an_object_has_one_colour_in_views_of_different_objects():
         DrawnView(
             np.zeros((100, 100, 3), np.uint8),
             np.float32([[10 * k, 10 * k, 90, 90] for k in range(number)]),
-            np.ones(number, bool), []) for number in (2, 5)
+            np.ones(number, bool),
+            [],
+        )
+        for number in (2, 5)
     ]
-    picture = draw_sample(
-        np.zeros((100, 100, 3), np.uint8), views[0].boxes[:0], views)
+    picture = draw_sample(np.zeros((100, 100, 3), np.uint8), views[0].boxes[:0], views)
     middle = picture.shape[1] - 203  # between the two views
     for k, color in enumerate(object_colors(5)):
         seen = (picture == color).all(-1)
@@ -156,8 +180,11 @@ def test_an_object_has_one_colour_in_views_of_different_objects():
 
 def test_text_is_not_cut_above_narrow_pictures():
     view = DrawnView(
-        np.zeros((20, 20, 3), np.uint8), np.float32([[2, 2, 9, 9]]),
-        np.array([True]), ['P2'])
+        np.zeros((20, 20, 3), np.uint8),
+        np.float32([[2, 2, 9, 9]]),
+        np.array([True]),
+        ['P2'],
+    )
     proposals = np.float32([[0, 0, 2, 100]] * 20)
     picture = draw_sample(np.zeros((900, 3, 3), np.uint8), proposals, [view])
     assert picture.shape[1] > 2 * 100
@@ -165,8 +192,9 @@ def test_text_is_not_cut_above_narrow_pictures():
 
 
 def test_gallery_links_and_escapes():
-    page = render_gallery('<t>', 'a & b',
-                          [('1 <é>.png', '<i>', 'V1'), ('2.png', '"', 'V2')])
+    page = render_gallery(
+        '<t>', 'a & b', [('1 <é>.png', '<i>', 'V1'), ('2.png', '"', 'V2')]
+    )
     assert '<t>' not in page and '<i>' not in page and 'a &amp; b' in page
     assert 'src="1%20%3C%C3%A9%3E.png"' in page and 'alt="&quot;"' in page
     assert page.index('V1') < page.index('V2') < page.index('"2.png"')

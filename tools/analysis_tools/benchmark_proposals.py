@@ -4,6 +4,7 @@ Images are 500x375 JPEGs, cut from real photos; the large store is synthetic.
 Rates with one and with two workers are measured in turns, so that their ratio
 holds on a noisy machine.
 """
+
 import argparse
 import json
 import resource
@@ -18,8 +19,12 @@ import cv2
 import numpy as np
 from benchmark_pipeline import ROOT, write_images
 
-from soco_mm.proposals import (Proposals, ProposalStore, build_settings,
-                               generate_proposals)
+from soco_mm.proposals import (
+    Proposals,
+    ProposalStore,
+    build_settings,
+    generate_proposals,
+)
 
 OPEN = """
 import json, resource, sys, time
@@ -75,12 +80,14 @@ def rate(root: Path, paths: list, workers: int) -> tuple:
 def run(program: str, argument: Path):
     """What a program prints in a process of its own."""
     return json.loads(
-        subprocess.run([sys.executable, '-c', program,
-                        str(argument)],
-                       check=True,
-                       capture_output=True,
-                       text=True,
-                       cwd=ROOT).stdout)
+        subprocess.run(
+            [sys.executable, '-c', program, str(argument)],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        ).stdout
+    )
 
 
 def main() -> None:
@@ -94,10 +101,7 @@ def main() -> None:
     report = dict(images=f'{args.number} of 500x375', opencv=cv2.__version__)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        paths = [
-            path.name
-            for path in write_images(args.photos, folder, args.number)
-        ]
+        paths = [path.name for path in write_images(args.photos, folder, args.number)]
         rates, seconds = {1: [], 2: []}, []
         for _ in range(args.rounds):
             for workers in rates:
@@ -112,12 +116,12 @@ def main() -> None:
                 for workers, values in rates.items()
             },
             two_workers_against_one=round(
-                statistics.median(
-                    two / one for one, two in zip(*rates.values())), 3))
+                statistics.median(two / one for one, two in zip(*rates.values())), 3
+            ),
+        )
 
         photo = cv2.imread(str(folder / paths[0]))
-        cv2.imwrite(
-            str(folder / 'large.jpg'), cv2.resize(photo, (6000, 4000)))
+        cv2.imwrite(str(folder / 'large.jpg'), cv2.resize(photo, (6000, 4000)))
         report['peak_mb_on_6000x4000'] = round(run(LARGE, folder))
 
         store = folder / 'store'
@@ -125,18 +129,26 @@ def main() -> None:
         block = np.random.default_rng(0).random((boxes, 4), np.float32)
         started = time.perf_counter()
         ProposalStore.write(
-            store, {},
-            (Proposals(f'n{i // 1300:08}/n{i // 1300:08}_{i:08}.JPEG', block,
-                       (500, 375), 0) for i in range(number)))
+            store,
+            {},
+            (
+                Proposals(
+                    f'n{i // 1300:08}/n{i // 1300:08}_{i:08}.JPEG', block, (500, 375), 0
+                )
+                for i in range(number)
+            ),
+        )
         size = sum(path.stat().st_size for path in store.iterdir())
         report['store'] = dict(
             images=number,
             boxes_per_image=boxes,
             write_seconds=round(time.perf_counter() - started, 1),
             bytes_per_image=round(size / number, 1),
-            **run(OPEN, store))
+            **run(OPEN, store),
+        )
     report['peak_mb_of_this_process'] = round(
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    )
     print(json.dumps(report, indent=1))
 
 

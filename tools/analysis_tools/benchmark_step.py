@@ -6,6 +6,7 @@ backward pass, LARS and the update of the target network. ResNet-50-FPN at
 process of its own, the variants in turn, so that the ratios between them hold
 on a noisy machine.
 """
+
 import argparse
 import json
 import multiprocessing
@@ -22,23 +23,24 @@ VARIANTS = ('float32', 'channels_last', 'bfloat16', 'float16')
 def make_batch(cfg, batch_size: int, device):
     """Random normalised views and boxes of the sizes the config asks for."""
     import torch
+
     generator = torch.Generator().manual_seed(0)
     construct, select = cfg.train_dataloader.dataset.pipeline[1:3]
     views, boxes, valid = [], [], []
     for view in construct.views:
         size = view.size
-        views.append(
-            torch.randn(batch_size, 3, size, size, generator=generator))
+        views.append(torch.randn(batch_size, 3, size, size, generator=generator))
         shape = (batch_size, select.num_proposals, 2)
-        wh = size * (.3 + .5 * torch.rand(shape, generator=generator))
+        wh = size * (0.3 + 0.5 * torch.rand(shape, generator=generator))
         xy = (size - wh) * torch.rand(shape, generator=generator)
         boxes.append(torch.cat([xy, xy + wh], -1))
         valid.append(torch.ones(shape[:2], dtype=torch.bool))
     return [[x.to(device) for x in group] for group in (views, boxes, valid)]
 
 
-def measure(config: str, variant: str, batch_size: int, steps: int,
-            use_torchvision: bool, queue) -> None:
+def measure(
+    config: str, variant: str, batch_size: int, steps: int, use_torchvision: bool, queue
+) -> None:
     """Time ``steps`` steps after two that warm up; put the figures."""
     import torch
     from mmengine.config import Config
@@ -46,6 +48,7 @@ def measure(config: str, variant: str, batch_size: int, steps: int,
     from mmengine.model import revert_sync_batchnorm
 
     from soco_mm.registry import MODELS, OPTIMIZERS
+
     # The initialisation reports every parameter.
     MMLogger.get_instance('mmengine', log_level='ERROR')
     cfg = Config.fromfile(config)
@@ -56,15 +59,15 @@ def measure(config: str, variant: str, batch_size: int, steps: int,
     model.init_weights()
     views, boxes, valid = make_batch(cfg, batch_size, device)
     memory_format = (
-        torch.contiguous_format
-        if variant == 'float32' else torch.channels_last)
+        torch.contiguous_format if variant == 'float32' else torch.channels_last
+    )
     model.to(memory_format=memory_format)
     views = [view.to(memory_format=memory_format) for view in views]
-    dtype = dict(
-        bfloat16=torch.bfloat16, float16=torch.float16).get(variant)
+    dtype = dict(bfloat16=torch.bfloat16, float16=torch.float16).get(variant)
     scaler = torch.amp.GradScaler(device, enabled=dtype == torch.float16)
     optimizer = OPTIMIZERS.build(
-        dict(cfg.optim_wrapper.optimizer, params=model.parameters()))
+        dict(cfg.optim_wrapper.optimizer, params=model.parameters())
+    )
 
     def step(index: int) -> None:
         with torch.autocast(device, dtype, enabled=dtype is not None):
@@ -91,35 +94,46 @@ def measure(config: str, variant: str, batch_size: int, steps: int,
         seconds.append(synchronize() - started)
     median = statistics.median(seconds)
     memory = (
-        torch.cuda.max_memory_allocated() if device == 'cuda' else
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        torch.cuda.max_memory_allocated()
+        if device == 'cuda'
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
     queue.put(
         dict(
             variant=variant,
             device=torch.cuda.get_device_name()
-            if device == 'cuda' else platform.processor() or 'cpu',
+            if device == 'cuda'
+            else platform.processor() or 'cpu',
             threads=torch.get_num_threads(),
             seconds_per_step=round(median, 4),
             seconds_min=round(min(seconds), 4),
             seconds_max=round(max(seconds), 4),
             images_per_second=round(batch_size / median, 2),
-            peak_memory_mib=round(memory / 2**20)))
+            peak_memory_mib=round(memory / 2**20),
+        )
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        '--config', default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'))
+        '--config', default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py')
+    )
     parser.add_argument('--batch-size', type=int, default=8)
     parser.add_argument('--steps', type=int, default=5)
     parser.add_argument(
-        '--variants', nargs='+', choices=VARIANTS,
+        '--variants',
+        nargs='+',
+        choices=VARIANTS,
         default=['float32', 'channels_last', 'bfloat16'],
         help='channels_last is float32 too; the 16-bit ones use '
-        'channels_last; float16 needs CUDA')
+        'channels_last; float16 needs CUDA',
+    )
     parser.add_argument(
-        '--torchvision', action='store_true',
-        help="use torchvision's RoIAlign in place of MMCV's")
+        '--torchvision',
+        action='store_true',
+        help="use torchvision's RoIAlign in place of MMCV's",
+    )
     args = parser.parse_args()
     context = multiprocessing.get_context('spawn')
     rows = []
@@ -127,8 +141,15 @@ def main() -> None:
         queue = context.SimpleQueue()
         process = context.Process(
             target=measure,
-            args=(args.config, variant, args.batch_size, args.steps,
-                  args.torchvision, queue))
+            args=(
+                args.config,
+                variant,
+                args.batch_size,
+                args.steps,
+                args.torchvision,
+                queue,
+            ),
+        )
         process.start()
         process.join()
         if process.exitcode != 0:
@@ -136,11 +157,19 @@ def main() -> None:
         rows.append(queue.get())
     for row in rows:
         row['speed_to_first'] = round(
-            rows[0]['seconds_per_step'] / row['seconds_per_step'], 2)
-    print(json.dumps(
-        dict(
-            config=Path(args.config).name, batch_size=args.batch_size, steps=args.steps,
-            results=rows), indent=1))
+            rows[0]['seconds_per_step'] / row['seconds_per_step'], 2
+        )
+    print(
+        json.dumps(
+            dict(
+                config=Path(args.config).name,
+                batch_size=args.batch_size,
+                steps=args.steps,
+                results=rows,
+            ),
+            indent=1,
+        )
+    )
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ proposals. In small means a ResNet-18 in place of the deeper ones, views of
 half the size, narrower projectors, and a learning rate for short runs. What is
 done already in OUT is not done again.
 """
+
 import argparse
 import json
 import re
@@ -20,24 +21,35 @@ from soco_mm.proposals.layout import HEADER
 from soco_mm.utils import atomic_stream
 
 RECIPES = [
-    'soco_r50_fpn_100e', 'soco-star_r50_fpn_100e', 'soco_r50_c4_100e',
-    'soco_swin-t_fpn_100e', 'soco_convnext-t_fpn_100e',
-    'released/soco_r50_fpn_100e', 'released/soco-star_r50_fpn_400e',
-    'released/soco_r50_c4_100e', 'ablations/table4-1_whole-image',
-    'ablations/table4-2_selective-search', 'ablations/table4-3_fpn',
-    'ablations/table4-4_head', 'ablations/table4-5_scale-aware-assignment',
-    'ablations/table4-6_box-jitter', 'ablations/table5a_v3-96',
-    'ablations/table5a_v3-192', 'ablations/table5c_selective-search-k1',
-    'ablations/table5c_selective-search-k16', 'ablations/table5c_random-k1',
-    'ablations/table5c_random-k4', 'ablations/table5d_tau-098',
-    'ablations/table5d_tau-0993'
+    'soco_r50_fpn_100e',
+    'soco-star_r50_fpn_100e',
+    'soco_r50_c4_100e',
+    'soco_swin-t_fpn_100e',
+    'soco_convnext-t_fpn_100e',
+    'released/soco_r50_fpn_100e',
+    'released/soco-star_r50_fpn_400e',
+    'released/soco_r50_c4_100e',
+    'ablations/table4-1_whole-image',
+    'ablations/table4-2_selective-search',
+    'ablations/table4-3_fpn',
+    'ablations/table4-4_head',
+    'ablations/table4-5_scale-aware-assignment',
+    'ablations/table4-6_box-jitter',
+    'ablations/table5a_v3-96',
+    'ablations/table5a_v3-192',
+    'ablations/table5c_selective-search-k1',
+    'ablations/table5c_selective-search-k16',
+    'ablations/table5c_random-k1',
+    'ablations/table5c_random-k4',
+    'ablations/table5d_tau-098',
+    'ablations/table5d_tau-0993',
 ]
 # Curves of one picture, side by side.
 PANELS = {
-    'Recipes': ('soco', ),
-    'As released': ('released', ),
-    'Table 4': ('ablations/table4', ),
-    'Table 5': ('ablations/table5', ),
+    'Recipes': ('soco',),
+    'As released': ('released',),
+    'Table 4': ('ablations/table4',),
+    'Table 5': ('ablations/table5',),
 }
 
 
@@ -52,8 +64,7 @@ def proposals_for(name: str, images: Path, out: Path) -> Path:
         preset = 'released'
     store = out / 'proposals' / Path(name).name
     if not (store / HEADER).is_file():
-        make_proposals(images, store,
-                       build_settings(preset, method, max_boxes=number))
+        make_proposals(images, store, build_settings(preset, method, max_boxes=number))
     return store
 
 
@@ -76,7 +87,7 @@ def shrink(cfg: Config, batch_size: int, epochs: int) -> None:
     extractor.scale_bounds = [bound / 2 for bound in extractor.scale_bounds]
     lars = cfg.optim_wrapper.optimizer.type == 'LARS'
     cfg.optim_wrapper.type = 'OptimWrapper'
-    cfg.optim_wrapper.optimizer.lr = 2. if lars else 5e-4
+    cfg.optim_wrapper.optimizer.lr = 2.0 if lars else 5e-4
     cfg.auto_scale_lr.enable = False
     cfg.train_dataloader.batch_size = batch_size
     cfg.train_dataloader.num_workers = 1
@@ -98,8 +109,8 @@ def train(name: str, args: argparse.Namespace) -> list:
         data = cfg.train_dataloader.dataset
         data.update(
             data_root=str(args.images.resolve()),
-            proposals=str(
-                proposals_for(data.proposals, args.images, args.out)))
+            proposals=str(proposals_for(data.proposals, args.images, args.out)),
+        )
         data.num_images = args.num_images
         shrink(cfg, args.batch_size, args.epochs)
         cfg.visualizer.save_dir = str(folder)
@@ -119,9 +130,11 @@ def train(name: str, args: argparse.Namespace) -> list:
 def draw(losses: dict, path: Path) -> None:
     """Draw all curves, smoothed over 5 steps."""
     import matplotlib
+
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
     import numpy as np
+
     figure, axes = plt.subplots(2, 2, figsize=(11, 8), layout='constrained')
     for axis, (title, prefixes) in zip(axes.flat, PANELS.items()):
         for name, values in losses.items():
@@ -132,7 +145,7 @@ def draw(losses: dict, path: Path) -> None:
         axis.set_title(title, loc='left')
         axis.set_xlabel('step')
         axis.set_ylabel('loss')
-        axis.grid(alpha=.3)
+        axis.grid(alpha=0.3)
         axis.spines[['top', 'right']].set_visible(False)
         if axis.lines:
             axis.legend(fontsize=7, frameon=False)
@@ -146,9 +159,9 @@ def main() -> None:
     parser.add_argument('images', type=Path, help='a folder of images')
     parser.add_argument('--out', type=Path, required=True, help='a folder')
     parser.add_argument(
-        '--recipes', nargs='+', default=RECIPES, help='under configs/soco')
-    parser.add_argument(
-        '--num-images', type=int, help='use so many of them alone')
+        '--recipes', nargs='+', default=RECIPES, help='under configs/soco'
+    )
+    parser.add_argument('--num-images', type=int, help='use so many of them alone')
     parser.add_argument('--epochs', type=int, default=4)
     parser.add_argument('--batch-size', type=int, default=16)
     args = parser.parse_args()
@@ -160,7 +173,8 @@ def main() -> None:
         print(
             f'{name}: {len(losses[name])} steps, loss {sum(first) / 5:.2f} -> '
             f'{sum(last) / 5:.2f}',
-            flush=True)
+            flush=True,
+        )
     draw(losses, args.out / 'losses.png')
     print(args.out / 'losses.png')
 

@@ -6,6 +6,7 @@ as they are in the file but clipped to their images, are given to MMDetection's
 evaluator as detections with a score of 1. Whatever is accepted must give an AP
 of 1.000.
 """
+
 import argparse
 import contextlib
 import io
@@ -13,7 +14,6 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Optional
 
 import numpy as np
 from mmdet.evaluation import CocoMetric
@@ -32,13 +32,13 @@ def main() -> None:
     parser.add_argument('folder', type=Path, help='the folder of the cases')
     args = parser.parse_args()
     rows = [
-        check_case(each) for each in sorted(args.folder.iterdir())
+        check_case(each)
+        for each in sorted(args.folder.iterdir())
         if (each / 'val.json').is_file()
     ]
     width = max((len(row['case']) for row in rows), default=0)
     for row in rows:
-        aps = '  '.join(f'{kind} {value:.3f}'
-                        for kind, value in row['ap'].items())
+        aps = '  '.join(f'{kind} {value:.3f}' for kind, value in row['ap'].items())
         print(f'{row["case"]:{width}}  {row["verdict"]:8}  {aps}')
         for line in row['counts']:
             print(f'{"":{width}}  {line}')
@@ -57,22 +57,22 @@ def check_case(folder: Path) -> dict:
     """
     try:
         train = read_annotations(folder / 'train.json', folder / 'img')
-        val = read_annotations(folder / 'val.json', folder / 'img',
-                               train.classes)
+        val = read_annotations(folder / 'val.json', folder / 'img', train.classes)
     except SoCoError as error:
-        return dict(
-            case=folder.name, verdict='refused', ap={}, counts=[str(error)])
+        return dict(case=folder.name, verdict='refused', ap={}, counts=[str(error)])
     return dict(
         case=folder.name,
         verdict='accepted',
         ap=evaluate_perfect(folder / 'val.json', val),
         counts=[
-            f'{each.path.name}: {line}' for each in (train, val)
+            f'{each.path.name}: {line}'
+            for each in (train, val)
             for line in each.account.lines()
-        ])
+        ],
+    )
 
 
-def evaluate_perfect(path: Path, val: Annotations) -> Dict[str, float]:
+def evaluate_perfect(path: Path, val: Annotations) -> dict[str, float]:
     """AP of a detector that finds the user's objects.
 
     Args:
@@ -84,8 +84,10 @@ def evaluate_perfect(path: Path, val: Annotations) -> Dict[str, float]:
     """
     found = user_objects(path, val)
     kinds = ['bbox', 'segm'] if val.masks else ['bbox']
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(
-            io.StringIO()):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
         copy = replace(val, path=Path(folder) / 'val.json')
         write_annotations(copy)
         metric = CocoMetric(str(copy.path), metric=kinds)
@@ -94,22 +96,28 @@ def evaluate_perfect(path: Path, val: Annotations) -> Dict[str, float]:
             objects = found.get(image['file_name'], [])
             predicted = dict(
                 img_id=image['id'],
-                bboxes=np.array([each['box'] for each in objects],
-                                float).reshape(-1, 4),
+                bboxes=np.array([each['box'] for each in objects], float).reshape(
+                    -1, 4
+                ),
                 scores=np.ones(len(objects)),
-                labels=np.array([each['label'] for each in objects], int))
+                labels=np.array([each['label'] for each in objects], int),
+            )
             if val.masks:
                 masks = [each['mask'] for each in objects]
                 predicted['masks'] = encode_mask_results(masks)
-            metric.results.append((dict(
-                img_id=image['id'],
-                width=image['width'],
-                height=image['height']), predicted))
+            metric.results.append(
+                (
+                    dict(
+                        img_id=image['id'], width=image['width'], height=image['height']
+                    ),
+                    predicted,
+                )
+            )
         scores = metric.compute_metrics(metric.results)
     return {kind: scores[f'{kind}_mAP'] for kind in kinds}
 
 
-def user_objects(path: Path, val: Annotations) -> Dict[str, List[dict]]:
+def user_objects(path: Path, val: Annotations) -> dict[str, list[dict]]:
     """The objects of a COCO json by file name, read without soco_mm.
 
     Crowds, ignored objects and those of which less than a pixel is seen are
@@ -117,10 +125,7 @@ def user_objects(path: Path, val: Annotations) -> Dict[str, List[dict]]:
     """
     content = json.loads(path.read_bytes())
     images = {str(each['id']): each for each in content['images']}
-    names = {
-        str(each['id']): str(each['name'])
-        for each in content['categories']
-    }
+    names = {str(each['id']): str(each['name']) for each in content['categories']}
     # By the last part, in any letter case.
     files = {
         each['file_name'].split('/')[-1].casefold(): each['file_name']
@@ -146,11 +151,13 @@ def user_objects(path: Path, val: Annotations) -> Dict[str, List[dict]]:
             dict(
                 box=box,
                 label=val.classes.index(names[str(each['category_id'])]),
-                mask=user_mask(each.get('segmentation'), height, width)))
+                mask=user_mask(each.get('segmentation'), height, width),
+            )
+        )
     return found
 
 
-def user_mask(segmentation, height: int, width: int) -> Optional[np.ndarray]:
+def user_mask(segmentation, height: int, width: int) -> np.ndarray | None:
     """The pixels of a segmentation, (height, width), None without one."""
     if not segmentation:
         return None
@@ -159,11 +166,11 @@ def user_mask(segmentation, height: int, width: int) -> Optional[np.ndarray]:
             segmentation = mask_tools.frPyObjects(segmentation, height, width)
         return mask_tools.decode(segmentation).astype(bool)
     if not isinstance(segmentation[0], list) or all(
-            len(each) == 2 for each in segmentation):
+        len(each) == 2 for each in segmentation
+    ):
         segmentation = [segmentation]  # one polygon
     segmentation = [
-        np.ravel(each).astype(float).tolist() for each in segmentation
-        if len(each) > 2
+        np.ravel(each).astype(float).tolist() for each in segmentation if len(each) > 2
     ]
     rle = mask_tools.frPyObjects(segmentation, height, width)
     return mask_tools.decode(mask_tools.merge(rle)).astype(bool)

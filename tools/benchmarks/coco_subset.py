@@ -1,4 +1,5 @@
 """Write seeded subsets of COCO annotations, as Mini COCO."""
+
 import argparse
 from pathlib import Path
 
@@ -7,26 +8,28 @@ from soco_mm.cli import run
 
 def main() -> None:
     from soco_mm.coco import write_subset
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('annotations', type=Path, help='a COCO json')
     parser.add_argument(
         '--percent',
         nargs='+',
         type=float,
-        default=[5., 10., 50.],
+        default=[5.0, 10.0, 50.0],
         help='shares of the images; a smaller one is part of a larger one '
-        '(default: 5 10 50)')
-    parser.add_argument(
-        '--seed', type=int, default=0, help='default: %(default)s')
+        '(default: 5 10 50)',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
     parser.add_argument(
         '--out',
         type=Path,
-        help='the folder to write to (default: that of the annotations)')
+        help='the folder to write to (default: that of the annotations)',
+    )
     args = parser.parse_args()
     for percent in args.percent:
         path, images, objects = write_subset(
-            args.annotations, percent, args.seed,
-            args.out or args.annotations.parent)
+            args.annotations, percent, args.seed, args.out or args.annotations.parent
+        )
         print(f'{path}: {images} images, {objects} objects')
 
 

@@ -1,4 +1,5 @@
 """Train a linear classifier on frozen features of a pretrained backbone."""
+
 import argparse
 import os
 from pathlib import Path
@@ -11,35 +12,42 @@ from soco_mm.cli.probe import describe
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        'config', help='a config under configs/benchmarks/linear_probe')
-    parser.add_argument(
-        'checkpoint', help='exported weights, or a training checkpoint')
+    parser.add_argument('config', help='a config under configs/benchmarks/linear_probe')
+    parser.add_argument('checkpoint', help='exported weights, or a training checkpoint')
     parser.add_argument(
         '--work-dir',
         help='where checkpoints, logs and linear.json go (default: '
-        'work_dirs/NAME_OF_CONFIG)')
+        'work_dirs/NAME_OF_CONFIG)',
+    )
     parser.add_argument(
-        '--train', metavar='FOLDER', help='the training images, one folder a '
-        'class (default: as the config says)')
+        '--train',
+        metavar='FOLDER',
+        help='the training images, one folder a class (default: as the config says)',
+    )
     parser.add_argument(
-        '--val', metavar='FOLDER', help='the images to classify, in folders '
-        'of the same names (default: as the config says)')
+        '--val',
+        metavar='FOLDER',
+        help='the images to classify, in folders '
+        'of the same names (default: as the config says)',
+    )
     parser.add_argument(
-        '--resume', action='store_true', help='continue from the last '
-        'checkpoint in the work dir, if there is one')
+        '--resume',
+        action='store_true',
+        help='continue from the last checkpoint in the work dir, if there is one',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what started the processes (default: none)')
+        help='what started the processes (default: none)',
+    )
     add_config_options(parser)
     args = parser.parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    work_dir = args.work_dir or os.path.join('work_dirs',
-                                             Path(args.config).stem)
-    result = linear_probe(cfg, args.checkpoint, work_dir, args.train, args.val,
-                          args.resume, args.launcher)
+    work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
+    result = linear_probe(
+        cfg, args.checkpoint, work_dir, args.train, args.val, args.resume, args.launcher
+    )
     if int(os.environ.get('RANK', 0)) == 0:
         print(describe(result))
 

@@ -5,6 +5,7 @@ hundred unlabelled images; trains detectors from each and from random weights
 on shares of the labels; and writes cells, a table and a plot with the spread
 over seeds to OUT. What is done already in OUT is not done again.
 """
+
 import argparse
 import os
 from pathlib import Path
@@ -17,62 +18,69 @@ def main() -> None:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     from soco_mm.apis.mini_transfer import METHODS, mini_transfer
     from soco_mm.apis.mini_transfer_cells import DATA_SETS
+
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        'data', type=Path, help='the folder of bccd, coco128 and photos')
+        'data', type=Path, help='the folder of bccd, coco128 and photos'
+    )
     parser.add_argument('--out', type=Path, required=True, help='a folder')
     parser.add_argument(
-        '--data-sets', nargs='+', choices=list(DATA_SETS),
-        default=list(DATA_SETS))
-    parser.add_argument(
-        '--methods', nargs='+', choices=METHODS, default=METHODS)
+        '--data-sets', nargs='+', choices=list(DATA_SETS), default=list(DATA_SETS)
+    )
+    parser.add_argument('--methods', nargs='+', choices=METHODS, default=METHODS)
     parser.add_argument(
         '--fractions',
         nargs='+',
         type=float,
-        default=[.05, .1, .5, 1.],
-        help='shares of the labelled images (default: %(default)s)')
-    parser.add_argument(
-        '--seeds', type=int, default=3, help='default: %(default)s')
+        default=[0.05, 0.1, 0.5, 1.0],
+        help='shares of the labelled images (default: %(default)s)',
+    )
+    parser.add_argument('--seeds', type=int, default=3, help='default: %(default)s')
     parser.add_argument(
         '--epochs',
         type=int,
-        help='length of the pretrainings (default: as in their configs)')
+        help='length of the pretrainings (default: as in their configs)',
+    )
     parser.add_argument(
         '--iterations',
         type=int,
         default=400,
-        help="length of the detectors' training (default: %(default)s)")
+        help="length of the detectors' training (default: %(default)s)",
+    )
     parser.add_argument(
         '--batch-size',
         type=int,
         default=4,
-        help='its images a step (default: %(default)s)')
+        help='its images a step (default: %(default)s)',
+    )
     parser.add_argument(
         '--scale',
         nargs=2,
         type=int,
         default=(256, 192),
         metavar=('LONG', 'SHORT'),
-        help='its largest long and short side (default: 256 192)')
+        help='its largest long and short side (default: 256 192)',
+    )
     parser.add_argument(
         '--jobs',
         type=int,
         default=len(os.sched_getaffinity(0)),
-        help='number of processes (default: one a core)')
+        help='number of processes (default: one a core)',
+    )
     args = parser.parse_args()
     for path in mini_transfer(
-            args.data,
-            args.out,
-            data_sets=args.data_sets,
-            methods=args.methods,
-            fractions=args.fractions,
-            seeds=args.seeds,
-            epochs=args.epochs,
-            iterations=args.iterations,
-            batch_size=args.batch_size,
-            scale=args.scale,
-            jobs=args.jobs):
+        args.data,
+        args.out,
+        data_sets=args.data_sets,
+        methods=args.methods,
+        fractions=args.fractions,
+        seeds=args.seeds,
+        epochs=args.epochs,
+        iterations=args.iterations,
+        batch_size=args.batch_size,
+        scale=args.scale,
+        jobs=args.jobs,
+    ):
         print(path)
 
 

@@ -8,13 +8,10 @@ train_pipeline = [
         type='ConstructViews',
         views=[
             dict(size=224),
-            dict(
-                size=224,
-                source=0,
-                crop_scale=(0.5, 1.0),
-                crop_ratio=(3 / 4, 4 / 3)),
+            dict(size=224, source=0, crop_scale=(0.5, 1.0), crop_ratio=(3 / 4, 4 / 3)),
             dict(size=112, source=1),
-        ]),
+        ],
+    ),
     dict(type='SelectProposals', num_proposals=4),
     dict(type='BoxJitter', prob=0.5, max_ratio=0.1),
     dict(type='ViewRandomFlip', prob=0.5),
@@ -24,7 +21,8 @@ train_pipeline = [
         contrast=0.4,
         saturation=0.2,
         hue=0.1,
-        prob=0.8),
+        prob=0.8,
+    ),
     dict(type='ViewRandomGrayscale', prob=0.2),
     dict(type='ViewGaussianBlur', sigma=(0.1, 2.0), prob=(1.0, 0.1)),
     dict(type='ViewSolarize', threshold=128, prob=(0.0, 0.2)),
@@ -44,4 +42,6 @@ train_dataloader = dict(
         type='ObjectViewDataset',
         data_root=data_root,
         proposals=proposals,
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)

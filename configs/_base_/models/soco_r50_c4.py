@@ -5,10 +5,8 @@ _base_ = './soco_r50_fpn.py'
 norm_cfg = _base_.norm_cfg
 model = dict(
     backbone=dict(
-        num_stages=3,
-        strides=(1, 2, 2),
-        dilations=(1, 1, 1),
-        out_indices=(2, )),
+        num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,)
+    ),
     neck=None,
     roi_head=dict(
         _delete_=True,
@@ -17,7 +15,8 @@ model = dict(
             type='ScaleAwareRoIExtractor',
             featmap_strides=[16],
             scale_bounds=[224],
-            output_size=14),
+            output_size=14,
+        ),
         shared_head=dict(
             type='mmdet.ResLayer',
             depth=50,
@@ -25,5 +24,8 @@ model = dict(
             stride=2,
             style='pytorch',
             norm_cfg=norm_cfg,
-            norm_eval=False)),
-    projector=dict(in_channels=2048))
+            norm_eval=False,
+        ),
+    ),
+    projector=dict(in_channels=2048),
+)

@@ -11,15 +11,16 @@ model = dict(
     type='LinearProbe',
     # Exported weights, or a checkpoint of a pretraining.
     checkpoint='work_dirs/exported/soco_weights.pth',
-    data_preprocessor=dict(
-        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
+    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
     backbone=dict(type='mmdet.ResNet', depth=50),
     neck=dict(type='mmcls.GlobalAveragePooling'),
     head=dict(
         type='mmcls.LinearClsHead',
         num_classes=1000,
         in_channels=2048,
-        loss=dict(type='mmcls.CrossEntropyLoss')))
+        loss=dict(type='mmcls.CrossEntropyLoss'),
+    ),
+)
 
 train_pipeline = [
     dict(type='soco_mm.LoadRGBImage'),
@@ -41,9 +42,9 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='ClassFolders',
-        data_root='data/imagenet/train',
-        pipeline=train_pipeline))
+        type='ClassFolders', data_root='data/imagenet/train', pipeline=train_pipeline
+    ),
+)
 val_dataloader = dict(
     batch_size=64,
     num_workers=8,
@@ -55,12 +56,15 @@ val_dataloader = dict(
         data_root='data/imagenet/val',
         classes_of='data/imagenet/train',
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='mmcls.Accuracy', topk=(1, 5))
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=30., momentum=0.9, weight_decay=0.))
+    optimizer=dict(type='SGD', lr=30.0, momentum=0.9, weight_decay=0.0),
+)
 auto_scale_lr = dict(enable=True, base_batch_size=256)
 param_scheduler = [
     dict(type='MultiStepLR', by_epoch=True, milestones=[60, 80], gamma=0.1)

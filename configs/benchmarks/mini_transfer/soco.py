@@ -6,10 +6,11 @@ model = dict(
     neck=dict(out_channels=64),
     roi_head=dict(
         bbox_roi_extractor=dict(scale_bounds=[27, 55, 110, 128]),
-        bbox_head=dict(
-            in_channels=64, conv_out_channels=64, fc_out_channels=256)),
+        bbox_head=dict(in_channels=64, conv_out_channels=64, fc_out_channels=256),
+    ),
     projector=dict(in_channels=256, hid_channels=1024),
-    head=dict(predictor=dict(hid_channels=1024)))
+    head=dict(predictor=dict(hid_channels=1024)),
+)
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[1]['views'] = [
@@ -21,7 +22,8 @@ train_dataloader = dict(
     batch_size=32,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(pipeline=train_pipeline))
+    dataset=dict(pipeline=train_pipeline),
+)
 
 # A few hundred images need a larger step than the linear rule gives LARS.
 optim_wrapper = dict(optimizer=dict(lr=0.5))

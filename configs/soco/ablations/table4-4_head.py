@@ -4,5 +4,4 @@
 _base_ = './table4-5_scale-aware-assignment.py'
 
 # No object is within the bounds of P2 to P4.
-model = dict(
-    roi_head=dict(bbox_roi_extractor=dict(scale_bounds=[0, 0, 0, 224])))
+model = dict(roi_head=dict(bbox_roi_extractor=dict(scale_bounds=[0, 0, 0, 224])))

@@ -2,7 +2,6 @@
 _base_ = './table4-6_box-jitter.py'
 
 train_pipeline = [
-    transform for transform in _base_.train_pipeline
-    if transform['type'] != 'BoxJitter'
+    transform for transform in _base_.train_pipeline if transform['type'] != 'BoxJitter'
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -5,6 +5,5 @@ _base_ = '../soco_r50_fpn_100e.py'
 train_pipeline = _base_.train_pipeline
 train_pipeline[2]['num_proposals'] = 16
 train_dataloader = dict(
-    dataset=dict(
-        proposals='data/imagenet/proposals_random-16',
-        pipeline=train_pipeline))
+    dataset=dict(proposals='data/imagenet/proposals_random-16', pipeline=train_pipeline)
+)

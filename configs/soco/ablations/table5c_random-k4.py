@@ -5,5 +5,5 @@ _base_ = '../soco_r50_fpn_100e.py'
 train_pipeline = _base_.train_pipeline
 train_pipeline[2]['num_proposals'] = 4
 train_dataloader = dict(
-    dataset=dict(
-        proposals='data/imagenet/proposals_random-4', pipeline=train_pipeline))
+    dataset=dict(proposals='data/imagenet/proposals_random-4', pipeline=train_pipeline)
+)

@@ -11,6 +11,5 @@ train_pipeline[1]['views'][3].pop('source')
 train_pipeline[2]['view_sets'] = [(0, 1, 2), (0, 3)]
 train_pipeline[3].update(prob=(0.5, 0.0), anchor='corner')
 train_dataloader = dict(
-    dataset=dict(
-        proposals='data/imagenet/proposals_released',
-        pipeline=train_pipeline))
+    dataset=dict(proposals='data/imagenet/proposals_released', pipeline=train_pipeline)
+)

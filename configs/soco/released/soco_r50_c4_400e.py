@@ -10,6 +10,5 @@ train_pipeline[1]['views'][1]['crop_scale'] = (0.6, 1.0)
 train_pipeline.pop(3)
 train_pipeline.insert(-1, dict(type='BoxCutout', prob=(0.0, 0.5)))
 train_dataloader = dict(
-    dataset=dict(
-        proposals='data/imagenet/proposals_released',
-        pipeline=train_pipeline))
+    dataset=dict(proposals='data/imagenet/proposals_released', pipeline=train_pipeline)
+)

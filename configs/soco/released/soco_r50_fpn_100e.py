@@ -13,6 +13,5 @@ train_pipeline[2]['view_sets'] = [(0, 1), (0, 2)]
 train_pipeline[3].update(prob=(0.5, 0.0), anchor='corner')
 train_pipeline.insert(-1, dict(type='BoxCutout', prob=(0.0, 0.5)))
 train_dataloader = dict(
-    dataset=dict(
-        proposals='data/imagenet/proposals_released',
-        pipeline=train_pipeline))
+    dataset=dict(proposals='data/imagenet/proposals_released', pipeline=train_pipeline)
+)

@@ -9,6 +9,5 @@ train_pipeline[1]['views'][2] = dict(crop, size=112)
 train_pipeline[2]['view_sets'] = [(0, 1), (0, 2)]
 train_pipeline[3].update(prob=(0.5, 0.0), anchor='corner')
 train_dataloader = dict(
-    dataset=dict(
-        proposals='data/imagenet/proposals_released',
-        pipeline=train_pipeline))
+    dataset=dict(proposals='data/imagenet/proposals_released', pipeline=train_pipeline)
+)

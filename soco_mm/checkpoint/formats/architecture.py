@@ -3,15 +3,25 @@
 Equal names are not enough: a setting without a tensor, such as the position
 of a stride, changes what the same weights compute.
 """
-from typing import Mapping
+
+from collections.abc import Mapping
 
 from soco_mm.utils import SoCoError
 
 # Changes nothing that is computed from given weights in evaluation mode, or
 # shows in the shapes of the weights.
-NO_MATTER = ('type', 'depth', 'frozen_stages', 'init_cfg', 'norm_cfg',
-             'norm_eval', 'out_indices', 'pretrained', 'with_cp',
-             'zero_init_residual')
+NO_MATTER = (
+    'type',
+    'depth',
+    'frozen_stages',
+    'init_cfg',
+    'norm_cfg',
+    'norm_eval',
+    'out_indices',
+    'pretrained',
+    'with_cp',
+    'zero_init_residual',
+)
 RESNET = dict(
     in_channels=3,
     stem_channels=None,
@@ -25,7 +35,8 @@ RESNET = dict(
     conv_cfg=None,
     dcn=None,
     stage_with_dcn=(False, False, False, False),
-    plugins=None)
+    plugins=None,
+)
 RES5 = dict(stage=3, stride=2, dilation=1, style='pytorch', dcn=None)
 FPN = dict(
     start_level=0,
@@ -34,17 +45,23 @@ FPN = dict(
     no_norm_on_lateral=False,
     conv_cfg=None,
     act_cfg=None,
-    upsample_cfg=dict(mode='nearest'))
-FPN_NO_MATTER = ('type', 'in_channels', 'out_channels', 'num_outs',
-                 'relu_before_extra_convs', 'norm_cfg', 'init_cfg')
+    upsample_cfg=dict(mode='nearest'),
+)
+FPN_NO_MATTER = (
+    'type',
+    'in_channels',
+    'out_channels',
+    'num_outs',
+    'relu_before_extra_convs',
+    'norm_cfg',
+    'init_cfg',
+)
 DEPTHS = (18, 34, 50, 101, 152)
 # Those of ImageNet, RGB.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
-def check_resnet(model: Mapping,
-                 library: str,
-                 any_style: bool = False) -> None:
+def check_resnet(model: Mapping, library: str, any_style: bool = False) -> None:
     """Refuse a backbone that is no ResNet as in torchvision.
 
     Args:
@@ -61,13 +78,14 @@ def check_resnet(model: Mapping,
         raise SoCoError(
             f'The format {library} takes ResNets of the depths '
             f'{", ".join(map(str, DEPTHS))}, but model.backbone is '
-            f'{backbone["type"]}. Choose another format.')
+            f'{backbone["type"]}. Choose another format.'
+        )
     stages = backbone.get('num_stages', 4)
     shared = (model.get('roi_head') or {}).get('shared_head')
     expected = dict(RESNET, num_stages=3 if shared else 4)
     for key in ('strides', 'dilations'):
         expected[key] = expected[key][:stages]
-    ignored = NO_MATTER + (('style', ) if any_style else ())
+    ignored = NO_MATTER + (('style',) if any_style else ())
     check_settings(backbone, expected, 'model.backbone', library, ignored)
     check_norm(backbone, 'model.backbone', library)
     if shared:
@@ -76,9 +94,11 @@ def check_resnet(model: Mapping,
         check_norm(shared, where, library)
         for key in ('depth', 'style'):
             if shared.get(key, 'pytorch') != backbone.get(key, 'pytorch'):
-                raise SoCoError(f'The {key} of {where} is not that of '
-                                f'model.backbone, which {library} does not '
-                                'know. Choose the format safetensors.')
+                raise SoCoError(
+                    f'The {key} of {where} is not that of '
+                    f'model.backbone, which {library} does not '
+                    'know. Choose the format safetensors.'
+                )
 
 
 def check_detector(model: Mapping, library: str) -> None:
@@ -123,21 +143,22 @@ def pixel_statistics(model: Mapping) -> dict:
         dict: ``mean`` and ``std``, lists of three numbers of 0 to 255.
     """
     given = model.get('data_preprocessor') or {}
-    return dict(
-        mean=list(given.get('mean', MEAN)), std=list(given.get('std', STD)))
+    return dict(mean=list(given.get('mean', MEAN)), std=list(given.get('std', STD)))
 
 
-def check_type(part: Mapping, expected: str, where: str,
-               library: str) -> None:
+def check_type(part: Mapping, expected: str, where: str, library: str) -> None:
     """Refuse a part of another class."""
     if class_name(part) != expected:
-        raise SoCoError(f'The format {library} takes {expected} as {where}, '
-                        f'but it is {part["type"]}. Choose the format '
-                        'safetensors.')
+        raise SoCoError(
+            f'The format {library} takes {expected} as {where}, '
+            f'but it is {part["type"]}. Choose the format '
+            'safetensors.'
+        )
 
 
-def check_settings(part: Mapping, expected: dict, where: str, library: str,
-                   ignored: tuple) -> None:
+def check_settings(
+    part: Mapping, expected: dict, where: str, library: str, ignored: tuple
+) -> None:
     """Refuse settings that would make another library compute otherwise.
 
     Args:
@@ -151,23 +172,24 @@ def check_settings(part: Mapping, expected: dict, where: str, library: str,
         SoCoError: If a setting is another.
     """
     for key, value in part.items():
-        if key in ignored or (key in expected
-                              and same(value, expected[key])):
+        if key in ignored or (key in expected and same(value, expected[key])):
             continue
         raise SoCoError(
             f'The format {library} cannot say {where}.{key}={value!r}'
             f'{f", only {expected[key]!r}" if key in expected else ""}; its '
-            'features would differ. Choose the format safetensors.')
+            'features would differ. Choose the format safetensors.'
+        )
 
 
 def check_norm(part: Mapping, where: str, library: str) -> None:
     """Refuse norm layers other than batch norm with the usual epsilon."""
     norm = part.get('norm_cfg') or {}
-    if norm.get('type', 'BN') not in ('BN', 'SyncBN') or norm.get(
-            'eps', 1e-5) != 1e-5:
-        raise SoCoError(f'The format {library} takes batch norm with an '
-                        f'epsilon of 1e-5, but {where}.norm_cfg is {norm}. '
-                        'Choose the format safetensors.')
+    if norm.get('type', 'BN') not in ('BN', 'SyncBN') or norm.get('eps', 1e-5) != 1e-5:
+        raise SoCoError(
+            f'The format {library} takes batch norm with an '
+            f'epsilon of 1e-5, but {where}.norm_cfg is {norm}. '
+            'Choose the format safetensors.'
+        )
 
 
 def same(value, other) -> bool:

@@ -1,10 +1,12 @@
 """Bare backbones: MMPretrain's and timm's names."""
+
 import re
-from typing import Callable, Dict, Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
 from soco_mm.utils import SoCoError
+
 from .architecture import backbone_type, check_resnet, check_settings
 from .parts import Parts, no_place
 
@@ -19,11 +21,24 @@ SWIN = dict(
     patch_norm=True,
     use_abs_pos_embed=False,
     act_cfg=dict(type='GELU'),
-    norm_cfg=dict(type='LN'))
-SWIN_NO_MATTER = ('type', 'embed_dims', 'depths', 'num_heads', 'out_indices',
-                  'drop_rate', 'attn_drop_rate', 'drop_path_rate', 'with_cp',
-                  'pretrained', 'convert_weights', 'frozen_stages',
-                  'init_cfg', 'pretrain_img_size')
+    norm_cfg=dict(type='LN'),
+)
+SWIN_NO_MATTER = (
+    'type',
+    'embed_dims',
+    'depths',
+    'num_heads',
+    'out_indices',
+    'drop_rate',
+    'attn_drop_rate',
+    'drop_path_rate',
+    'with_cp',
+    'pretrained',
+    'convert_weights',
+    'frozen_stages',
+    'init_cfg',
+    'pretrain_img_size',
+)
 # embed_dims, depths and num_heads of those in timm.
 SWIN_NAMES = {
     (96, (2, 2, 6, 2), (3, 6, 12, 24)): 'swin_tiny_patch4_window7_224',
@@ -31,20 +46,28 @@ SWIN_NAMES = {
     (128, (2, 2, 18, 2), (4, 8, 16, 32)): 'swin_base_patch4_window7_224',
     (192, (2, 2, 18, 2), (6, 12, 24, 48)): 'swin_large_patch4_window7_224',
 }
-CONVNEXT_NO_MATTER = ('type', 'arch', 'out_indices', 'drop_path_rate',
-                      'layer_scale_init_value', 'gap_before_final_norm',
-                      'frozen_stages', 'with_cp', 'init_cfg')
+CONVNEXT_NO_MATTER = (
+    'type',
+    'arch',
+    'out_indices',
+    'drop_path_rate',
+    'layer_scale_init_value',
+    'gap_before_final_norm',
+    'frozen_stages',
+    'with_cp',
+    'init_cfg',
+)
 CONVNEXT_NAMES = ('tiny', 'small', 'base', 'large', 'xlarge')
 SWIN_RULES = (
     (r'patch_embed\.projection\.', 'patch_embed.proj.'),
     (r'patch_embed\.norm\.', 'patch_embed.norm.'),
     (r'stages\.(\d)\.blocks\.(\d+)\.(norm\d)\.', r'layers.\1.blocks.\2.\3.'),
-    (r'stages\.(\d)\.blocks\.(\d+)\.attn\.w_msa\.',
-     r'layers.\1.blocks.\2.attn.'),
-    (r'stages\.(\d)\.blocks\.(\d+)\.ffn\.layers\.0\.0\.',
-     r'layers.\1.blocks.\2.mlp.fc1.'),
-    (r'stages\.(\d)\.blocks\.(\d+)\.ffn\.layers\.1\.',
-     r'layers.\1.blocks.\2.mlp.fc2.'),
+    (r'stages\.(\d)\.blocks\.(\d+)\.attn\.w_msa\.', r'layers.\1.blocks.\2.attn.'),
+    (
+        r'stages\.(\d)\.blocks\.(\d+)\.ffn\.layers\.0\.0\.',
+        r'layers.\1.blocks.\2.mlp.fc1.',
+    ),
+    (r'stages\.(\d)\.blocks\.(\d+)\.ffn\.layers\.1\.', r'layers.\1.blocks.\2.mlp.fc2.'),
     (r'norm3\.', 'norm.'),
 )
 # Norms of the single stages, which timm does not have, and a table that it
@@ -53,10 +76,8 @@ SWIN_LEFT_OUT = re.compile(r'norm[0-2]\.|.*\.relative_position_index$')
 CONVNEXT_RULES = (
     (r'downsample_layers\.0\.', 'stem.'),
     (r'downsample_layers\.(\d)\.', r'stages.\1.downsample.'),
-    (r'stages\.(\d)\.(\d+)\.depthwise_conv\.', r'stages.\1.blocks.\2.conv_dw.'
-     ),
-    (r'stages\.(\d)\.(\d+)\.pointwise_conv(\d)\.',
-     r'stages.\1.blocks.\2.mlp.fc\3.'),
+    (r'stages\.(\d)\.(\d+)\.depthwise_conv\.', r'stages.\1.blocks.\2.conv_dw.'),
+    (r'stages\.(\d)\.(\d+)\.pointwise_conv(\d)\.', r'stages.\1.blocks.\2.mlp.fc\3.'),
     (r'stages\.(\d)\.(\d+)\.(norm\.|gamma)', r'stages.\1.blocks.\2.\3'),
 )
 # timm has one norm after the pooling, which is not that of the last stage.
@@ -83,7 +104,8 @@ def mmpretrain_weights(parts: Parts, model: Mapping) -> Parts:
         raise SoCoError(
             'The format mmpretrain takes ResNet, SwinTransformer and '
             f'ConvNeXt, but model.backbone is {model["backbone"]["type"]}. '
-            'Choose the format safetensors.')
+            'Choose the format safetensors.'
+        )
     return by_part(parts, lambda name, value: (f'backbone.{name}', value))
 
 
@@ -104,22 +126,24 @@ def timm_model(model: Mapping) -> str:
         check_resnet(model, 'timm')
         return f'resnet{backbone["depth"]}'
     if kind == 'SwinTransformer':
-        check_settings(backbone, SWIN, 'model.backbone', 'timm',
-                       SWIN_NO_MATTER)
-        sizes = (backbone.get('embed_dims', 96),
-                 tuple(backbone.get('depths', (2, 2, 6, 2))),
-                 tuple(backbone.get('num_heads', (3, 6, 12, 24))))
+        check_settings(backbone, SWIN, 'model.backbone', 'timm', SWIN_NO_MATTER)
+        sizes = (
+            backbone.get('embed_dims', 96),
+            tuple(backbone.get('depths', (2, 2, 6, 2))),
+            tuple(backbone.get('num_heads', (3, 6, 12, 24))),
+        )
         if sizes in SWIN_NAMES:
             return SWIN_NAMES[sizes]
     if kind == 'ConvNeXt':
-        check_settings(backbone, {}, 'model.backbone', 'timm',
-                       CONVNEXT_NO_MATTER)
+        check_settings(backbone, {}, 'model.backbone', 'timm', CONVNEXT_NO_MATTER)
         arch = backbone.get('arch', 'tiny')
         if arch in CONVNEXT_NAMES:
             return f'convnext_{arch}'
-    raise SoCoError(f'The format timm takes ResNet, SwinTransformer and '
-                    f'ConvNeXt of the usual sizes, but model.backbone is '
-                    f'{dict(backbone)}. Choose the format safetensors.')
+    raise SoCoError(
+        f'The format timm takes ResNet, SwinTransformer and '
+        f'ConvNeXt of the usual sizes, but model.backbone is '
+        f'{dict(backbone)}. Choose the format safetensors.'
+    )
 
 
 def timm_weights(parts: Parts, model: Mapping) -> Parts:
@@ -142,7 +166,8 @@ def timm_weights(parts: Parts, model: Mapping) -> Parts:
     convert = dict(
         ResNet=lambda name, value: (name, value),
         SwinTransformer=swin_entry,
-        ConvNeXt=convnext_entry)
+        ConvNeXt=convnext_entry,
+    )
     return by_part(parts, convert[backbone_type(model)])
 
 
@@ -158,7 +183,7 @@ def by_part(parts: Parts, convert: Callable) -> Parts:
     """
     renamed: Parts = {}
     for part in ('backbone', 'shared head'):
-        entries: Dict[str, Tensor] = {}
+        entries: dict[str, Tensor] = {}
         for name, value in parts.get(part, {}).items():
             if (entry := convert(name, value)) is not None:
                 entries[entry[0]] = entry[1]
@@ -177,11 +202,15 @@ def swin_entry(name: str, value: Tensor) -> tuple:
         # row, channel.
         stage = int(found[1]) + 1
         if not name.endswith('reduction.weight'):
-            return (f'layers.{stage}.downsample.{name[found.end():]}',
-                    value.view(-1, 2, 2).permute(2, 1, 0).flatten())
+            return (
+                f'layers.{stage}.downsample.{name[found.end() :]}',
+                value.view(-1, 2, 2).permute(2, 1, 0).flatten(),
+            )
         pixels = value.view(len(value), -1, 2, 2)
-        return (f'layers.{stage}.downsample.{name[found.end():]}',
-                pixels.permute(0, 3, 2, 1).flatten(1))
+        return (
+            f'layers.{stage}.downsample.{name[found.end() :]}',
+            pixels.permute(0, 3, 2, 1).flatten(1),
+        )
     return apply_rules(SWIN_RULES, name), value
 
 
@@ -196,5 +225,5 @@ def apply_rules(rules: tuple, name: str) -> str:
     """Rename by the first rule that matches the beginning of a name."""
     for pattern, replacement in rules:
         if found := re.match(pattern, name):
-            return found.expand(replacement) + name[found.end():]
+            return found.expand(replacement) + name[found.end() :]
     raise no_place(f'backbone.{name}')

@@ -1,12 +1,14 @@
 """Detectron2's names, its model zoo's pickle, and what its config needs."""
+
 import pickle
 import re
-from typing import Dict, Mapping
+from collections.abc import Mapping
 
 import yaml
 from torch import Tensor
 
 from soco_mm.utils import SoCoError
+
 from .architecture import check_detector, check_resnet, pixel_statistics
 from .parts import CONV_MODULE, FC, Parts, no_place
 
@@ -14,7 +16,7 @@ LIBRARY = 'detectron2'
 CONVS = {
     'lateral_convs': 'backbone.fpn_lateral{}.',
     'fpn_convs': 'backbone.fpn_output{}.',
-    'shared_convs': 'roi_heads.box_head.conv{}.'
+    'shared_convs': 'roi_heads.box_head.conv{}.',
 }
 # It counts stages and pyramid levels from 2, layers of the head from 1.
 FIRST = {'lateral_convs': 2, 'fpn_convs': 2, 'shared_convs': 1}
@@ -44,7 +46,8 @@ def detectron2_weights(parts: Parts, model: Mapping) -> Parts:
         raise SoCoError(
             'The res5 head of detectron2 has bottlenecks, but that of a '
             f'ResNet-{model["backbone"]["depth"]} has basic blocks. Choose '
-            'the format safetensors.')
+            'the format safetensors.'
+        )
     body = 'backbone.' if is_c4 else 'backbone.bottom_up.'
 
     def rename(part: str, name: str) -> str:
@@ -55,10 +58,10 @@ def detectron2_weights(parts: Parts, model: Mapping) -> Parts:
         if found := CONV_MODULE.match(name):
             number = int(found[2]) + FIRST[found[1]]
             norm = 'norm.' if found[3] == 'bn' else ''
-            return CONVS[found[1]].format(number) + norm + name[found.end():]
+            return CONVS[found[1]].format(number) + norm + name[found.end() :]
         if found := FC.match(name):
             number = int(found[1]) + 1
-            return f'roi_heads.box_head.fc{number}.{name[found.end():]}'
+            return f'roi_heads.box_head.fc{number}.{name[found.end() :]}'
         raise no_place(f'{part}: {name}')
 
     return {
@@ -72,7 +75,7 @@ def resnet_name(name: str) -> str:
     prefix = 'stem.'
     if stage := re.match(r'layer(\d)\.(\d+)\.', name):
         prefix = f'res{int(stage[1]) + 1}.{stage[2]}.'
-        name = name[stage.end():]
+        name = name[stage.end() :]
     name = re.sub(r'^bn(\d)\.', r'conv\1.norm.', name)
     name = re.sub(r'^downsample\.0\.', 'shortcut.', name)
     return prefix + re.sub(r'^downsample\.1\.', 'shortcut.norm.', name)
@@ -102,11 +105,14 @@ def detectron2_settings(parts: Parts, model: Mapping) -> str:
             DEPTH=backbone['depth'],
             NORM=norm_name(backbone.get('norm_cfg', dict(type='BN'))),
             STRIDE_IN_1X1=backbone.get('style') == 'caffe',
-            RES2_OUT_CHANNELS=64 if backbone['depth'] < 50 else 256))
+            RES2_OUT_CHANNELS=64 if backbone['depth'] < 50 else 256,
+        ),
+    )
     if 'neck' in parts:
         settings['FPN'] = dict(
             OUT_CHANNELS=model['neck']['out_channels'],
-            NORM=norm_name(model['neck'].get('norm_cfg')))
+            NORM=norm_name(model['neck'].get('norm_cfg')),
+        )
     extractor = roi_head.get('bbox_roi_extractor') or {}
     if 'box head' in parts:
         head = roi_head['bbox_head']
@@ -116,13 +122,15 @@ def detectron2_settings(parts: Parts, model: Mapping) -> str:
             NUM_FC=head.get('num_shared_fcs', 1),
             FC_DIM=head.get('fc_out_channels', 1024),
             NORM=norm_name(head.get('norm_cfg')),
-            POOLER_RESOLUTION=head.get('roi_feat_size', 7))
+            POOLER_RESOLUTION=head.get('roi_feat_size', 7),
+        )
     elif 'shared head' in parts:
         settings['ROI_BOX_HEAD'] = dict(
-            POOLER_RESOLUTION=extractor.get('output_size', 14))
+            POOLER_RESOLUTION=extractor.get('output_size', 14)
+        )
     return HEADER + yaml.safe_dump(
-        dict(VERSION=2, INPUT=dict(FORMAT='RGB'), MODEL=settings),
-        sort_keys=False)
+        dict(VERSION=2, INPUT=dict(FORMAT='RGB'), MODEL=settings), sort_keys=False
+    )
 
 
 def norm_name(norm_cfg) -> str:
@@ -130,7 +138,7 @@ def norm_name(norm_cfg) -> str:
     return norm_cfg['type'] if norm_cfg else ''
 
 
-def detectron2_pickle(weights: Dict[str, Tensor]) -> bytes:
+def detectron2_pickle(weights: dict[str, Tensor]) -> bytes:
     """A file as in detectron2's model zoo.
 
     Its checkpointer reads ``.pkl`` as pickle. With ``__author__`` it takes
@@ -145,11 +153,13 @@ def detectron2_pickle(weights: Dict[str, Tensor]) -> bytes:
     content = dict(
         model={name: value.numpy() for name, value in weights.items()},
         __author__='soco_mm',
-        matching_heuristics=False)
+        matching_heuristics=False,
+    )
     # Protocol 3 keeps bytes as bytes and names classes in plain text. NumPy 2
     # moved the function below; NumPy 1 knows it by its old name alone, and
     # NumPy 2 by both.
-    return pickle.dumps(
-        content, protocol=3).replace(b'cnumpy._core.multiarray\n_reconstruct',
-                                     b'cnumpy.core.multiarray\n_reconstruct',
-                                     1)
+    return pickle.dumps(content, protocol=3).replace(
+        b'cnumpy._core.multiarray\n_reconstruct',
+        b'cnumpy.core.multiarray\n_reconstruct',
+        1,
+    )

@@ -1,5 +1,4 @@
 import re
-from typing import Dict
 
 from torch import Tensor
 
@@ -7,14 +6,13 @@ from soco_mm.checkpoint.transfer import PARTS
 from soco_mm.utils import SoCoError
 
 # Weights by part of the detector, and by their names in it.
-Parts = Dict[str, Dict[str, Tensor]]
+Parts = dict[str, dict[str, Tensor]]
 # A convolution of FPN or box head, or the norm that follows it.
-CONV_MODULE = re.compile(
-    r'(lateral_convs|fpn_convs|shared_convs)\.(\d+)\.(conv|bn)\.')
+CONV_MODULE = re.compile(r'(lateral_convs|fpn_convs|shared_convs)\.(\d+)\.(conv|bn)\.')
 FC = re.compile(r'shared_fcs\.(\d+)\.')
 
 
-def split_parts(weights: Dict[str, Tensor]) -> Parts:
+def split_parts(weights: dict[str, Tensor]) -> Parts:
     """Sort pretrained weights by part of the detector.
 
     Args:
@@ -42,5 +40,7 @@ def split_parts(weights: Dict[str, Tensor]) -> Parts:
 
 def no_place(name: str) -> SoCoError:
     """The error for a tensor that another library has no place for."""
-    return SoCoError(f'The tensor {name} has no place in this format; it is '
-                     'not one of a pretrained model of this plugin.')
+    return SoCoError(
+        f'The tensor {name} has no place in this format; it is '
+        'not one of a pretrained model of this plugin.'
+    )

@@ -1,14 +1,13 @@
 """A file of safetensors, which holds tensors and text alone."""
+
 import json
-from typing import Dict
 
 from torch import Tensor
 
 from soco_mm.utils import UsageError
 
 
-def safetensors_bytes(weights: Dict[str, Tensor], version: str,
-                      model: dict) -> bytes:
+def safetensors_bytes(weights: dict[str, Tensor], version: str, model: dict) -> bytes:
     """Write weights as a file of safetensors.
 
     Args:
@@ -27,8 +26,10 @@ def safetensors_bytes(weights: Dict[str, Tensor], version: str,
     try:
         from safetensors.torch import save
     except ImportError:
-        raise UsageError('This format needs the package safetensors, which is '
-                         'not installed: pip install safetensors') from None
+        raise UsageError(
+            'This format needs the package safetensors, which is '
+            'not installed: pip install safetensors'
+        ) from None
     return save(
-        weights,
-        dict(format='pt', soco_mm_version=version, model=json.dumps(model)))
+        weights, dict(format='pt', soco_mm_version=version, model=json.dumps(model))
+    )

@@ -1,7 +1,9 @@
 """Names of torchvision's detectors with an FPN."""
-from typing import Mapping
+
+from collections.abc import Mapping
 
 from soco_mm.utils import SoCoError
+
 from .architecture import check_detector, check_resnet
 from .parts import CONV_MODULE, FC, Parts, no_place
 
@@ -9,7 +11,7 @@ LIBRARY = 'torchvision'
 CONVS = {
     'lateral_convs': 'backbone.fpn.inner_blocks',
     'fpn_convs': 'backbone.fpn.layer_blocks',
-    'shared_convs': 'roi_heads.box_head'
+    'shared_convs': 'roi_heads.box_head',
 }
 
 
@@ -30,8 +32,10 @@ def torchvision_weights(parts: Parts, model: Mapping) -> Parts:
         SoCoError: If torchvision has no such model.
     """
     if 'shared head' in parts:
-        raise SoCoError('torchvision has no detector on C4. Choose the format '
-                        'detectron2, or timm for the backbone.')
+        raise SoCoError(
+            'torchvision has no detector on C4. Choose the format '
+            'detectron2, or timm for the backbone.'
+        )
     check_resnet(model, LIBRARY)
     check_detector(model, LIBRARY)
     convs = {
@@ -45,13 +49,12 @@ def torchvision_weights(parts: Parts, model: Mapping) -> Parts:
             return f'backbone.body.{name}'
         if found := CONV_MODULE.match(name):
             layer = 1 if found[3] == 'bn' else 0
-            return (f'{CONVS[found[1]]}.{found[2]}.{layer}.'
-                    f'{name[found.end():]}')
+            return f'{CONVS[found[1]]}.{found[2]}.{layer}.{name[found.end() :]}'
         if found := FC.match(name):
             # The head is one sequence: the convolutions, the flattening, and
             # each fully connected layer followed by its ReLU.
             number = len(convs) + 1 + 2 * int(found[1])
-            return f'roi_heads.box_head.{number}.{name[found.end():]}'
+            return f'roi_heads.box_head.{number}.{name[found.end() :]}'
         raise no_place(f'{part}: {name}')
 
     return {

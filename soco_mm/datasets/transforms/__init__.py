@@ -1,13 +1,25 @@
 from .boxes import BoxCutout, BoxJitter, SelectProposals
 from .formatting import PackViews
 from .loading import LoadStretchedImage
-from .photometric import (ViewColorJitter, ViewGaussianBlur,
-                          ViewRandomGrayscale, ViewSolarize)
+from .photometric import (
+    ViewColorJitter,
+    ViewGaussianBlur,
+    ViewRandomGrayscale,
+    ViewSolarize,
+)
 from .views import ConstructViews, LoadImage, ViewRandomFlip
 
 __all__ = [
-    'BoxCutout', 'BoxJitter', 'SelectProposals', 'PackViews',
+    'BoxCutout',
+    'BoxJitter',
+    'ConstructViews',
+    'LoadImage',
+    'LoadStretchedImage',
+    'PackViews',
+    'SelectProposals',
     'ViewColorJitter',
-    'ViewGaussianBlur', 'ViewRandomGrayscale', 'ViewSolarize',
-    'ConstructViews', 'LoadImage', 'LoadStretchedImage', 'ViewRandomFlip'
+    'ViewGaussianBlur',
+    'ViewRandomFlip',
+    'ViewRandomGrayscale',
+    'ViewSolarize',
 ]

@@ -1,9 +1,10 @@
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from soco_mm.registry import TRANSFORMS
+
 from .per_view import Prob, per_view
 
 
@@ -27,12 +28,14 @@ class SelectProposals(BaseTransform):
         ValueError: If a set is of one view or fewer.
     """
 
-    def __init__(self,
-                 num_proposals: int = 4,
-                 view_sets: Optional[Sequence[Sequence[int]]] = None) -> None:
+    def __init__(
+        self, num_proposals: int = 4, view_sets: Sequence[Sequence[int]] | None = None
+    ) -> None:
         if view_sets is not None and min(map(len, view_sets)) < 2:
-            raise ValueError('A set of proposals needs two or more views to '
-                             f'be contrasted, but view_sets is {view_sets}.')
+            raise ValueError(
+                'A set of proposals needs two or more views to '
+                f'be contrasted, but view_sets is {view_sets}.'
+            )
         self.num_proposals = num_proposals
         self.view_sets = view_sets
 
@@ -40,8 +43,7 @@ class SelectProposals(BaseTransform):
         """Select the proposals."""
         number = len(results['views'])
         parts = [
-            self._select(results, views)
-            for views in self.view_sets or [range(number)]
+            self._select(results, views) for views in self.view_sets or [range(number)]
         ]
         for key, each in zip(('boxes', 'valid'), zip(*parts)):
             results[key] = [np.concatenate(view) for view in zip(*each)]
@@ -50,7 +52,8 @@ class SelectProposals(BaseTransform):
     def _select(self, results: dict, views: Sequence[int]) -> tuple:
         """Boxes and masks of one set, a list of all views each."""
         candidates = np.flatnonzero(
-            np.logical_and.reduce([results['visible'][v] for v in views]))
+            np.logical_and.reduce([results['visible'][v] for v in views])
+        )
         number = min(len(candidates), self.num_proposals)
         if number:
             chosen = results['rng'].choice(candidates, number, replace=False)
@@ -60,7 +63,9 @@ class SelectProposals(BaseTransform):
             boxes = [
                 np.tile(
                     np.float32([0, 0, view.shape[1], view.shape[0]]),
-                    (self.num_proposals, 1)) for view in results['views']
+                    (self.num_proposals, 1),
+                )
+                for view in results['views']
             ]
         valid = np.arange(self.num_proposals) < max(number, 1)
         return boxes, [valid & (v in views) for v in range(len(boxes))]
@@ -89,13 +94,11 @@ class BoxJitter(BaseTransform):
         ValueError: If ``anchor`` is neither.
     """
 
-    def __init__(self,
-                 prob: Prob = 0.5,
-                 max_ratio: float = 0.1,
-                 anchor: str = 'centre') -> None:
+    def __init__(
+        self, prob: Prob = 0.5, max_ratio: float = 0.1, anchor: str = 'centre'
+    ) -> None:
         if anchor not in ('centre', 'corner'):
-            raise ValueError(
-                f'anchor must be "centre" or "corner", but is "{anchor}".')
+            raise ValueError(f'anchor must be "centre" or "corner", but is "{anchor}".')
         self.prob = prob
         self.max_ratio = max_ratio
         self.anchor = anchor
@@ -105,8 +108,7 @@ class BoxJitter(BaseTransform):
         rng = results['rng']
         boxes = np.stack(results['boxes'])
         size = boxes[..., 2:] - boxes[..., :2]
-        ratio = rng.uniform(-self.max_ratio, self.max_ratio,
-                            (*boxes.shape[:2], 4))
+        ratio = rng.uniform(-self.max_ratio, self.max_ratio, (*boxes.shape[:2], 4))
         grown = size * (1 + ratio[..., 2:])
         if self.anchor == 'corner':
             start = boxes[..., :2] + ratio[..., :2] * size
@@ -142,9 +144,7 @@ class BoxCutout(BaseTransform):
 
     COLOR = (124, 116, 104)
 
-    def __init__(self,
-                 prob: Prob,
-                 area: Tuple[float, float] = (0.1, 0.3)) -> None:
+    def __init__(self, prob: Prob, area: tuple[float, float] = (0.1, 0.3)) -> None:
         self.prob = prob
         self.area = area
 

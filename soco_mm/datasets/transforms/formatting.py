@@ -22,4 +22,5 @@ class PackViews(BaseTransform):
                 for view in results['views']
             ],
             boxes=[torch.from_numpy(boxes) for boxes in results['boxes']],
-            valid=[torch.from_numpy(valid) for valid in results['valid']])
+            valid=[torch.from_numpy(valid) for valid in results['valid']],
+        )

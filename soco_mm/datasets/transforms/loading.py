@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -30,10 +30,12 @@ class LoadStretchedImage(BaseTransform):
         SoCoError: If the image cannot be read.
     """
 
-    def __init__(self,
-                 stretch: Sequence[float],
-                 to_float32: bool = False,
-                 backend_args: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        stretch: Sequence[float],
+        to_float32: bool = False,
+        backend_args: dict | None = None,
+    ) -> None:
         self.stretch = check_stretch(stretch)
         self.to_float32 = to_float32
         self.backend_args = backend_args
@@ -47,8 +49,7 @@ class LoadStretchedImage(BaseTransform):
         except ImageError as error:
             raise SoCoError(f'{path} {error}.') from None
         except OSError as error:
-            raise SoCoError(
-                f'{path} cannot be read ({error.strerror}).') from None
+            raise SoCoError(f'{path} cannot be read ({error.strerror}).') from None
         image = np.ascontiguousarray(image[..., ::-1])
         if self.to_float32:
             image = image.astype(np.float32)
@@ -57,6 +58,8 @@ class LoadStretchedImage(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(stretch={self.stretch}, '
-                f'to_float32={self.to_float32}, '
-                f'backend_args={self.backend_args})')
+        return (
+            f'{type(self).__name__}(stretch={self.stretch}, '
+            f'to_float32={self.to_float32}, '
+            f'backend_args={self.backend_args})'
+        )

@@ -1,9 +1,9 @@
-from typing import List, Sequence, Union
+from collections.abc import Sequence
 
-Prob = Union[float, Sequence[float]]
+Prob = float | Sequence[float]
 
 
-def per_view(prob: Prob, number: int) -> List[float]:
+def per_view(prob: Prob, number: int) -> list[float]:
     """Probabilities of all views.
 
     Args:
@@ -20,6 +20,7 @@ def per_view(prob: Prob, number: int) -> List[float]:
     """
     probs = list(prob) if isinstance(prob, Sequence) else [prob]
     if len(probs) > number:
-        raise ValueError(f'There are {number} views, but probabilities for '
-                         f'{len(probs)}: {prob}.')
+        raise ValueError(
+            f'There are {number} views, but probabilities for {len(probs)}: {prob}.'
+        )
     return probs + probs[-1:] * (number - len(probs))

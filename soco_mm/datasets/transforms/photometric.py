@@ -3,14 +3,15 @@
 The semantics are those of torchvision's transforms on PIL images, in uint8:
 each step clips and rounds.
 """
+
 from abc import abstractmethod
-from typing import Tuple
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from soco_mm.registry import TRANSFORMS
+
 from .per_view import Prob, per_view
 
 LEVELS = np.arange(256, dtype=np.float32)
@@ -54,16 +55,21 @@ class ViewColorJitter(ViewTransform):
             to 0.8.
     """
 
-    def __init__(self,
-                 brightness: float = 0.4,
-                 contrast: float = 0.4,
-                 saturation: float = 0.2,
-                 hue: float = 0.1,
-                 prob: Prob = 0.8) -> None:
+    def __init__(
+        self,
+        brightness: float = 0.4,
+        contrast: float = 0.4,
+        saturation: float = 0.2,
+        hue: float = 0.1,
+        prob: Prob = 0.8,
+    ) -> None:
         super().__init__(prob)
-        self.steps = ((adjust_brightness, 1, brightness),
-                      (adjust_contrast, 1, contrast),
-                      (adjust_saturation, 1, saturation), (adjust_hue, 0, hue))
+        self.steps = (
+            (adjust_brightness, 1, brightness),
+            (adjust_contrast, 1, contrast),
+            (adjust_saturation, 1, saturation),
+            (adjust_hue, 0, hue),
+        )
 
     def apply(self, view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Jitter the colours of one view."""
@@ -102,9 +108,7 @@ class ViewGaussianBlur(ViewTransform):
     """
 
     def __init__(
-        self,
-        sigma: Tuple[float, float] = (0.1, 2.0),
-        prob: Prob = (1.0, 0.1, 0.1)
+        self, sigma: tuple[float, float] = (0.1, 2.0), prob: Prob = (1.0, 0.1, 0.1)
     ) -> None:
         super().__init__(prob)
         self.sigma = sigma
@@ -124,14 +128,9 @@ class ViewSolarize(ViewTransform):
             to (0.0, 0.2, 0.2).
     """
 
-    def __init__(
-        self,
-        threshold: int = 128,
-        prob: Prob = (0.0, 0.2, 0.2)
-    ) -> None:
+    def __init__(self, threshold: int = 128, prob: Prob = (0.0, 0.2, 0.2)) -> None:
         super().__init__(prob)
-        self.table = np.where(LEVELS < threshold, LEVELS,
-                              255 - LEVELS).astype(np.uint8)
+        self.table = np.where(threshold > LEVELS, LEVELS, 255 - LEVELS).astype(np.uint8)
 
     def apply(self, view: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Solarize one view."""

@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from math import exp, log, sqrt
-from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from soco_mm.utils import SoCoError, read_image
 from soco_mm.utils.stretch import check_stretch
 
 # A proposal is visible in a view where this much of it remains, in pixels.
-MIN_VISIBLE = 1.
+MIN_VISIBLE = 1.0
 
 
 @TRANSFORMS.register_module()
@@ -32,7 +32,7 @@ class LoadImage(BaseTransform):
         SoCoError: If it has a size that its boxes cannot be scaled to.
     """
 
-    def __init__(self, stretch: Optional[Tuple[float, float]] = None) -> None:
+    def __init__(self, stretch: tuple[float, float] | None = None) -> None:
         self.stretch = check_stretch(stretch)
 
     def transform(self, results: dict) -> dict:
@@ -43,10 +43,8 @@ class LoadImage(BaseTransform):
         if known != size:
             scale = scale_between(known, size)
             if scale is None:
-                raise SoCoError(
-                    f'{results["img_path"]} {explain_sizes(known, size)}')
-            results['proposals'] = (results['proposals'] *
-                                    np.float32([*scale, *scale]))
+                raise SoCoError(f'{results["img_path"]} {explain_sizes(known, size)}')
+            results['proposals'] = results['proposals'] * np.float32([*scale, *scale])
             results['proposals_size'] = size
         results['image'] = image
         return results
@@ -83,14 +81,14 @@ class ConstructViews(BaseTransform):
 
     def __init__(self, views: Sequence[dict], max_tries: int = 1) -> None:
         if max_tries < 1:
-            raise ValueError(
-                f'max_tries must be 1 or more, but is {max_tries}.')
+            raise ValueError(f'max_tries must be 1 or more, but is {max_tries}.')
         for index, view in enumerate(views):
             source = view.get('source')
             if source is not None and not 0 <= source < index:
                 raise ValueError(
                     f'views[{index}] must be made of an earlier view, but its '
-                    f'source is {source}.')
+                    f'source is {source}.'
+                )
         self.specs = [dict(view) for view in views]
         self.max_tries = max_tries
 
@@ -109,33 +107,38 @@ class ConstructViews(BaseTransform):
             index = spec.get('source')
             source = results['image'] if index is None else views[index]
             views.append(
-                resize(source[top:top + crop_h, left:left + crop_w],
-                       spec['size']))
+                resize(source[top : top + crop_h, left : left + crop_w], spec['size'])
+            )
         results['views'] = views
         results['boxes'], results['visible'] = boxes, visible
         return results
 
-    def _draw_crops(self, rng: np.random.Generator, width: int,
-                    height: int) -> List[Tuple[int, int, int, int]]:
+    def _draw_crops(
+        self, rng: np.random.Generator, width: int, height: int
+    ) -> list[tuple[int, int, int, int]]:
         """Left, top, width and height of each view in its source."""
         crops = []
         for spec in self.specs:
             if spec.get('source') is None:
                 side = width, height
             else:
-                side = (self.specs[spec['source']]['size'], ) * 2
+                side = (self.specs[spec['source']]['size'],) * 2
             if spec.get('crop_scale') is None:
                 crops.append((0, 0, *side))
             else:
                 crops.append(
-                    random_crop(rng, *side, spec['crop_scale'],
-                                spec.get('crop_ratio', (3 / 4, 4 / 3))))
+                    random_crop(
+                        rng,
+                        *side,
+                        spec['crop_scale'],
+                        spec.get('crop_ratio', (3 / 4, 4 / 3)),
+                    )
+                )
         return crops
 
     def _map_boxes(
-        self, proposals: np.ndarray, crops: Sequence[Tuple[int, int, int,
-                                                           int]]
-    ) -> Tuple[List[np.ndarray], List[np.ndarray]]:
+        self, proposals: np.ndarray, crops: Sequence[tuple[int, int, int, int]]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Boxes in pixels of each view, and which of them are visible."""
         # The affine map from pixels of the image to those of each view: scale
         # (x, y) and shift (x, y).
@@ -153,8 +156,7 @@ class ConstructViews(BaseTransform):
             box = proposals * np.tile(scale, 2) + np.tile(shift, 2)
             box = box.clip(0, size).astype(np.float32)
             boxes.append(box)
-            visible.append(
-                (box[:, 2:] - box[:, :2] >= MIN_VISIBLE).all(axis=1))
+            visible.append((box[:, 2:] - box[:, :2] >= MIN_VISIBLE).all(axis=1))
         return boxes, visible
 
 
@@ -185,13 +187,19 @@ def resize(image: np.ndarray, size: int) -> np.ndarray:
     """Resize to a square, by area where the image gets smaller."""
     smaller = min(image.shape[:2]) >= size
     return cv2.resize(
-        image, (size, size),
-        interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+        image,
+        (size, size),
+        interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR,
+    )
 
 
-def random_crop(rng: np.random.Generator, width: int, height: int,
-                scale: Tuple[float, float],
-                ratio: Tuple[float, float]) -> Tuple[int, int, int, int]:
+def random_crop(
+    rng: np.random.Generator,
+    width: int,
+    height: int,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> tuple[int, int, int, int]:
     """Draw a crop of random area and aspect ratio.
 
     Args:
@@ -205,14 +213,17 @@ def random_crop(rng: np.random.Generator, width: int, height: int,
         tuple: left, top, width, height in pixels. Where ten draws do not fit
         into the image, its largest central part of an allowed ratio.
     """
-    crop: Optional[Tuple[int, int]] = None
+    crop: tuple[int, int] | None = None
     for _ in range(10):
         area = width * height * rng.uniform(*scale)
         aspect = exp(rng.uniform(log(ratio[0]), log(ratio[1])))
         crop = round(sqrt(area * aspect)), round(sqrt(area / aspect))
         if 0 < crop[0] <= width and 0 < crop[1] <= height:
-            return (int(rng.integers(width - crop[0] + 1)),
-                    int(rng.integers(height - crop[1] + 1)), *crop)
+            return (
+                int(rng.integers(width - crop[0] + 1)),
+                int(rng.integers(height - crop[1] + 1)),
+                *crop,
+            )
     aspect = min(max(width / height, ratio[0]), ratio[1])
     crop_w = max(1, min(width, round(height * aspect)))
     crop_h = max(1, min(height, round(width / aspect)))

@@ -6,7 +6,10 @@ from .runtime_info_hook import DeferredRuntimeInfoHook
 from .target_update_hook import TargetUpdateHook
 
 __all__ = [
-    'AmpParamSchedulerHook', 'AtomicCheckpointHook',
-    'DeferredRuntimeInfoHook', 'PreciseBNHook', 'ResumedEvaluationHook',
-    'TargetUpdateHook'
+    'AmpParamSchedulerHook',
+    'AtomicCheckpointHook',
+    'DeferredRuntimeInfoHook',
+    'PreciseBNHook',
+    'ResumedEvaluationHook',
+    'TargetUpdateHook',
 ]

@@ -1,4 +1,5 @@
 """Steps that a gradient scaler skips."""
+
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.optim import OptimWrapper
 from torch.optim import Optimizer
@@ -48,11 +49,13 @@ class AmpParamSchedulerHook(ParamSchedulerHook):
         if isinstance(runner.optim_wrapper, OptimWrapper):
             self.watch = StepWatch(runner.optim_wrapper.optimizer)
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch: dict = None,
-                         outputs: dict = None) -> None:
+    def after_train_iter(
+        self,
+        runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
         """Step the schedules, unless the optimiser did not."""
         wrapper = runner.optim_wrapper
         if self.watch and wrapper.should_update() and not self.watch.pop():

@@ -1,7 +1,6 @@
 import re
 from math import ceil
 from pathlib import Path
-from typing import Optional, Union
 
 import numpy as np
 from mmengine.dist import get_rank, is_main_process
@@ -12,6 +11,7 @@ from mmengine.logging import HistoryBuffer
 from soco_mm.registry import HOOKS
 from soco_mm.utils import PARTIAL, SoCoError, atomic_write
 from soco_mm.utils.finite import non_finite
+
 from ..processes import any_process
 from ..resume import NOTED, describe_training, resume_by_progress
 from ..runtime import unwrap_model
@@ -19,7 +19,7 @@ from ..runtime import unwrap_model
 CHECKPOINT_DIR = 'checkpoints'
 
 
-def latest_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
+def latest_checkpoint(work_dir: str | Path) -> Path | None:
     """The checkpoint of the last finished epoch in a work dir, if any."""
     found = []
     for path in (Path(work_dir) / CHECKPOINT_DIR).glob('epoch_*.pth'):
@@ -29,15 +29,16 @@ def latest_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
     return max(found)[1] if found else None
 
 
-def last_healthy(work_dir: Union[str, Path]) -> str:
+def last_healthy(work_dir: str | Path) -> str:
     """A sentence on what is left of a training that went wrong."""
     last = latest_checkpoint(work_dir)
     if last is None:
-        return ('No checkpoint was written yet. Begin anew with a lower '
-                'learning rate.')
-    return (f'The last healthy checkpoint is kept: {last}. Go on from it with '
-            '--resume and a lower learning rate (--cfg-options '
-            'optim_wrapper.optimizer.lr=...).')
+        return 'No checkpoint was written yet. Begin anew with a lower learning rate.'
+    return (
+        f'The last healthy checkpoint is kept: {last}. Go on from it with '
+        '--resume and a lower learning rate (--cfg-options '
+        'optim_wrapper.optimizer.lr=...).'
+    )
 
 
 @register_backend('soco_mm.AtomicLocalBackend')
@@ -72,7 +73,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def __init__(self, **kwargs) -> None:
         super().__init__(
-            backend_args=dict(backend='soco_mm.AtomicLocalBackend'), **kwargs)
+            backend_args=dict(backend='soco_mm.AtomicLocalBackend'), **kwargs
+        )
 
     def before_train(self, runner) -> None:
         """Prepare the folder, and clear what a kill has left there."""
@@ -107,7 +109,9 @@ class AtomicCheckpointHook(CheckpointHook):
         wrong = non_finite(
             dict(
                 model=unwrap_model(runner.model).state_dict(),
-                optimizer=runner.optim_wrapper.state_dict().get('state', {})))
+                optimizer=runner.optim_wrapper.state_dict().get('state', {}),
+            )
+        )
         if any_process(bool(wrong)):
             where = wrong[0] if wrong else 'those of another process'
             rates = next(iter(runner.optim_wrapper.get_lr().values()))
@@ -117,7 +121,8 @@ class AtomicCheckpointHook(CheckpointHook):
                 f'{runner.iter}, at epoch '
                 f'{ceil(runner.iter / len(runner.train_dataloader))} and a '
                 f'learning rate of {rates[0]:.4g}. The training is stopped. '
-                f'{last_healthy(runner.work_dir)}')
+                f'{last_healthy(runner.work_dir)}'
+            )
             error.silent = get_rank() != 0
             raise error
         self.checked = runner.iter

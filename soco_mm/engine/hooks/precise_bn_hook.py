@@ -1,5 +1,5 @@
+from collections.abc import Iterable
 from itertools import islice
-from typing import Iterable, List
 
 import torch
 from mmengine.dist import all_reduce
@@ -44,26 +44,29 @@ class PreciseBNHook(Hook):
 
     def __init__(self, num_iters: int = 200) -> None:
         if num_iters < 1:
-            raise ValueError(
-                f'num_iters must be 1 or more, but is {num_iters}.')
+            raise ValueError(f'num_iters must be 1 or more, but is {num_iters}.')
         self.num_iters = num_iters
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch: dict = None,
-                         outputs: dict = None) -> None:
+    def after_train_iter(
+        self,
+        runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
         """In training by iterations, if validation is due."""
         loop = runner.train_loop
         if hasattr(loop, 'dataloader_iterator') and _is_due(
-                runner, runner.iter + 1, loop.max_iters):
+            runner, runner.iter + 1, loop.max_iters
+        ):
             self._run(runner, loop.dataloader_iterator)
 
     def after_train_epoch(self, runner) -> None:
         """In training by epochs, if validation is due."""
         loop = runner.train_loop
         if not hasattr(loop, 'dataloader_iterator') and _is_due(
-                runner, runner.epoch + 1, loop.max_epochs):
+            runner, runner.epoch + 1, loop.max_epochs
+        ):
             self._run(runner, runner.train_dataloader)
 
     def _run(self, runner, batches: Iterable) -> None:
@@ -75,14 +78,18 @@ class PreciseBNHook(Hook):
         print_log(
             f'The statistics of {number} batch norms are those of up to '
             f'{self.num_iters} batches.',
-            logger='current')
+            logger='current',
+        )
 
 
 def _is_due(runner, done: int, last: int) -> bool:
     """Whether the loop validates after ``done`` iterations or epochs."""
     loop = runner.train_loop
-    return (runner.val_loop is not None and done >= loop.val_begin
-            and (done % loop.val_interval == 0 or done == last))
+    return (
+        runner.val_loop is not None
+        and done >= loop.val_begin
+        and (done % loop.val_interval == 0 or done == last)
+    )
 
 
 @torch.no_grad()
@@ -98,14 +105,21 @@ def update_statistics(model: nn.Module, batches: Iterable) -> int:
         those that no batch has passed keep theirs.
     """
     layers = [
-        module for module in model.modules()
+        module
+        for module in model.modules()
         if module.training and getattr(module, 'running_var', None) is not None
     ]
     if not layers:
         return 0
-    kept = [(layer.momentum, layer.running_mean.clone(),
-             layer.running_var.clone(), layer.num_batches_tracked.clone())
-            for layer in layers]
+    kept = [
+        (
+            layer.momentum,
+            layer.running_mean.clone(),
+            layer.running_var.clone(),
+            layer.num_batches_tracked.clone(),
+        )
+        for layer in layers
+    ]
     sums = {layer: _zeros(layer) for layer in layers}
 
     def add(layer: nn.Module, *_) -> None:
@@ -119,7 +133,7 @@ def update_statistics(model: nn.Module, batches: Iterable) -> int:
     handles = [layer.register_forward_hook(add) for layer in layers]
     try:
         for layer in layers:
-            layer.momentum = 1.
+            layer.momentum = 1.0
         for data in batches:
             model(**model.data_preprocessor(data, True), mode='loss')
     finally:
@@ -133,13 +147,13 @@ def update_statistics(model: nn.Module, batches: Iterable) -> int:
     return _replace(layers, [sums[layer] for layer in layers])
 
 
-def _zeros(layer: nn.Module) -> List[Tensor]:
+def _zeros(layer: nn.Module) -> list[Tensor]:
     """Sums of means and of squares, (C,) each, and the number of calls."""
     like = layer.running_mean.double()
     return [torch.zeros_like(like), torch.zeros_like(like), like.new_zeros(1)]
 
 
-def _replace(layers: List[nn.Module], sums: List[List[Tensor]]) -> int:
+def _replace(layers: list[nn.Module], sums: list[list[Tensor]]) -> int:
     """Set the statistics to the means over all calls of all processes."""
     flat = torch.cat([part for each in sums for part in each])
     all_reduce(flat, op='sum')

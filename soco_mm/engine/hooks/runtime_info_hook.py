@@ -6,6 +6,7 @@ from mmengine.hooks import LoggerHook, RuntimeInfoHook
 
 from soco_mm.registry import HOOKS
 from soco_mm.utils import SoCoError
+
 from ..processes import first_of
 from .checkpoint_hook import last_healthy
 
@@ -24,15 +25,18 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         """Find out when the logger is due."""
         super().before_train(runner)
         self.pending = []
-        self.interval = min((hook.interval for hook in runner.hooks
-                             if isinstance(hook, LoggerHook)),
-                            default=1)
+        self.interval = min(
+            (hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)),
+            default=1,
+        )
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch: dict = None,
-                         outputs: dict = None) -> None:
+    def after_train_iter(
+        self,
+        runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
         """Keep the losses of an iteration."""
         self.pending.append(outputs or {})
         last = batch_idx + 1 == len(runner.train_dataloader)
@@ -42,10 +46,9 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         rows = [{} for _ in pending]
         for name in dict.fromkeys(key for each in pending for key in each):
             numbers = [i for i, each in enumerate(pending) if name in each]
-            values = torch.stack([
-                torch.as_tensor(pending[i][name]).detach().float()
-                for i in numbers
-            ])
+            values = torch.stack(
+                [torch.as_tensor(pending[i][name]).detach().float() for i in numbers]
+            )
             for i, value in zip(numbers, values.tolist()):
                 rows[i][name] = value
                 runner.message_hub.update_scalar(f'train/{name}', value)
@@ -63,15 +66,17 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
             SoCoError: If the loss of one is not, on any process.
         """
         wrong = [
-            i for i, row in enumerate(rows)
-            if not math.isfinite(row.get('loss', 0.))
+            i for i, row in enumerate(rows) if not math.isfinite(row.get('loss', 0.0))
         ]
         first = first_of(wrong[0] if wrong else math.inf)
         if math.isinf(first):
             return
         row = rows[first := int(first)]
-        parts = ', '.join(f'{name} {value:g}' for name, value in row.items()
-                          if 'loss' in name and not math.isfinite(value))
+        parts = ', '.join(
+            f'{name} {value:g}'
+            for name, value in row.items()
+            if 'loss' in name and not math.isfinite(value)
+        )
         name = next(iter(runner.optim_wrapper.get_lr()))
         rates, _ = runner.message_hub.get_scalar(f'train/{name}').data
         error = SoCoError(
@@ -80,6 +85,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
             f'{batch_idx + 2 - len(rows) + first} of '
             f'{len(runner.train_dataloader)}, learning rate '
             f'{rates[first - len(rows)]:.4g}. The training is stopped. '
-            f'{last_healthy(runner.work_dir)}')
+            f'{last_healthy(runner.work_dir)}'
+        )
         error.silent = get_rank() != 0
         raise error

@@ -3,6 +3,7 @@ from math import ceil
 from mmengine.hooks import Hook
 
 from soco_mm.registry import HOOKS
+
 from ..resume import SKIPPED
 from ..runtime import unwrap_model
 from .amp_hooks import StepWatch
@@ -28,11 +29,13 @@ class TargetUpdateHook(Hook):
             unwrap_model(runner.model).reset_target()
         self.watch = StepWatch(runner.optim_wrapper.optimizer)
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch: dict = None,
-                         outputs: dict = None) -> None:
+    def after_train_iter(
+        self,
+        runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
         """Update the target network if the optimiser made a step."""
         if not runner.optim_wrapper.should_update():
             return
@@ -43,7 +46,8 @@ class TargetUpdateHook(Hook):
         per_step = runner.optim_wrapper._accumulative_counts
         unwrap_model(runner.model).update_target(
             step=ceil((runner.iter + 1) / per_step) - skipped,
-            max_steps=ceil(runner.max_iters / per_step))
+            max_steps=ceil(runner.max_iters / per_step),
+        )
 
     def after_train(self, runner) -> None:
         """Leave the optimiser alone again."""

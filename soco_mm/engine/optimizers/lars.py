@@ -1,4 +1,4 @@
-from typing import Callable, Iterable, Optional
+from collections.abc import Callable, Iterable
 
 import torch
 from torch.optim import Optimizer
@@ -47,26 +47,25 @@ class LARS(Optimizer):
         >>> optimizer.step()
     """
 
-    def __init__(self,
-                 params: Iterable,
-                 lr: float,
-                 momentum: float = 0.9,
-                 weight_decay: float = 1e-5,
-                 eta: float = 0.001,
-                 eps: float = 1e-8) -> None:
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 1e-5,
+        eta: float = 0.001,
+        eps: float = 1e-8,
+    ) -> None:
         defaults = dict(
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            eta=eta,
-            eps=eps)
+            lr=lr, momentum=momentum, weight_decay=weight_decay, eta=eta, eps=eps
+        )
         for name, value in defaults.items():
             if value < 0:
                 raise ValueError(f'{name} must not be negative: {value}')
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Optional[Callable] = None):
+    def step(self, closure: Callable | None = None):
         """Perform one optimisation step.
 
         Args:
@@ -95,10 +94,12 @@ class LARS(Optimizer):
             decay = group['weight_decay']
             weight_norms = torch.stack(torch._foreach_norm(params))
             grad_norms = torch.stack(torch._foreach_norm(updates))
-            rates = group['eta'] * weight_norms / (
-                grad_norms + decay * weight_norms + group['eps'])
-            rates = torch.where((weight_norms > 0) & (grad_norms > 0), rates,
-                                1.)
+            rates = (
+                group['eta']
+                * weight_norms
+                / (grad_norms + decay * weight_norms + group['eps'])
+            )
+            rates = torch.where((weight_norms > 0) & (grad_norms > 0), rates, 1.0)
             updates = torch._foreach_add(updates, params, alpha=decay)
             torch._foreach_mul_(updates, list(rates.unbind()))
             torch._foreach_mul_(updates, group['lr'])

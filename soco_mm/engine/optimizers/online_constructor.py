@@ -1,5 +1,3 @@
-from typing import List, Optional, Union
-
 from mmengine.model import BaseAveragedModel
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
@@ -15,11 +13,13 @@ class OnlineOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     no gradient.
     """
 
-    def add_params(self,
-                   params: List[dict],
-                   module: nn.Module,
-                   prefix: str = '',
-                   is_dcn_module: Optional[Union[int, float]] = None) -> None:
+    def add_params(
+        self,
+        params: list[dict],
+        module: nn.Module,
+        prefix: str = '',
+        is_dcn_module: int | float | None = None,
+    ) -> None:
         """Add the parameters of a module, but not those of an average."""
         if not isinstance(module, BaseAveragedModel):
             super().add_params(params, module, prefix, is_dcn_module)

@@ -1,10 +1,9 @@
-from typing import Dict, List, Optional, Tuple
-
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from soco_mm.registry import MODELS
+
 from ..utils import CosineEMA, ObjectEncoder
 
 
@@ -31,15 +30,17 @@ class SoCo(BaseModel):
             None.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 neck: Optional[dict],
-                 roi_head: dict,
-                 projector: dict,
-                 head: dict,
-                 base_momentum: float = 0.99,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict | None,
+        roi_head: dict,
+        projector: dict,
+        head: dict,
+        base_momentum: float = 0.99,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         if data_preprocessor is None:
             data_preprocessor = dict(type='soco_mm.ViewDataPreprocessor')
         super().__init__(data_preprocessor, init_cfg)
@@ -55,8 +56,7 @@ class SoCo(BaseModel):
     @property
     def online_net(self) -> ObjectEncoder:
         """ObjectEncoder: The online network, a view of this model's parts."""
-        return ObjectEncoder(self.backbone, self.neck, self.roi_head,
-                             self.projector)
+        return ObjectEncoder(self.backbone, self.neck, self.roi_head, self.projector)
 
     def init_weights(self) -> None:
         """Initialise the online network, and the target network alike."""
@@ -76,11 +76,13 @@ class SoCo(BaseModel):
         """
         self.target_net.update_parameters(self.online_net, step, max_steps)
 
-    def forward(self,
-                views: List[Tensor],
-                boxes: List[Tensor],
-                valid: List[Tensor],
-                mode: str = 'tensor'):
+    def forward(
+        self,
+        views: list[Tensor],
+        boxes: list[Tensor],
+        valid: list[Tensor],
+        mode: str = 'tensor',
+    ):
         """Compute the losses, or the online projections of the objects.
 
         Args:
@@ -103,12 +105,11 @@ class SoCo(BaseModel):
         if mode == 'tensor':
             net = self.online_net
             return [net(view, box) for view, box in zip(views, boxes)]
-        raise RuntimeError(
-            f'SoCo has the modes "loss" and "tensor", but got "{mode}".')
+        raise RuntimeError(f'SoCo has the modes "loss" and "tensor", but got "{mode}".')
 
     def parse_losses(
-            self, losses: Dict[str,
-                               Tensor]) -> Tuple[Tensor, Dict[str, Tensor]]:
+        self, losses: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Optimise ``loss`` alone; ``loss_floor`` is only logged.
 
         MMEngine sums all that has "loss" in its name.
@@ -126,8 +127,9 @@ class SoCo(BaseModel):
         log_vars['loss_floor'] = floor
         return loss, log_vars
 
-    def object_loss(self, views: List[Tensor], boxes: List[Tensor],
-                    valid: List[Tensor]) -> Tensor:
+    def object_loss(
+        self, views: list[Tensor], boxes: list[Tensor], valid: list[Tensor]
+    ) -> Tensor:
         r"""The loss alone, see :meth:`loss`.
 
         Returns:
@@ -135,8 +137,9 @@ class SoCo(BaseModel):
         """
         return self.loss(views, boxes, valid)['loss']
 
-    def loss(self, views: List[Tensor], boxes: List[Tensor],
-             valid: List[Tensor]) -> Dict[str, Tensor]:
+    def loss(
+        self, views: list[Tensor], boxes: list[Tensor], valid: list[Tensor]
+    ) -> dict[str, Tensor]:
         r"""The symmetric object-level contrastive loss (Section 3.3).
 
         The first view is contrasted with each other one. Neither network's
@@ -165,7 +168,8 @@ class SoCo(BaseModel):
             raise ValueError(
                 'The loss contrasts two or more views, with boxes and a mask '
                 f'for each, but got {len(views)} views, {len(boxes)} boxes '
-                f'and {len(valid)} masks.')
+                f'and {len(valid)} masks.'
+            )
         boxes = [
             fill_invalid(box, mask, view)
             for box, mask, view in zip(boxes, valid, views)
@@ -178,7 +182,8 @@ class SoCo(BaseModel):
         # Eq. 4 to 6.
         return dict(
             loss=self.head.loss(online, target, valid),
-            loss_floor=self.head.loss_floor(target, valid))
+            loss_floor=self.head.loss_floor(target, valid),
+        )
 
 
 def fill_invalid(boxes: Tensor, valid: Tensor, view: Tensor) -> Tensor:

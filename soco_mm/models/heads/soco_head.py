@@ -1,4 +1,4 @@
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -18,15 +18,19 @@ class SoCoHead(BaseModule):
             ``dict(type='ObjectCosineLoss')``.
     """
 
-    def __init__(self,
-                 predictor: dict,
-                 loss: dict = dict(type='ObjectCosineLoss')) -> None:
+    def __init__(self, predictor: dict, loss: dict | None = None) -> None:
+        if loss is None:
+            loss = dict(type='ObjectCosineLoss')
         super().__init__()
         self.predictor = MODELS.build(predictor)
         self.loss_module = MODELS.build(loss)
 
-    def loss(self, online: Sequence[Tensor], target: Sequence[Tensor],
-             valid: Sequence[Tensor]) -> Tensor:
+    def loss(
+        self,
+        online: Sequence[Tensor],
+        target: Sequence[Tensor],
+        valid: Sequence[Tensor],
+    ) -> Tensor:
         r"""Contrast the first view with each other one (Eq. 4 to 6).
 
         Args:
@@ -42,9 +46,7 @@ class SoCoHead(BaseModule):
             [-8, 8] for three views.
         """
         # Eq. 4: v = q(g(h)) online, v' = g(h) of the target network.
-        pred = [
-            self.predictor([z.flatten(0, 1)])[0].view_as(z) for z in online
-        ]
+        pred = [self.predictor([z.flatten(0, 1)])[0].view_as(z) for z in online]
         loss = 0
         for j in range(1, len(pred)):
             both = valid[0] & valid[j]
@@ -53,8 +55,7 @@ class SoCoHead(BaseModule):
         return loss
 
     @torch.no_grad()
-    def loss_floor(self, target: Sequence[Tensor],
-                   valid: Sequence[Tensor]) -> Tensor:
+    def loss_floor(self, target: Sequence[Tensor], valid: Sequence[Tensor]) -> Tensor:
         """The loss that the best constant prediction of each term would have.
 
         A prediction that is the same for all objects reaches it, so only what

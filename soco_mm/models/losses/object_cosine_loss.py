@@ -35,8 +35,7 @@ class ObjectCosineLoss(BaseModule):
             Tensor: The loss, float32, a scalar in [-2, 2].
         """
         with torch.autocast(pred.device.type, enabled=False):
-            cosine = F.cosine_similarity(
-                pred.float(), target.detach().float(), dim=-1)
+            cosine = F.cosine_similarity(pred.float(), target.detach().float(), dim=-1)
             weight = valid.float()
             per_image = (cosine * weight).sum(1) / weight.sum(1).clamp(min=1)
             return -2 * per_image.mean()

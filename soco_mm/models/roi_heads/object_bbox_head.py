@@ -1,5 +1,3 @@
-from typing import Optional
-
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -27,29 +25,27 @@ class ObjectBBoxHead(BaseModule):
             None, none.
     """
 
-    def __init__(self,
-                 num_shared_convs: int = 4,
-                 num_shared_fcs: int = 1,
-                 in_channels: int = 256,
-                 roi_feat_size: int = 7,
-                 conv_out_channels: int = 256,
-                 fc_out_channels: int = 1024,
-                 norm_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        num_shared_convs: int = 4,
+        num_shared_fcs: int = 1,
+        in_channels: int = 256,
+        roi_feat_size: int = 7,
+        conv_out_channels: int = 256,
+        fc_out_channels: int = 1024,
+        norm_cfg: dict | None = None,
+    ) -> None:
         super().__init__(
             init_cfg=dict(
-                type='Xavier',
-                distribution='uniform',
-                override=dict(name='shared_fcs')))
+                type='Xavier', distribution='uniform', override=dict(name='shared_fcs')
+            )
+        )
         channels = in_channels
         self.shared_convs = nn.ModuleList()
         for _ in range(num_shared_convs):
             self.shared_convs.append(
-                ConvModule(
-                    channels,
-                    conv_out_channels,
-                    3,
-                    padding=1,
-                    norm_cfg=norm_cfg))
+                ConvModule(channels, conv_out_channels, 3, padding=1, norm_cfg=norm_cfg)
+            )
             channels = conv_out_channels
         channels *= roi_feat_size**2
         self.shared_fcs = nn.ModuleList()

@@ -1,5 +1,3 @@
-from typing import Optional, Tuple
-
 from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
 from mmengine.model import BaseModule, constant_init
 from torch import Tensor
@@ -24,10 +22,12 @@ class ObjectRoIHead(BaseModule):
             to None, nothing.
     """
 
-    def __init__(self,
-                 bbox_roi_extractor: dict,
-                 bbox_head: Optional[dict] = None,
-                 shared_head: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        bbox_roi_extractor: dict,
+        bbox_head: dict | None = None,
+        shared_head: dict | None = None,
+    ) -> None:
         super().__init__()
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
         self.shared_head = shared_head and MODELS.build(shared_head)
@@ -43,7 +43,7 @@ class ObjectRoIHead(BaseModule):
                 last = 'norm2' if isinstance(module, BasicBlock) else 'norm3'
                 constant_init(getattr(module, last), 0)
 
-    def forward(self, feats: Tuple[Tensor], boxes: Tensor) -> Tensor:
+    def forward(self, feats: tuple[Tensor], boxes: Tensor) -> Tensor:
         """Compute the object-level features of Eq. 1.
 
         Args:

@@ -1,4 +1,4 @@
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmcv.ops import RoIAlign
@@ -33,30 +33,35 @@ class ScaleAwareRoIExtractor(BaseModule):
             MMCV's. Defaults to False.
     """
 
-    def __init__(self,
-                 featmap_strides: Sequence[int] = (4, 8, 16, 32),
-                 scale_bounds: Sequence[float] = (48, 96, 192, 224),
-                 output_size: int = 7,
-                 use_torchvision: bool = False) -> None:
+    def __init__(
+        self,
+        featmap_strides: Sequence[int] = (4, 8, 16, 32),
+        scale_bounds: Sequence[float] = (48, 96, 192, 224),
+        output_size: int = 7,
+        use_torchvision: bool = False,
+    ) -> None:
         super().__init__()
         inner = tuple(scale_bounds)[:-1]
-        if len(inner) != len(featmap_strides) - 1 or list(inner) != sorted(
-                inner):
+        if len(inner) != len(featmap_strides) - 1 or list(inner) != sorted(inner):
             raise ValueError(
                 'scale_bounds needs an ascending bound for each of the '
-                f'{len(featmap_strides)} levels, but got {scale_bounds}.')
+                f'{len(featmap_strides)} levels, but got {scale_bounds}.'
+            )
         self.register_buffer(
-            'inner_bounds',
-            torch.tensor(inner, dtype=torch.float32),
-            persistent=False)
-        self.roi_layers = nn.ModuleList([
-            RoIAlign(
-                output_size,
-                spatial_scale=1 / stride,
-                sampling_ratio=0,
-                aligned=True,
-                use_torchvision=use_torchvision) for stride in featmap_strides
-        ])
+            'inner_bounds', torch.tensor(inner, dtype=torch.float32), persistent=False
+        )
+        self.roi_layers = nn.ModuleList(
+            [
+                RoIAlign(
+                    output_size,
+                    spatial_scale=1 / stride,
+                    sampling_ratio=0,
+                    aligned=True,
+                    use_torchvision=use_torchvision,
+                )
+                for stride in featmap_strides
+            ]
+        )
 
     def assign_levels(self, boxes: Tensor) -> Tensor:
         """Pyramid level of each box.
@@ -71,7 +76,7 @@ class ScaleAwareRoIExtractor(BaseModule):
         scale = size.prod(-1).sqrt()
         return torch.bucketize(scale, self.inner_bounds)
 
-    def forward(self, feats: Tuple[Tensor], boxes: Tensor) -> Tensor:
+    def forward(self, feats: tuple[Tensor], boxes: Tensor) -> Tensor:
         """Pool the features of the boxes (RoIAlign of Eq. 1), in float32.
 
         Args:
@@ -85,15 +90,13 @@ class ScaleAwareRoIExtractor(BaseModule):
         num_images, num_boxes = boxes.shape[:2]
         boxes = boxes.detach().float()
         levels = self.assign_levels(boxes)
-        image = torch.arange(
-            num_images, device=boxes.device, dtype=boxes.dtype)
+        image = torch.arange(num_images, device=boxes.device, dtype=boxes.dtype)
         image = image.view(-1, 1, 1).expand(-1, num_boxes, 1)
         pooled = 0
         with torch.autocast(boxes.device.type, enabled=False):
             for level, (feat, layer) in enumerate(zip(feats, self.roi_layers)):
                 own = (levels == level).unsqueeze(-1)
-                rois = torch.cat([image, torch.where(own, boxes, 0.)], -1)
+                rois = torch.cat([image, torch.where(own, boxes, 0.0)], -1)
                 # MMCV's operator reads the memory as NCHW.
-                pooled = pooled + layer(feat.float().contiguous(),
-                                        rois.flatten(0, 1))
+                pooled = pooled + layer(feat.float().contiguous(), rois.flatten(0, 1))
         return pooled

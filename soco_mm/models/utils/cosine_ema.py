@@ -28,8 +28,7 @@ class CosineEMA(BaseAveragedModel):
     def __init__(self, model: nn.Module, momentum: float = 0.99) -> None:
         super().__init__(model)
         if not 0 <= momentum <= 1:
-            raise ValueError(
-                f'momentum must lie in [0, 1], but got {momentum}.')
+            raise ValueError(f'momentum must lie in [0, 1], but got {momentum}.')
         self.momentum = momentum
 
     def momentum_at(self, step: int, max_steps: int) -> float:
@@ -43,8 +42,7 @@ class CosineEMA(BaseAveragedModel):
         self.steps.zero_()
 
     @torch.no_grad()
-    def update_parameters(self, model: nn.Module, step: int,
-                          max_steps: int) -> None:
+    def update_parameters(self, model: nn.Module, step: int, max_steps: int) -> None:
         """Move the average towards ``model``.
 
         Args:
@@ -55,5 +53,6 @@ class CosineEMA(BaseAveragedModel):
         torch._foreach_lerp_(
             list(self.module.parameters()),
             list(model.parameters()),
-            weight=1 - self.momentum_at(step, max_steps))
+            weight=1 - self.momentum_at(step, max_steps),
+        )
         self.steps.fill_(step)

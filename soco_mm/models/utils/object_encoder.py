@@ -1,5 +1,3 @@
-from typing import Optional
-
 from torch import Tensor, nn
 
 
@@ -16,8 +14,13 @@ class ObjectEncoder(nn.Module):
         projector (nn.Module): Projector g.
     """
 
-    def __init__(self, backbone: nn.Module, neck: Optional[nn.Module],
-                 roi_head: nn.Module, projector: nn.Module) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        neck: nn.Module | None,
+        roi_head: nn.Module,
+        projector: nn.Module,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck

@@ -25,16 +25,20 @@ def to_corners(xywh: list) -> np.ndarray:
         array = np.zeros(0)
     # Of a text or a null among them NumPy would make an array of texts or of
     # objects.
-    if (array.dtype.kind not in 'iuf' or array.shape != (len(xywh), 4)
-            or not np.isfinite(array).all()):
+    if (
+        array.dtype.kind not in 'iuf'
+        or array.shape != (len(xywh), 4)
+        or not np.isfinite(array).all()
+    ):
         raise ValueError('a box is not four finite numbers x, y, w, h')
     array = array.astype(np.float64)
     array[:, 2:] += array[:, :2]
     return array
 
 
-def clip_boxes(boxes: np.ndarray, width: int, height: int,
-               changed: Counter) -> np.ndarray:
+def clip_boxes(
+    boxes: np.ndarray, width: int, height: int, changed: Counter
+) -> np.ndarray:
     """Make boxes what a store holds of an image.
 
     Args:

@@ -1,8 +1,9 @@
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Iterable, Iterator
 
 from soco_mm.utils import atomic_stream
+
 from ..store import ProposalStore
 
 DESCRIPTION = 'Object proposals of soco_mm'
@@ -30,7 +31,8 @@ def _write_parts(store: ProposalStore) -> Iterator[str]:
     """The text, in pieces that do not grow with the store."""
     made = {
         key: store.header[key]
-        for key in ('generator', 'filter', 'made_with') if key in store.header
+        for key in ('generator', 'filter', 'made_with')
+        if key in store.header
     }
     # The description comes first, by which an earlier export is known.
     info = json.dumps(dict(description=DESCRIPTION, **made))
@@ -68,4 +70,5 @@ def _annotations(store: ProposalStore) -> Iterator[dict]:
                 category_id=1,
                 bbox=[x1, y1, width, height],
                 area=width * height,
-                iscrowd=0)
+                iscrowd=0,
+            )

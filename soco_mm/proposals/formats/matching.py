@@ -1,16 +1,18 @@
 import os
 import posixpath
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Sequence, Set, Tuple, Union
 
 from soco_mm.coco import AmbiguousName, NameFinder
 from soco_mm.utils import UsageError
+
 from ..layout import encode_path
 from .reading import BoxFile
 
 
-def match_images(found: BoxFile, source: Union[str, Path], root: str,
-                 listed: Sequence[str]) -> Tuple[Dict[str, str], List[str]]:
+def match_images(
+    found: BoxFile, source: str | Path, root: str, listed: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
     """Find the images that the boxes of a file are of.
 
     Args:
@@ -34,11 +36,11 @@ def match_images(found: BoxFile, source: Union[str, Path], root: str,
     return dict(sorted(paths.items(), key=_by_path)), unmatched
 
 
-def _by_path(item: Tuple[str, str]) -> bytes:
+def _by_path(item: tuple[str, str]) -> bytes:
     return encode_path(item[0])
 
 
-def _match_stems(names, source, root, listed) -> Dict[str, str]:
+def _match_stems(names, source, root, listed) -> dict[str, str]:
     paths = {}
     for path in listed:
         stem = posixpath.splitext(posixpath.basename(path))[0]
@@ -49,17 +51,19 @@ def _match_stems(names, source, root, listed) -> Dict[str, str]:
                 f'{paths[stem]} and {path} in {root} have the same name but '
                 f'for folder and suffix, so that the boxes of {stem} in '
                 f'{source} could be of either. Name a folder without one of '
-                'them.')
+                'them.'
+            )
         paths[stem] = path
     if not paths:
         raise UsageError(
             f'No image in {root} has boxes in {source}, which has for example '
             f'{next(iter(names))}; the folder has {listed[0]}. Name the '
-            'folder that holds the images of these boxes.')
+            'folder that holds the images of these boxes.'
+        )
     return {path: stem for stem, path in paths.items()}
 
 
-def _match_paths(names, source, root, listed) -> Dict[str, str]:
+def _match_paths(names, source, root, listed) -> dict[str, str]:
     paths, known, finder = {}, set(listed), None
     for name in names:
         path = name
@@ -67,35 +71,47 @@ def _match_paths(names, source, root, listed) -> Dict[str, str]:
             path = os.path.relpath(name, root).replace(os.sep, '/')
         if path not in known:
             finder = finder or NameFinder(listed)
-            path = _find(finder, name, path, known.intersection(names), source,
-                         root)
+            path = _find(finder, name, path, known.intersection(names), source, root)
         if path.split('/')[0] == os.pardir:
-            raise UsageError(f'{source} names {name}, which is not below '
-                             f'{root}. Name a folder above it.')
+            raise UsageError(
+                f'{source} names {name}, which is not below '
+                f'{root}. Name a folder above it.'
+            )
         try:
             encode_path(path)
         except UnicodeEncodeError:
-            raise UsageError(f'{source} names {name!r}, which no file can be '
-                             'called.') from None
+            raise UsageError(
+                f'{source} names {name!r}, which no file can be called.'
+            ) from None
         if path in paths:
-            raise UsageError(f'{source} names {path} twice, as {name} and as '
-                             f'{paths[path]}.')
+            raise UsageError(
+                f'{source} names {path} twice, as {name} and as {paths[path]}.'
+            )
         paths[path] = name
     if paths.keys().isdisjoint(listed):
         raise UsageError(
             f'None of the images that {source} names is in {root}: it names '
             f'for example {next(iter(names))}, the folder has {listed[0]}. '
-            'Name the folder that its file names are relative to.')
+            'Name the folder that its file names are relative to.'
+        )
     return paths
 
 
-def _find(finder: NameFinder, name: str, path: str, taken: Set[str],
-          source: Union[str, Path], root: str) -> str:
+def _find(
+    finder: NameFinder,
+    name: str,
+    path: str,
+    taken: set[str],
+    source: str | Path,
+    root: str,
+) -> str:
     """The image that the end of a name fits, else the path as it is."""
     try:
         found = finder.find(name)
     except AmbiguousName as error:
-        raise UsageError(f'{source} names {name}, which could be {error} in '
-                         f'{root}. Name the folder that its file names are '
-                         'relative to.') from None
+        raise UsageError(
+            f'{source} names {name}, which could be {error} in '
+            f'{root}. Name the folder that its file names are '
+            'relative to.'
+        ) from None
     return path if found is None or found in taken else found

@@ -2,7 +2,7 @@ import json
 import posixpath
 from collections import Counter
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Union
+from typing import NamedTuple
 
 from soco_mm.coco import Account, read_images, read_objects
 from soco_mm.coco.account import UNLISTED
@@ -14,7 +14,8 @@ EXPECTED = (
     'Expected the JSON of the released code, {"file name without suffix": '
     '[[x, y, w, h], ...], ...}; a COCO json, which has "images" and '
     '"annotations"; or COCO results, [{"image_id": ..., "bbox": [x, y, w, h], '
-    '"score": ...}, ...].')
+    '"score": ...}, ...].'
+)
 
 
 class BoxFile(NamedTuple):
@@ -30,15 +31,18 @@ class BoxFile(NamedTuple):
         left_out (Counter): Numbers of boxes that are not in ``boxes``, by the
             reason.
     """
+
     format: str
-    boxes: Dict[str, list]
-    sizes: Dict[str, tuple]
+    boxes: dict[str, list]
+    sizes: dict[str, tuple]
     left_out: Counter
 
 
-def read_box_file(path: Union[str, Path],
-                  annotations: Optional[Union[str, Path]] = None,
-                  score_thr: Optional[float] = None) -> BoxFile:
+def read_box_file(
+    path: str | Path,
+    annotations: str | Path | None = None,
+    score_thr: float | None = None,
+) -> BoxFile:
     """Read the boxes in a file, whose layout is recognised by its content.
 
     Args:
@@ -62,19 +66,28 @@ def read_box_file(path: Union[str, Path],
         if annotations is None:
             raise UsageError(
                 f'{path} holds COCO results, which have no file names. Give '
-                'the COCO json that their image_id refer to with --ann.')
+                'the COCO json that their image_id refer to with --ann.'
+            )
         listing = _load(annotations)
         if not isinstance(listing, dict) or 'images' not in listing:
-            raise UsageError(f'{annotations} is not a COCO json: it has no '
-                             '"images".')
-        found = _read_coco('coco_results', annotations, listing, path, content,
-                           score_thr)
+            raise UsageError(f'{annotations} is not a COCO json: it has no "images".')
+        found = _read_coco(
+            'coco_results', annotations, listing, path, content, score_thr
+        )
     elif annotations is not None:
-        raise UsageError(f'--ann is for COCO results, but {path} is not a '
-                         'list of those. Leave it out.')
+        raise UsageError(
+            f'--ann is for COCO results, but {path} is not a '
+            'list of those. Leave it out.'
+        )
     elif isinstance(content, dict) and {'images', 'annotations'} <= {*content}:
-        found = _read_coco('coco', path, content, path,
-                           list_of(content, 'annotations', path), score_thr)
+        found = _read_coco(
+            'coco',
+            path,
+            content,
+            path,
+            list_of(content, 'annotations', path),
+            score_thr,
+        )
     elif _is_released(content):
         if score_thr is not None:
             raise UsageError(f'{path} has no scores. Leave --score-thr out.')
@@ -84,18 +97,18 @@ def read_box_file(path: Union[str, Path],
     if not any(found.boxes.values()):
         if not found.left_out:
             raise UsageError(f'{path} has no box. {EXPECTED}')
-        reasons = ', '.join(f'{number} {reason}'
-                            for reason, number in found.left_out.items())
+        reasons = ', '.join(
+            f'{number} {reason}' for reason, number in found.left_out.items()
+        )
         raise UsageError(f'{path} has no box that can be used ({reasons}).')
     return found
 
 
-def _load(path: Union[str, Path]):
+def _load(path: str | Path):
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise UsageError(
-            f'{path} cannot be read ({error.strerror}).') from None
+        raise UsageError(f'{path} cannot be read ({error.strerror}).') from None
     if not data.strip():
         raise UsageError(f'{path} is empty. {EXPECTED}')
     try:
@@ -105,35 +118,47 @@ def _load(path: Union[str, Path]):
 
 
 def _is_released(content) -> bool:
-    return isinstance(content, dict) and bool(content) and all(
-        isinstance(boxes, list) and not (boxes and isinstance(boxes[0], dict))
-        for boxes in content.values())
+    return (
+        isinstance(content, dict)
+        and bool(content)
+        and all(
+            isinstance(boxes, list) and not (boxes and isinstance(boxes[0], dict))
+            for boxes in content.values()
+        )
+    )
 
 
-def _read_coco(layout: str, images_path: Union[str, Path], listing: dict,
-               path: Union[str, Path], entries: List[dict],
-               score_thr: Optional[float]) -> BoxFile:
+def _read_coco(
+    layout: str,
+    images_path: str | Path,
+    listing: dict,
+    path: str | Path,
+    entries: list[dict],
+    score_thr: float | None,
+) -> BoxFile:
     """Gather the boxes of COCO's entries by image."""
     images = read_images(listing, images_path)
     names = [posixpath.normpath(each.file_name) for each in images]
-    boxes: Dict[str, list] = {name: [] for name in names}
-    sizes = {
-        name: each.size
-        for name, each in zip(names, images) if each.size
-    }
+    boxes: dict[str, list] = {name: [] for name in names}
+    sizes = {name: each.size for name, each in zip(names, images) if each.size}
     account = Account()
     objects = read_objects(entries, path, images, account=account)
-    check_pixels(path,
-                 [each for each in objects if images[each.image].size],
-                 [each.size for each in images])
+    check_pixels(
+        path,
+        [each for each in objects if images[each.image].size],
+        [each.size for each in images],
+    )
     left_out = Counter()
     for each in objects:
         if each.crowd:
             left_out['crowds'] += 1
         elif each.ignore:
             left_out['ignored'] += 1
-        elif (each.score is not None and score_thr is not None
-              and not each.score >= score_thr):
+        elif (
+            each.score is not None
+            and score_thr is not None
+            and not each.score >= score_thr
+        ):
             left_out[f'scored below {score_thr:g}'] += 1
         else:
             boxes[names[each.image]].append(list(each.box))
@@ -144,8 +169,12 @@ def _read_coco(layout: str, images_path: Union[str, Path], listing: dict,
         raise UsageError(
             f'The boxes in {path} are of no image that {images_path} lists: '
             f'they have for example the {account.examples[UNLISTED]}, the '
-            f'images the id {images[0].id!r}.')
-    if score_thr is not None and entries and all(
-            each.score is None for each in objects):
+            f'images the id {images[0].id!r}.'
+        )
+    if (
+        score_thr is not None
+        and entries
+        and all(each.score is None for each in objects)
+    ):
         raise UsageError(f'{path} has no scores. Leave --score-thr out.')
     return BoxFile(layout, boxes, sizes, left_out)

@@ -4,12 +4,14 @@ _base_ = './mask-rcnn_r50_c4_2x_coco.py'
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            _delete_=True,
-            type='Pretrained',
-            checkpoint='torchvision://resnet50')),
+            _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
+        )
+    ),
     roi_head=dict(
         shared_head=dict(
             init_cfg=dict(
-                _delete_=True,
-                type='Pretrained',
-                checkpoint='torchvision://resnet50'))))
+                _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
+            )
+        )
+    ),
+)

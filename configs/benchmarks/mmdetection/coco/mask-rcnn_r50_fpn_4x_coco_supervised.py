@@ -4,6 +4,7 @@ _base_ = './mask-rcnn_r50_fpn_4x_coco.py'
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            _delete_=True,
-            type='Pretrained',
-            checkpoint='torchvision://resnet50')))
+            _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
+        )
+    )
+)

@@ -4,6 +4,7 @@ _base_ = './mask-rcnn_r50_fpn_2x_lvis-v1.py'
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            _delete_=True,
-            type='Pretrained',
-            checkpoint='torchvision://resnet50')))
+            _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
+        )
+    )
+)

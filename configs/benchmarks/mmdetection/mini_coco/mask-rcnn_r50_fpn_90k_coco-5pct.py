@@ -4,4 +4,5 @@
 _base_ = '../coco/mask-rcnn_r50_fpn_1x_coco.py'
 
 train_dataloader = dict(
-    dataset=dict(ann_file='annotations/instances_train2017_5pct.json'))
+    dataset=dict(ann_file='annotations/instances_train2017_5pct.json')
+)
