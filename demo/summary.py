@@ -1,4 +1,5 @@
 """Print what tools/quickstart.sh has made, and check that it is all there."""
+
 import json
 import sys
 from pathlib import Path
@@ -24,30 +25,41 @@ def main() -> None:
     report = json.loads((run / 'exported/report.json').read_text())
     detector = sorted((run / 'mask_rcnn').glob('*/vis_data/scalars.json'))
     scalars = read_scalars(detector[-1])
-    filled = ', '.join(f'{name} {len(part["filled"])}/{part["total"]}'
-                       for name, part in report['parts'].items())
+    filled = ', '.join(
+        f'{name} {len(part["filled"])}/{part["total"]}'
+        for name, part in report['parts'].items()
+    )
     tenth = max(1, len(losses) // 10)
-    first, last = (sum(part) / tenth
-                   for part in (losses[:tenth], losses[-tenth:]))
+    first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
     rows = (
-        ('proposals', f'{header["num_boxes"]} boxes of '
-         f'{header["num_images"]} photos', 'proposals/'),
-        ('picture', 'proposals, and one object in all its views',
-         'preview.png'),
-        ('pretraining', f'loss - loss_floor from {first:.2f} to {last:.2f}',
-         'checkpoints/'),
+        (
+            'proposals',
+            f'{header["num_boxes"]} boxes of {header["num_images"]} photos',
+            'proposals/',
+        ),
+        ('picture', 'proposals, and one object in all its views', 'preview.png'),
+        (
+            'pretraining',
+            f'loss - loss_floor from {first:.2f} to {last:.2f}',
+            'checkpoints/',
+        ),
         ('hand-off', f'tensors filled: {filled}', 'exported/'),
-        ('Mask R-CNN', f'box AP {last_value(scalars, "coco/bbox_mAP")}, mask '
-         f'AP {last_value(scalars, "coco/segm_mAP")} on the same photos',
-         'mask_rcnn/'),
+        (
+            'Mask R-CNN',
+            f'box AP {last_value(scalars, "coco/bbox_mAP")}, mask '
+            f'AP {last_value(scalars, "coco/segm_mAP")} on the same photos',
+            'mask_rcnn/',
+        ),
     )
     print(f'\nWhat was made, in {run}:')
     for what, figures, where in rows:
         print(f'  {what:12s} {where:14s} {figures}')
     print(f'\nLook at {run / "preview.png"}.')
     if not last < first:
-        sys.exit('ERROR: the loss of the pretraining did not come nearer to '
-                 'its floor (loss - loss_floor in vis_data/scalars.json).')
+        sys.exit(
+            'ERROR: the loss of the pretraining did not come nearer to '
+            'its floor (loss - loss_floor in vis_data/scalars.json).'
+        )
 
 
 if __name__ == '__main__':

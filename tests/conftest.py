@@ -18,7 +18,7 @@ def demo_images() -> Path:
 @pytest.fixture(scope='session')
 def store(tmp_path_factory) -> Path:
     """The proposals of these photos."""
-    from soco_mm.apis.proposals import make_proposals
+    from soco_mm.proposals.make import make_proposals
 
     folder = tmp_path_factory.mktemp('proposals') / 'store'
     make_proposals(DEMO / 'images', folder, num_workers=2)

@@ -4,8 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from soco_mm.apis.train import load_config, train_model
 from soco_mm.cli import add_config_options, run
+from soco_mm.engine.config import load_config
+from soco_mm.engine.training import train_model
 
 
 def main() -> None:

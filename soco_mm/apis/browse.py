@@ -6,9 +6,11 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import Tensor
 
-from soco_mm.engine.config import building
+from soco_mm.engine.config import building, load_config
+from soco_mm.engine.preview import build_dataset
 from soco_mm.registry import MODELS
 from soco_mm.utils import ImageError, SoCoError, UsageError, atomic_write, make_writable
+from soco_mm.utils.files import printable
 from soco_mm.visualization import (
     DrawnView,
     describe_view,
@@ -16,10 +18,6 @@ from soco_mm.visualization import (
     render_gallery,
     write_png,
 )
-
-from .preview import build_dataset
-from .proposals import printable
-from .train import load_config
 
 INDEX = 'index.html'
 FINEST = 2  # the first level of a pyramid is P2

@@ -1,37 +1,25 @@
-import json
 import os
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
-
-from soco_mm.checkpoint import (
-    check_finite,
-    compare_tensors,
-    read_checkpoint,
-    state_dict_of,
-)
-from soco_mm.coco import Annotations, decode_mask, write_annotations
-from soco_mm.engine import build_runner, unwrap_model
-from soco_mm.engine.config import building, naming, set_options
-from soco_mm.utils import SoCoError, UsageError, atomic_write, write_json
+from soco_mm.coco import write_annotations
+from soco_mm.detectors.data import hash_of, read_data, short_hash
+from soco_mm.detectors.finetune_config import choose_epochs, finetune_config
+from soco_mm.detectors.fit import exported_config
+from soco_mm.detectors.pictures import draw_annotations, draw_predictions
+from soco_mm.detectors.pipelines import trains_masks
+from soco_mm.detectors.summary import describe, describe_account
+from soco_mm.detectors.training import best_metrics, check_weights, train_detector
+from soco_mm.detectors.trial import try_finetuning
+from soco_mm.engine import unwrap_model
+from soco_mm.engine.config import set_options
+from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.initial_weights import safe_loading
+from soco_mm.engine.job import begun_arguments, claim, written_options
+from soco_mm.engine.trial import naming
+from soco_mm.utils import UsageError, atomic_write, write_json
 from soco_mm.visualization import write_png
-from soco_mm.visualization.detections import draw_detections, draw_objects
-
-from .export import exported_config
-from .finetune_config import choose_epochs, finetune_config, trains_masks
-from .finetune_data import hash_of, read_data, short_hash
-from .initial_weights import safe_loading
-from .job import begun_arguments, claim, written_options
-from .train import latest_checkpoint
-from .trial import try_finetuning
 
 BATCH_SIZE = 4
 METRICS = 'metrics.json'
@@ -49,8 +37,6 @@ ARGUMENTS = {
     'resume': '--resume',
     'launcher': "MMDetection's own tools/dist_train.sh",
 }
-SHOWN = 6  # images in a picture
-MAX_DETECTIONS = 100  # of an image, in COCO's AP
 
 
 def finetune(
@@ -279,242 +265,3 @@ def config_of(exported: str | Path) -> Path:
             'CHECKPOINT --out FOLDER.'
         )
     return config.resolve()
-
-
-def train_detector(cfg: Config, resume: bool = False) -> Runner:
-    """Train and evaluate an MMDetection model.
-
-    MMEngine drops pretrained weights that do not fit: see
-    :func:`check_weights`.
-
-    Args:
-        cfg (Config): The config, with ``work_dir``; changed in place.
-        resume (bool): Continue from the last checkpoint in the work dir if
-            there is one. Defaults to False.
-
-    Returns:
-        Runner: The runner after its training.
-
-    Raises:
-        SoCoError: If the config cannot be built, or an image turns out to be
-            damaged or too small.
-    """
-    from mmdet.utils import register_all_modules
-
-    register_all_modules(init_default_scope=False)
-    last = latest_checkpoint(cfg.work_dir) if resume else None
-    if last is not None:
-        check_finite(read_checkpoint(last), last)
-        cfg.update(resume=True, load_from=str(last))
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        with building():
-            runner = build_runner(cfg)
-            # MMEngine builds them, and their data, when they are read first.
-            _ = runner.train_loop, runner.val_loop
-            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        try:
-            with safe_loading():
-                runner.train()
-        except Exception as error:
-            if reason := explain(error):
-                raise SoCoError(reason) from error
-            raise
-    return runner
-
-
-def explain(error: Exception) -> str | None:
-    """What a user can fix of an error in a training, if it is known."""
-    # MMCV's assertion; a worker's trace of it has it in the last line.
-    if found := re.findall('failed to load image: (.*)', str(error)):
-        return (
-            f'{found[-1]} is damaged. Fix it and go on with --resume, or '
-            'take it out of the annotations and start anew with '
-            '--overwrite.'
-        )
-    # PyTorch's, of a batch norm.
-    if 'more than 1 value per channel' in str(error):
-        return (
-            'The images are too small for the norm layers of the '
-            'detector: a step of one image had a feature map of one '
-            'pixel. Choose a larger --scale.'
-        )
-    return None
-
-
-def check_weights(model: torch.nn.Module, path: str | Path) -> None:
-    """Refuse pretrained weights of which a part would be dropped.
-
-    Raises:
-        SoCoError: If a tensor has no place in the model.
-    """
-    report = compare_tensors(
-        model.state_dict(), state_dict_of(read_checkpoint(path), path)
-    )
-    differing = [
-        name for part in report.parts.values() for name, _, _ in part.shape_differs
-    ]
-    if lost := report.unused + differing:
-        raise SoCoError(
-            f'{len(lost)} tensors of {path} do not fit the detector, for '
-            f'example {lost[0]}. Export the checkpoint for this detector: '
-            'soco-mm export CHECKPOINT --detector CONFIG --out FOLDER.'
-        )
-
-
-def describe(cfg: Config, train: Annotations, val: Annotations) -> str:
-    """What will be trained, in words."""
-    masks = ''
-    if 'segm' in cfg.val_evaluator.metric:
-        masks = ' with masks'
-    elif train.masks or val.masks:
-        reason = 'the detector has no mask head'
-        if train.masks != val.masks:
-            without = val if train.masks else train
-            reason = f'there are none in {without.path}'
-        masks = f' by their boxes alone ({reason})'
-    left_out = len(train.images) - len(train.boxes)
-    some = f' ({left_out} more have none and are left out)' * bool(left_out)
-    names = ', '.join(train.classes[:5]) + ', ...' * (len(train.classes) > 5)
-    start = 'pretrained weights' if cfg.load_from else 'random weights'
-    return (
-        f'Training {cfg.model.type} on {len(train.boxes)} images with '
-        f'{train.num_boxes} objects{masks}{some}, {len(train.classes)} '
-        f'classes ({names}); {cfg.train_cfg.max_epochs} epochs, '
-        f'{cfg.train_dataloader.batch_size} images a step, from {start}; '
-        f'evaluated on {len(val.images)} images{shared(train, val)}'
-    )
-
-
-def describe_account(split: str, annotations: Annotations, drawn: Path) -> list[str]:
-    """What of a file was left out or changed, a line each.
-
-    Args:
-        split (str): What it is for, train or val.
-        annotations (Annotations): What is in the file.
-        drawn (Path): The picture of annotated images, to look at.
-
-    Returns:
-        list[str]: Nothing if there is nothing to say.
-    """
-    lines = [f'  {line}' for line in annotations.account.lines()]
-    if absent := annotations.absent:
-        lines.append(f'  classes without a category: {", ".join(absent)}')
-    if turned := annotations.turned:
-        lines.append(
-            f'  {len(turned)} photos are turned or mirrored by EXIF, and their'
-            ' sizes do not tell whether the boxes are of the photo as it is '
-            f'shown (for example {annotations.images[turned[0]]}). Look at '
-            f'{drawn}: where boxes lie beside their objects, remove the '
-            'orientation from the files'
-        )
-    crowded = sum(
-        max(Counter(label for *_, label in boxes).values()) > MAX_DETECTIONS
-        for boxes in annotations.boxes.values()
-    )
-    if crowded:
-        lines.append(
-            f'  {crowded} images have more than {MAX_DETECTIONS} objects of '
-            "a class; COCO's AP counts so many detections of an image alone, "
-            'and most detectors make no more'
-        )
-    return [f'{split}, {annotations.path}:', *lines] if lines else []
-
-
-def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
-    """Draw some annotated images, those first that EXIF may have spoilt."""
-    samples = []
-    for each in (train, val):
-        picked = pick(list(each.boxes), SHOWN)
-        turned = [key for key in each.turned if key in each.boxes]
-        for key in [*turned, *picked][:SHOWN]:
-            samples.append(
-                dict(path=each.root / each.images[key], boxes=each.boxes[key])
-            )
-    return draw_objects(samples, train.classes)
-
-
-def pick(ids: list, number: int) -> list:
-    """Some of many, evenly."""
-    return ids[:: max(1, len(ids) // number)][:number]
-
-
-def shared(train: Annotations, val: Annotations) -> str:
-    """A sentence on images that are trained with and evaluated on."""
-    trained, evaluated = (
-        {os.path.realpath(each.root / each.images[key]) for key in keys}
-        for each, keys in ((train, train.boxes), (val, val.images))
-    )
-    if not trained & evaluated:
-        return ''
-    return (
-        f'. {len(trained & evaluated)} of them are trained with too, '
-        'which makes the metrics too good'
-    )
-
-
-def best_metrics(scalars: Path, epochs: int) -> dict:
-    """The evaluation with the highest AP, out of the logged scalars.
-
-    Args:
-        scalars (Path): What was logged, a JSON line each.
-        epochs (int): Length of the training.
-
-    Returns:
-        dict: Its ``epoch`` and metrics; AP is 0 where nothing was found.
-    """
-    lines = scalars.read_text().splitlines()
-    evaluations = [each for each in map(json.loads, lines) if 'coco/bbox_mAP' in each]
-    nothing = {f'coco/bbox_mAP{end}': 0.0 for end in ('', '_50', '_75')}
-    best = max(
-        evaluations,
-        key=lambda each: each['coco/bbox_mAP'] or 0.0,
-        default=dict(step=epochs, **nothing),
-    )
-    return dict(
-        epoch=best['step'],
-        **{key: value for key, value in best.items() if key.startswith('coco/')},
-    )
-
-
-@torch.no_grad()
-def draw_predictions(
-    runner: Runner, val: Annotations, path: Path, number: int = SHOWN
-) -> None:
-    """Draw annotated and predicted objects of some images side by side.
-
-    Args:
-        runner (Runner): A runner with the trained detector.
-        val (Annotations): What it is evaluated on.
-        path (Path): The PNG file to write.
-        number (int): Of how many images, evenly picked. Defaults to 6.
-    """
-    dataset = runner.val_dataloader.dataset
-    model = unwrap_model(runner.model).eval()
-    picked = pick(list(val.boxes), number)
-    indices = {
-        dataset.get_data_info(index)['img_id']: index for index in range(len(dataset))
-    }
-    samples = []
-    for image_id in picked:
-        batch = dataset[indices[image_id]]
-        batch = dict(inputs=[batch['inputs']], data_samples=[batch['data_samples']])
-        found = model.test_step(batch)[0].pred_instances.cpu()
-        sample = dict(
-            path=val.root / val.images[image_id],
-            boxes=val.boxes[image_id],
-            found=found.bboxes.numpy(),
-            scores=found.scores.numpy(),
-            labels=found.labels.numpy(),
-        )
-        if 'masks' in found:
-            info = dataset.get_data_info(indices[image_id])
-            sample.update(
-                masks=[
-                    decode_mask(each['mask'], info['height'], info['width'])
-                    for each in info['instances']
-                    if not each['ignore_flag']
-                ],
-                found_masks=found.masks.numpy(),
-            )
-        samples.append(sample)
-    write_png(path, draw_detections(samples, val.classes))

@@ -9,10 +9,9 @@ from soco_mm.checkpoint import (
     released_layout,
     write_checkpoint,
 )
+from soco_mm.engine.config import load_config
 from soco_mm.utils import SoCoError
 from soco_mm.version import __version__
-
-from .train import load_config
 
 # Of each layout. Recipes of one layout train the same model; which one it was
 # does not show in the weights.

@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 
 from soco_mm.proposals import build_settings
+from soco_mm.proposals.make import make_proposals
 from soco_mm.utils import SoCoError, UsageError, atomic_write, make_writable, read_json
 
 from .mini_transfer_cells import (
@@ -31,7 +32,6 @@ from .mini_transfer_cells import (
     train_cell,
 )
 from .mini_transfer_report import report_study
-from .proposals import make_proposals
 
 METHODS = (
     SCRATCH,

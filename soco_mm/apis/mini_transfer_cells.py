@@ -17,13 +17,17 @@ from mmengine.config import Config
 
 from soco_mm.checkpoint import read_checkpoint, write_checkpoint
 from soco_mm.coco import Annotations, coco_subset, read_annotations
+from soco_mm.detectors.build import build_model
+from soco_mm.detectors.finetune_config import finetune_config, schedule
+from soco_mm.detectors.fit import WEIGHTS
+from soco_mm.detectors.training import check_weights, train_detector
+from soco_mm.engine.config import CONFIG_ROOT, load_config
+from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.schedules import set_epochs
+from soco_mm.engine.training import train_model
 from soco_mm.utils import atomic_write, file_hash, read_json
 
-from .export import WEIGHTS, build_model, export_detector
-from .finetune import check_weights, train_detector
-from .finetune_config import finetune_config, schedule
-from .pretrain import set_epochs
-from .train import CONFIG_ROOT, latest_checkpoint, load_config, train_model
+from .export import export_detector
 
 FOLDER = CONFIG_ROOT / 'benchmarks' / 'mini_transfer'
 DETECTOR = FOLDER / 'mask-rcnn_r18_fpn.py'

@@ -1,26 +1,29 @@
 import copy
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 
-from soco_mm.engine.config import naming
+from soco_mm.datasets.stretching import choose_stretch
+from soco_mm.detectors.fit import REPORT, WEIGHTS, check_detector, exported_config
+from soco_mm.engine.config import load_config
+from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.job import begun_arguments, claim, written_options
+from soco_mm.engine.preview import draw_preview
+from soco_mm.engine.schedules import set_epochs
+from soco_mm.engine.training import train_model
+from soco_mm.engine.trial import naming, try_pretraining
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.layout import HEADER
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
+from soco_mm.proposals.make import make_proposals
 from soco_mm.proposals.pixels import check_pixels
+from soco_mm.proposals.summary import describe_proposals, warn_of_depth
 from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils.files import printable
 
-from .export import REPORT, WEIGHTS, check_detector, export_detector, exported_config
-from .job import begun_arguments, claim, written_options
-from .preview import draw_preview
-from .proposals import describe_proposals, make_proposals, printable, warn_of_depth
-from .stretching import choose_stretch
-from .train import latest_checkpoint, load_config, train_model
-from .trial import try_pretraining
+from .export import export_detector
 
 CONFIG = 'soco_r50_fpn_100e'
 PRESET = 'paper'
@@ -341,35 +344,3 @@ def check_proposals(
         )
     check_pixels(store, images.root)  # the training says what it returns
     warn_of_depth(images.root, list(store), stretch)
-
-
-def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:
-    """Set the length of a training with a warm-up and a cosine.
-
-    The warm-up shrinks with it, to a tenth of the epochs but no fewer than
-    two iterations, below which MMEngine's never ends.
-
-    Args:
-        cfg (Config): The config; changed in place.
-        epochs (int): Number of epochs.
-        iterations (int): Iterations of an epoch.
-
-    Raises:
-        UsageError: If the config has another schedule.
-    """
-    schedule = [each.type for each in cfg.param_scheduler]
-    if schedule != ['LinearLR', 'CosineAnnealingLR']:
-        raise UsageError(
-            'The number of epochs can be set for a LinearLR followed by a '
-            f'CosineAnnealingLR, but the config has {schedule}. Set the '
-            'schedule in the config.'
-        )
-    warm_up, cosine = cfg.param_scheduler
-    end = min(warm_up.end, math.ceil(epochs / 10))
-    end = max(end, math.ceil(2 / iterations))
-    cfg.train_cfg.max_epochs = epochs
-    if end >= epochs:
-        end = 0
-        cfg.param_scheduler = [cosine]
-    warm_up.end = end
-    cosine.update(begin=end, end=epochs, T_max=epochs - end)

@@ -48,7 +48,7 @@ def add_browse(commands) -> None:
 def browse(args: argparse.Namespace) -> None:
     """Run the command ``browse``."""
     from soco_mm.apis.browse import browse
-    from soco_mm.apis.proposals import printable
+    from soco_mm.utils.files import printable
 
     made = browse(
         args.config,

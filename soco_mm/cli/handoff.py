@@ -82,7 +82,7 @@ def export(args: argparse.Namespace) -> None:
         )
     from soco_mm.apis.export import export_detector
     from soco_mm.apis.export_formats import export_format
-    from soco_mm.apis.train import load_config
+    from soco_mm.engine.config import load_config
 
     cfg = None if args.config is None else load_config(args.config)
     if args.format is not None:

@@ -101,8 +101,9 @@ def probe(args: argparse.Namespace) -> None:
     for flag, method in (('k', 'knn'), ('epochs', 'linear'), ('lr', 'linear')):
         if getattr(args, flag) is not None and args.method != method:
             raise UsageError(f'--{flag} is for --method {method}.')
-    from soco_mm.apis.probe import knn_probe, linear_probe, probe_config
     from soco_mm.coco import has_splits
+    from soco_mm.evaluation.probe_config import probe_config
+    from soco_mm.evaluation.probes import knn_probe, linear_probe
 
     if args.val is None and not has_splits(args.train):
         raise UsageError(

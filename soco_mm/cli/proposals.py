@@ -218,9 +218,10 @@ def launched_shard(launcher: str) -> tuple[int, int] | None:
 
 def proposals(args: argparse.Namespace) -> None:
     """Run the command ``proposals``."""
-    from soco_mm.apis.proposals import describe_proposals, make_proposals
     from soco_mm.proposals import build_settings
+    from soco_mm.proposals.make import make_proposals
     from soco_mm.proposals.presets import SETTINGS
+    from soco_mm.proposals.summary import describe_proposals
 
     out = os.path.normpath(args.out)
     workers, part = args.workers, args.shard
@@ -261,6 +262,7 @@ def add_merge(commands) -> None:
 
 def merge(args: argparse.Namespace) -> None:
     """Run the command ``proposals merge``."""
-    from soco_mm.apis.proposals import describe_proposals, merge_proposals
+    from soco_mm.proposals.make import merge_proposals
+    from soco_mm.proposals.summary import describe_proposals
 
     print(describe_proposals(merge_proposals(args.shards, args.out, args.overwrite)))

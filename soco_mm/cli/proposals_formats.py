@@ -53,8 +53,8 @@ def add_import_proposals(commands) -> None:
 
 def import_(args: argparse.Namespace) -> None:
     """Run the command ``proposals import``."""
-    from soco_mm.apis.proposal_formats import describe_import, import_proposals
     from soco_mm.proposals import build_settings
+    from soco_mm.proposals.box_files.importing import describe_import, import_proposals
 
     shape = {
         key: getattr(args, key) for key in ('max_aspect', 'size_range', 'min_side')
@@ -93,8 +93,8 @@ def add_export_proposals(commands) -> None:
 
 def export(args: argparse.Namespace) -> None:
     """Run the command ``proposals export``."""
-    from soco_mm.apis.proposal_formats import export_proposals
-    from soco_mm.apis.proposals import printable
+    from soco_mm.proposals.box_files.exporting import export_proposals
+    from soco_mm.utils.files import printable
 
     made = export_proposals(args.store, args.out)
     print(f'{printable(made["out"])}: {made["images"]} images, {made["boxes"]} boxes')

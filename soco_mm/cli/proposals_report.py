@@ -37,7 +37,8 @@ def add_report(commands) -> None:
 def report(args: argparse.Namespace) -> None:
     """Run the command ``proposals report``."""
     from soco_mm.apis.proposal_report import report_proposals
-    from soco_mm.apis.proposals import describe_proposals, printable
+    from soco_mm.proposals.summary import describe_proposals
+    from soco_mm.utils.files import printable
 
     made = report_proposals(args.store, args.out, args.images, args.ann)
     print(describe_proposals(made['summary']))

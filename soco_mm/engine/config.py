@@ -1,14 +1,10 @@
 """What a config sets, and whether a training can be built from it."""
 
-import copy
 import inspect
-import io
-import logging
-import tempfile
 import traceback
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -17,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from soco_mm.errors import SoCoError, UsageError
 
-from .runtime import build_runner
+CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
 
 # What MMEngine's Runner reads of a config besides its own arguments, and what
 # reading a config itself does.
@@ -218,67 +214,39 @@ def find_value(node: Any, value: Any, path: str) -> list[str]:
     ]
 
 
-def build_trial(cfg: Config) -> Runner:
-    """Build all of a training in a folder that is removed, to see if it works.
-
-    Nothing is loaded, logged or kept.
+def load_config(
+    path: str | Path, options: dict | None = None, arguments: dict | None = None
+) -> Config:
+    """Read a config and set some of its values.
 
     Args:
-        cfg (Config): The config, with data sets that are there; not changed.
+        path (str | Path): The config, or its name under ``configs/soco``.
+        options (dict, optional): Values by dotted key, as ``--cfg-options``
+            gives them; each key must be there already. Defaults to None.
+        arguments (dict, optional): What cannot be set so: the argument of the
+            job that sets it, by dotted key. Defaults to None.
 
     Returns:
-        Runner: The runner.
+        Config: The config.
 
     Raises:
-        SoCoError: If something cannot be built.
+        UsageError: If there is no such config, it cannot be read, or one of
+            the keys is not in it or changes nothing.
     """
-    trial = copy.deepcopy(cfg)
-    trial.update(load_from=None, resume=False)
-    trial.pop('experiment_name', None)
-    with tempfile.TemporaryDirectory() as folder, quiet(), building():
-        trial.work_dir = folder
-        trial.get('visualizer', {}).pop('save_dir', None)
-        runner = build_runner(trial)
-        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        # MMEngine builds them, and their data, when they are read first.
-        _ = runner.train_loop
-        if trial.get('val_cfg'):
-            _ = runner.val_loop
-        if runner.param_schedulers is not None:
-            runner.build_param_scheduler(runner.param_schedulers)
-        return runner
-
-
-@contextmanager
-def naming(options: dict[str, Any]) -> Iterator[None]:
-    """Name the options that were set where a config cannot be built.
-
-    Args:
-        options (dict): Values by dotted key.
-
-    Raises:
-        SoCoError: With the text of one, and the options.
-    """
+    path = Path(path)
+    if not path.is_file():
+        root = CONFIG_ROOT / 'soco'
+        known = root / path.with_suffix('.py')
+        if not known.is_file():
+            names = ', '.join(sorted(p.stem for p in root.glob('*.py')))
+            raise UsageError(
+                f'There is no config {path}. Give the path of one, or one of '
+                f'these names: {names}; or one in released/ or ablations/.'
+            )
+        path = known
     try:
-        yield
-    except SoCoError as error:
-        if not options:
-            raise
-        given = ' '.join(f'{key}={value!r}' for key, value in options.items())
-        raise type(error)(
-            f'{str(error).rstrip(".")}. Check what --cfg-options sets: {given}'
-        ) from error
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without what is said, which the training itself will say."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        # pycocotools prints.
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(before)
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is a program: anything can happen
+        raise UsageError(f'The config {path} cannot be read: {error}') from None
+    set_options(cfg, options or {}, arguments or {})
+    return cfg

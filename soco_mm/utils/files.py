@@ -221,3 +221,8 @@ def make_writable(folder: str | Path) -> None:
             f'The folder {folder} cannot be written. Choose '
             'another, or change its permissions.'
         )
+
+
+def printable(path: str) -> str:
+    """A path as a terminal can show it, whatever bytes its name has."""
+    return path.encode('utf-8', 'backslashreplace').decode()

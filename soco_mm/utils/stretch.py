@@ -1,6 +1,6 @@
 """From images of more than 8 bits to 8 bits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -81,3 +81,12 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
     """Rounded and clipped to uint8; what is not a number becomes 0."""
     values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
     return np.rint(values).clip(0, 255).astype(np.uint8)
+
+
+def load_images(pipeline: list[dict] | None) -> Iterator[dict]:
+    """The configs of ``LoadImage`` in a pipeline."""
+    return (
+        each
+        for each in pipeline or ()
+        if str(each['type']).rpartition('.')[2] == 'LoadImage'
+    )

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from soco_mm.apis.browse import box_levels, browse
-from soco_mm.apis.preview import build_dataset
-from soco_mm.apis.train import load_config
 from soco_mm.cli import main
+from soco_mm.engine.config import load_config
+from soco_mm.engine.preview import build_dataset
 from soco_mm.registry import DATASETS
 from soco_mm.utils import SoCoError, UsageError
 from soco_mm.visualization import DrawnView, draw_sample

@@ -5,10 +5,12 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
-from soco_mm.apis.detector_config import FPN_CONFIG as CONFIG
-from soco_mm.apis.export import WEIGHTS, build_detector, export_detector
-from soco_mm.apis.export_checks import compare_features
-from soco_mm.apis.train import CONFIG_ROOT, load_config
+from soco_mm.apis.export import export_detector
+from soco_mm.detectors.build import build_detector
+from soco_mm.detectors.features import compare_features
+from soco_mm.detectors.fit import WEIGHTS
+from soco_mm.detectors.mask_rcnn import FPN_CONFIG as CONFIG
+from soco_mm.engine.config import CONFIG_ROOT, load_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 
@@ -175,7 +177,7 @@ def test_other_models_fit_detectors_of_theirs(name, filled, new, tmp_path):
 
 
 def test_c4_detector_reads_images_as_the_pretraining_does(tmp_path):
-    from soco_mm.apis.detector_config import detector_config
+    from soco_mm.detectors.mask_rcnn import detector_config
 
     name, text = detector_config(load_config('soco_r50_c4_100e').model, 'w')
     (tmp_path / name).write_text(text)

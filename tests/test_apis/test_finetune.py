@@ -11,11 +11,12 @@ from label_layouts import write_yolo
 from mmengine.config import Config
 
 from soco_mm.apis.export import export_detector
-from soco_mm.apis.finetune import finetune, shared
-from soco_mm.apis.finetune_config import choose_epochs, finetune_config
-from soco_mm.apis.train import CONFIG_ROOT, load_config
+from soco_mm.apis.finetune import finetune
 from soco_mm.cli import main
 from soco_mm.coco import read_annotations
+from soco_mm.detectors.finetune_config import choose_epochs, finetune_config
+from soco_mm.detectors.summary import shared
+from soco_mm.engine.config import CONFIG_ROOT, load_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 from soco_mm.visualization.detections import draw_detections
@@ -125,7 +126,7 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
         drawn.extend(samples)
         return draw_detections(samples, classes)
 
-    monkeypatch.setattr('soco_mm.apis.finetune.draw_detections', draw)
+    monkeypatch.setattr('soco_mm.detectors.pictures.draw_detections', draw)
     job = dict(
         exported=exported,
         train=annotations,
@@ -424,7 +425,7 @@ def test_every_kind_of_detector_gets_the_classes(
 
 
 def test_without_masks_mask_rcnn_has_no_mask_head(boxes_alone, demo_images, tmp_path):
-    from soco_mm.apis.export import build_detector
+    from soco_mm.detectors.build import build_detector
 
     cfg = config(
         detector_of(tmp_path, 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'),

@@ -6,10 +6,10 @@ import shutil
 import pytest
 
 from soco_mm.apis.pretrain import check_proposals, pretrain
-from soco_mm.apis.proposals import make_proposals
 from soco_mm.cli import main
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.listing import list_input
+from soco_mm.proposals.make import make_proposals
 from soco_mm.utils import UsageError
 
 

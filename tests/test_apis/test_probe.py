@@ -15,16 +15,11 @@ from mmengine.config import Config
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
-from soco_mm.apis.probe import (
-    LINEAR_PROBE,
-    knn_probe,
-    linear_probe,
-    pretrained_model,
-    probe_config,
-)
-from soco_mm.apis.train import load_config
 from soco_mm.checkpoint import detector_weights
 from soco_mm.cli.probe import add_probe
+from soco_mm.engine.config import load_config
+from soco_mm.evaluation.probe_config import LINEAR_PROBE, pretrained_model, probe_config
+from soco_mm.evaluation.probes import knn_probe, linear_probe
 from soco_mm.utils import SoCoError, UsageError
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,7 @@ import pytest
 import torch
 import yaml
 
-from soco_mm.apis.train import load_config
-from soco_mm.checkpoint.formats import (
+from soco_mm.checkpoint.libraries import (
     detectron2_pickle,
     detectron2_settings,
     detectron2_weights,
@@ -20,6 +19,7 @@ from soco_mm.checkpoint.formats import (
     timm_weights,
     torchvision_weights,
 )
+from soco_mm.engine.config import load_config
 from soco_mm.utils import SoCoError
 
 HEAD = 'roi_head.bbox_head.'

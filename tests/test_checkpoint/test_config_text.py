@@ -1,7 +1,7 @@
 import pytest
 
-from soco_mm.apis.train import load_config
 from soco_mm.checkpoint import read_value
+from soco_mm.engine.config import load_config
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from soco_mm.apis.export import export_detector
-from soco_mm.apis.export_formats import FORMATS, export_format
-from soco_mm.apis.finetune import check_weights
+from soco_mm.apis.export_formats import export_format
 from soco_mm.apis.importing import import_released
-from soco_mm.apis.probe import probe_config
-from soco_mm.apis.train import load_config
 from soco_mm.checkpoint import read_checkpoint
+from soco_mm.checkpoint.libraries.files import FORMATS
+from soco_mm.detectors.training import check_weights
+from soco_mm.engine.config import load_config
 from soco_mm.evaluation import load_backbone
+from soco_mm.evaluation.probe_config import probe_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, write_json
 from soco_mm.utils.finite import non_finite

@@ -11,8 +11,10 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
-from soco_mm.apis.export import WEIGHTS, build_detector, export_detector
-from soco_mm.apis.train import CONFIG_ROOT, load_config
+from soco_mm.apis.export import export_detector
+from soco_mm.detectors.build import build_detector
+from soco_mm.detectors.fit import WEIGHTS
+from soco_mm.engine.config import CONFIG_ROOT, load_config
 from soco_mm.registry import MODELS
 
 ROOT = CONFIG_ROOT / 'benchmarks/mmdetection'

@@ -7,7 +7,7 @@ from conftest import DEMO
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
-from soco_mm.apis.export import WEIGHTS, build_detector, export_detector
+from soco_mm.apis.export import export_detector
 from soco_mm.apis.mini_transfer import METHODS
 from soco_mm.apis.mini_transfer_cells import (
     DETECTOR,
@@ -16,11 +16,14 @@ from soco_mm.apis.mini_transfer_cells import (
     backbone_of,
     proposals_of,
 )
-from soco_mm.apis.pretrain import set_epochs
-from soco_mm.apis.proposals import make_proposals
-from soco_mm.apis.train import load_config, train_model
 from soco_mm.checkpoint import read_checkpoint
+from soco_mm.detectors.build import build_detector
+from soco_mm.detectors.fit import WEIGHTS
+from soco_mm.engine.config import load_config
+from soco_mm.engine.schedules import set_epochs
+from soco_mm.engine.training import train_model
 from soco_mm.proposals import build_settings
+from soco_mm.proposals.make import make_proposals
 from soco_mm.registry import MODELS
 
 PRETRAININGS = [method for method in METHODS if method != SCRATCH]

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
-from soco_mm.apis.train import CONFIG_ROOT
 from soco_mm.datasets import ObjectViewDataset
+from soco_mm.engine.config import CONFIG_ROOT
 from soco_mm.registry import MODELS, TRANSFORMS
 
 ROOT = CONFIG_ROOT / 'soco'

@@ -8,9 +8,9 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from soco_mm.apis import train
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.datasets.transforms import LoadImage, LoadStretchedImage
+from soco_mm.engine import training as train
 from soco_mm.proposals import Proposals, ProposalStore
 from soco_mm.utils import SoCoError, UsageError
 

@@ -4,8 +4,8 @@ import torch
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
-from soco_mm.apis.train import CONFIG_ROOT
 from soco_mm.datasets import EpochSampler, ObjectViewDataset
+from soco_mm.engine.config import CONFIG_ROOT
 from soco_mm.models import ViewDataPreprocessor
 from soco_mm.utils import SoCoError
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from soco_mm.apis.train import choose_checkpoint
 from soco_mm.engine.processes import any_process, first_of, together
+from soco_mm.engine.training import choose_checkpoint
 from soco_mm.utils import SoCoError, UsageError
 
 

@@ -14,9 +14,10 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from soco_mm.apis.pretrain import set_epochs
-from soco_mm.apis.train import check_resumable, load_config
+from soco_mm.engine.config import load_config
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.schedules import set_epochs
+from soco_mm.engine.training import check_resumable
 from soco_mm.models import CosineEMA
 from soco_mm.utils import SoCoError
 

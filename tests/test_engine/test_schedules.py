@@ -11,7 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from soco_mm.apis.train import CONFIG_ROOT
+from soco_mm.engine.config import CONFIG_ROOT
 from soco_mm.models import CosineEMA
 
 EPOCHS, ITERATIONS = 100, 7

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from soco_mm.apis.train import load_config
 from soco_mm.checkpoint import detector_weights
+from soco_mm.engine.config import load_config
 from soco_mm.evaluation import LinearProbe, backbone_config, load_backbone
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError

@@ -3,9 +3,9 @@ from mmcv.ops import roi_align
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 
-from soco_mm.apis.export import build_detector
-from soco_mm.apis.train import load_config
 from soco_mm.checkpoint import detector_weights
+from soco_mm.detectors.build import build_detector
+from soco_mm.engine.config import load_config
 from soco_mm.registry import MODELS
 
 

@@ -4,7 +4,7 @@ import torch
 from mmengine.config import Config
 
 from soco_mm.apis.importing import import_released
-from soco_mm.apis.train import CONFIG_ROOT
+from soco_mm.engine.config import CONFIG_ROOT
 from soco_mm.registry import MODELS
 
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from soco_mm.apis.importing import import_released
-from soco_mm.apis.train import CONFIG_ROOT
+from soco_mm.engine.config import CONFIG_ROOT
 from soco_mm.registry import MODELS
 
 # Parameters from the first layer to the last: released name -> name here.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from soco_mm.proposals import Proposals, ProposalStore
-from soco_mm.proposals.formats import (
+from soco_mm.proposals.box_files import (
     BoxFile,
     clip_boxes,
     match_images,

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from soco_mm.apis.proposals import make_proposals
-from soco_mm.apis.train import latest_checkpoint, load_config, train_model
 from soco_mm.cli import run
+from soco_mm.engine.config import load_config
+from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.training import train_model
 from soco_mm.proposals import build_settings
 from soco_mm.proposals.layout import HEADER
+from soco_mm.proposals.make import make_proposals
 from soco_mm.utils import atomic_stream
 
 RECIPES = [

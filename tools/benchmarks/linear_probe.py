@@ -4,10 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
-from soco_mm.apis.probe import linear_probe
-from soco_mm.apis.train import load_config
 from soco_mm.cli import add_config_options, run
 from soco_mm.cli.probe import describe
+from soco_mm.engine.config import load_config
+from soco_mm.evaluation.probes import linear_probe
 
 
 def main() -> None:

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
-from soco_mm.apis.proposals import describe_proposals, make_proposals, merge_proposals
 from soco_mm.proposals import ProposalStore, build_settings
+from soco_mm.proposals.make import make_proposals, merge_proposals
+from soco_mm.proposals.summary import describe_proposals
 from soco_mm.utils import SoCoError, UsageError, atomic_folder, read_image
 
 ROOT = Path(__file__).parents[2]

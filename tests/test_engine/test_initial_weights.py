@@ -7,17 +7,18 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
-from soco_mm.apis.checkpoint_model import model_of
 from soco_mm.apis.export import export_detector
 from soco_mm.apis.export_formats import export_format
-from soco_mm.apis.finetune import check_weights
 from soco_mm.apis.importing import import_released
-from soco_mm.apis.initial_weights import check_initial_weights, safe_loading
 from soco_mm.apis.pretrain import pretrain
-from soco_mm.apis.probe import probe_config
-from soco_mm.apis.train import load_config, train_model
 from soco_mm.checkpoint import read_checkpoint, state_dict_of
+from soco_mm.checkpoint.model_config import model_of
+from soco_mm.detectors.training import check_weights
+from soco_mm.engine.config import load_config
+from soco_mm.engine.initial_weights import check_initial_weights, safe_loading
+from soco_mm.engine.training import train_model
 from soco_mm.evaluation import load_backbone
+from soco_mm.evaluation.probe_config import probe_config
 from soco_mm.utils import SoCoError
 
 QUICK = 'soco_r18_fpn_quick'
@@ -71,7 +72,7 @@ def while_training(path, model, out):
 def resume(path, model, out):
     from types import SimpleNamespace
 
-    from soco_mm.apis.train import check_resumable
+    from soco_mm.engine.training import check_resumable
 
     check_resumable(SimpleNamespace(model=model), path)
 

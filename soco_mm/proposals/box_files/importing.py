@@ -1,21 +1,23 @@
+"""Other people's boxes as a store of proposals."""
+
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from soco_mm.proposals import PRESETS, ProposalFilter, Proposals, ProposalStore
-from soco_mm.proposals.formats import (
-    DESCRIPTION,
+from soco_mm.proposals.box_files import (
     BoxFile,
     clip_boxes,
     match_images,
     read_box_file,
     to_corners,
-    write_coco,
 )
 from soco_mm.proposals.layout import unusable
+from soco_mm.proposals.make import plain
 from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.store import MARKER
+from soco_mm.proposals.summary import describe_proposals, summarize
 from soco_mm.utils import (
     ImageError,
     SoCoError,
@@ -23,12 +25,10 @@ from soco_mm.utils import (
     check_replaceable,
     exclusive,
     list_images,
-    make_writable,
     read_sizes,
 )
-
-from .progress import ImageProgress
-from .proposals import describe_proposals, plain, printable, summarize
+from soco_mm.utils.files import printable
+from soco_mm.utils.progress import ImageProgress
 
 FORMATS = dict(
     released='the JSON of the released code',
@@ -71,7 +71,7 @@ def import_proposals(
         overwrite (bool): Replace a store that is there. Defaults to False.
 
     Returns:
-        dict: What :func:`soco_mm.apis.proposals.summarize` returns, and
+        dict: What :func:`soco_mm.proposals.summary.summarize` returns, and
         ``source``, ``folder``, ``format``, ``clipped`` (number of boxes),
         ``left_out_boxes`` (numbers by reason), ``without_boxes`` (number of
         images that got the whole image), ``by_tail`` and ``first_by_tail``
@@ -220,46 +220,3 @@ def describe_import(summary: dict) -> str:
             examples = ', '.join(map(printable, summary[f'first_{key}']))
             lines.append(f'  {summary[key]} {words}, for example {examples}')
     return '\n'.join(lines)
-
-
-def export_proposals(store: str | Path, out: str | Path) -> dict:
-    """Write a store as a COCO json with the one category ``object``.
-
-    :func:`import_proposals` reads the same boxes, to the last bit, from it.
-    Images that could not be used are not in it.
-
-    Args:
-        store (str | Path): The store.
-        out (str | Path): The file to write.
-
-    Returns:
-        dict: ``out``, ``images``, ``boxes``, and ``left_out``, the number of
-        images of the store that could not be used.
-
-    Raises:
-        UsageError: If ``out`` cannot be written or holds something else.
-        SoCoError: If the store is missing or damaged.
-    """
-    store, out = ProposalStore.open(store), Path(out)
-    if out.exists() and not _is_export(out):
-        raise UsageError(
-            f'{out} is there already and is not an earlier export. Choose another name.'
-        )
-    make_writable(out.parent)
-    write_coco(out, store)
-    failed = {each['image'] for each in store.failures()}
-    return dict(
-        out=str(out),
-        images=len(store),
-        boxes=store.header['num_boxes'],
-        left_out=sum(path not in store for path in failed),
-    )
-
-
-def _is_export(path: Path) -> bool:
-    """Whether a file begins as :func:`write_coco` begins it."""
-    start = f'{{"info": {{"description": "{DESCRIPTION}"'.encode()
-    if not path.is_file():
-        return False
-    with path.open('rb') as stream:
-        return stream.read(len(start)) == start

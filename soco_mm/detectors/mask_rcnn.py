@@ -5,7 +5,7 @@ import textwrap
 
 from mmengine.config import Config
 
-from soco_mm.checkpoint.formats import pixel_statistics
+from soco_mm.checkpoint.libraries import pixel_statistics
 
 FPN_CONFIG = 'mask-rcnn_fpn_1x_coco.py'
 C4_CONFIG = 'mask-rcnn_c4_1x_coco.py'

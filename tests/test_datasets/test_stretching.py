@@ -10,14 +10,15 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
-from soco_mm.apis.detector_config import FPN_CONFIG
 from soco_mm.apis.export import export_detector
 from soco_mm.apis.pretrain import pretrain
-from soco_mm.apis.proposals import make_proposals
-from soco_mm.apis.stretching import choose_stretch, stretch_of
-from soco_mm.apis.train import load_config
+from soco_mm.checkpoint.pretrained import stretch_of
+from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.datasets.transforms import LoadImage
+from soco_mm.detectors.mask_rcnn import FPN_CONFIG
+from soco_mm.engine.config import load_config
 from soco_mm.proposals import ProposalStore, build_settings
+from soco_mm.proposals.make import make_proposals
 from soco_mm.registry import MODELS
 from soco_mm.utils import UsageError
 

@@ -2,12 +2,17 @@
 
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
 
 from soco_mm.coco import Annotations
+from soco_mm.detectors.pipelines import (
+    check_pipeline,
+    find_pipeline,
+    set_pipeline,
+    uses_masks,
+)
 from soco_mm.utils import SoCoError, UsageError
 
 COCO_IMAGES = 118_287  # of train2017, for which 12 epochs are the standard
@@ -177,55 +182,6 @@ def schedule(iterations: int) -> list:
     ]
 
 
-def find_pipeline(dataset: Config) -> list:
-    """The pipeline of a data set, which may be wrapped in others."""
-    while 'pipeline' not in dataset:
-        inner = dataset['dataset' if 'dataset' in dataset else 'datasets']
-        dataset = inner[0] if isinstance(inner, (list, tuple)) else inner
-    return dataset['pipeline']
-
-
-def check_pipeline(pipeline: list, detector: str | Path) -> None:
-    """Refuse a pipeline that needs more than an image, boxes and masks.
-
-    Raises:
-        SoCoError: If it does.
-    """
-    found = list(transforms(pipeline))
-    if any(each.get('with_seg') for each in found):
-        raise SoCoError(
-            f'The detector of {detector} is trained with semantic '
-            'maps, which COCO annotations do not have. Choose '
-            'another.'
-        )
-    if any(each.type.endswith('LoadProposals') for each in found):
-        raise SoCoError(
-            f'The detector of {detector} is trained with '
-            'proposals of another one (LoadProposals), which COCO '
-            'annotations do not have. Choose another.'
-        )
-    mixing = [
-        each.type for each in found if 'Mosaic' in each.type or 'MixUp' in each.type
-    ]
-    # Loading is that of a data set inside of another, which mixes images.
-    if not any(each.type.endswith('LoadAnnotations') for each in found):
-        mixing = mixing or [pipeline[0].type]
-    if mixing:
-        raise SoCoError(
-            f'The detector of {detector} is trained on mixed '
-            f'images ({mixing[0]}). Choose another, or train it '
-            "with MMDetection's own tools/train.py."
-        )
-
-
-def transforms(pipeline: list) -> Iterator[Config]:
-    """All transforms of a pipeline, also those inside of others."""
-    for each in pipeline:
-        for branch in each.get('transforms', ()):  # of RandomChoice
-            yield from transforms(branch if isinstance(branch, list) else [branch])
-        yield each
-
-
 def set_classes(node, number: int, heads: bool = False) -> int:
     """Set the number of classes of all heads but the RPN.
 
@@ -246,20 +202,6 @@ def set_classes(node, number: int, heads: bool = False) -> int:
     return found
 
 
-def trains_masks(detector: str | Path) -> bool:
-    """Whether a detector is trained with masks, as far as its config says."""
-    try:
-        cfg = Config.fromfile(detector)
-        return uses_masks(find_pipeline(cfg.train_dataloader.dataset))
-    except Exception:  # a config is a program: what is wrong is said later
-        return True
-
-
-def uses_masks(pipeline: list) -> bool:
-    """Whether a pipeline loads masks."""
-    return any(each.get('with_mask') for each in transforms(pipeline))
-
-
 def drop_mask_head(model: Config, detector: str | Path) -> None:
     """Leave the mask head of a two-stage detector out.
 
@@ -277,23 +219,6 @@ def drop_mask_head(model: Config, detector: str | Path) -> None:
     for key in ('mask_head', 'mask_roi_extractor'):
         if key in roi_head:
             roi_head[key] = None
-
-
-def set_pipeline(pipeline: list, masks: bool, scale: tuple | None) -> None:
-    """Set whether masks are loaded, and the size of the images."""
-    for each in transforms(pipeline):
-        if each.type.endswith('LoadAnnotations'):
-            each.with_mask = masks
-        elif scale and each.type.rpartition('.')[2] in (
-            'Resize',
-            'RandomResize',
-            'RandomChoiceResize',
-        ):
-            kind = dict(type='Resize')
-            if 'ratio_range' in each:  # large scale jitter, around the size
-                kind = dict(type=each.type, ratio_range=each.ratio_range)
-            each.clear()
-            each.update(scale=tuple(scale), keep_ratio=True, **kind)
 
 
 def imports(cfg: Config) -> list:

@@ -1,25 +1,93 @@
 """A training that is built before anything of it is written."""
 
 import copy
+import io
+import logging
 import tempfile
-from dataclasses import replace
-from pathlib import Path
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from soco_mm.coco import Annotations, write_annotations
 from soco_mm.engine import unwrap_model
-from soco_mm.engine.config import build_trial, building, quiet
+from soco_mm.engine.config import building
+from soco_mm.engine.initial_weights import check_initial_weights
+from soco_mm.engine.runtime import build_runner
 from soco_mm.proposals import Proposals, ProposalStore
 from soco_mm.proposals.listing import ImageSet
 from soco_mm.utils import ImageError, SoCoError, read_heads
 
-from .initial_weights import check_initial_weights
-
 TRIED = 8  # images, of which one should be readable
+
+
+def build_trial(cfg: Config) -> Runner:
+    """Build all of a training in a folder that is removed, to see if it works.
+
+    Nothing is loaded, logged or kept.
+
+    Args:
+        cfg (Config): The config, with data sets that are there; not changed.
+
+    Returns:
+        Runner: The runner.
+
+    Raises:
+        SoCoError: If something cannot be built.
+    """
+    trial = copy.deepcopy(cfg)
+    trial.update(load_from=None, resume=False)
+    trial.pop('experiment_name', None)
+    with tempfile.TemporaryDirectory() as folder, quiet(), building():
+        trial.work_dir = folder
+        trial.get('visualizer', {}).pop('save_dir', None)
+        runner = build_runner(trial)
+        runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        # MMEngine builds them, and their data, when they are read first.
+        _ = runner.train_loop
+        if trial.get('val_cfg'):
+            _ = runner.val_loop
+        if runner.param_schedulers is not None:
+            runner.build_param_scheduler(runner.param_schedulers)
+        return runner
+
+
+@contextmanager
+def naming(options: dict[str, Any]) -> Iterator[None]:
+    """Name the options that were set where a config cannot be built.
+
+    Args:
+        options (dict): Values by dotted key.
+
+    Raises:
+        SoCoError: With the text of one, and the options.
+    """
+    try:
+        yield
+    except SoCoError as error:
+        if not options:
+            raise
+        given = ' '.join(f'{key}={value!r}' for key, value in options.items())
+        raise type(error)(
+            f'{str(error).rstrip(".")}. Check what --cfg-options sets: {given}'
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what is said, which the training itself will say."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        # pycocotools prints.
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logging.disable(before)
 
 
 def try_pretraining(cfg: Config, images: ImageSet) -> None:
@@ -76,49 +144,3 @@ def load_sample(runner: Runner, index: int | None) -> None:
             runner.train_dataloader.collate_fn([dataset[index]])
         except (ImageError, SoCoError):
             pass
-
-
-def try_finetuning(cfg: Config, train: Annotations, val: Annotations) -> Runner:
-    """Build the training of a detector on some of its images.
-
-    Args:
-        cfg (Config): The config; not changed.
-        train (Annotations): What it is trained with.
-        val (Annotations): What it is evaluated on.
-
-    Returns:
-        Runner: The runner.
-
-    Raises:
-        SoCoError: If something cannot be built.
-    """
-    from mmdet.utils import register_all_modules
-
-    register_all_modules(init_default_scope=False)
-    with tempfile.TemporaryDirectory() as folder:
-        text = cfg.pretty_text
-        for each in (train, val):
-            few = first_images(
-                each, Path(folder, each.path.name), 2 * cfg.train_dataloader.batch_size
-            )
-            write_annotations(few, empty=each is val)
-            text = text.replace(repr(str(each.path.absolute())), repr(str(few.path)))
-        trial = Config.fromstring(text, '.py')
-        with DefaultScope.overwrite_default_scope('mmdet'):
-            return build_trial(trial)
-
-
-def first_images(annotations: Annotations, path: Path, number: int) -> Annotations:
-    """The first images with objects alone, under another path."""
-    ids = list(annotations.boxes)[:number]
-    boxes = {each: annotations.boxes[each] for each in ids}
-    content = dict(
-        annotations.content,
-        images=[each for each in annotations.content['images'] if each['id'] in boxes],
-        annotations=[
-            each
-            for each in annotations.content['annotations']
-            if each['image_id'] in boxes
-        ],
-    )
-    return replace(annotations, path=path, boxes=boxes, content=content)

@@ -2,9 +2,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from soco_mm.proposals.store import ProposalStore
 from soco_mm.utils import atomic_stream
-
-from ..store import ProposalStore
 
 DESCRIPTION = 'Object proposals of soco_mm'
 

@@ -1,6 +1,6 @@
 import pytest
 
-from soco_mm.apis.train import CONFIG_ROOT, load_config
+from soco_mm.engine.config import CONFIG_ROOT, load_config
 from soco_mm.utils import UsageError
 
 

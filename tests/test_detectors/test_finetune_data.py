@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from label_layouts import names_of, write_voc, write_yolo
 
-from soco_mm.apis.finetune_data import hash_of, read_data
+from soco_mm.detectors.data import hash_of, read_data
 from soco_mm.utils import SoCoError, UsageError
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.hub import get_config
 
-from soco_mm.checkpoint.formats import class_name, pixel_statistics
+from soco_mm.checkpoint.libraries import class_name, pixel_statistics
 from soco_mm.utils import UsageError
 
-from .detector_config import beside, plain
+from .mask_rcnn import beside, plain
 
 INHERITING = """\
 # The detector of the config below, which starts from SoCo's weights.

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from soco_mm.apis.proposal_formats import export_proposals, import_proposals
 from soco_mm.cli.proposals_formats import add_export_proposals, add_import_proposals
 from soco_mm.proposals import ProposalFilter, Proposals, ProposalStore
+from soco_mm.proposals.box_files.exporting import export_proposals
+from soco_mm.proposals.box_files.importing import import_proposals
 from soco_mm.proposals.layout import encode_path, unusable
 from soco_mm.utils import SoCoError, UsageError
 

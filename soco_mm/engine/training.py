@@ -1,3 +1,5 @@
+"""Pretraining: build, resume, run."""
+
 from logging import WARNING
 from pathlib import Path
 
@@ -14,54 +16,13 @@ from soco_mm.checkpoint import (
 )
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine import build_runner, unwrap_model
-from soco_mm.engine.config import building, set_options
+from soco_mm.engine.config import building
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
+from soco_mm.engine.initial_weights import check_initial_weights, safe_loading
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.runtime import start_processes
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable
-
-from .initial_weights import check_initial_weights, safe_loading
-from .proposals import printable
-
-CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
-
-
-def load_config(
-    path: str | Path, options: dict | None = None, arguments: dict | None = None
-) -> Config:
-    """Read a config and set some of its values.
-
-    Args:
-        path (str | Path): The config, or its name under ``configs/soco``.
-        options (dict, optional): Values by dotted key, as ``--cfg-options``
-            gives them; each key must be there already. Defaults to None.
-        arguments (dict, optional): What cannot be set so: the argument of the
-            job that sets it, by dotted key. Defaults to None.
-
-    Returns:
-        Config: The config.
-
-    Raises:
-        UsageError: If there is no such config, it cannot be read, or one of
-            the keys is not in it or changes nothing.
-    """
-    path = Path(path)
-    if not path.is_file():
-        root = CONFIG_ROOT / 'soco'
-        known = root / path.with_suffix('.py')
-        if not known.is_file():
-            names = ', '.join(sorted(p.stem for p in root.glob('*.py')))
-            raise UsageError(
-                f'There is no config {path}. Give the path of one, or one of '
-                f'these names: {names}; or one in released/ or ablations/.'
-            )
-        path = known
-    try:
-        cfg = Config.fromfile(path)
-    except Exception as error:  # a config is a program: anything can happen
-        raise UsageError(f'The config {path} cannot be read: {error}') from None
-    set_options(cfg, options or {}, arguments or {})
-    return cfg
+from soco_mm.utils.files import printable
 
 
 def train_model(

@@ -7,11 +7,13 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
-from soco_mm.apis.export import WEIGHTS, build_detector, export_detector
-from soco_mm.apis.export_checks import compare_features
-from soco_mm.apis.inheriting_config import inheriting_config
-from soco_mm.apis.train import load_config
+from soco_mm.apis.export import export_detector
 from soco_mm.cli import main
+from soco_mm.detectors.build import build_detector
+from soco_mm.detectors.features import compare_features
+from soco_mm.detectors.fit import WEIGHTS
+from soco_mm.detectors.inheriting import inheriting_config
+from soco_mm.engine.config import load_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 

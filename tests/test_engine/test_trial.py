@@ -3,7 +3,7 @@
 import pytest
 
 from soco_mm.apis.pretrain import pretrain
-from soco_mm.apis.train import CONFIG_ROOT
+from soco_mm.engine.config import CONFIG_ROOT
 from soco_mm.utils import SoCoError
 
 

@@ -12,11 +12,12 @@ import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
-from soco_mm.apis.export_checks import features, load_input
-from soco_mm.apis.export_formats import FORMATS, export_format
-from soco_mm.apis.train import load_config
+from soco_mm.apis.export_formats import export_format
 from soco_mm.checkpoint import detector_weights
+from soco_mm.checkpoint.libraries.files import FORMATS
 from soco_mm.cli import main
+from soco_mm.detectors.features import features, load_input
+from soco_mm.engine.config import load_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 
@@ -436,7 +437,8 @@ def test_report_counts_what_was_written_and_left_out(pretrained, tmp_path, capsy
 
 
 def test_what_was_exported_for_mmdetection_can_be_exported_again(pretrained, tmp_path):
-    from soco_mm.apis.export import WEIGHTS, export_detector
+    from soco_mm.apis.export import export_detector
+    from soco_mm.detectors.fit import WEIGHTS
 
     export_detector(None, pretrained(R18).path, tmp_path / 'out')
     reports = [

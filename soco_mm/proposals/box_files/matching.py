@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from soco_mm.coco import AmbiguousName, NameFinder
+from soco_mm.proposals.layout import encode_path
 from soco_mm.utils import UsageError
 
-from ..layout import encode_path
 from .reading import BoxFile
 
 

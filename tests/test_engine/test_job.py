@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from soco_mm.apis.job import begun_arguments, claim, written_options
+from soco_mm.engine.job import begun_arguments, claim, written_options
 from soco_mm.utils import UsageError
 
 JOB = dict(

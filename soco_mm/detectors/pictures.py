@@ -1,0 +1,76 @@
+"""Annotated and predicted objects of some images."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.runner import Runner
+
+from soco_mm.coco import Annotations, decode_mask
+from soco_mm.engine import unwrap_model
+from soco_mm.visualization import write_png
+from soco_mm.visualization.detections import draw_detections, draw_objects
+
+SHOWN = 6  # images in a picture
+
+
+def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
+    """Draw some annotated images, those first that EXIF may have spoilt."""
+    samples = []
+    for each in (train, val):
+        picked = pick(list(each.boxes), SHOWN)
+        turned = [key for key in each.turned if key in each.boxes]
+        for key in [*turned, *picked][:SHOWN]:
+            samples.append(
+                dict(path=each.root / each.images[key], boxes=each.boxes[key])
+            )
+    return draw_objects(samples, train.classes)
+
+
+def pick(ids: list, number: int) -> list:
+    """Some of many, evenly."""
+    return ids[:: max(1, len(ids) // number)][:number]
+
+
+@torch.no_grad()
+def draw_predictions(
+    runner: Runner, val: Annotations, path: Path, number: int = SHOWN
+) -> None:
+    """Draw annotated and predicted objects of some images side by side.
+
+    Args:
+        runner (Runner): A runner with the trained detector.
+        val (Annotations): What it is evaluated on.
+        path (Path): The PNG file to write.
+        number (int): Of how many images, evenly picked. Defaults to 6.
+    """
+    dataset = runner.val_dataloader.dataset
+    model = unwrap_model(runner.model).eval()
+    picked = pick(list(val.boxes), number)
+    indices = {
+        dataset.get_data_info(index)['img_id']: index for index in range(len(dataset))
+    }
+    samples = []
+    for image_id in picked:
+        batch = dataset[indices[image_id]]
+        batch = dict(inputs=[batch['inputs']], data_samples=[batch['data_samples']])
+        found = model.test_step(batch)[0].pred_instances.cpu()
+        sample = dict(
+            path=val.root / val.images[image_id],
+            boxes=val.boxes[image_id],
+            found=found.bboxes.numpy(),
+            scores=found.scores.numpy(),
+            labels=found.labels.numpy(),
+        )
+        if 'masks' in found:
+            info = dataset.get_data_info(indices[image_id])
+            sample.update(
+                masks=[
+                    decode_mask(each['mask'], info['height'], info['width'])
+                    for each in info['instances']
+                    if not each['ignore_flag']
+                ],
+                found_masks=found.masks.numpy(),
+            )
+        samples.append(sample)
+    write_png(path, draw_detections(samples, val.classes))

@@ -1,0 +1,126 @@
+"""Training of a detector."""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from soco_mm.checkpoint import (
+    check_finite,
+    compare_tensors,
+    read_checkpoint,
+    state_dict_of,
+)
+from soco_mm.engine import build_runner
+from soco_mm.engine.config import building
+from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.initial_weights import safe_loading
+from soco_mm.utils import SoCoError
+
+
+def train_detector(cfg: Config, resume: bool = False) -> Runner:
+    """Train and evaluate an MMDetection model.
+
+    MMEngine drops pretrained weights that do not fit: see
+    :func:`check_weights`.
+
+    Args:
+        cfg (Config): The config, with ``work_dir``; changed in place.
+        resume (bool): Continue from the last checkpoint in the work dir if
+            there is one. Defaults to False.
+
+    Returns:
+        Runner: The runner after its training.
+
+    Raises:
+        SoCoError: If the config cannot be built, or an image turns out to be
+            damaged or too small.
+    """
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    last = latest_checkpoint(cfg.work_dir) if resume else None
+    if last is not None:
+        check_finite(read_checkpoint(last), last)
+        cfg.update(resume=True, load_from=str(last))
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        with building():
+            runner = build_runner(cfg)
+            # MMEngine builds them, and their data, when they are read first.
+            _ = runner.train_loop, runner.val_loop
+            runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        try:
+            with safe_loading():
+                runner.train()
+        except Exception as error:
+            if reason := explain(error):
+                raise SoCoError(reason) from error
+            raise
+    return runner
+
+
+def explain(error: Exception) -> str | None:
+    """What a user can fix of an error in a training, if it is known."""
+    # MMCV's assertion; a worker's trace of it has it in the last line.
+    if found := re.findall('failed to load image: (.*)', str(error)):
+        return (
+            f'{found[-1]} is damaged. Fix it and go on with --resume, or '
+            'take it out of the annotations and start anew with '
+            '--overwrite.'
+        )
+    # PyTorch's, of a batch norm.
+    if 'more than 1 value per channel' in str(error):
+        return (
+            'The images are too small for the norm layers of the '
+            'detector: a step of one image had a feature map of one '
+            'pixel. Choose a larger --scale.'
+        )
+    return None
+
+
+def check_weights(model: torch.nn.Module, path: str | Path) -> None:
+    """Refuse pretrained weights of which a part would be dropped.
+
+    Raises:
+        SoCoError: If a tensor has no place in the model.
+    """
+    report = compare_tensors(
+        model.state_dict(), state_dict_of(read_checkpoint(path), path)
+    )
+    differing = [
+        name for part in report.parts.values() for name, _, _ in part.shape_differs
+    ]
+    if lost := report.unused + differing:
+        raise SoCoError(
+            f'{len(lost)} tensors of {path} do not fit the detector, for '
+            f'example {lost[0]}. Export the checkpoint for this detector: '
+            'soco-mm export CHECKPOINT --detector CONFIG --out FOLDER.'
+        )
+
+
+def best_metrics(scalars: Path, epochs: int) -> dict:
+    """The evaluation with the highest AP, out of the logged scalars.
+
+    Args:
+        scalars (Path): What was logged, a JSON line each.
+        epochs (int): Length of the training.
+
+    Returns:
+        dict: Its ``epoch`` and metrics; AP is 0 where nothing was found.
+    """
+    lines = scalars.read_text().splitlines()
+    evaluations = [each for each in map(json.loads, lines) if 'coco/bbox_mAP' in each]
+    nothing = {f'coco/bbox_mAP{end}': 0.0 for end in ('', '_50', '_75')}
+    best = max(
+        evaluations,
+        key=lambda each: each['coco/bbox_mAP'] or 0.0,
+        default=dict(step=epochs, **nothing),
+    )
+    return dict(
+        epoch=best['step'],
+        **{key: value for key, value in best.items() if key.startswith('coco/')},
+    )
