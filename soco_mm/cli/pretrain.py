@@ -4,7 +4,7 @@ import argparse
 
 from .common import add_config_options, add_restart, positive
 from .handoff import add_detector, check_detector_flags
-from .proposals import add_preset, add_root, add_stretch
+from .proposals.arguments import add_preset, add_root, add_stretch
 
 
 def add_pretrain(commands) -> None:

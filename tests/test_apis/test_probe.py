@@ -1,4 +1,3 @@
-import argparse
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
 from soco_mm.checkpoint import detector_weights
-from soco_mm.cli.probe import add_probe
+from soco_mm.cli import build_parser
 from soco_mm.engine.config import load_config
 from soco_mm.evaluation.probe_config import LINEAR_PROBE, pretrained_model, probe_config
 from soco_mm.evaluation.probes import knn_probe, linear_probe
@@ -371,9 +370,7 @@ def test_the_same_folder_for_both_is_said(folders, weights, capsys):
 
 
 def cli(*args):
-    parser = argparse.ArgumentParser()
-    add_probe(parser.add_subparsers())
-    args = parser.parse_args(['probe', *map(str, args)])
+    args = build_parser().parse_args(['probe', *map(str, args)])
     args.function(args)
 
 

@@ -1,4 +1,3 @@
-import argparse
 import json
 import os
 import shutil
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 
 from soco_mm.apis.proposal_report import report_proposals
-from soco_mm.cli.proposals_report import add_report
+from soco_mm.cli import build_parser
 from soco_mm.proposals import ProposalFilter, Proposals, ProposalStore, SelectiveSearch
 from soco_mm.proposals.layout import encode_path
 from soco_mm.utils import SoCoError, UsageError, read_image
@@ -157,11 +156,10 @@ def test_what_cannot_be_reported_is_refused(made, tmp_path):
 
 
 def test_command_prints_figures_and_advice(made, tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    add_report(parser.add_subparsers())
-    args = parser.parse_args(
+    args = build_parser().parse_args(
         [
-            'proposals report',
+            'proposals',
+            'report',
             str(made / 'store'),
             '--images',
             str(made / 'images'),

@@ -1,4 +1,3 @@
-import argparse
 import json
 import os
 import tempfile
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from soco_mm.cli.proposals_formats import add_export_proposals, add_import_proposals
+from soco_mm.cli import build_parser
 from soco_mm.proposals import ProposalFilter, Proposals, ProposalStore
 from soco_mm.proposals.box_files.exporting import export_proposals
 from soco_mm.proposals.box_files.importing import import_proposals
@@ -259,16 +258,12 @@ def test_what_is_there_is_not_replaced_unasked(made):
 
 
 def run(*arguments):
-    parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-    add_import_proposals(commands)
-    add_export_proposals(commands)
-    args = parser.parse_args(list(map(str, arguments)))
+    args = build_parser().parse_args(['proposals', *map(str, arguments)])
     args.function(args)
 
 
 def test_commands_say_what_became_of_the_boxes(made, capsys):
-    run('proposals export', made / 'store', made / 'all.json')
+    run('export', made / 'store', made / 'all.json')
     assert capsys.readouterr().out == (
         f'{made}/all.json: 4 images, 36 boxes\n'
         f'  1 images of {made}/store that cannot be used are not in it\n'
@@ -282,7 +277,7 @@ def test_commands_say_what_became_of_the_boxes(made, capsys):
     ]
     (made / 'some.json').write_text(json.dumps(content))
     run(
-        'proposals import',
+        'import',
         made / 'some.json',
         '--images',
         made / 'images',
@@ -326,7 +321,7 @@ def test_annotations_of_another_machine_are_imported(made, capsys):
         )
     )
     run(
-        'proposals import',
+        'import',
         made / 'w.json',
         '--images',
         made / 'images',
@@ -346,7 +341,7 @@ def test_annotations_of_another_machine_are_imported(made, capsys):
 def test_many_clipped_boxes_hint_at_another_size(made, capsys):
     (made / 'r.json').write_text(json.dumps({'z': [[9, 9, 200, 200]]}))
     run(
-        'proposals import',
+        'import',
         made / 'r.json',
         '--images',
         made / 'images',
@@ -359,7 +354,7 @@ def test_many_clipped_boxes_hint_at_another_size(made, capsys):
 def test_flags_of_a_filter_that_is_off_are_refused(made):
     with pytest.raises(UsageError, match='--no-filter keeps every box'):
         run(
-            'proposals import',
+            'import',
             'x.json',
             '--images',
             made,

@@ -6,7 +6,7 @@ import argparse
 def add_report(commands) -> None:
     """Add the command ``proposals report``."""
     parser = commands.add_parser(
-        'proposals report',
+        'report',
         help='write a page by which to judge proposals',
         description='Write one HTML page with the figures, distributions and '
         'pictures of a store of proposals, and with advice on parameters that '

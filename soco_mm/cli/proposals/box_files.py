@@ -2,16 +2,16 @@
 
 import argparse
 
+from soco_mm.cli.common import number
 from soco_mm.errors import UsageError
 
-from .common import number
-from .proposals import add_filter
+from .arguments import add_filter
 
 
-def add_import_proposals(commands) -> None:
+def add_import(commands) -> None:
     """Add the command ``proposals import``."""
     parser = commands.add_parser(
-        'proposals import',
+        'import',
         help='take object proposals from a file',
         description='Make a store of boxes from a file: the JSON of the '
         "authors' released code, a COCO json, or COCO results, which is "
@@ -78,10 +78,10 @@ def import_(args: argparse.Namespace) -> None:
     print(describe_import(summary))
 
 
-def add_export_proposals(commands) -> None:
+def add_export(commands) -> None:
     """Add the command ``proposals export``."""
     parser = commands.add_parser(
-        'proposals export',
+        'export',
         help='write object proposals as a COCO json',
         description='Write a store of proposals as a COCO json with the one '
         'category "object". "soco-mm proposals import" reads it back.',

@@ -1,26 +1,23 @@
-"""The command ``proposals``, and ``proposals merge``."""
+"""The command ``proposals make``, which ``proposals`` is short for."""
 
 import argparse
 import os
 
-from soco_mm.errors import UsageError
+from soco_mm.cli.common import natural, number, positive
+from soco_mm.errors import UsageError, did_you_mean
 
-from .common import natural, number, positive
-
-# 'soco-mm proposals X ...' is the command 'proposals X' for these.
-ACTIONS = ('merge', 'report', 'import', 'export')
+from .arguments import add_filter, add_preset, add_root, add_stretch
 
 
-def add_proposals(commands) -> None:
-    """Add the command ``proposals``."""
+def add_make(commands) -> argparse.ArgumentParser:
+    """Add the command ``proposals make``."""
     parser = commands.add_parser(
-        'proposals',
+        'make',
+        # As it is typed.
+        prog='soco-mm proposals',
         help='make the object proposals of images',
         description='Make the object proposals of images. A run that was '
         'stopped goes on when the same command is given again.',
-        epilog='See also: '
-        + ', '.join(f'soco-mm proposals {action} --help' for action in ACTIONS)
-        + '. A folder of such a name is given as ./NAME.',
     )
     parser.add_argument(
         'images',
@@ -129,61 +126,8 @@ def add_proposals(commands) -> None:
         help='each process makes its shard, in STORE.shards; for '
         'tools/dist_proposals.sh and tools/slurm_proposals.sh',
     )
-    parser.set_defaults(function=proposals)
-
-
-def add_root(parser) -> None:
-    """Add ``--root``."""
-    parser.add_argument(
-        '--root',
-        metavar='FOLDER',
-        help='what the paths in a file are '
-        'relative to (default: the folder of the file)',
-    )
-
-
-def add_preset(parser) -> None:
-    """Add ``--preset``."""
-    parser.add_argument(
-        '--preset',
-        choices=['paper', 'released'],
-        default='paper',
-        help='parameters of the proposals: those of the paper or of its '
-        'released code (default: paper)',
-    )
-
-
-def add_stretch(parser) -> None:
-    """Add ``--stretch``."""
-    parser.add_argument(
-        '--stretch',
-        type=number,
-        nargs=2,
-        metavar=('LOW', 'HIGH'),
-        help='for images of more than 8 bits (thermal, X-ray, depth): the '
-        'percentiles of each that become black and white, such as 0.5 99.5 '
-        '(default: the upper 8 of 16 bits are used)',
-    )
-
-
-def add_filter(parser) -> None:
-    """Add the arguments of the filter."""
-    parser.add_argument(
-        '--max-aspect', type=number, metavar='R', help='1/R <= w/h <= R (3)'
-    )
-    parser.add_argument(
-        '--size-range',
-        type=number,
-        nargs=2,
-        metavar=('LOW', 'HIGH'),
-        help='of sqrt(wh) / sqrt(WH) (0.3 0.8)',
-    )
-    parser.add_argument(
-        '--min-side',
-        type=number,
-        metavar='PIXELS',
-        help='of width and height (paper 0, released 32)',
-    )
+    parser.set_defaults(function=make)
+    return parser
 
 
 def shard(text: str) -> tuple[int, int]:
@@ -216,13 +160,25 @@ def launched_shard(launcher: str) -> tuple[int, int] | None:
     return rank + 1, count
 
 
-def proposals(args: argparse.Namespace) -> None:
-    """Run the command ``proposals``."""
+def refuse_misspelt_command(images: list[str]) -> None:
+    """Refuse ``proposals merg ...``, where there are no such images.
+
+    Raises:
+        UsageError: If the first argument is nearly the name of a command.
+    """
+    meant = did_you_mean(images[0], ('make', 'merge', 'report', 'import', 'export'))
+    if meant and not os.path.lexists(images[0]):
+        raise UsageError(f'There are no images {images[0]}{meant}')
+
+
+def make(args: argparse.Namespace) -> None:
+    """Run the command ``proposals make``."""
     from soco_mm.proposals import build_settings
     from soco_mm.proposals.make import make_proposals
     from soco_mm.proposals.presets import SETTINGS
     from soco_mm.proposals.summary import describe_proposals
 
+    refuse_misspelt_command(args.images)
     out = os.path.normpath(args.out)
     workers, part = args.workers, args.shard
     if launched := launched_shard(args.launcher):
@@ -247,22 +203,3 @@ def proposals(args: argparse.Namespace) -> None:
         retry_failed=args.retry_failed,
     )
     print(describe_proposals(summary), flush=True)
-
-
-def add_merge(commands) -> None:
-    """Add the command ``proposals merge``."""
-    parser = commands.add_parser('proposals merge', help='make one store of all shards')
-    parser.add_argument('shards', nargs='+', help='the stores made with --shard')
-    parser.add_argument(
-        '--out', required=True, metavar='STORE', help='the folder to write'
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace STORE')
-    parser.set_defaults(function=merge)
-
-
-def merge(args: argparse.Namespace) -> None:
-    """Run the command ``proposals merge``."""
-    from soco_mm.proposals.make import merge_proposals
-    from soco_mm.proposals.summary import describe_proposals
-
-    print(describe_proposals(merge_proposals(args.shards, args.out, args.overwrite)))

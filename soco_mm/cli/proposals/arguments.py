@@ -1,0 +1,57 @@
+"""Arguments that several commands about proposals have."""
+
+from soco_mm.cli.common import number
+
+
+def add_root(parser) -> None:
+    """Add ``--root``."""
+    parser.add_argument(
+        '--root',
+        metavar='FOLDER',
+        help='what the paths in a file are '
+        'relative to (default: the folder of the file)',
+    )
+
+
+def add_preset(parser) -> None:
+    """Add ``--preset``."""
+    parser.add_argument(
+        '--preset',
+        choices=['paper', 'released'],
+        default='paper',
+        help='parameters of the proposals: those of the paper or of its '
+        'released code (default: paper)',
+    )
+
+
+def add_stretch(parser) -> None:
+    """Add ``--stretch``."""
+    parser.add_argument(
+        '--stretch',
+        type=number,
+        nargs=2,
+        metavar=('LOW', 'HIGH'),
+        help='for images of more than 8 bits (thermal, X-ray, depth): the '
+        'percentiles of each that become black and white, such as 0.5 99.5 '
+        '(default: the upper 8 of 16 bits are used)',
+    )
+
+
+def add_filter(parser) -> None:
+    """Add the arguments of the filter."""
+    parser.add_argument(
+        '--max-aspect', type=number, metavar='R', help='1/R <= w/h <= R (3)'
+    )
+    parser.add_argument(
+        '--size-range',
+        type=number,
+        nargs=2,
+        metavar=('LOW', 'HIGH'),
+        help='of sqrt(wh) / sqrt(WH) (0.3 0.8)',
+    )
+    parser.add_argument(
+        '--min-side',
+        type=number,
+        metavar='PIXELS',
+        help='of width and height (paper 0, released 32)',
+    )
