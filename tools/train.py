@@ -40,7 +40,7 @@ def main() -> None:
         default=0,
         help='set by some launchers',
     )
-    add_config_options(parser)
+    add_config_options(parser, 'train_dataloader.batch_size=64')
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 

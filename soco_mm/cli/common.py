@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -26,28 +27,70 @@ def run(main: Callable) -> None:
         sys.exit(130)
 
 
-def positive(text: str) -> int:
-    """A whole number from 1, for an argument parser."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'must be at least 1, but is {text}')
-    return number
+def at_least(least: int) -> Callable[[str], int]:
+    """A reader of whole numbers for an argument parser.
+
+    Args:
+        least (int): The smallest number that is accepted.
+
+    Example:
+        >>> from soco_mm.cli.common import at_least
+        >>> at_least(1)('12')
+        12
+    """
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f'must be a whole number, but is {text!r}'
+            ) from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f'must be at least {least}, but is {text}')
+        return value
+
+    return read
 
 
-def natural(text: str) -> int:
-    """A whole number from 0, for an argument parser."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f'must be at least 0, but is {text}')
-    return number
+positive = at_least(1)
+natural = at_least(0)
 
 
 def number(text: str) -> int | float:
-    """A number, whole if it can be, for an argument parser."""
-    value = float(text)
+    """A number from 0, whole if it can be, for an argument parser."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'must be a number, but is {text!r}') from None
     if not math.isfinite(value) or value < 0:
         raise argparse.ArgumentTypeError(f'must be at least 0, but is {text}')
     return int(value) if value.is_integer() else value
+
+
+def examples(*lines: str) -> str:
+    """The end of a help text: command lines as a user types them.
+
+    Example:
+        >>> from soco_mm.cli.common import examples
+        >>> print(examples('soco-mm doctor'))
+        examples:
+          soco-mm doctor
+    """
+    wrapped = [
+        ' \\\n'.join(
+            textwrap.wrap(
+                line,
+                76,
+                initial_indent='  ',
+                subsequent_indent='      ',
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+        for line in lines
+    ]
+    return '\n'.join(['examples:', *wrapped])
 
 
 class ConfigOptions(argparse.Action):
@@ -142,22 +185,27 @@ def add_restart(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--resume',
         action='store_true',
-        help='continue the run in RUN, as it was begun but for what is given again',
+        help='continue the run in RUN; options that are not given again are as '
+        'the run was started with',
     )
     group.add_argument(
         '--overwrite',
         action='store_true',
-        help='delete what an earlier run left in RUN',
+        help='delete what an earlier run left in RUN, and start again',
     )
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cfg-options``, whose values MMEngine reads."""
+def add_config_options(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add ``--cfg-options``.
+
+    Args:
+        parser (argparse.ArgumentParser): The parser of a command.
+        example (str): ``KEY=VALUE`` of a config of this command.
+    """
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=ConfigOptions,
         metavar='KEY=VALUE',
-        help='set values of the config, e.g. '
-        'train_dataloader.dataset.pipeline.2.num_proposals=8',
+        help=f'set values of the config, such as {example}',
     )

@@ -3,13 +3,19 @@
 import argparse
 import sys
 
+from .common import examples
+
 
 def add_doctor(commands) -> None:
     """Add the command ``doctor``."""
     parser = commands.add_parser(
-        'doctor', help='check this installation and say how to fix it'
+        'doctor',
+        help='check the installation and say how to fix it',
+        description='Check everything that the commands need. What fails is printed '
+        'with the command that fixes it, and the exit code is 1.',
+        epilog=examples('soco-mm doctor'),
     )
-    parser.add_argument('--quiet', action='store_true', help='print what fails alone')
+    parser.add_argument('--quiet', action='store_true', help='print failures only')
     parser.set_defaults(function=doctor)
 
 

@@ -2,95 +2,103 @@
 
 import argparse
 
-from .common import add_config_options, add_restart, natural, positive
+from .common import add_config_options, add_restart, examples, natural, positive
 
 
 def add_finetune(commands) -> None:
     """Add the command ``finetune``."""
     parser = commands.add_parser(
         'finetune',
-        help='train an exported detector on annotated images, and show what it finds',
+        help='train an exported detector on annotated images',
+        description='Train an exported detector on annotated images, evaluate it '
+        'with COCO metrics, and draw what it finds.',
+        epilog=examples(
+            'soco-mm finetune runs/photos/exported --data train.json --images photos '
+            '--val val.json --out runs/detector',
+            'soco-mm finetune runs/photos/exported --data data.yaml --out runs/detector'
+            ' --classes bolt nut',
+            'soco-mm finetune --resume --out runs/detector',
+        ),
     )
     parser.add_argument(
         'exported',
         nargs='?',
-        help='the folder that soco-mm export or '
-        'pretrain has written (like --data, --images and --val not needed '
-        'with --resume)',
+        metavar='EXPORTED',
+        help='the folder that "soco-mm export" or "soco-mm pretrain" wrote (not '
+        'needed with --resume, nor are --data, --images and --val)',
     )
     parser.add_argument(
         '--data',
         metavar='ANN',
-        help='the annotations to train with: a COCO json, the data.yaml of a '
-        'YOLO data set, or Pascal VOC (a file of ImageSets/Main, or a folder '
-        'of xml files); the classes are its categories',
+        help='annotations to train on: a COCO json, the data.yaml of a YOLO data '
+        'set, or Pascal VOC (a file of ImageSets/Main, or a folder of xml files)',
     )
     parser.add_argument(
         '--images',
         metavar='FOLDER',
-        help='the folder of its images (default: where the layout says; a '
-        'COCO json does not)',
+        help='the folder of their images (default: where YOLO and Pascal VOC say; '
+        'needed for a COCO json)',
     )
     parser.add_argument(
         '--val',
         metavar='ANN',
-        help='the annotations to evaluate on (default: val of the data set, '
-        'if --data names a data.yaml, or a Pascal VOC folder with '
-        'ImageSets/Main/val.txt)',
+        help='annotations to evaluate on (default: the val split of a data.yaml, or '
+        'of a Pascal VOC folder with ImageSets/Main/val.txt)',
     )
     parser.add_argument(
         '--val-images',
         metavar='FOLDER',
-        help='the folder of its images (default: the same)',
+        help='the folder of their images (default: that of --images)',
     )
     parser.add_argument(
-        '--out',
-        required=True,
-        metavar='RUN',
-        help='the folder that everything is written to',
+        '--out', required=True, metavar='RUN', help='the folder to write everything to'
     )
     parser.add_argument(
         '--classes',
         nargs='+',
         metavar='NAME',
-        help='train and evaluate these categories alone (default: all)',
+        help='train and evaluate only these categories (default: all)',
     )
     parser.add_argument(
         '--epochs',
         type=positive,
-        help='length of the training (default: 12 for as many images as COCO '
-        'has, more for fewer, up to 100)',
+        metavar='N',
+        help='number of epochs (default: 12 for as many images as COCO has, more for '
+        'fewer images, at most 100)',
     )
     parser.add_argument(
         '--batch-size',
         type=positive,
-        help='images a step (default: 4); the learning rate follows',
+        metavar='N',
+        help='images per step; the learning rate is scaled to it (default: 4)',
     )
     parser.add_argument(
         '--scale',
         nargs=2,
         type=positive,
         metavar=('LONG', 'SHORT'),
-        help='resize images so that their long and short side have no more '
-        "than these pixels (default: as in the detector's config, mostly 1333 "
-        '800)',
+        help='resize images to at most this long and short side, in pixels (default: '
+        'that of the detector, mostly 1333 800)',
     )
     parser.add_argument(
         '--workers',
         type=natural,
-        help='processes that load images (default: one a core)',
+        metavar='N',
+        help='processes that load images (default: one per core)',
     )
     parser.add_argument(
         '--scratch',
         action='store_true',
-        help='start from random weights instead, to see what the pretrained '
-        'ones are worth',
+        help='start from random weights, to measure what the pretrained ones gain',
     )
     parser.add_argument(
-        '--seed', type=natural, help='of all random numbers (default: 0)'
+        '--seed',
+        type=natural,
+        metavar='N',
+        help='seed of all random numbers (default: 0)',
     )
     add_restart(parser)
-    add_config_options(parser)
+    add_config_options(parser, 'optim_wrapper.optimizer.weight_decay=1e-4')
     # None is what is not given, and as it was where a run is resumed.
     parser.set_defaults(function=finetune, scratch=None)
 

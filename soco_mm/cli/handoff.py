@@ -5,6 +5,8 @@ import shlex
 
 from soco_mm.errors import UsageError
 
+from .common import examples
+
 # Those of soco_mm.apis.export_formats, which needs PyTorch.
 FORMATS = ('detectron2', 'torchvision', 'safetensors', 'mmpretrain', 'timm')
 
@@ -13,25 +15,37 @@ def add_export(commands) -> None:
     """Add the command ``export``."""
     parser = commands.add_parser(
         'export',
-        help='hand a training checkpoint over to MMDetection, or to another library',
+        help='export a checkpoint to MMDetection or another library',
+        description='Export a pretraining checkpoint: to MMDetection, as a folder '
+        'with the weights, a config that loads them, and a report of each tensor; or '
+        'with --format to another library, as one file.',
+        epilog=examples(
+            'soco-mm export runs/photos/checkpoints/epoch_100.pth --out exported',
+            'soco-mm export epoch_100.pth --out exported --detector '
+            'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py --adapt',
+            'soco-mm export epoch_100.pth --out soco.pth --format torchvision',
+        ),
     )
     parser.add_argument(
         'config',
         nargs='?',
-        help='the config of the pretraining, or its name under configs/soco '
-        '(default: the one in the checkpoint)',
+        metavar='CONFIG',
+        help='the config of the pretraining, a file or a name that "soco-mm configs" '
+        'lists (default: the one in the checkpoint)',
     )
-    parser.add_argument('checkpoint', help='a checkpoint of it')
+    parser.add_argument(
+        'checkpoint', metavar='CHECKPOINT', help='a checkpoint of the pretraining'
+    )
     parser.add_argument(
         '--out',
         required=True,
         metavar='PATH',
-        help='the folder to write, and with --format the file',
+        help='the folder to write; with --format the file',
     )
     parser.add_argument(
         '--format',
         choices=FORMATS,
-        help='write one file for another library (default: a folder for MMDetection)',
+        help='write one file for this library (default: a folder for MMDetection)',
     )
     add_detector(parser)
     parser.set_defaults(function=export)
@@ -42,21 +56,21 @@ def add_detector(parser) -> None:
     parser.add_argument(
         '--detector',
         metavar='CONFIG',
-        help='the MMDetection config of your detector, a path or '
-        'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py (default: the Mask '
-        'R-CNN that the model is made for)',
+        help='the MMDetection config of your detector, a path or a name such as '
+        'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py (default: the Mask R-CNN '
+        'that fits the model)',
     )
     parser.add_argument(
         '--adapt',
         action='store_true',
-        help='give that detector the norm layers and the normalisation of '
-        'images that the pretrained model has',
+        help='with --detector: give it the norm layers, strides and image '
+        'normalisation of the pretrained model',
     )
     parser.add_argument(
         '--backbone-only',
         action='store_true',
-        help='fill its backbone alone, for detectors without an FPN or with '
-        'another neck (DETR, YOLOF)',
+        help='with --detector: fill only its backbone, for detectors without an FPN '
+        'or with another neck (DETR, YOLOF)',
     )
 
 
@@ -107,10 +121,21 @@ def export(args: argparse.Namespace) -> None:
 def add_import(commands) -> None:
     """Add the command ``import``."""
     parser = commands.add_parser(
-        'import', help='turn a released checkpoint into one of this plugin'
+        'import',
+        help="convert a checkpoint of the authors' released code",
+        description="Convert a checkpoint of the authors' released code (FPN, SoCo* "
+        'or C4) into one that "soco-mm export" reads.',
+        epilog=examples(
+            'soco-mm import SoCo_FPN_100e.pth --out soco.pth',
+            'soco-mm export soco.pth --out exported',
+        ),
     )
-    parser.add_argument('released', help='a released checkpoint: FPN, SoCo* or C4')
-    parser.add_argument('out', help='the file to write')
+    parser.add_argument(
+        'released', metavar='CHECKPOINT', help='the released checkpoint'
+    )
+    parser.add_argument(
+        '--out', required=True, metavar='FILE', help='the checkpoint to write'
+    )
     parser.set_defaults(function=import_)
 
 

@@ -66,6 +66,16 @@ class Parser(argparse.ArgumentParser):
                 return dict(action.choices)
         return {}
 
+    def leaves(self, name: str = '') -> Iterator[tuple[str, 'Parser']]:
+        """Yield the name and the parser of each command that can be run.
+
+        The name is without that of the program, as ``proposals merge``.
+        """
+        for key, command in self.commands.items():
+            yield from command.leaves(f'{name} {key}'.lstrip())
+        if not self.commands:
+            yield name, self
+
     def parse_known_args(self, args: Sequence[str] | None = None, namespace=None):
         """Parse arguments; of a command without sub-commands, refuse others."""
         args = list(sys.argv[1:] if args is None else args)

@@ -2,7 +2,14 @@
 
 import argparse
 
-from .common import add_config_options, add_restart, positive
+from .common import (
+    add_config_options,
+    add_restart,
+    at_least,
+    examples,
+    natural,
+    positive,
+)
 from .handoff import add_detector, check_detector_flags
 from .proposals.arguments import add_preset, add_root, add_stretch
 
@@ -10,53 +17,64 @@ from .proposals.arguments import add_preset, add_root, add_stretch
 def add_pretrain(commands) -> None:
     """Add the command ``pretrain``."""
     parser = commands.add_parser(
-        'pretrain', help='from a folder of images to a detector that starts from them'
+        'pretrain',
+        help='pretrain a detector on a folder of unlabelled images',
+        description='Pretrain a detector on unlabelled images: make object '
+        'proposals, train on them, and export the weights with an MMDetection '
+        'config that uses them. What an earlier call made is not made again.',
+        epilog=examples(
+            'soco-mm pretrain photos --out runs/photos',
+            'soco-mm pretrain photos --out runs/quick --config soco_r18_fpn_quick '
+            '--epochs 20',
+            'soco-mm pretrain --resume --out runs/photos',
+        ),
     )
     parser.add_argument(
         'images',
         nargs='*',
         metavar='IMAGES',
-        help='the folder of unlabelled images, nested as you like, or '
-        'several; a text file with a path a line; or a COCO json (not needed '
-        'with --resume)',
+        help='one or more folders of unlabelled images, which may be nested; a text '
+        'file with one path per line; or a COCO json (not needed with --resume)',
     )
     add_root(parser)
     parser.add_argument(
-        '--out',
-        required=True,
-        metavar='RUN',
-        help='the folder that everything is written to',
+        '--out', required=True, metavar='RUN', help='the folder to write everything to'
     )
     parser.add_argument(
         '--config',
-        help='a config, or the name of one under configs/soco '
-        '(default: soco_r50_fpn_100e)',
+        metavar='CONFIG',
+        help='a config file, or a name that "soco-mm configs" lists (default: '
+        'soco_r50_fpn_100e)',
     )
     parser.add_argument(
         '--epochs',
         type=positive,
-        help='length of the training (default: as the config says)',
+        metavar='N',
+        help='number of epochs (default: that of the config)',
     )
     parser.add_argument(
         '--batch-size',
-        type=int,
-        help='images a step (default: as the config says; 16 on a CPU)',
+        type=at_least(2),
+        metavar='N',
+        help='images per step (default: that of the config; at most 16 on a CPU)',
     )
     parser.add_argument(
         '--workers',
-        type=int,
-        help='processes that load images and make proposals (default: one a core)',
+        type=natural,
+        metavar='N',
+        help='processes that load images and make proposals (default: one per core)',
     )
     add_preset(parser)
     parser.add_argument(
         '--proposals',
         metavar='STORE',
-        help='proposals that soco-mm proposals made of IMAGES (default: make them)',
+        help='use the proposals that "soco-mm proposals" made of IMAGES (default: '
+        'make them)',
     )
     add_stretch(parser)
     add_detector(parser)
     add_restart(parser)
-    add_config_options(parser)
+    add_config_options(parser, 'train_dataloader.dataset.pipeline.2.num_proposals=8')
     # None is what is not given, and as it was where a run is resumed.
     parser.set_defaults(function=pretrain, preset=None, adapt=None, backbone_only=None)
 

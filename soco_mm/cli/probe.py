@@ -2,94 +2,104 @@
 
 import argparse
 
-from .common import natural, number, positive
+from .common import examples, natural, number, positive
 
 
 def add_probe(commands) -> None:
     """Add the command ``probe``."""
     parser = commands.add_parser(
         'probe',
-        help='measure what frozen features are worth',
-        description='Measure what the frozen features of a pretrained '
-        'backbone are worth on labelled images, or annotated objects: the '
-        'nearest training images vote (knn, a quick look), or a linear '
-        "classifier is trained (linear, the paper's evaluation).",
+        help='evaluate frozen features by k-NN or a linear classifier',
+        description='Evaluate the frozen features of a pretrained backbone on '
+        'labelled images or annotated objects: by a vote of the nearest training '
+        'images (knn, takes minutes), or by training a linear classifier (linear, '
+        "the paper's evaluation).",
+        epilog=examples(
+            'soco-mm probe runs/photos/exported/soco_weights.pth --train train --val '
+            'val',
+            'soco-mm probe soco_weights.pth --train data.yaml --method linear '
+            '--out runs/probe',
+        ),
     )
-    parser.add_argument('checkpoint', help='exported weights, or a training checkpoint')
+    parser.add_argument(
+        'checkpoint',
+        metavar='CHECKPOINT',
+        help='exported weights, or a training checkpoint',
+    )
     parser.add_argument(
         '--train',
         required=True,
         metavar='DATA',
-        help='labelled images to '
-        'learn from, one folder a class; or annotations (a COCO json, the '
-        'data.yaml of a YOLO data set, Pascal VOC), whose objects are '
+        help='labelled images to learn from, one folder per class; or annotations (a '
+        'COCO json, the data.yaml of a YOLO data set, Pascal VOC), whose objects are '
         'classified',
     )
     parser.add_argument(
         '--val',
         metavar='DATA',
-        help='images to classify, in folders of the '
-        'same names, or annotations (default: val of the data set, if '
-        '--train names a data.yaml, or a Pascal VOC folder with '
+        help='images to classify, in folders of the same names, or annotations '
+        '(default: the val split of a data.yaml, or of a Pascal VOC folder with '
         'ImageSets/Main/val.txt)',
     )
     parser.add_argument(
         '--images',
         metavar='FOLDER',
-        help='the folder of the images of '
-        'annotations (default: where the layout says; a COCO json does not)',
+        help='the folder of the images of annotations (default: where YOLO and Pascal '
+        'VOC say; needed for a COCO json)',
     )
     parser.add_argument(
-        '--val-images', metavar='FOLDER', help='that of --val (default: the same)'
+        '--val-images',
+        metavar='FOLDER',
+        help='the folder of the images of --val (default: that of --images)',
     )
     parser.add_argument(
         '--method',
         choices=['knn', 'linear'],
         default='knn',
-        help='(default: %(default)s)',
+        help='how the features are evaluated (default: %(default)s)',
     )
     parser.add_argument(
         '--config',
-        help='the config of the pretraining (default: the one '
-        'in the checkpoint, else soco_r50_fpn_100e)',
+        metavar='CONFIG',
+        help='the config of the pretraining (default: the one in the checkpoint, else '
+        'soco_r50_fpn_100e)',
     )
     parser.add_argument(
         '--out',
         metavar='FOLDER',
-        help='where METHOD.json goes, and the '
-        'training of linear (default: nowhere, linear '
-        'work_dirs/linear_probe)',
+        help='the folder to write METHOD.json to, and the training of linear '
+        '(default: none for knn, work_dirs/linear_probe for linear)',
     )
     parser.add_argument(
         '--batch-size',
         type=positive,
         metavar='N',
-        help='images a step (default: 256, and 64 where nothing is trained)',
+        help='images per step (default: 64 for knn, 256 for linear)',
     )
     parser.add_argument(
         '--workers',
         type=natural,
         metavar='N',
-        help='processes that load images (default: one a core)',
+        help='processes that load images (default: one per core)',
     )
     parser.add_argument(
         '--k',
         type=positive,
         metavar='K',
-        help='knn: how many images vote (default: 20)',
+        help='knn: number of images that vote (default: 20)',
     )
     parser.add_argument(
         '--epochs',
         type=positive,
         metavar='N',
-        help='linear: length of the training (default: 100)',
+        help='linear: number of epochs (default: 100)',
     )
     parser.add_argument(
         '--lr',
         type=number,
         metavar='LR',
-        help='linear: learning rate for '
-        '256 images, scaled to the batch size (default: 30)',
+        help='linear: learning rate for 256 images, scaled to the batch size '
+        '(default: 30)',
     )
     parser.set_defaults(function=probe)
 

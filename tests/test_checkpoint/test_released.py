@@ -71,18 +71,20 @@ def fails(capsys, arguments, code):
 def test_files_that_are_not_released_checkpoints(tmp_path, capsys):
     out = tmp_path / 'out.pth'
     bad = tmp_path / 'bad.pth'
-    assert 'no checkpoint' in fails(capsys, ['import', bad, out], 2)
+    assert 'no checkpoint' in fails(capsys, ['import', bad, '--out', out], 2)
     bad.write_bytes(b'PK\3\4 not a checkpoint')
-    assert 'truncated' in fails(capsys, ['import', bad, out], 1)
+    assert 'truncated' in fails(capsys, ['import', bad, '--out', out], 1)
     torch.save(dict(state_dict={}), bad)
-    assert '"model"' in fails(capsys, ['import', bad, out], 1)
+    assert '"model"' in fails(capsys, ['import', bad, '--out', out], 1)
     torch.save(dict(model=names()), bad)
     bad.write_bytes(bad.read_bytes()[:-200])
-    assert 'truncated' in fails(capsys, ['import', bad, out], 1)
+    assert 'truncated' in fails(capsys, ['import', bad, '--out', out], 1)
     torch.save(dict(model=lambda_like), bad)
-    assert 'could run code' in fails(capsys, ['import', bad, out], 1)
+    assert 'could run code' in fails(capsys, ['import', bad, '--out', out], 1)
     torch.save(dict(model=names()), bad)
-    assert 'cannot be written' in fails(capsys, ['import', bad, bad / 'below.pth'], 2)
+    assert 'cannot be written' in fails(
+        capsys, ['import', bad, '--out', bad / 'below.pth'], 2
+    )
     assert [path.name for path in tmp_path.iterdir()] == ['bad.pth']
 
 

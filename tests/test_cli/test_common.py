@@ -52,7 +52,7 @@ def test_values_without_spaces_are_those_of_mmengine(text):
 
 def test_options_are_gathered_and_others_refused(capsys):
     parser = argparse.ArgumentParser()
-    add_config_options(parser)
+    add_config_options(parser, 'a.b=1')
     args = parser.parse_args(
         ['--cfg-options', 'a.b=my images', 'c=1=2', '--cfg-options', 'd=[1, 2]']
     )

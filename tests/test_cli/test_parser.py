@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 
@@ -110,3 +111,53 @@ def test_nearest_name_is_suggested_and_a_second_only_if_as_near():
     assert did_you_mean('soco_r50_fpn_200e', names).count(' or ') == 1
     assert did_you_mean('retinanet', names) == ''
     assert did_you_mean('x', []) == ''
+
+
+COMMANDS = dict(build_parser().leaves())
+
+
+def test_examples_in_help_are_command_lines_of_that_command():
+    for name, command in COMMANDS.items():
+        text = (command.epilog or '').replace('\\\n', ' ')
+        lines = [line.split() for line in text.splitlines() if 'soco-mm' in line]
+        parsed = [build_parser().parse_args(words[1:]) for words in lines]
+        own = command.get_default('function')
+        assert any(args.function == own for args in parsed), name
+
+
+def test_results_go_to_out_everywhere():
+    for name, command in COMMANDS.items():
+        if name not in ('doctor', 'configs'):
+            assert '--out' in command.names, name
+        for action in command._actions:
+            if not action.option_strings:
+                assert action.dest != 'out', name
+
+
+def test_each_argument_has_a_help_and_each_value_a_placeholder():
+    for name, command in COMMANDS.items():
+        for action in command._actions:
+            assert action.help, (name, action.dest)
+            if action.nargs != 0:
+                assert action.metavar or action.choices, (name, action.dest)
+
+
+@pytest.mark.parametrize('preset', ['paper', 'released'])
+def test_defaults_in_the_help_of_proposals_are_those_of_the_presets(preset):
+    from soco_mm.proposals import SelectiveSearch, build_settings
+
+    settings = build_settings(preset)
+    generator = dict(settings['generator'])
+    del generator['type']
+    values = {**settings, **settings['filter'], **vars(SelectiveSearch(**generator))}
+    compared = 0
+    for action in COMMANDS['proposals make']._actions:
+        found = re.search(r'\(default: ([\d. ]+)(; released: (\d+))?\)', action.help)
+        if found is None:
+            continue
+        shown = found[3] if preset == 'released' and found[3] else found[1]
+        value = values[action.dest]
+        value = value if isinstance(value, tuple) else (value,)
+        assert tuple(map(float, shown.split())) == value, action.dest
+        compared += 1
+    assert compared == 10

@@ -263,7 +263,7 @@ def run(*arguments):
 
 
 def test_commands_say_what_became_of_the_boxes(made, capsys):
-    run('export', made / 'store', made / 'all.json')
+    run('export', made / 'store', '--out', made / 'all.json')
     assert capsys.readouterr().out == (
         f'{made}/all.json: 4 images, 36 boxes\n'
         f'  1 images of {made}/store that cannot be used are not in it\n'

@@ -41,7 +41,7 @@ def main() -> None:
         default='none',
         help='what started the processes (default: none)',
     )
-    add_config_options(parser)
+    add_config_options(parser, 'train_dataloader.batch_size=32')
     args = parser.parse_args()
     cfg = load_config(args.config, args.cfg_options)
     work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)

@@ -1,5 +1,7 @@
 """The command ``proposals`` and its sub-commands."""
 
+from soco_mm.cli.common import examples
+
 from .box_files import add_export, add_import
 from .make import add_make
 from .merge import add_merge
@@ -12,8 +14,7 @@ def add_proposals(commands) -> None:
     """Add the command ``proposals``, which is ``proposals make`` by default."""
     parser = commands.add_parser(
         'proposals',
-        help='make the object proposals of images; merge, report, import and '
-        'export them',
+        help='make object proposals; merge, report, import and export them',
         default_command='make',
     )
     actions = parser.add_subparsers(dest='action', required=True, metavar='COMMAND')
@@ -26,9 +27,13 @@ def add_proposals(commands) -> None:
         for action in actions._choices_actions
         if action.dest != 'make'
     ]
-    make.epilog = '\n'.join(
+    make.epilog = '\n\n'.join(
         [
-            'other commands (a folder of such a name is given as ./NAME):',
-            *others,
+            examples(
+                'soco-mm proposals photos --out proposals',
+                'soco-mm proposals photos --out proposals --size-range 0.05 0.8',
+            ),
+            'other commands (a folder of such a name is given as ./NAME):\n'
+            + '\n'.join(others),
         ]
     )

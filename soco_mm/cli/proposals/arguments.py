@@ -8,8 +8,8 @@ def add_root(parser) -> None:
     parser.add_argument(
         '--root',
         metavar='FOLDER',
-        help='what the paths in a file are '
-        'relative to (default: the folder of the file)',
+        help='the folder that the paths in a text file or COCO json are relative to '
+        '(default: the folder of that file)',
     )
 
 
@@ -19,8 +19,8 @@ def add_preset(parser) -> None:
         '--preset',
         choices=['paper', 'released'],
         default='paper',
-        help='parameters of the proposals: those of the paper or of its '
-        'released code (default: paper)',
+        help='parameters of the proposals: those of the paper or of its released code '
+        '(default: paper)',
     )
 
 
@@ -31,27 +31,31 @@ def add_stretch(parser) -> None:
         type=number,
         nargs=2,
         metavar=('LOW', 'HIGH'),
-        help='for images of more than 8 bits (thermal, X-ray, depth): the '
-        'percentiles of each that become black and white, such as 0.5 99.5 '
-        '(default: the upper 8 of 16 bits are used)',
+        help='for images of more than 8 bits (thermal, X-ray, depth): the percentiles '
+        'of each image that become black and white, such as 0.5 99.5 (default: the '
+        'upper 8 of 16 bits are used)',
     )
 
 
 def add_filter(parser) -> None:
     """Add the arguments of the filter."""
     parser.add_argument(
-        '--max-aspect', type=number, metavar='R', help='1/R <= w/h <= R (3)'
+        '--max-aspect',
+        type=number,
+        metavar='R',
+        help='keep boxes with 1/R <= w/h <= R (default: 3)',
     )
     parser.add_argument(
         '--size-range',
         type=number,
         nargs=2,
         metavar=('LOW', 'HIGH'),
-        help='of sqrt(wh) / sqrt(WH) (0.3 0.8)',
+        help='keep boxes with sqrt(wh) / sqrt(WH) in this range, where W and H are '
+        'the sides of the image (default: 0.3 0.8)',
     )
     parser.add_argument(
         '--min-side',
         type=number,
         metavar='PIXELS',
-        help='of width and height (paper 0, released 32)',
+        help='keep boxes at least this wide and high (default: 0; released: 32)',
     )

@@ -2,7 +2,7 @@
 
 import argparse
 
-from soco_mm.cli.common import number
+from soco_mm.cli.common import examples, number
 from soco_mm.errors import UsageError
 
 from .arguments import add_filter
@@ -12,40 +12,43 @@ def add_import(commands) -> None:
     """Add the command ``proposals import``."""
     parser = commands.add_parser(
         'import',
-        help='take object proposals from a file',
-        description='Make a store of boxes from a file: the JSON of the '
-        "authors' released code, a COCO json, or COCO results, which is "
-        'recognised by its content.',
+        help='make a store of the boxes in a file',
+        description='Make a store of the boxes in a file: the JSON of the '
+        "authors' released code, a COCO json, or COCO results; the kind is "
+        'recognised by the content.',
+        epilog=examples(
+            'soco-mm proposals import boxes.json --images photos --out proposals',
+            'soco-mm proposals import results.json --ann photos.json --score-thr 0.3 '
+            '--images photos --out proposals',
+        ),
     )
     parser.add_argument('file', metavar='FILE', help='the boxes')
     parser.add_argument(
         '--images',
         required=True,
         metavar='FOLDER',
-        help='the images, nested as you like; the file names of COCO are '
-        'relative to it',
+        help='the folder of the images, which may be nested; file names in a COCO '
+        'json are relative to it',
     )
     parser.add_argument(
-        '--out',
-        required=True,
-        metavar='STORE',
-        help='the folder to write the proposals to',
+        '--out', required=True, metavar='STORE', help='the folder to write'
     )
     parser.add_argument('--overwrite', action='store_true', help='replace STORE')
     parser.add_argument(
         '--ann',
-        metavar='COCO.json',
-        help='for COCO results: the file whose images their image_id refer to',
+        metavar='ANN',
+        help='for COCO results: the COCO json with the images that their image_id '
+        'refer to',
     )
     kept = parser.add_argument_group('which boxes are kept')
     kept.add_argument(
         '--score-thr',
         type=number,
         metavar='S',
-        help='those with a score of at least S (all)',
+        help='keep boxes with a score of at least S (default: all)',
     )
     kept.add_argument(
-        '--no-filter', action='store_true', help='of every shape and size'
+        '--no-filter', action='store_true', help='keep boxes of every shape and size'
     )
     add_filter(kept)
     parser.set_defaults(function=import_)
@@ -82,12 +85,15 @@ def add_export(commands) -> None:
     """Add the command ``proposals export``."""
     parser = commands.add_parser(
         'export',
-        help='write object proposals as a COCO json',
-        description='Write a store of proposals as a COCO json with the one '
-        'category "object". "soco-mm proposals import" reads it back.',
+        help='write proposals as a COCO json',
+        description='Write a store of proposals as a COCO json with the one category '
+        '"object", which "soco-mm proposals import" reads back.',
+        epilog=examples('soco-mm proposals export proposals --out boxes.json'),
     )
     parser.add_argument('store', metavar='STORE', help='the proposals')
-    parser.add_argument('out', metavar='OUT.json', help='the file to write')
+    parser.add_argument(
+        '--out', required=True, metavar='FILE', help='the COCO json to write'
+    )
     parser.set_defaults(function=export)
 
 

@@ -16,76 +16,44 @@ def add_make(commands) -> argparse.ArgumentParser:
         # As it is typed.
         prog='soco-mm proposals',
         help='make the object proposals of images',
-        description='Make the object proposals of images. A run that was '
-        'stopped goes on when the same command is given again.',
+        description='Make the object proposals of images. A run that was stopped '
+        'continues when the same command is given again.',
     )
     parser.add_argument(
         'images',
         nargs='+',
         metavar='IMAGES',
-        help='a folder of images, nested as you like, or several; a text file '
-        'with a path a line; or a COCO json',
+        help='one or more folders of images, which may be nested; a text file with '
+        'one path per line; or a COCO json',
     )
     add_root(parser)
     parser.add_argument(
-        '--out',
-        required=True,
-        metavar='STORE',
-        help='the folder to write the proposals to',
+        '--out', required=True, metavar='STORE', help='the folder to write'
     )
     parser.add_argument(
-        '--overwrite', action='store_true', help='make all anew and replace STORE'
+        '--overwrite', action='store_true', help='make all again and replace STORE'
     )
     parser.add_argument(
         '--retry-failed',
         action='store_true',
-        help='try images that failed before again',
+        help='try again the images that failed before',
     )
     parser.add_argument(
         '--workers',
         type=positive,
         metavar='N',
-        help='number of processes (default: one a core)',
+        help='number of processes (default: one per core)',
     )
     add_preset(parser)
     parser.add_argument(
         '--method',
         default='selective-search',
-        help='selective-search (default); random boxes of the shapes that '
-        'the filter keeps (random); the whole image (whole); or the import '
-        'path of a class, such as my_module.MyGenerator',
+        metavar='METHOD',
+        help='selective-search; random for random boxes of the shapes that the '
+        'filter keeps; whole for the whole image; or the import path of a class, '
+        'such as my_module.MyGenerator (default: %(default)s)',
     )
-
-    search = parser.add_argument_group('selective search')
-    search.add_argument(
-        '--scale',
-        type=number,
-        help='larger gives fewer and larger segments (paper 500, released 300)',
-    )
-    search.add_argument(
-        '--sigma', type=number, help='smoothing before it, in pixels (0.9)'
-    )
-    search.add_argument(
-        '--min-size',
-        type=positive,
-        metavar='PIXELS',
-        help='the smallest segment (paper 10, released 100)',
-    )
-    search.add_argument(
-        '--max-side',
-        type=positive,
-        metavar='PIXELS',
-        help='images with a longer side are first reduced to it (500)',
-    )
-    search.add_argument(
-        '--color-space', choices=['hsv', 'lab', 'rgb', 'gray'], help='(hsv)'
-    )
-    search.add_argument(
-        '--similarities',
-        nargs='+',
-        choices=['color', 'fill', 'texture', 'size'],
-        help='by what segments are merged (all four)',
-    )
+    add_search(parser)
 
     kept = parser.add_argument_group('which boxes are kept')
     add_filter(kept)
@@ -93,22 +61,33 @@ def add_make(commands) -> argparse.ArgumentParser:
         '--max-boxes',
         type=positive,
         metavar='N',
-        help='boxes kept of an '
-        'image, drawn at random; the number of random boxes (all; 32)',
+        help='keep at most N boxes per image, drawn at random; with --method random '
+        'draw N (default: all; with --method random 32)',
     )
-    kept.add_argument('--seed', type=natural, help='of what is random (0)')
+    kept.add_argument(
+        '--seed',
+        type=natural,
+        metavar='N',
+        help='seed of all random numbers (default: 0)',
+    )
 
     limits = parser.add_argument_group(
-        'limits of an image',
-        'An image beyond them costs itself alone; see failures.jsonl in STORE.',
+        'limits per image',
+        'An image beyond a limit does not stop the others; it is listed in '
+        'STORE/failures.jsonl.',
     )
     limits.add_argument(
         '--max-pixels',
         type=positive,
         metavar='N',
-        help='width times height (100000000)',
+        help='largest width times height (default: 100000000)',
     )
-    limits.add_argument('--timeout', type=number, metavar='SECONDS', help='(60)')
+    limits.add_argument(
+        '--timeout',
+        type=number,
+        metavar='SECONDS',
+        help='longest time (default: 60)',
+    )
 
     add_stretch(parser)
     many = parser.add_argument_group('several machines')
@@ -116,18 +95,59 @@ def add_make(commands) -> argparse.ArgumentParser:
         '--shard',
         type=shard,
         metavar='I/N',
-        help='make part I of N, from 1/N to N/N, in any order and anywhere; '
-        'then: soco-mm proposals merge',
+        help='make part I of N, from 1/N to N/N, in any order and anywhere; then '
+        'join them with "soco-mm proposals merge"',
     )
     many.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm'],
         default='none',
-        help='each process makes its shard, in STORE.shards; for '
-        'tools/dist_proposals.sh and tools/slurm_proposals.sh',
+        help='what started the processes, of which each makes its shard in '
+        'STORE.shards; set by tools/dist_proposals.sh and tools/slurm_proposals.sh '
+        '(default: %(default)s)',
     )
     parser.set_defaults(function=make)
     return parser
+
+
+def add_search(parser) -> None:
+    """Add the arguments of selective search."""
+    search = parser.add_argument_group('selective search')
+    search.add_argument(
+        '--scale',
+        type=number,
+        metavar='S',
+        help='larger gives fewer and larger segments (default: 500; released: 300)',
+    )
+    search.add_argument(
+        '--sigma',
+        type=number,
+        metavar='PIXELS',
+        help='width of the Gaussian that smooths the image first (default: 0.9)',
+    )
+    search.add_argument(
+        '--min-size',
+        type=positive,
+        metavar='PIXELS',
+        help='area of the smallest segment (default: 10; released: 100)',
+    )
+    search.add_argument(
+        '--max-side',
+        type=positive,
+        metavar='PIXELS',
+        help='reduce images with a longer side to it first (default: 500)',
+    )
+    search.add_argument(
+        '--color-space',
+        choices=['hsv', 'lab', 'rgb', 'gray'],
+        help='colour space of the search (default: hsv)',
+    )
+    search.add_argument(
+        '--similarities',
+        nargs='+',
+        choices=['color', 'fill', 'texture', 'size'],
+        help='measures by which segments are merged (default: all four)',
+    )
 
 
 def shard(text: str) -> tuple[int, int]:

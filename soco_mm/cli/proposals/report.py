@@ -2,34 +2,39 @@
 
 import argparse
 
+from soco_mm.cli.common import examples
+
 
 def add_report(commands) -> None:
     """Add the command ``proposals report``."""
     parser = commands.add_parser(
         'report',
-        help='write a page by which to judge proposals',
-        description='Write one HTML page with the figures, distributions and '
-        'pictures of a store of proposals, and with advice on parameters that '
-        'do not fit the images. It can be read offline and sent as it is.',
+        help='write an HTML page that shows how good proposals are',
+        description='Write one HTML page with figures, distributions and pictures of '
+        'a store of proposals, and advice on parameters that do not fit the images. '
+        'It can be read offline and sent as one file.',
+        epilog=examples(
+            'soco-mm proposals report runs/photos/proposals',
+            'soco-mm proposals report proposals --ann val.json --out report.html',
+        ),
     )
     parser.add_argument('store', metavar='STORE', help='the proposals')
     parser.add_argument(
         '--images',
         metavar='FOLDER',
-        help='where the images are (default: '
-        'where they were when the proposals were made)',
+        help='the folder of the images (default: where they were when the proposals '
+        'were made)',
     )
     parser.add_argument(
         '--ann',
         metavar='ANN',
-        help='objects on some of the images (a COCO '
-        'json, the data.yaml of a YOLO data set, or Pascal VOC), to measure '
-        'how many are found',
+        help='annotated objects of some of the images, to measure how many are found: '
+        'a COCO json, the data.yaml of a YOLO data set, or Pascal VOC',
     )
     parser.add_argument(
         '--out',
-        metavar='HTML',
-        help='the page (default: STORE.report.html beside the store)',
+        metavar='FILE',
+        help='the page to write (default: STORE.report.html beside STORE)',
     )
     parser.set_defaults(function=report)
 
