@@ -1,8 +1,10 @@
 import json
 
 import pytest
+import small
 import torch
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import load_checkpoint
 
 from soco_mm.apis.export import export_detector
@@ -10,32 +12,36 @@ from soco_mm.detectors.build import build_detector
 from soco_mm.detectors.features import compare_features
 from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.detectors.mask_rcnn import FPN_CONFIG as CONFIG
-from soco_mm.engine.config import CONFIG_ROOT, load_config
+from soco_mm.engine.config import load_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
-
-QUICK = CONFIG_ROOT / 'soco/soco_r18_fpn_quick.py'
 
 
 @pytest.fixture
 def cfg():
-    return Config.fromfile(QUICK)
+    return load_config(small.SOCO, small.USUAL_FPN)
 
 
 @pytest.fixture
-def checkpoint(small_model, tmp_path):
+def model(cfg):
+    torch.manual_seed(0)
+    return revert_sync_batchnorm(MODELS.build(cfg.model))
+
+
+@pytest.fixture
+def checkpoint(model, tmp_path):
     """A training checkpoint, batch norm statistics moved."""
-    small_model.train()
-    small_model.online_net(
+    model.train()
+    model.online_net(
         torch.randn(2, 3, 64, 64), torch.tensor([[[0.0, 0.0, 40.0, 40.0]]] * 2)
     )
     path = tmp_path / 'epoch_1.pth'
-    torch.save(dict(meta={}, state_dict=small_model.state_dict()), path)
+    torch.save(dict(meta={}, state_dict=model.state_dict()), path)
     return path
 
 
 def test_detector_is_filled_with_the_pretrained_weights(
-    cfg, checkpoint, small_model, tmp_path, demo_images
+    cfg, checkpoint, model, tmp_path, demo_images
 ):
     report = export_detector(
         cfg, checkpoint, tmp_path / 'exported', demo_images / 'coffee.jpg'
@@ -44,7 +50,7 @@ def test_detector_is_filled_with_the_pretrained_weights(
     counts = {
         name: (len(part.filled), len(part.new)) for name, part in report.parts.items()
     }
-    online = small_model.state_dict()
+    online = model.state_dict()
 
     def number(prefix):
         return sum(name.startswith(prefix) for name in online)
@@ -75,16 +81,16 @@ def test_detector_is_filled_with_the_pretrained_weights(
 
 
 def test_training_checkpoint_fills_the_detector_as_it_is(
-    cfg, checkpoint, small_model, tmp_path
+    cfg, checkpoint, model, tmp_path
 ):
     export_detector(cfg, checkpoint, tmp_path / 'exported')
     detector = build_detector(tmp_path / 'exported' / CONFIG)
     load_checkpoint(detector, str(checkpoint))
-    small_model.eval()
-    assert compare_features(small_model, detector, torch.randn(1, 3, 96, 96)) < 1e-4
+    model.eval()
+    assert compare_features(model, detector, torch.randn(1, 3, 96, 96)) < 1e-4
     assert torch.equal(
         detector.roi_head.bbox_head.shared_fcs[0].weight,
-        small_model.roi_head.bbox_head.shared_fcs[0].weight,
+        model.roi_head.bbox_head.shared_fcs[0].weight,
     )
 
 
@@ -109,7 +115,7 @@ def test_config_sets_the_papers_optimisation_and_norms(cfg, checkpoint, tmp_path
 
 
 def test_checkpoint_of_another_architecture_is_refused(checkpoint, tmp_path):
-    r50 = Config.fromfile(CONFIG_ROOT / 'soco/soco_r50_fpn_100e.py')
+    r50 = load_config(small.SOCO, {'model.backbone.depth': 50})
     with pytest.raises(SoCoError, match='another architecture'):
         export_detector(r50, checkpoint, tmp_path / 'exported')
     assert [path.name for path in tmp_path.iterdir()] == ['epoch_1.pth']
@@ -131,14 +137,14 @@ def test_missing_tensor_and_foreign_checkpoint_are_refused(cfg, checkpoint, tmp_
 
 
 def test_detector_that_computes_something_else_is_noticed(
-    cfg, checkpoint, small_model, tmp_path
+    cfg, checkpoint, model, tmp_path
 ):
     export_detector(cfg, checkpoint, tmp_path / 'exported')
     detector = build_detector(tmp_path / 'exported' / CONFIG)
     load_checkpoint(detector, str(checkpoint))
     detector.neck.lateral_convs[0].bn.eps = 1.0
     with pytest.raises(SoCoError, match='features differ'):
-        compare_features(small_model.eval(), detector, torch.randn(1, 3, 96, 96))
+        compare_features(model.eval(), detector, torch.randn(1, 3, 96, 96))
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import small
 import torch
 from label_layouts import names_of, write_voc, write_yolo
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -19,6 +21,7 @@ from soco_mm.cli import build_parser
 from soco_mm.engine.config import load_config
 from soco_mm.evaluation.probe_config import LINEAR_PROBE, pretrained_model, probe_config
 from soco_mm.evaluation.probes import knn_probe, linear_probe
+from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -42,18 +45,34 @@ def folders(demo_images, tmp_path):
     return tmp_path / 'train', tmp_path / 'val'
 
 
-@pytest.fixture
-def weights(small_model, tmp_path):
-    """Exported weights of a ResNet-18, batch norm statistics moved."""
-    small_model.train()
-    small_model.online_net(
+# Features that tell the photos apart.
+RECIPE = {
+    'model.backbone.base_channels': 32,
+    'model.neck.in_channels': [32, 64, 128, 256],
+}
+
+
+@pytest.fixture(scope='module')
+def pretrained():
+    """A model, its batch norm statistics moved."""
+    torch.manual_seed(0)
+    cfg = load_config(small.SOCO, RECIPE)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
+    model.online_net(
         torch.randn(2, 3, 64, 64), torch.tensor([[[0.0, 0.0, 40.0, 40.0]]] * 2)
     )
-    path = tmp_path / 'soco_weights.pth'
+    return cfg, model.eval()
+
+
+@pytest.fixture(scope='module')
+def weights(pretrained, tmp_path_factory):
+    """Its exported weights."""
+    cfg, model = pretrained
+    path = tmp_path_factory.mktemp('exported') / 'soco_weights.pth'
     torch.save(
         dict(
-            meta=dict(model=load_config('soco_r18_fpn_quick').model.to_dict()),
-            state_dict=detector_weights(small_model.state_dict()),
+            meta=dict(model=cfg.model.to_dict()),
+            state_dict=detector_weights(model.state_dict()),
         ),
         path,
     )
@@ -97,13 +116,13 @@ def test_epochs_move_the_steps(weights):
 
 
 def test_checkpoint_tells_its_backbone(weights, tmp_path):
-    quick = load_config('soco_r18_fpn_quick').model
+    recipe = load_config(small.SOCO, RECIPE).model
     c4 = load_config('soco_r50_c4_100e')
-    assert pretrained_model(weights).backbone.depth == 18
+    assert pretrained_model(weights) == recipe
     path = tmp_path / 'checkpoint.pth'
     torch.save(dict(meta=dict(cfg=c4.pretty_text)), path)
     assert pretrained_model(path) == c4.model
-    assert pretrained_model(path, 'soco_r18_fpn_quick') == quick
+    assert pretrained_model(path, small.SOCO) == load_config(small.SOCO).model
     for empty in ({}, dict(meta={}), dict(meta=None)):
         torch.save(empty, path)
         assert pretrained_model(path).backbone.depth == 50
@@ -128,7 +147,7 @@ def features_of(folder, model):
 
 
 def test_knn_equals_scikit_learn_on_the_features(
-    folders, weights, small_model, tmp_path
+    folders, pretrained, weights, tmp_path
 ):
     train, val = folders
     result = knn_probe(
@@ -137,9 +156,9 @@ def test_knn_equals_scikit_learn_on_the_features(
     reference = KNeighborsClassifier(
         9, metric='cosine', weights=lambda distances: np.exp((1 - distances) / 0.07)
     )
-    small_model.eval()
-    reference.fit(*features_of(train, small_model))
-    expected = reference.score(*features_of(val, small_model))
+    _, model = pretrained
+    reference.fit(*features_of(train, model))
+    expected = reference.score(*features_of(val, model))
     assert result['top1'] == pytest.approx(100 * expected, abs=1e-3)
     assert result['top1'] > 50 and 'top5' not in result
     assert (result['num_train'], result['num_val']) == (36, 15)
@@ -208,7 +227,8 @@ def test_what_does_not_fit_is_refused(folders, weights, tmp_path, demo_images):
         knn_probe(cfg, weights, train, val)
     with pytest.raises(UsageError, match='has the class coin, which'):
         linear_probe(cfg, weights, tmp_path / 'out', train, val)
-    r50 = probe_config(weights, 'soco_r50_fpn_100e')
+    r50 = probe_config(weights)
+    r50.model.backbone.depth = 50
     with pytest.raises(SoCoError, match='not the one of the config: layer1'):
         knn_probe(r50, weights, train, val)
     with pytest.raises(UsageError, match='There is no checkpoint'):
@@ -426,6 +446,7 @@ def test_tool_runs_a_config(folders, weights, tmp_path):
             tmp_path / 'out',
             '--cfg-options',
             'model.backbone.depth=18',
+            'model.backbone.base_channels=32',
             'train_cfg.max_epochs=1',
             'train_dataloader.num_workers=0',
             'train_dataloader.persistent_workers=False',

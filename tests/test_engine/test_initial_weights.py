@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import CheckpointLoader
 
 from soco_mm.apis.export import export_detector
@@ -19,6 +20,7 @@ from soco_mm.engine.initial_weights import check_initial_weights, safe_loading
 from soco_mm.engine.training import train_model
 from soco_mm.evaluation import load_backbone
 from soco_mm.evaluation.probe_config import probe_config
+from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
 QUICK = 'soco_r18_fpn_quick'
@@ -172,10 +174,12 @@ def test_initialisation_in_a_checkpoint_is_left_out():
     assert found.backbone == dict(type='mmdet.ResNet', depth=18)
 
 
-def test_module_is_stripped_wherever_weights_are_read(small_model, tmp_path):
+def test_module_is_stripped_wherever_weights_are_read(tmp_path):
+    cfg = load_config(QUICK, {'model.projector.hid_channels': 8})
+    small_model = revert_sync_batchnorm(MODELS.build(cfg.model))
     state = small_model.state_dict()
     path = tmp_path / 'wrapped.pth'
-    meta = dict(model=load_config(QUICK).model.to_dict())
+    meta = dict(model=cfg.model.to_dict())
     wrapped = {f'module.{name}': value for name, value in state.items()}
     torch.save(dict(meta=meta, state_dict=wrapped, optimizer={}), path)
     found = state_dict_of(read_checkpoint(path), path)

@@ -136,7 +136,11 @@ def test_initialisation_makes_both_networks_equal_and_residuals_zero(small_model
 def test_online_names_are_those_of_mmdetections_mask_rcnn(small_model):
     with DefaultScope.overwrite_default_scope('mmdet'):
         head = Shared4Conv1FCBBoxHead(
-            in_channels=256, num_classes=3, norm_cfg=dict(type='BN')
+            in_channels=32,
+            conv_out_channels=32,
+            fc_out_channels=64,
+            num_classes=3,
+            norm_cfg=dict(type='BN'),
         )
     ours = small_model.roi_head.bbox_head.state_dict()
     theirs = {

@@ -1,0 +1,37 @@
+# A Mask R-CNN as narrow as soco_small.py, with few regions.
+_base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
+
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    data_preprocessor=dict(
+        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
+    ),
+    backbone=dict(
+        depth=18,
+        base_channels=8,
+        frozen_stages=-1,
+        norm_cfg=norm_cfg,
+        norm_eval=False,
+        init_cfg=None,
+    ),
+    neck=dict(in_channels=[8, 16, 32, 64], out_channels=32, norm_cfg=norm_cfg),
+    rpn_head=dict(in_channels=32, feat_channels=32),
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=32),
+        bbox_head=dict(
+            type='Shared4Conv1FCBBoxHead',
+            in_channels=32,
+            conv_out_channels=32,
+            fc_out_channels=64,
+            norm_cfg=norm_cfg,
+        ),
+        mask_roi_extractor=dict(out_channels=32),
+        mask_head=dict(in_channels=32, conv_out_channels=32, norm_cfg=norm_cfg),
+    ),
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=100, max_per_img=50), rcnn=dict(sampler=dict(num=16))
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=50)),
+)
+# For 16 images a step.
+optim_wrapper = dict(optimizer=dict(lr=0.2, weight_decay=2.5e-5))
