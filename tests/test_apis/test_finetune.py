@@ -6,6 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import small
 import torch
 from label_layouts import write_yolo
 from mmengine.config import Config
@@ -16,12 +17,11 @@ from soco_mm.cli import main
 from soco_mm.coco import read_annotations
 from soco_mm.detectors.finetune_config import choose_epochs, finetune_config
 from soco_mm.detectors.summary import shared
-from soco_mm.engine.config import CONFIG_ROOT, load_config
+from soco_mm.engine.config import load_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 from soco_mm.visualization.detections import draw_detections
 
-SMALL = CONFIG_ROOT / 'benchmarks/mini_transfer'
 CLASSES = ('person', 'cat', 'cup', 'spoon', 'saucer', 'rocket', 'helmet', 'coin')
 
 
@@ -29,7 +29,7 @@ CLASSES = ('person', 'cat', 'cup', 'spoon', 'saucer', 'rocket', 'helmet', 'coin'
 def exported(tmp_path_factory):
     """A small Mask R-CNN that starts from a small SoCo."""
     folder = tmp_path_factory.mktemp('pretrained')
-    cfg = load_config(SMALL / 'soco.py')
+    cfg = load_config(small.SOCO)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     torch.save(
@@ -40,7 +40,7 @@ def exported(tmp_path_factory):
         None,
         folder / 'epoch_1.pth',
         folder / 'exported',
-        detector=SMALL / 'mask-rcnn_r18_fpn.py',
+        detector=small.MASK_RCNN,
     )
     return folder / 'exported'
 
@@ -520,7 +520,7 @@ def test_weights_of_another_detector_are_refused(
     import shutil
 
     shutil.copytree(exported, tmp_path / 'edited')
-    with (tmp_path / 'edited/mask-rcnn_r18_fpn.py').open('a') as stream:
+    with (tmp_path / 'edited/mask-rcnn_small.py').open('a') as stream:
         stream.write('\nmodel["neck"] = dict(norm_cfg=None)\n')
     with pytest.raises(SoCoError, match='tensors of .* do not fit'):
         finetune(
@@ -536,7 +536,7 @@ def test_weights_of_another_detector_are_refused(
 
 
 def test_what_is_no_export_is_refused(exported, boxes_alone, demo_images, tmp_path):
-    for wrong in (tmp_path, exported / 'mask-rcnn_r18_fpn.py'):
+    for wrong in (tmp_path, exported / 'mask-rcnn_small.py'):
         with pytest.raises(UsageError, match='not a folder that soco-mm exp'):
             finetune(wrong, boxes_alone, demo_images, boxes_alone, tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
@@ -655,7 +655,7 @@ def test_from_scratch_no_weights_are_loaded(
 ):
     """Also with MMCV's synchronised batch norm, which asks for processes."""
     shutil.copytree(exported, tmp_path / 'edited')
-    with (tmp_path / 'edited/mask-rcnn_r18_fpn.py').open('a') as stream:
+    with (tmp_path / 'edited/mask-rcnn_small.py').open('a') as stream:
         stream.write(f'\nmodel["neck"] = dict(norm_cfg=dict(type="{norm}"))\n')
     finetune(
         tmp_path / 'edited',
@@ -668,7 +668,7 @@ def test_from_scratch_no_weights_are_loaded(
         workers=0,
         scratch=True,
     )
-    cfg = Config.fromfile(tmp_path / 'run/mask-rcnn_r18_fpn.py')
+    cfg = Config.fromfile(tmp_path / 'run/mask-rcnn_small.py')
     assert cfg.load_from is None
 
 
