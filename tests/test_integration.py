@@ -4,56 +4,34 @@ import json
 import math
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+import small
 import torch
+from commands import ROOT, SOCO_MM, free_port, refusal, run, run_and_kill
 
-ROOT = Path(__file__).parents[1]
-PRETRAIN = [
-    sys.executable,
-    '-m',
-    'soco_mm.cli',
-    'pretrain',
-    str(ROOT / 'demo/images'),
-    '--config',
-    'soco_r18_fpn_quick',
-    '--batch-size',
-    '2',
-    '--epochs',
-    '4',
-    '--workers',
-    '1',
-    '--cfg-options',
-    'default_hooks.logger.interval=1',
-] + [
+VIEWS = [
     f'train_dataloader.dataset.pipeline.1.views.{i}.size={size}'
     for i, size in enumerate((96, 96, 48))
 ]
-
-
-def run(command, check=True, **kwargs):
-    result = subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        **kwargs,
-    )
-    if check:
-        assert result.returncode == 0, result.stdout + result.stderr
-    return result
+PRETRAIN = [
+    'pretrain',
+    ROOT / 'demo/images',
+    *('--config', small.SOCO, '--batch-size', 2, '--epochs', 4, '--workers', 1),
+    '--cfg-options',
+    'default_hooks.logger.interval=1',
+    *[f'{key}={value}' for key, value in small.USUAL_FPN.items()],
+    *VIEWS,
+]
 
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
     """An undisturbed run."""
     out = tmp_path_factory.mktemp('undisturbed') / 'RUN'
-    return out, run([*PRETRAIN, '--out', out]).stdout
+    return out, run([*SOCO_MM, *PRETRAIN, '--out', out]).stdout
 
 
 def test_run_holds_everything_and_names_what_to_use_next(finished):
@@ -66,7 +44,7 @@ def test_run_holds_everything_and_names_what_to_use_next(finished):
         'exported/mask-rcnn_fpn_1x_coco.py',
         'exported/report.json',
         'vis_data/scalars.json',
-        'soco_r18_fpn_quick.py',
+        'soco_small.py',
     ):
         assert (out / name).is_file(), name
     for name in (
@@ -86,30 +64,21 @@ def test_run_holds_everything_and_names_what_to_use_next(finished):
     assert state['target_net.steps'] == 8
 
 
-def test_killed_and_resumed_run_ends_like_an_undisturbed_one(finished, tmp_path):
+def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
+    finished, tmp_path, capsys
+):
     out = tmp_path / 'RUN'
-    command = [*PRETRAIN, '--out', str(out)]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.time() + 180
-    while not (out / 'checkpoints/epoch_2.pth').is_file():
-        assert process.poll() is None and time.time() < deadline
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (out / 'exported').exists()
+    command = [*PRETRAIN, '--out', out]
+    run_and_kill([*SOCO_MM, *command], 'epoch_3.pth', tmp_path)
+    assert (out / 'checkpoints/epoch_2.pth').is_file()
     # What a kill in the middle of writing leaves.
-    (out / 'checkpoints/epoch_3.pth.partial').write_bytes(b'half')
+    assert (out / 'checkpoints/epoch_3.pth.partial').is_file()
+    assert not (out / 'exported').exists()
 
-    refused = run(command, check=False)
-    assert refused.returncode == 2 and '--resume' in refused.stderr
+    code, said = refusal(capsys, *command)
+    assert code == 2 and '--resume' in said
     stamp = (out / 'proposals/boxes.npy').stat().st_mtime_ns
-    printed = run([*command, '--resume']).stdout
+    printed = run([*SOCO_MM, *command, '--resume']).stdout
     assert 'resumed epoch: ' in printed
     assert 'made before' in printed
     assert (out / 'proposals/boxes.npy').stat().st_mtime_ns == stamp
@@ -128,31 +97,28 @@ def test_killed_and_resumed_run_ends_like_an_undisturbed_one(finished, tmp_path)
     assert ours['param_schedulers'] == theirs['param_schedulers']
 
 
-def test_another_run_and_foreign_files_are_left_alone(finished, tmp_path):
+def test_another_run_and_foreign_files_are_left_alone(finished, tmp_path, capsys):
     out, _ = finished
     for options, words in (
         (['--epochs', '3', '--resume'], 'epochs: 4, now 3'),
         (['--preset', 'released', '--resume'], 'preset: paper, now released'),
         (['--epochs', '5'], 'epochs: 4, now 5). Continue it with --resume'),
     ):
-        refused = run([*PRETRAIN, '--out', out, *options], check=False)
-        assert refused.returncode == 2
-        assert words in refused.stderr
-        assert '--overwrite' not in refused.stderr
+        code, said = refusal(capsys, *PRETRAIN, '--out', out, *options)
+        assert code == 2 and words in said
+        assert '--overwrite' not in said
     (tmp_path / 'thesis.txt').write_text('mine')
     for flags in ([], ['--resume'], ['--overwrite']):
-        refused = run([*PRETRAIN, '--out', tmp_path, *flags], check=False)
-        assert refused.returncode == 2
-        assert 'not of a run' in refused.stderr
-        assert 'Traceback' not in refused.stderr
+        code, said = refusal(capsys, *PRETRAIN, '--out', tmp_path, *flags)
+        assert code == 2 and 'not of a run' in said
     assert (tmp_path / 'thesis.txt').read_text() == 'mine'
 
 
-def test_a_finished_run_becomes_longer_without_its_flags(finished, tmp_path):
+def test_a_finished_run_becomes_longer_without_its_flags(finished, tmp_path, capsys):
     out = tmp_path / 'RUN'
     shutil.copytree(finished[0], out)
-    command = [sys.executable, '-m', 'soco_mm.cli', 'pretrain', '--out', out]
-    printed = run([*command, '--resume', '--epochs', '5']).stdout
+    command = ['pretrain', '--out', out]
+    printed = run([*SOCO_MM, *command, '--resume', '--epochs', '5']).stdout
     assert 'Resumed with other settings: epochs: 4, now 5' in printed
     assert '4 of 5 epochs are done' in printed
     state = torch.load(out / 'checkpoints/epoch_5.pth')['state_dict']
@@ -166,8 +132,8 @@ def test_a_finished_run_becomes_longer_without_its_flags(finished, tmp_path):
     assert rows[-1]['lr'] == pytest.approx(
         1e-6 + (2 - 1e-6) * (1 + math.cos(math.pi * 7 / 8)) / 2
     )
-    refused = run([*command, '--epochs', '5'], check=False)
-    assert refused.returncode == 2 and 'images' in refused.stderr
+    code, said = refusal(capsys, *command, '--epochs', '5')
+    assert code == 2 and 'images' in said
 
 
 def test_mmdetection_trains_mask_rcnn_from_the_export(finished, tmp_path):
@@ -193,9 +159,9 @@ def test_mmdetection_trains_mask_rcnn_from_the_export(finished, tmp_path):
             '--cfg-options',
             'train_cfg.max_epochs=1',
             'train_cfg.val_interval=1',
-            'resize.scale=(200,200)',
-            'train_pipeline.2.scale=(200,200)',
-            'train_dataloader.dataset.pipeline.2.scale=(200,200)',
+            'resize.scale=(96,96)',
+            'train_pipeline.2.scale=(96,96)',
+            'train_dataloader.dataset.pipeline.2.scale=(96,96)',
             'train_dataloader.num_workers=0',
             'train_dataloader.persistent_workers=False',
         ]
@@ -208,44 +174,23 @@ def test_mmdetection_trains_mask_rcnn_from_the_export(finished, tmp_path):
     assert (work_dir / 'epoch_1.pth').is_file()
 
 
-def test_checkpoint_of_another_architecture_is_not_resumed(finished, tmp_path):
+def test_checkpoint_of_another_architecture_is_not_resumed(finished, tmp_path, capsys):
     out, _ = finished
-    command = [
-        sys.executable,
-        'tools/train.py',
-        'configs/soco/soco_r18_fpn_quick.py',
-        '--work-dir',
-        tmp_path,
-        '--resume',
-    ]
-    options = [
-        '--cfg-options',
+    command = [small.SOCO, '--work-dir', tmp_path]
+    command += ['--resume', out / 'checkpoints/epoch_4.pth', '--cfg-options']
+    command += [
         f'train_dataloader.dataset.data_root={ROOT}/demo/images',
         f'train_dataloader.dataset.proposals={out}/proposals',
         'train_dataloader.batch_size=2',
+        *[f'{key}={value}' for key, value in small.USUAL_FPN.items()],
     ]
-    refused = run(
-        [
-            *command,
-            out / 'checkpoints/epoch_4.pth',
-            *options,
-            'model.backbone.depth=34',
-        ],
-        check=False,
-    )
-    assert refused.returncode == 1
-    assert 'not a checkpoint of this training: backbone.' in refused.stderr
-    refused = run(
-        [
-            *command,
-            out / 'checkpoints/epoch_4.pth',
-            *options,
-            'model.backbone.depht=34',
-        ],
-        check=False,
-    )
-    assert refused.returncode == 1
-    assert 'cannot be built' in refused.stderr and 'depht' in refused.stderr
+    for option, words in (
+        ('model.backbone.depth=34', 'not a checkpoint of this training: backbone.'),
+        ('model.backbone.depht=34', 'cannot be built'),
+    ):
+        code, said = refusal(capsys, *command, option, tool='tools/train.py')
+        assert code == 1 and words in said
+    assert 'depht' in said
     assert not list(tmp_path.glob('checkpoints/*'))
 
 
@@ -255,7 +200,7 @@ def test_two_processes_train_on_the_cpu(finished, tmp_path):
         [
             'bash',
             'tools/dist_train.sh',
-            'configs/soco/soco_r18_fpn_quick.py',
+            small.SOCO,
             '2',
             '--work-dir',
             tmp_path,
@@ -268,9 +213,14 @@ def test_two_processes_train_on_the_cpu(finished, tmp_path):
             'train_cfg.max_epochs=1',
             'param_scheduler.0.end=1',
             'default_hooks.logger.interval=1',
-            *[option for option in PRETRAIN if 'views' in option],
+            *VIEWS,
         ],
-        env=dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PORT='29517'),
+        env=dict(
+            os.environ,
+            PYTHON=sys.executable,
+            OMP_NUM_THREADS='1',
+            PORT=str(free_port()),
+        ),
     )
     assert 'batch norm is not synchronised' in result.stdout
     assert f'The last checkpoint is {tmp_path}' in result.stdout
@@ -278,7 +228,7 @@ def test_two_processes_train_on_the_cpu(finished, tmp_path):
     assert state['target_net.steps'] == 1  # 5 images, 2 on each process
 
 
-def test_usage_errors_have_one_sentence_and_exit_code_2(tmp_path):
+def test_usage_errors_have_one_sentence_and_exit_code_2(tmp_path, capsys):
     (tmp_path / 'empty').mkdir()
     for arguments, message in (
         ([tmp_path / 'none'], 'no folder'),
@@ -289,42 +239,26 @@ def test_usage_errors_have_one_sentence_and_exit_code_2(tmp_path):
         ([ROOT / 'demo/images', '--cfg-options', 'modle'], 'KEY=VALUE'),
         ([ROOT / 'demo/images', '--cfg-options', 'modle.x=1'], 'modle.x'),
     ):
-        result = run(
-            [
-                sys.executable,
-                '-m',
-                'soco_mm.cli',
-                'pretrain',
-                *arguments,
-                '--out',
-                tmp_path / 'RUN',
-            ],
-            check=False,
-        )
-        assert result.returncode == 2, result.stderr
-        assert message in result.stderr and 'Traceback' not in result.stderr
+        code, said = refusal(capsys, 'pretrain', *arguments, '--out', tmp_path / 'RUN')
+        assert code == 2
+        assert message in said
         assert not (tmp_path / 'RUN').exists()
-    result = run(
-        [
-            sys.executable,
-            'tools/train.py',
-            'configs/soco/soco_r18_fpn_quick.py',
-            '--work-dir',
-            tmp_path / 'W',
-            '--cfg-options',
-            f'train_dataloader.dataset.proposals={tmp_path}/none',
-        ],
-        check=False,
+    code, said = refusal(
+        capsys,
+        small.SOCO,
+        *('--work-dir', tmp_path / 'W', '--cfg-options'),
+        f'train_dataloader.dataset.proposals={tmp_path}/none',
+        tool='tools/train.py',
     )
-    assert result.returncode == 1
-    assert 'soco-mm proposals' in result.stderr.splitlines()[-1]
+    assert code == 1
+    assert 'soco-mm proposals' in said.splitlines()[-1]
 
 
-def test_gradient_accumulation_scales_the_rate_and_counts_steps(finished, tmp_path):
+def test_gradient_accumulation_scales_the_rate_and_counts_steps(
+    finished, tmp_path, capsys
+):
     command = [
-        sys.executable,
-        'tools/train.py',
-        'configs/soco/soco_r18_fpn_quick.py',
+        small.SOCO,
         '--work-dir',
         tmp_path,
         '--amp',
@@ -341,9 +275,9 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(finished, tmp_pa
         'param_scheduler.0.start_factor=1.0',
         'randomness.deterministic=True',
         'default_hooks.logger.interval=2',
-        *[option for option in PRETRAIN if 'views' in option],
+        *VIEWS,
     ]
-    result = run(command)
+    result = run([sys.executable, 'tools/train.py', *command])
     assert 'mixed precision is' in result.stdout
     (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
     rows = [json.loads(line) for line in scalars.read_text().splitlines()]
@@ -359,21 +293,24 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(finished, tmp_pa
     window = losses[: rows[-1]['step']]
     assert rows[-1]['loss'] == pytest.approx(sum(window) / len(window))
 
-    refused = run(command, check=False)
-    assert refused.returncode == 2 and '--resume' in refused.stderr
+    code, said = refusal(capsys, *command, tool='tools/train.py')
+    assert code == 2 and '--resume' in said
 
 
-def test_pretrain_takes_proposals_made_before_and_any_detector(finished, tmp_path):
+def test_pretrain_takes_proposals_made_before_and_any_detector(
+    finished, tmp_path, capsys
+):
     store = finished[0] / 'proposals'
     out = tmp_path / 'RUN'
     detector = tmp_path / 'retinanet.py'
     detector.write_text("""
 _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 model = dict(
-    backbone=dict(depth=18), neck=dict(in_channels=[64, 128, 256, 512]))
+    backbone=dict(depth=18, base_channels=8), neck=dict(in_channels=[8, 16, 32, 64]))
 """)
     printed = run(
         [
+            *SOCO_MM,
             *PRETRAIN,
             '--out',
             out,
@@ -392,20 +329,10 @@ model = dict(
     assert (out / 'exported/retinanet.py').is_file()
     (tmp_path / 'others').mkdir()
     shutil.copy(ROOT / 'demo/images/coins.jpg', tmp_path / 'others/other.jpg')
-    command = [
-        sys.executable,
-        '-m',
-        'soco_mm.cli',
-        'pretrain',
-        tmp_path / 'others',
-        '--out',
-        tmp_path / 'no',
-        '--proposals',
-        store,
-    ]
-    refused = run(command, check=False)
-    assert refused.returncode == 2
-    assert 'astronaut.jpg is not in' in refused.stderr.splitlines()[-1]
+    command = ['pretrain', tmp_path / 'others', '--out', tmp_path / 'no']
+    code, said = refusal(capsys, *command, '--proposals', store)
+    assert code == 2
+    assert 'astronaut.jpg is not in' in said.splitlines()[-1]
     assert not (tmp_path / 'no').exists()
 
 
@@ -421,12 +348,9 @@ def test_summary_of_the_demo_reads_what_a_run_leaves(finished, tmp_path):
     assert 'backbone 120/120' in printed
 
 
-def test_finetune_trains_what_a_run_exported(finished, tmp_path):
+def test_finetune_trains_what_a_run_exported(finished, tmp_path, capsys):
     out = tmp_path / 'a detector'
     command = [
-        sys.executable,
-        '-m',
-        'soco_mm.cli',
         'finetune',
         finished[0] / 'exported',
         '--data',
@@ -440,15 +364,15 @@ def test_finetune_trains_what_a_run_exported(finished, tmp_path):
         '--epochs',
         '1',
         '--scale',
-        '96',
-        '96',
+        '64',
+        '64',
         '--workers',
         '0',
         '--cfg-options',
         'model.train_cfg.rcnn.sampler.num=16',
         'model.test_cfg.rpn.max_per_img=20',
     ]
-    printed = run(command).stdout
+    printed = run([*SOCO_MM, *command]).stdout
     assert 'Training MaskRCNN on 5 images with 32 objects with masks' in (printed)
     for name in (
         'best.pth',
@@ -457,27 +381,21 @@ def test_finetune_trains_what_a_run_exported(finished, tmp_path):
         'vis_data/scalars.json',
     ):
         assert str(out / name) in printed and (out / name).is_file()
-    again = run(command, check=False)
-    assert again.returncode == 2 and '--resume' in again.stderr
-    wrong = run([*command, 'model.test_cfg.rnp.max_per_img=20'], check=False)
-    assert wrong.returncode == 2
-    assert 'does not exist' in wrong.stderr.splitlines()[-1]
+    code, said = refusal(capsys, *command)
+    assert code == 2 and '--resume' in said
+    code, said = refusal(capsys, *command, 'model.test_cfg.rnp.max_per_img=20')
+    assert code == 2 and 'does not exist' in said.splitlines()[-1]
 
 
-def test_a_run_is_exported_for_other_libraries(finished, tmp_path):
-    export = [
-        sys.executable,
-        '-m',
-        'soco_mm.cli',
-        'export',
-        finished[0] / 'checkpoints/epoch_4.pth',
-        '--out',
-    ]
-    printed = run([*export, tmp_path / 'soco.pkl', '--format', 'detectron2']).stdout
-    assert 'projector' in printed and (tmp_path / 'soco.yaml').is_file()
-    refused = run(
-        [*export, tmp_path / 'soco.pth', '--format', 'timm', '--adapt'], check=False
-    )
-    assert refused.returncode == 2
-    assert '--adapt' in refused.stderr and len(refused.stderr.splitlines()) == 1
-    assert not (tmp_path / 'soco.pth').exists()
+def test_the_checkpoint_of_a_run_is_exported_for_other_libraries(
+    finished, tmp_path, capsys
+):
+    pytest.importorskip('safetensors')
+    export = ['export', finished[0] / 'checkpoints/epoch_4.pth', '--out']
+    out = tmp_path / 'soco.safetensors'
+    printed = run([*SOCO_MM, *export, out, '--format', 'safetensors']).stdout
+    assert 'projector' in printed and out.is_file()
+    out = tmp_path / 'soco.pth'
+    code, said = refusal(capsys, *export, out, '--format', 'timm', '--adapt')
+    assert code == 2 and '--adapt' in said
+    assert not out.exists()
