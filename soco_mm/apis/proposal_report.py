@@ -10,7 +10,7 @@ from soco_mm.proposals.statistics import (
 )
 from soco_mm.proposals.summary import summarize
 from soco_mm.utils import UsageError, atomic_write, make_writable
-from soco_mm.visualization.proposal_galleries import _draw_galleries
+from soco_mm.visualization.proposal_galleries import draw_galleries
 from soco_mm.visualization.proposal_report import render_report
 
 
@@ -72,7 +72,7 @@ def report_proposals(
             account=found.account.lines(),
         )
     advice = advise(summary, header, *objects)
-    galleries, note = _draw_galleries(store, images or header.get('root'))
+    galleries, note = draw_galleries(store, images or header.get('root'))
     atomic_write(
         out,
         render_report(

@@ -2,19 +2,78 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from soco_mm.proposals import ProposalStore
 from soco_mm.utils import ImageError, read_image
-from soco_mm.visualization.proposal_report import Picture, draw_picture
+
+from .drawing import draw_boxes
 
 FEWEST = 8
 SHEET = 24
+PICTURE_SIDE = 360  # pixels of the longer side
+DRAWN_BOXES = 16
+JPEG_QUALITY = 82
 
 
-def _draw_galleries(store: ProposalStore, folder) -> tuple:
-    """Pictures by heading, and why there are none."""
+class Picture(NamedTuple):
+    """An image with its boxes, or why it is not shown.
+
+    Attributes:
+        path (str): Of the image.
+        boxes (int): Number of its boxes.
+        jpeg (bytes): The picture, empty if there is none.
+        problem (str): A sentence that says why. Defaults to none.
+    """
+
+    path: str
+    boxes: int
+    jpeg: bytes
+    problem: str = ''
+
+
+def draw_picture(image: np.ndarray, boxes: np.ndarray) -> bytes:
+    """Draw boxes on a small copy of an image.
+
+    Args:
+        image (np.ndarray): RGB, uint8, (H, W, 3).
+        boxes (np.ndarray): x1 y1 x2 y2 in its pixels, (P, 4), of which at most
+            :data:`DRAWN_BOXES` are drawn, evenly picked.
+
+    Returns:
+        bytes: A JPEG.
+    """
+    height, width = image.shape[:2]
+    factor = min(1, PICTURE_SIDE / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    picked = np.linspace(0, len(boxes) - 1, min(DRAWN_BOXES, len(boxes)))
+    scale = np.tile([size[0] / width, size[1] / height], 2)
+    drawn = draw_boxes(small, boxes[picked.round().astype(int)] * scale)
+    _, data = cv2.imencode(
+        '.jpg',
+        cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR),
+        [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+    )
+    return data.tobytes()
+
+
+def draw_galleries(
+    store: ProposalStore, folder: str | Path | None
+) -> tuple[dict[str, list[Picture]], str]:
+    """Draw the images with the fewest boxes, and some of all.
+
+    Args:
+        store (ProposalStore): Proposals of one image or more.
+        folder (str | Path, optional): The folder of the images.
+
+    Returns:
+        tuple: Pictures by their headings, and a sentence that says why there
+        are none, empty if there are some.
+    """
     if folder is None:
         return {}, 'The store does not say where the images are.'
     if not Path(folder).is_dir():

@@ -1,9 +1,11 @@
 """Histograms as SVG, to be put into a page."""
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
+from markupsafe import Markup
+
+from .pages import render
 
 WIDTH, HEIGHT = 360, 210  # of the drawing, in units of the view box
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 22, 30  # margins of the plot in it
@@ -16,7 +18,7 @@ def draw_histogram(
     title: str,
     bounds: Sequence[tuple[float, str]] = (),
     compared: np.ndarray | None = None,
-) -> str:
+) -> Markup:
     """Draw a histogram of shares.
 
     Colours and fonts are those of the page, by the classes ``bar``, ``step``
@@ -34,7 +36,7 @@ def draw_histogram(
             the bins, drawn as a line, (B,). Defaults to None.
 
     Returns:
-        str: An ``<svg>`` element.
+        Markup: An ``<svg>`` element.
     """
     series = [counts] if compared is None else [counts, compared]
     shares = [100 * each / max(each.sum(), 1) for each in series]
@@ -47,16 +49,6 @@ def draw_histogram(
     def up(share) -> np.ndarray:
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * share / top
 
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-    ]
-    for share in np.arange(0, top + step / 2, step):
-        y = up(share)
-        parts.append(
-            f'<path class="grid" d="M{LEFT} {y:.1f}H'
-            f'{WIDTH - RIGHT}"/><text class="axis" x="{LEFT - 6}" '
-            f'y="{y + 3.5:.1f}" text-anchor="end">{share:g}%</text>'
-        )
     base = up(0)
     bars = ''.join(
         f'M{left:.1f} {base:.1f}V{height:.1f}H{right:.1f}V{base:.1f}Z'
@@ -65,29 +57,38 @@ def draw_histogram(
         )
         if base - height > 0.05
     )
-    parts.append(f'<path class="bar" d="{bars}"/>')
+    line = ''
     if compared is not None:
-        line = f'M{LEFT} {base:.1f}' + ''.join(
+        steps = ''.join(
             f'V{height:.1f}H{right:.1f}'
             for right, height in zip(across(edges[1:]), up(shares[1]))
         )
-        parts.append(f'<path class="step" d="{line}V{base:.1f}"/>')
-    for place, label in ticks:
-        if edges[0] <= place <= edges[-1]:
-            parts.append(
-                f'<text class="axis" x="{across(place):.1f}" '
-                f'y="{base + 15:.1f}" text-anchor="middle">{escape(label)}'
-                '</text>'
-            )
-    for place, label in bounds:
-        if edges[0] <= place <= edges[-1]:
-            x = across(place)
-            parts.append(
-                f'<path class="bound" d="M{x:.1f} {TOP - 4}V{base:.1f}"/>'
-                f'<text class="axis bound-label" x="{x:.1f}" y="{TOP - 8}" '
-                f'text-anchor="middle">{escape(label)}</text>'
-            )
-    return ''.join(parts) + '</svg>'
+        line = f'M{LEFT} {base:.1f}{steps}V{base:.1f}'
+
+    def inside(places) -> list[tuple[float, str]]:
+        return [
+            (across(place), text)
+            for place, text in places
+            if edges[0] <= place <= edges[-1]
+        ]
+
+    return render(
+        'histogram.svg.j2',
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=WIDTH - RIGHT,
+        top=TOP,
+        base=base,
+        title=title,
+        shares=[
+            (up(share), f'{share:g}%') for share in np.arange(0, top + step / 2, step)
+        ],
+        bars=bars,
+        line=line,
+        ticks=inside(ticks),
+        bounds=inside(bounds),
+    )
 
 
 def round_step(length: float, parts: int) -> float:

@@ -1,7 +1,5 @@
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
-from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -15,32 +13,10 @@ from .drawing import (
     label,
     object_colors,
 )
+from .pages import render
 
 ENLARGE = 2  # at which the levels can be read
 LINE = 2  # pixels
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff;
-  margin: 2em auto; padding: 0 1em; max-width: 2000px; }}
-figure {{ margin: 0 0 2em; }}
-h1, p, figcaption {{ overflow-wrap: anywhere; }}
-img {{ max-width: 100%; height: auto; border: 1px solid #ddd; }}
-p {{ max-width: 60em; color: #555; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>{text}</p>
-{figures}
-</body>
-</html>
-"""
 
 
 class DrawnView(NamedTuple):
@@ -148,11 +124,4 @@ def render_gallery(
     Returns:
         str: The page, HTML.
     """
-    figures = '\n'.join(
-        f'<figure><figcaption><strong>{escape(head)}</strong><br>'
-        f'{escape(line)}</figcaption><a href="{quote(name)}"><img '
-        f'loading="lazy" src="{quote(name)}" alt="{escape(head)}"></a>'
-        '</figure>'
-        for name, head, line in entries
-    )
-    return PAGE.format(title=escape(title), text=escape(text), figures=figures)
+    return render('gallery.html.j2', title=title, text=text, entries=entries)

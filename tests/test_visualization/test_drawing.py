@@ -196,5 +196,5 @@ def test_gallery_links_and_escapes():
         '<t>', 'a & b', [('1 <é>.png', '<i>', 'V1'), ('2.png', '"', 'V2')]
     )
     assert '<t>' not in page and '<i>' not in page and 'a &amp; b' in page
-    assert 'src="1%20%3C%C3%A9%3E.png"' in page and 'alt="&quot;"' in page
+    assert 'src="1%20%3C%C3%A9%3E.png"' in page and 'alt="&#34;"' in page
     assert page.index('V1') < page.index('V2') < page.index('"2.png"')

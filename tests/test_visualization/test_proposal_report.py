@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from soco_mm.visualization.proposal_report import Picture, draw_picture, render_report
+from soco_mm.visualization.proposal_galleries import Picture, draw_picture
+from soco_mm.visualization.proposal_report import render_report
 from soco_mm.visualization.svg import HEIGHT, draw_histogram, round_step
 
 HOSTILE = '<img src=x onerror="alert(1)">&\udcff\'.jpg'

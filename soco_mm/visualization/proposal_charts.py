@@ -1,0 +1,63 @@
+"""The histograms in the report on proposals."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from .svg import draw_histogram, round_step
+
+
+def draw_charts(
+    histograms: dict[str, tuple], kept: dict, recall: dict | None
+) -> list[tuple[Markup, str]]:
+    """The three histograms and their captions; see :func:`render_report`."""
+    size_bounds, aspect_bounds = [], []
+    if kept:
+        size_bounds = [(each, f'{each:g}') for each in kept['size_range']]
+        limit = kept['max_aspect']
+        aspect_bounds = [
+            (-np.log2(limit), f'1/{limit:g}'),
+            (np.log2(limit), f'{limit:g}'),
+        ]
+
+    edges, counts = histograms['number']
+    last = (edges[-2] + edges[-1]) / 2
+    step = max(1, round_step(edges[-1], 5))
+    ticks = [(each, f'{each:g}') for each in np.arange(0, last, step)]
+    number = draw_histogram(edges, counts, ticks, 'Boxes of an image')
+
+    edges, counts = histograms['size']
+    ticks = [(each / 10, f'{each / 10:g}') for each in range(0, 11, 2)]
+    size = draw_histogram(
+        edges, counts, ticks, 'Relative size', size_bounds, recall and recall['size'][1]
+    )
+
+    edges, counts = histograms['aspect']
+    series = [counts, recall['aspect'][1]] if recall else [counts]
+    edges, series = _crop(edges, series, [place for place, _ in aspect_bounds])
+    ticks = [
+        (power, f'{2**power}' if power >= 0 else f'1/{2**-power}')
+        for power in range(-5, 6)
+    ]
+    aspect = draw_histogram(
+        edges, series[0], ticks, 'Aspect ratio', aspect_bounds, *series[1:]
+    )
+
+    dashed = ' Dashed: what is kept.' if kept else ''
+    return [
+        (number, 'Boxes of an image. The last bar has all images with more.'),
+        (size, f'Relative size, √(wh) / √(WH).{dashed}'),
+        (aspect, f'Aspect ratio, w / h, on a logarithmic scale.{dashed}'),
+    ]
+
+
+def _crop(
+    edges: np.ndarray, series: Sequence[np.ndarray], places: Sequence[float]
+) -> tuple:
+    """Leave out empty bins at the ends, keep some places in sight."""
+    used = np.flatnonzero(sum(series))
+    bins = np.searchsorted(edges, places).tolist()
+    first = max(0, min([used[0], *bins]) - 2)
+    last = min(len(edges) - 1, max([used[-1], *bins]) + 3)
+    return edges[first : last + 1], [each[first:last] for each in series]
