@@ -1,10 +1,12 @@
 """Errors that a user can understand, and the names that were meant."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
 # How like two names must be, from 0 to 1.
 CUTOFF = 0.6
+# By how much the second may be less like it than the first.
+TIE = 0.03
 
 
 class SoCoError(Exception):
@@ -21,34 +23,37 @@ class UsageError(SoCoError):
     exit_code = 2
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about a wrong name.
+def did_you_mean(
+    name: str, known: Iterable[str], shown: Mapping[str, str] | None = None
+) -> str:
+    """The sentence that follows one about a wrong name.
 
     Args:
         name (str): The name that does not exist.
         known (Iterable[str]): The names that do.
+        shown (Mapping[str, str], optional): What is printed for each of them.
+            Defaults to None, themselves.
 
     Returns:
-        str: ``. Did you mean X?`` with the known name that is most like it,
-        two if both are near, or nothing if none is.
+        str: A space and ``Did you mean X?`` with the known name that is most
+        like it, two if both are as near, or nothing if none is near.
 
     Example:
         >>> from soco_mm.errors import did_you_mean
         >>> did_you_mean('--epoch', ['--epochs', '--seed'])
-        '. Did you mean --epochs?'
+        ' Did you mean --epochs?'
         >>> did_you_mean('xyz', ['--epochs', '--seed'])
         ''
     """
-    # The case and - or _ are easily mistaken.
-    plain = {plain_name(each): each for each in known}
+    plain = {plain_name(each): shown[each] if shown else each for each in known}
     near = get_close_matches(plain_name(name), plain, n=2, cutoff=CUTOFF)
-    likeness = [SequenceMatcher(None, plain_name(name), each).ratio() for each in near]
-    near = [each for each, ratio in zip(near, likeness) if ratio > likeness[0] - 0.05]
-    if not near:
-        return ''
-    return f'. Did you mean {" or ".join(plain[each] for each in near)}?'
+    ratios = [SequenceMatcher(None, each, plain_name(name)).ratio() for each in near]
+    meant = [
+        plain[each] for each, ratio in zip(near, ratios) if ratio > ratios[0] - TIE
+    ]
+    return f' Did you mean {" or ".join(meant)}?' if meant else ''
 
 
 def plain_name(name: str) -> str:
-    """A name in lower case, with ``-`` for ``_`` and without the first ``--``."""
+    """A name without what is easily mistaken: case, ``_`` for ``-``, ``--``."""
     return name.lower().replace('_', '-').lstrip('-')

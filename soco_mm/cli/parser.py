@@ -84,7 +84,7 @@ class Parser(argparse.ArgumentParser):
             args.insert(0, self.default_command)
         # Before argparse asks for what is missing: --dta is --data.
         for name in self.unknown_options(args):
-            self.error(f'there is no option {name}{did_you_mean(name, self.names)}')
+            self.error(f'there is no option {name}.{did_you_mean(name, self.names)}')
         parsed, rest = super().parse_known_args(args, namespace)
         if rest and not commands:
             self.error(f'unexpected arguments: {" ".join(rest)}')
@@ -117,7 +117,7 @@ class Parser(argparse.ArgumentParser):
         choices = list(map(str, action.choices))
         raise argparse.ArgumentError(
             action,
-            f'{value!r} is not one of {", ".join(choices)}'
+            f'{value!r} is not one of {", ".join(choices)}.'
             f'{did_you_mean(str(value), choices)}',
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from soco_mm.errors import SoCoError, UsageError
+from soco_mm.errors import SoCoError, UsageError, did_you_mean
 from soco_mm.utils import atomic_stream
 
 from .account import (
@@ -21,7 +21,7 @@ from .account import (
     Account,
 )
 from .boxes import Box, check_pixels, clip_box, reaches_out
-from .classes import choose_classes
+from .classes import choose_classes, no_category
 from .images import LocatedImage, locate_images
 from .masks import box_polygon, read_mask
 from .sources import read_source
@@ -46,6 +46,7 @@ class Annotations:
         content (dict): A COCO json of all this, complete: what MMDetection
             reads of it is what it evaluates, and pycocotools takes it.
         absent (tuple[str]): Classes that are no category of the file.
+        categories (tuple[str]): Names of all categories of the file, sorted.
         turned (list[int]): Images that the EXIF orientation turns, whose
             sizes cannot tell if the boxes are turned with them.
         account (Account): What was left out or changed.
@@ -59,6 +60,7 @@ class Annotations:
     masks: bool
     content: dict
     absent: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     turned: list[int] = field(default_factory=list)
     account: Account = field(default_factory=Account)
 
@@ -139,14 +141,17 @@ def read_annotations(
     for place in sorted({places[each.image] for each in entries}):
         if place + 1 not in boxes:
             account.add(EMPTIED, located[place].path)
+    known = {each.name for each in categories}
+    absent = tuple(each for each in names if each not in known)
     if not boxes:
+        if subset and len(absent) == len(names):
+            raise UsageError(no_category(path, absent[0], known))
         reason = account.summary()
         raise SoCoError(
             f'{path} has no object to train with on any of its '
             f'{len(located)} images'
             f'{": it has " * bool(reason)}{reason}.'
         )
-    known = {each.name for each in categories}
     with_objects = {each.place for each in fitted}
     return Annotations(
         path,
@@ -156,7 +161,8 @@ def read_annotations(
         dict(sorted(boxes.items())),
         masks,
         _content(located, fitted, names),
-        absent=tuple(each for each in names if each not in known),
+        absent=absent,
+        categories=tuple(sorted(known)),
         turned=[
             index
             for index, each in enumerate(located, 1)
@@ -203,8 +209,9 @@ def _fit_objects(
             if not subset:
                 raise SoCoError(
                     f'{path} has objects of the class {other} ({entry}), '
-                    f'which is not among the classes {", ".join(names)}. '
-                    'Choose the classes of both files with --classes.'
+                    f'which is not among the classes {", ".join(names)}.'
+                    f'{did_you_mean(other, names)} Choose the classes of both '
+                    'files with --classes.'
                 )
             account.add(OTHER_CLASS, f'{other}, {name}')
             continue

@@ -1,12 +1,14 @@
 """Categories of a file, and the classes of a detector."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from soco_mm.errors import SoCoError
+from soco_mm.errors import SoCoError, did_you_mean
 
 from .account import ROOT, Account
 from .structure import Category, ObjectEntry
+
+SHOWN = 20  # categories in a message
 
 
 def choose_classes(
@@ -68,3 +70,16 @@ def choose_classes(
         for each in categories
     ]
     return names, labels
+
+
+def no_category(path: str | Path, name: str, known: Iterable[str]) -> str:
+    """The sentence about a class that is no category of a file.
+
+    Args:
+        path (str | Path): The file.
+        name (str): The class.
+        known (Iterable[str]): Names of the categories of the file.
+    """
+    known = sorted(known)
+    shown = ', '.join(known[:SHOWN]) + ', ...' * (len(known) > SHOWN)
+    return f'{path} has no category {name}.{did_you_mean(name, known)} It has {shown}.'

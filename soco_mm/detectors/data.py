@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from soco_mm.coco import Annotations, has_splits, holds_annotations, read_annotations
+from soco_mm.coco.classes import no_category
 from soco_mm.utils import UsageError, file_hash
 
 
@@ -46,10 +47,7 @@ def read_data(
     subset = classes is not None
     first = read_annotations(train, images, classes, subset, masks=masks)
     if subset and first.absent:
-        raise UsageError(
-            f'{train} has no category {first.absent[0]}. Choose '
-            'among those that it has.'
-        )
+        raise UsageError(no_category(train, first.absent[0], first.categories))
     second = read_annotations(
         train if val is None else val,
         images if val_images is None else val_images,

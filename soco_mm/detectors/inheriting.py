@@ -2,13 +2,15 @@
 
 import os
 import pprint
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.utils import get_installed_path
 
 from soco_mm.checkpoint.libraries import class_name, pixel_statistics
-from soco_mm.utils import UsageError
+from soco_mm.utils import UsageError, did_you_mean
 
 from .mask_rcnn import beside, plain
 
@@ -58,6 +60,24 @@ def inheriting_config(
     return Path(base.rpartition('::')[2]).stem + '.py', text
 
 
+def meant_config(name: str) -> str:
+    """``Did you mean ...?`` about a config that no library ships.
+
+    Args:
+        name (str): Its name, as ``mmdet::FOLDER/CONFIG.py``.
+    """
+    library, _, path = name.rpartition('::')
+    try:
+        folder = Path(get_installed_path(library), '.mim', 'configs')
+    except PackageNotFoundError:
+        return ''
+    shipped = {
+        each.stem: f'{library}::{each.relative_to(folder)}'
+        for each in sorted(folder.glob('*/*.py'))
+    }
+    return did_you_mean(Path(path).stem, shipped, shipped)
+
+
 def read_model(base: str, detector: str | Path) -> Config:
     """The ``model`` of a detector's config.
 
@@ -69,12 +89,14 @@ def read_model(base: str, detector: str | Path) -> Config:
         cfg = get_config(base) if shipped else Config.fromfile(base)
         lazy = not shipped and base.endswith('.py') and Config._is_lazy_import(base)
     except Exception as error:  # a config is a program: anything can happen
-        hint = (
-            '' if shipped or os.path.exists(base) else f'. Is mmdet::{detector} meant?'
-        )
+        if shipped or os.path.exists(base):
+            meant = meant_config(base) if isinstance(error, FileNotFoundError) else ''
+            reason = first_line(error)
+        else:
+            meant = meant_config(f'mmdet::{detector}')
+            reason = 'there is no such file'
         raise UsageError(
-            f'The config {detector} of the detector cannot be '
-            f'read: {first_line(error)}{hint}'
+            f'The config {detector} of the detector cannot be read: {reason}.{meant}'
         ) from None
     if lazy:
         raise UsageError(

@@ -1,7 +1,6 @@
 """What a config sets, and whether a training can be built from it."""
 
 import inspect
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,12 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from soco_mm.errors import SoCoError, UsageError
+from soco_mm.errors import SoCoError, UsageError, did_you_mean
+
+from .build_errors import reason_of
 
 CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
+RECIPES = CONFIG_ROOT / 'soco'
 
 # What MMEngine's Runner reads of a config besides its own arguments, and what
 # reading a config itself does.
@@ -52,9 +54,9 @@ def building(what: str = 'a training') -> Iterator[None]:
         TypeError,
         ValueError,
     ) as error:
-        # Of an assertion without words the line says what was expected.
-        reason = str(error) or traceback.extract_tb(error.__traceback__)[-1].line
-        raise SoCoError(f'The config cannot be built into {what}: {reason}') from error
+        raise SoCoError(
+            f'The config cannot be built into {what}: {reason_of(error)}'
+        ) from error
 
 
 def set_options(
@@ -119,7 +121,7 @@ def check_key(cfg: Config, key: str) -> Any:
                     return None
                 raise UsageError(
                     f'The config key {key} does not exist: {parent} has '
-                    f'{", ".join(map(str, node))}.'
+                    f'{", ".join(map(str, node))}.{meant_key(cfg, parts, depth, node)}'
                 )
             node = node[part]
         else:
@@ -127,6 +129,41 @@ def check_key(cfg: Config, key: str) -> Any:
                 f'The config key {key} does not exist: {parent} is {node!r}.'
             )
     return node
+
+
+def meant_key(cfg: Config, parts: list[str], depth: int, node: dict) -> str:
+    """``Did you mean ...?`` about a dotted key.
+
+    Args:
+        cfg (Config): The config.
+        parts (list[str]): The key.
+        depth (int): Index of the first part that does not exist.
+        node (dict): What should have it.
+    """
+    before, after = parts[:depth], parts[depth + 1 :]
+    siblings = {str(name): '.'.join([*before, str(name), *after]) for name in node}
+    read = [key for top in READ.intersection(cfg) for key in find_keys(cfg[top], top)]
+    there = [name for name, key in siblings.items() if key in read]
+    # Or the place is wrong: batch_size is train_dataloader.batch_size. Of
+    # several the shortest is shown.
+    read.sort(key=len, reverse=True)
+    ends = {key.rpartition('.')[2]: key for key in read}
+    return (
+        did_you_mean(parts[depth], there, siblings)
+        or did_you_mean(parts[-1], ends, ends)
+        or did_you_mean(parts[depth], siblings, siblings)
+    )
+
+
+def find_keys(node: Any, path: str) -> Iterator[str]:
+    """Yield the dotted keys in a part of a config, itself under ``path``."""
+    yield path
+    if isinstance(node, dict):
+        for key, child in node.items():
+            yield from find_keys(child, f'{path}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for index, child in enumerate(node):
+            yield from find_keys(child, f'{path}.{index}')
 
 
 def check_read(cfg: Config, key: str, arguments: dict[str, str]) -> None:
@@ -214,6 +251,18 @@ def find_value(node: Any, value: Any, path: str) -> list[str]:
     ]
 
 
+def recipe_names() -> list[str]:
+    """Names of the recipes under ``configs/soco``, as :func:`load_config` takes them.
+
+    Example:
+        >>> from soco_mm.engine.config import recipe_names
+        >>> 'soco_r50_fpn_100e' in recipe_names()
+        True
+    """
+    paths = sorted(RECIPES.rglob('*.py'), key=lambda path: (len(path.parts), path))
+    return [path.relative_to(RECIPES).with_suffix('').as_posix() for path in paths]
+
+
 def load_config(
     path: str | Path, options: dict | None = None, arguments: dict | None = None
 ) -> Config:
@@ -235,13 +284,15 @@ def load_config(
     """
     path = Path(path)
     if not path.is_file():
-        root = CONFIG_ROOT / 'soco'
-        known = root / path.with_suffix('.py')
+        known = RECIPES / path.with_suffix('.py')
         if not known.is_file():
-            names = ', '.join(sorted(p.stem for p in root.glob('*.py')))
+            names = recipe_names()
+            # Also without the folder, or as the end of another path.
+            stems = {Path(name).stem: name for name in reversed(names)}
+            meant = did_you_mean(path.stem, stems, stems)
             raise UsageError(
-                f'There is no config {path}. Give the path of one, or one of '
-                f'these names: {names}; or one in released/ or ablations/.'
+                f'There is no config {path}.{meant} Give the path of one, or a name '
+                'that "soco-mm configs" lists.'
             )
         path = known
     try:

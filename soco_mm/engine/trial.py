@@ -71,8 +71,10 @@ def naming(options: dict[str, Any]) -> Iterator[None]:
         if not options:
             raise
         given = ' '.join(f'{key}={value!r}' for key, value in options.items())
+        text = str(error)
         raise type(error)(
-            f'{str(error).rstrip(".")}. Check what --cfg-options sets: {given}'
+            f'{text}{"" if text[-1] in ".?" else "."} '
+            f'Check what --cfg-options sets: {given}'
         ) from error
 
 

@@ -3,7 +3,7 @@ from importlib.metadata import version
 
 import cv2
 
-from soco_mm.utils import UsageError
+from soco_mm.utils import UsageError, did_you_mean
 from soco_mm.utils.stretch import check_stretch
 from soco_mm.version import __version__
 
@@ -54,9 +54,14 @@ def build_settings(
         ``seed``, ``max_pixels``, ``timeout`` and ``stretch``.
 
     Raises:
-        UsageError: If there is no such method, or something was set that has
+        UsageError: If there is no such preset or method, or something was set that has
             no meaning, or none for it.
     """
+    if preset not in PRESETS:
+        raise UsageError(
+            f'There is no preset {preset}.{did_you_mean(preset, PRESETS)} Choose '
+            f'{" or ".join(PRESETS)}.'
+        )
     settings = deepcopy(PRESETS[preset])
     changes = {key: value for key, value in changes.items() if value is not None}
     settings.update({key: changes.pop(key) for key in _EVERY if key in changes})
@@ -87,8 +92,9 @@ def build_settings(
     elif '.' in method:
         settings['generator'] = dict(type=method)
     else:
+        meant = did_you_mean(method, METHODS)
         raise UsageError(
-            f'There is no method {method}. Choose {", ".join(METHODS)}, or '
+            f'There is no method {method}.{meant} Choose {", ".join(METHODS)}, or '
             'the import path of a class, such as my_module.MyGenerator.'
         )
     if changes:

@@ -1,4 +1,4 @@
-from soco_mm.errors import SoCoError, UsageError
+from soco_mm.errors import SoCoError, UsageError, did_you_mean
 
 from .files import (
     PARTIAL,
@@ -28,6 +28,7 @@ __all__ = [
     'atomic_write',
     'check_image',
     'check_replaceable',
+    'did_you_mean',
     'exclusive',
     'file_hash',
     'list_images',

@@ -106,7 +106,7 @@ def test_help_imports_nothing_heavy():
 def test_nearest_name_is_suggested_and_a_second_only_if_as_near():
     names = ['soco_r50_fpn_100e', 'soco_r50_fpn_400e', 'soco_r50_c4_100e']
     assert did_you_mean('soco-r50-fpn-100', names) == (
-        '. Did you mean soco_r50_fpn_100e?'
+        ' Did you mean soco_r50_fpn_100e?'
     )
     assert did_you_mean('soco_r50_fpn_200e', names).count(' or ') == 1
     assert did_you_mean('retinanet', names) == ''

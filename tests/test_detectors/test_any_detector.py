@@ -269,9 +269,13 @@ def test_what_is_no_config_of_a_detector_is_refused(pretrained, tmp_path):
     refused(
         tmp_path, 'cannot be read', path, UsageError, detector='mmdet::none/none.py'
     )
-    refused(
-        tmp_path, r'Is mmdet::fcos/x.py meant\?', path, UsageError, detector='fcos/x.py'
-    )
+    for detector in (
+        'mmdet::retinanet/retinanet_r50-fpn_1x_coco.py',
+        'retinanet/retinanet_r50_fpn_1x_coco.py',
+        'retinanet_r50_fpn_1x_coco',
+    ):
+        meant = 'mean mmdet::retinanet/retinanet_r50_fpn_1x_coco.py?'
+        refused(tmp_path, re.escape(meant), path, UsageError, detector=detector)
 
 
 @pytest.mark.parametrize('norm', ['None', "dict(type='GN', num_groups=32)"])

@@ -98,8 +98,14 @@ def test_validation_and_images_are_asked_for_where_nothing_says(layouts):
 def test_classes_are_a_choice_in_all_layouts(layouts):
     found = read_data(layouts / 'yolo', classes=['washer', 'nut'])
     assert found['train'].classes == found['val'].classes == ('washer', 'nut')
-    with pytest.raises(UsageError, match='has no category screw'):
-        read_data(layouts / 'yolo', classes=['screw', 'nut'])
+    # Whether other classes are there or not.
+    for classes in (['washr', 'nut'], ['washr']):
+        with pytest.raises(
+            UsageError, match=r'no category washr\. Did you mean washer\? It has .*nut'
+        ):
+            read_data(layouts / 'yolo', classes=classes)
+    with pytest.raises(UsageError, match='no category hammer. It has'):
+        read_data(layouts / 'yolo', classes=['hammer', 'nut'])
 
 
 def test_a_malformed_line_is_named(layouts):

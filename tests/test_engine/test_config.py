@@ -6,8 +6,14 @@ from soco_mm.utils import UsageError
 
 def test_names_and_paths_of_configs():
     assert load_config('soco_r50_fpn_100e').train_cfg.max_epochs == 100
-    with pytest.raises(UsageError, match='soco_r50_fpn_100e'):
-        load_config('soco_r51')
+    for name, meant in (
+        ('soco-r50-fpn-100', 'soco_r50_fpn_100e'),
+        ('table5b_batch-51', 'ablations/table5b_batch-512'),
+        ('configs/sco/soco_r50_c4_100e.py', 'soco_r50_c4_100e'),
+    ):
+        with pytest.raises(UsageError, match=rf'no config .*mean {meant}\?'):
+            load_config(name)
+        load_config(meant)
 
 
 def test_options_reach_into_lists_and_may_add_arguments_of_components():
@@ -25,17 +31,20 @@ def test_options_reach_into_lists_and_may_add_arguments_of_components():
 
 
 @pytest.mark.parametrize(
-    'key',
+    'key, meant',
     [
-        'trian_cfg',
-        'model.bakcbone.depth',
-        'train_dataloader.batchsize',
-        'param_scheduler.5.end',
-        'train_cfg.max_epochs.x',
+        ('trian_cfg', 'train_cfg'),
+        ('model.bakcbone.depth', 'model.backbone.depth'),
+        ('train_dataloader.batchsize', 'train_dataloader.batch_size'),
+        ('batch_size', 'train_dataloader.batch_size'),
+        ('num_proposals', 'train_dataloader.dataset.pipeline.2.num_proposals'),
+        ('param_scheduler.5.end', None),
+        ('train_cfg.max_epochs.x', None),
     ],
 )
-def test_misspelt_keys_are_refused(key):
-    with pytest.raises(UsageError, match=key):
+def test_misspelt_keys_are_refused_with_the_key_that_was_meant(key, meant):
+    suggestion = rf'\. Did you mean {meant}\?$' if meant else ''
+    with pytest.raises(UsageError, match=f'key {key} does not exist.*{suggestion}'):
         load_config('soco_r50_fpn_100e', {key: 1})
 
 

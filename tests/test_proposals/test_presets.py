@@ -28,6 +28,8 @@ def test_random_boxes_obey_the_filter_and_are_not_filtered():
         (dict(method='whole', scale=3), '--scale does nothing'),
         (dict(method='random', min_side=3), '--min-side does nothing'),
         (dict(method='guess'), 'no method guess'),
+        (dict(method='randon'), 'no method randon. Did you mean random?'),
+        (dict(preset='release'), 'no preset release. Did you mean released?'),
         (dict(size_range=(0.8, 0.3)), 'smaller one first'),
         (dict(max_aspect=0.5), 'at least 1'),
         (dict(method='random', max_aspect=0), 'at least 1'),

@@ -188,7 +188,7 @@ def refuse_misspelt_command(images: list[str]) -> None:
     """
     meant = did_you_mean(images[0], ('make', 'merge', 'report', 'import', 'export'))
     if meant and not os.path.lexists(images[0]):
-        raise UsageError(f'There are no images {images[0]}{meant}')
+        raise UsageError(f'There are no images {images[0]}.{meant}')
 
 
 def make(args: argparse.Namespace) -> None:
