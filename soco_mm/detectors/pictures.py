@@ -15,16 +15,24 @@ SHOWN = 6  # images in a picture
 
 
 def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
-    """Draw some annotated images, those first that EXIF may have spoilt."""
-    samples = []
+    """Draw some annotated images, those first that EXIF may have spoilt.
+
+    Args:
+        train (Annotations): What is trained on.
+        val (Annotations): What is evaluated on; an image that is in both is
+            drawn once.
+
+    Returns:
+        np.ndarray: RGB, uint8, (H, W, 3).
+    """
+    samples = {}
     for each in (train, val):
         picked = pick(list(each.boxes), SHOWN)
         turned = [key for key in each.turned if key in each.boxes]
-        for key in [*turned, *picked][:SHOWN]:
-            samples.append(
-                dict(path=each.root / each.images[key], boxes=each.boxes[key])
-            )
-    return draw_objects(samples, train.classes)
+        for key in list(dict.fromkeys([*turned, *picked]))[:SHOWN]:
+            path = each.root / each.images[key]
+            samples.setdefault(path, dict(path=path, boxes=each.boxes[key]))
+    return draw_objects(list(samples.values()), train.classes)
 
 
 def pick(ids: list, number: int) -> list:

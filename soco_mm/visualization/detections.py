@@ -56,9 +56,8 @@ def draw_detections(
                 for index, score in zip(labels, scores[drawn])
             ],
         )
-        rows.append(
-            join([label(truth, f'annotated: {number}'), label(predicted, text)], 1)
-        )
+        truth = label(truth, f'annotated: {_objects(number)}')
+        rows.append(join([truth, label(predicted, text)], 1))
     return join(rows, 0)
 
 
@@ -82,12 +81,16 @@ def draw_objects(
             picture, number = _draw_truth(sample, classes)[2:]
         except ImageError:
             continue
-        drawn.append(label(picture, f'{sample["path"].name}: {number}'))
+        drawn.append(label(picture, f'{sample["path"].name}: {_objects(number)}'))
     rows = [
         join(drawn[start : start + columns], 1)
         for start in range(0, len(drawn), columns)
     ]
     return join(rows, 0) if rows else np.full((SIDE, SIDE, 3), PAPER, np.uint8)
+
+
+def _objects(number: int) -> str:
+    return f'{number} object' if number == 1 else f'{number} objects'
 
 
 def _draw_truth(sample: dict, classes: Sequence[str]) -> tuple:
