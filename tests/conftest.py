@@ -7,6 +7,8 @@ import pytest
 import torch
 from mmengine.config import config, utils
 
+from soco_mm.log import log_to_console
+
 sys.path.insert(0, str(Path(__file__).parent))
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / 'demo'
@@ -28,6 +30,12 @@ def pytest_collection_finish():
         return formatted[text]
 
     config.FormatCode = format_once
+
+
+@pytest.fixture(autouse=True, scope='session')
+def console():
+    """What jobs say is printed, as on the command line."""
+    log_to_console()
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from soco_mm.engine.config import building, load_config
 from soco_mm.engine.preview import build_dataset
+from soco_mm.log import logger
 from soco_mm.registry import MODELS
 from soco_mm.utils import ImageError, SoCoError, UsageError, atomic_write, make_writable
-from soco_mm.utils.files import printable
+from soco_mm.utils.texts import printable
 from soco_mm.visualization import (
     DrawnView,
     describe_view,
@@ -27,7 +28,8 @@ NAME_BYTES = 200  # of a picture's name; most file systems allow 255
 def browse(
     config: str | Path,
     out: str | Path | None = None,
-    number: int = 20,
+    *,
+    num_images: int = 20,
     start: int = 0,
     epoch: int = 0,
     options: dict | None = None,
@@ -44,7 +46,7 @@ def browse(
             ``configs/soco``.
         out (str | Path, optional): The folder to write. Defaults to None,
             ``work_dirs/browse/NAME_OF_CONFIG``.
-        number (int): Of how many images. Defaults to 20.
+        num_images (int): Of how many images. Defaults to 20.
         start (int): Index of the first. Defaults to 0.
         epoch (int): Of which epoch, from 0. Defaults to 0.
         options (dict, optional): Values of the config to set, by dotted key.
@@ -70,12 +72,12 @@ def browse(
     levels = box_levels(cfg)
     make_writable(out)
     made, entries = [], []
-    for index in range(start, min(start + number, len(dataset))):
+    for index in range(start, min(start + num_images, len(dataset))):
         try:
             info = dataset.load_image(index)
         except ImageError as error:
             path = dataset.get_data_info(index)['img_path']
-            print(f'{printable(path)} {error}', flush=True)
+            logger.info(f'{printable(path)} {error}')
             continue
         sample = dataset[epoch * len(dataset) + index]
         views = [

@@ -1,31 +1,33 @@
+"""Pretrained weights for detectors of MMDetection and other libraries."""
+
 from pathlib import Path
 
-from mmengine.config import Config
-
-from soco_mm.checkpoint import (
-    TransferReport,
-    detector_weights,
-    read_checkpoint,
-    state_dict_of,
-    write_checkpoint,
+from soco_mm.checkpoint import TransferReport, write_checkpoint
+from soco_mm.checkpoint.config_text import plain_data
+from soco_mm.checkpoint.libraries.files import LIBRARIES, LibraryReport, write_weights
+from soco_mm.checkpoint.pretrained import Pretrained
+from soco_mm.detectors.fit import (
+    REPORT,
+    WEIGHTS,
+    HandOff,
+    exported_config,
+    fit_detector,
 )
-from soco_mm.checkpoint.model_config import model_of
-from soco_mm.checkpoint.pretrained import build_pretrained, stretch_of
-from soco_mm.detectors.features import load_input
-from soco_mm.detectors.fit import REPORT, WEIGHTS, exported_config, fit_detector
-from soco_mm.detectors.mask_rcnn import plain
-from soco_mm.utils import UsageError, atomic_folder, check_replaceable, write_json
+from soco_mm.engine.config import ConfigSource, as_config
+from soco_mm.utils import UsageError, atomic_folder, write_json
+from soco_mm.utils.claim import claim
 from soco_mm.version import __version__
 
 
 def export_detector(
-    cfg: Config | None,
     checkpoint: str | Path,
     out: str | Path,
-    image: str | Path | None = None,
+    *,
+    config: ConfigSource = None,
     detector: str | Path | None = None,
     adapt: bool = False,
     backbone_only: bool = False,
+    image: str | Path | None = None,
 ) -> TransferReport:
     """Hand a pretrained model over to MMDetection.
 
@@ -33,20 +35,21 @@ def export_detector(
     names; a config of the detector that loads them; and ``report.json``.
 
     Args:
-        cfg (Config, optional): The config of the pretraining. None for the
-            one in the checkpoint.
-        checkpoint (str | Path): A checkpoint of that training.
+        checkpoint (str | Path): A checkpoint of a pretraining.
         out (str | Path): The folder to write; an earlier export is replaced.
-        image (str | Path, optional): The image on which features are
-            compared. Defaults to None, noise.
+        config (Config | str | Path, optional): The config of the pretraining,
+            or its name under ``configs/soco``. Defaults to None, the one in
+            the checkpoint.
         detector (str | Path, optional): The MMDetection config of the
             detector, a path or ``mmdet::...``. Defaults to None, the Mask
             R-CNN that the model was made for.
         adapt (bool): Give that detector the norm layers and the
             normalisation of images that the pretrained model has. Defaults
             to False.
-        backbone_only (bool): Fill its backbone alone, for detectors without
+        backbone_only (bool): Fill only its backbone, for detectors without
             an FPN or with another neck. Defaults to False.
+        image (str | Path, optional): The image on which features are
+            compared. Defaults to None, noise.
 
     Returns:
         TransferReport: Which tensors of the detector were filled; its
@@ -59,58 +62,76 @@ def export_detector(
             should match does not; then nothing is written.
     """
     out = Path(out).resolve()
-    check_out(out, detector)
-    read = read_checkpoint(checkpoint)
-    model = cfg.model if cfg is not None else model_of(read, checkpoint)
-    stretch = stretch_of(read, cfg)
-    weights = detector_weights(state_dict_of(read, checkpoint))
-    pretrained = build_pretrained(model, weights, checkpoint)
+    claim(
+        out,
+        'an export',
+        WEIGHTS,
+        files={WEIGHTS, REPORT, exported_config(out)},
+    )
+    if detector is not None and out in Path(detector).resolve().parents:
+        raise UsageError(
+            f'The config {detector} of the detector is in {out}, which is replaced. '
+            'Choose another --out.'
+        )
+    pretrained = Pretrained.read(checkpoint, as_config(config))
+    stretch = pretrained.stretch
     with atomic_folder(out) as partial:
-        name, report, kept = fit_detector(
-            pretrained,
-            model,
-            partial,
-            load_input(image),
-            detector,
-            adapt,
-            backbone_only,
-            stretch,
+        fitted = fit_detector(
+            pretrained, partial, HandOff(detector, adapt, backbone_only), image
         )
-        report.config = str(out / name)
-        write_checkpoint(
-            partial / WEIGHTS,
-            dict(
-                meta=dict(
-                    soco_mm_version=__version__,
-                    checkpoint=Path(checkpoint).name,
-                    stretch=stretch and list(stretch),
-                    model=plain(model),
-                ),
-                state_dict=kept,
-            ),
+        report = fitted.report
+        report.config = str(out / fitted.config)
+        meta = dict(
+            soco_mm_version=__version__,
+            checkpoint=Path(checkpoint).name,
+            stretch=stretch and list(stretch),
+            model=plain_data(pretrained.model),
         )
+        write_checkpoint(partial / WEIGHTS, dict(meta=meta, state_dict=fitted.weights))
         write_json(partial / REPORT, report.to_dict())
     return report
 
 
-def check_out(out: Path, detector: str | Path | None) -> None:
-    """Refuse a folder that holds more than an earlier export.
+def export_weights(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    format: str,
+    config: ConfigSource = None,
+) -> LibraryReport:
+    """Write pretrained weights as a file of another library.
+
+    Args:
+        checkpoint (str | Path): A checkpoint of a pretraining, or exported
+            weights.
+        out (str | Path): The file to write. Detectron2 gets a YAML file of
+            the same name beside it.
+        format (str): The library, one of ``LIBRARIES``.
+        config (Config | str | Path, optional): The config of the pretraining,
+            or its name under ``configs/soco``. Defaults to None, the one in
+            the checkpoint.
+
+    Returns:
+        LibraryReport: What was written, and what was left out.
 
     Raises:
-        UsageError: If it does, or is none.
+        UsageError: If the format is unknown, or the file has another suffix,
+            already exists, or cannot be written.
+        SoCoError: If the checkpoint is not of this config, or the other
+            library has no such model; then nothing is written.
     """
-    check_replaceable(out, WEIGHTS, 'an export')
-    if detector is not None and out in Path(detector).resolve().parents:
+    if format not in LIBRARIES:
         raise UsageError(
-            f'The config {detector} of the detector lies in '
-            f'{out}, which is replaced. Choose another --out.'
+            f'There is no format {format}; there are {", ".join(LIBRARIES)}.'
         )
-    if not out.exists():
-        return
-    own = {WEIGHTS, REPORT, exported_config(out)}
-    others = {each.name for each in out.iterdir()} - own
-    if others:
-        raise UsageError(
-            f'{out} holds {min(others)} besides an export, which '
-            'would be lost. Choose another --out.'
+    library, out = LIBRARIES[format], Path(out)
+    for file in library.files(out):
+        claim(
+            file,
+            f'weights for {format}',
+            Path.exists,
+            suffix=library.suffix if file is out else file.suffix,
+            replace=False,
+            advice='Choose another name, or remove it.',
         )
+    return write_weights(Pretrained.read(checkpoint, as_config(config)), format, out)

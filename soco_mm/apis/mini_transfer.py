@@ -212,7 +212,7 @@ def prepare_proposals(data: Path, out: Path, methods: Sequence[str]) -> None:
         make_proposals(
             out / IMAGES,
             out / 'proposals' / kind,
-            build_settings(method=kind, **PROPOSALS.get(kind, {})),
+            settings=build_settings(method=kind, **PROPOSALS.get(kind, {})),
             root=data,
         )
 

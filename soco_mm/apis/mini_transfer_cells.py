@@ -114,7 +114,7 @@ def pretrain_start(
     cfg.default_hooks.checkpoint.max_keep_ckpts = 2
     last = train_model(cfg, work_dir, resume=latest_checkpoint(work_dir) is not None)
     if cfg.model.type == 'SoCo':
-        export_detector(cfg, last, weights.parent, detector=DETECTOR)
+        export_detector(last, weights.parent, config=cfg, detector=DETECTOR)
     else:
         weights.parent.mkdir(parents=True, exist_ok=True)
         write_checkpoint(weights, dict(state_dict=backbone_of(last)))

@@ -38,3 +38,12 @@ def read_value(text: str, name: str) -> object | None:
     except (SyntaxError, ValueError):
         pass
     return None
+
+
+def plain_data(value):
+    """A part of a config as plain data."""
+    if isinstance(value, dict):
+        return {key: plain_data(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_data(each) for each in value]
+    return value

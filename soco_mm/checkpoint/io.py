@@ -130,6 +130,13 @@ def state_dict_of(checkpoint: dict, path: str | Path) -> dict[str, Tensor]:
     return {str(name).removeprefix(PREFIX): value for name, value in weights.items()}
 
 
+def checkpoint_bytes(checkpoint: dict) -> bytes:
+    """A checkpoint as PyTorch writes it."""
+    stream = io.BytesIO()
+    torch.save(checkpoint, stream)
+    return stream.getvalue()
+
+
 def write_checkpoint(path: str | Path, checkpoint: dict) -> None:
     """Write a checkpoint; the file appears whole or not at all.
 
@@ -140,9 +147,7 @@ def write_checkpoint(path: str | Path, checkpoint: dict) -> None:
     Raises:
         UsageError: If it cannot be written.
     """
-    stream = io.BytesIO()
-    torch.save(checkpoint, stream)
     try:
-        atomic_write(path, stream.getvalue())
+        atomic_write(path, checkpoint_bytes(checkpoint))
     except OSError as error:
         raise UsageError(f'{path} cannot be written ({error.strerror}).') from None

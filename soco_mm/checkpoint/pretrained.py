@@ -1,18 +1,167 @@
 """A pretrained model out of a checkpoint."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
+from torch import Tensor, nn
 
-from soco_mm.checkpoint import compare_tensors, detector_weights, read_value
-from soco_mm.datasets.stretching import Stretch
-from soco_mm.detectors.inheriting import first_line
-from soco_mm.models import SoCo
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 from soco_mm.utils.stretch import check_stretch, load_images
+from soco_mm.utils.texts import first_line
+
+from .config_text import read_value
+from .io import read_checkpoint, state_dict_of
+from .model_config import model_of, says_model
+from .transfer import compare_tensors, detector_weights
+
+# What no detector has a place for, and what its names begin with.
+PRETEXT_PARTS = {
+    'target network': 'target_net.',
+    'projector': 'projector.',
+    'predictor': 'head.',
+}
+Stretch = tuple[float, float] | None
+
+
+@dataclass
+class Pretrained:
+    """A pretrained model: its config, its weights and its network.
+
+    Attributes:
+        model (Config): The ``model`` of the pretraining's config.
+        weights (dict[str, Tensor]): Those of backbone, neck and R-CNN head,
+            by MMDetection's names.
+        source (str): The checkpoint, for messages.
+        stretch (tuple, optional): The percentiles with which images of more
+            than 8 bits were reduced; None if they were not stretched.
+        left_out (dict[str, int]): Number of tensors of each part of the
+            pretext task, which no detector has a place for.
+
+    Example:
+        >>> from soco_mm.checkpoint.pretrained import Pretrained
+        >>> from soco_mm.engine.config import load_config
+        >>> model = load_config('soco_r18_fpn_quick').model
+        >>> pretrained = Pretrained.untrained(model)
+        >>> pretrained.weights['backbone.conv1.weight'].shape
+        torch.Size([64, 3, 7, 7])
+    """
+
+    model: Config
+    weights: dict[str, Tensor]
+    source: str
+    stretch: Stretch = None
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls,
+        checkpoint: str | Path,
+        cfg: Config | None = None,
+        *,
+        parts: Sequence[str] | None = None,
+        fallback: Config | None = None,
+    ) -> 'Pretrained':
+        """Read a checkpoint of a pretraining, or exported weights.
+
+        Args:
+            checkpoint (str | Path): The checkpoint.
+            cfg (Config, optional): The config of the pretraining. Defaults to
+                None, the one in the checkpoint.
+            parts (Sequence[str], optional): Those of the model that will be
+                built. Defaults to None, all.
+            fallback (Config, optional): The config where the checkpoint has
+                none. Defaults to None, which refuses such a checkpoint.
+
+        Returns:
+            Pretrained: The model; its network is built when it is asked for.
+
+        Raises:
+            UsageError: If there is no such file.
+            SoCoError: If it cannot be read, or does not say which model it is
+                of.
+        """
+        read = read_checkpoint(checkpoint)
+        state_dict = state_dict_of(read, checkpoint)
+        left_out = {
+            part: sum(name.startswith(prefix) for name in state_dict)
+            for part, prefix in PRETEXT_PARTS.items()
+        }
+        if cfg is None and not says_model(read):
+            cfg = fallback
+        return cls(
+            model_of(read, checkpoint, parts) if cfg is None else cfg.model,
+            detector_weights(state_dict),
+            str(checkpoint),
+            stretch_of(read, cfg),
+            {part: number for part, number in left_out.items() if number},
+        )
+
+    @classmethod
+    def untrained(cls, model: Config, stretch: Stretch = None) -> 'Pretrained':
+        """A model with random weights, to see whether a detector fits.
+
+        Args:
+            model (Config): The ``model`` of the pretraining's config.
+            stretch (tuple, optional): See :class:`Pretrained`. Defaults to
+                None.
+
+        Returns:
+            Pretrained: The model. Its norm layers differ from each other, as
+            after a training: the values that all of them start with would
+            hide that two norms are not the same, and the zeros of the last
+            norm of each block hide the whole block.
+        """
+        net = revert_sync_batchnorm(MODELS.build(model)).eval()
+        generator = torch.Generator().manual_seed(0)
+        for module in net.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                for values in (module.weight.data, module.running_var):
+                    values.uniform_(0.5, 1, generator=generator)
+                for values in (module.bias.data, module.running_mean):
+                    values.normal_(generator=generator)
+        weights = detector_weights(net.state_dict())
+        pretrained = cls(model, weights, 'the config', stretch)
+        pretrained.net = net
+        return pretrained
+
+    @cached_property
+    def net(self) -> nn.Module:
+        """nn.Module: The network in evaluation mode; backbone, neck and R-CNN
+        head are filled.
+
+        Raises:
+            SoCoError: If it cannot be built, is not a pretraining of this
+                plugin, or the weights are of another architecture.
+        """
+        try:
+            net = revert_sync_batchnorm(MODELS.build(self.model))
+        except Exception as error:  # components of any library
+            raise SoCoError(
+                f'The model of {self.source} cannot be built: {first_line(error)}. '
+                'Give the config of this plugin that it was pretrained with.'
+            ) from error
+        if not isinstance(net, MODELS.get('SoCo')):
+            raise SoCoError(
+                f'{self.source} is of the model {type(net).__name__}, and not of '
+                'one that was pretrained with this plugin.'
+            )
+        net.eval()
+        own = detector_weights(net.state_dict())
+        wrong = compare_tensors(own, self.weights).mismatches()
+        if wrong:
+            more = f', and {len(wrong) - 1} more' * (len(wrong) > 1)
+            raise SoCoError(
+                'The checkpoint is of another architecture than the config: '
+                f'{wrong[0]}{more}. Give the config it was trained with.'
+            )
+        net.load_state_dict(self.weights, strict=False)
+        return net
 
 
 def stretch_of(checkpoint: dict, cfg: Config | None = None) -> Stretch:
@@ -37,46 +186,3 @@ def stretch_of(checkpoint: dict, cfg: Config | None = None) -> Stretch:
     except (KeyError, TypeError):
         return None
     return check_stretch(found[0].get('stretch')) if found else None
-
-
-def build_pretrained(
-    model: Config, weights: dict, checkpoint: str | Path
-) -> torch.nn.Module:
-    """Build the pretrained model and fill backbone, neck and R-CNN head.
-
-    Args:
-        model (Config): The ``model`` of the pretraining's config.
-        weights (dict[str, Tensor]): Those of its checkpoint.
-        checkpoint (str | Path): The file, for messages.
-
-    Returns:
-        nn.Module: The model.
-
-    Raises:
-        SoCoError: If it cannot be built, is no pretraining of this plugin, or
-            the weights are of another architecture.
-    """
-    try:
-        net = revert_sync_batchnorm(MODELS.build(model))
-    except Exception as error:  # components of any library
-        raise SoCoError(
-            f'The model of {checkpoint} cannot be built: {first_line(error)}. '
-            'Give the config of this plugin that it was pretrained with.'
-        ) from error
-    if not isinstance(net, SoCo):
-        raise SoCoError(
-            f'{checkpoint} is of the model {type(net).__name__}, and not of '
-            'one that was pretrained with this plugin.'
-        )
-    net.eval()
-    own = detector_weights(net.state_dict())
-    report = compare_tensors(own, weights)
-    wrong = report.mismatches()
-    if wrong:
-        more = f', and {len(wrong) - 1} more' * (len(wrong) > 1)
-        raise SoCoError(
-            'The checkpoint is of another architecture than the config: '
-            f'{wrong[0]}{more}. Give the config it was trained with.'
-        )
-    net.load_state_dict(weights, strict=False)
-    return net

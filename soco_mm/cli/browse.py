@@ -58,13 +58,13 @@ def add_browse(commands) -> None:
 
 def browse(args: argparse.Namespace) -> None:
     """Run the command ``browse``."""
-    from soco_mm.apis.browse import browse
-    from soco_mm.utils.files import printable
+    from soco_mm import apis
+    from soco_mm.utils.texts import printable
 
-    made = browse(
+    made = apis.browse(
         args.config,
         args.out,
-        number=args.num_images,
+        num_images=args.num_images,
         start=args.start,
         epoch=args.epoch,
         options=args.cfg_options,

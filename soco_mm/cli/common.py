@@ -12,6 +12,9 @@ from soco_mm.errors import SoCoError
 
 def run(main: Callable) -> None:
     """Run a program; what a user can fix ends it with one sentence."""
+    from soco_mm.log import log_to_console
+
+    log_to_console()
     try:
         main()
     except SoCoError as error:

@@ -21,6 +21,6 @@ def add_doctor(commands) -> None:
 
 def doctor(args: argparse.Namespace) -> None:
     """Run the command ``doctor``."""
-    from soco_mm.apis.doctor import check_installation
+    from soco_mm.installation import check_installation
 
     sys.exit(0 if check_installation(args.quiet) else 1)

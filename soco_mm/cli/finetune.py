@@ -107,14 +107,14 @@ def finetune(args: argparse.Namespace) -> None:
     """Run the command ``finetune``."""
     import json
 
-    from soco_mm.apis.finetune import finetune
+    from soco_mm import apis
 
-    made = finetune(
+    made = apis.finetune(
         args.exported,
-        args.data,
-        args.images,
-        args.val,
         args.out,
+        train=args.data,
+        images=args.images,
+        val=args.val,
         val_images=args.val_images,
         epochs=args.epochs,
         batch_size=args.batch_size,
@@ -127,7 +127,7 @@ def finetune(args: argparse.Namespace) -> None:
         resume=args.resume,
         overwrite=args.overwrite,
     )
-    best = json.loads(made['metrics'].read_text())
+    best = json.loads(made.metrics.read_text())
     print(f'\nBest after epoch {best["epoch"]}:')
     for kind, name in (('bbox', 'boxes'), ('segm', 'masks')):
         if f'coco/{kind}_mAP' in best:
@@ -137,5 +137,5 @@ def finetune(args: argparse.Namespace) -> None:
                 f'AP75 {100 * best[f"coco/{kind}_mAP_75"]:.1f}'
             )
     print('\nUse next:')
-    for name, path in made.items():
+    for name, path in vars(made).items():
         print(f'  {name:11s} {path}')

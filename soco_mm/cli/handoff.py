@@ -7,7 +7,7 @@ from soco_mm.errors import UsageError
 
 from .common import examples
 
-# Those of soco_mm.apis.export_formats, which needs PyTorch.
+# Those of soco_mm.checkpoint.libraries.files, which needs PyTorch.
 FORMATS = ('detectron2', 'torchvision', 'safetensors', 'mmpretrain', 'timm')
 
 
@@ -94,19 +94,18 @@ def export(args: argparse.Namespace) -> None:
         raise UsageError(
             f'--detector is for MMDetection; leave it out with --format {args.format}.'
         )
-    from soco_mm.apis.export import export_detector
-    from soco_mm.apis.export_formats import export_format
-    from soco_mm.engine.config import load_config
+    from soco_mm import apis
 
-    cfg = None if args.config is None else load_config(args.config)
     if args.format is not None:
-        report = export_format(cfg, args.checkpoint, args.out, args.format)
+        report = apis.export_weights(
+            args.checkpoint, args.out, format=args.format, config=args.config
+        )
         print(report.describe())
         return
-    report = export_detector(
-        cfg,
+    report = apis.export_detector(
         args.checkpoint,
         args.out,
+        config=args.config,
         detector=args.detector,
         adapt=args.adapt,
         backbone_only=args.backbone_only,
@@ -141,7 +140,7 @@ def add_import(commands) -> None:
 
 def import_(args: argparse.Namespace) -> None:
     """Run the command ``import``."""
-    from soco_mm.apis.importing import import_released
+    from soco_mm import apis
 
-    number = import_released(args.released, args.out)
+    number = apis.import_released(args.released, args.out)
     print(f'{args.out}: {number} entries, all of {args.released}.')

@@ -82,9 +82,9 @@ def add_pretrain(commands) -> None:
 def pretrain(args: argparse.Namespace) -> None:
     """Run the command ``pretrain``."""
     check_detector_flags(args)
-    from soco_mm.apis.pretrain import pretrain
+    from soco_mm import apis
 
-    made = pretrain(
+    made = apis.pretrain(
         args.images or None,
         args.out,
         config=args.config,
@@ -103,5 +103,5 @@ def pretrain(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
     )
     print('\nUse next:')
-    for name, path in made.items():
+    for name, path in vars(made).items():
         print(f'  {name:11s} {path}')

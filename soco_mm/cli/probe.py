@@ -111,52 +111,21 @@ def probe(args: argparse.Namespace) -> None:
     for flag, method in (('k', 'knn'), ('epochs', 'linear'), ('lr', 'linear')):
         if getattr(args, flag) is not None and args.method != method:
             raise UsageError(f'--{flag} is for --method {method}.')
-    from soco_mm.coco import has_splits
-    from soco_mm.evaluation.probe_config import probe_config
-    from soco_mm.evaluation.probes import knn_probe, linear_probe
+    from soco_mm import apis
 
-    if args.val is None and not has_splits(args.train):
-        raise UsageError(
-            f'{args.train} does not say what to classify. Name it with --val.'
-        )
-    cfg = probe_config(
+    result = apis.probe(
         args.checkpoint,
-        args.config,
-        args.batch_size,
-        args.workers,
-        args.epochs,
-        args.lr,
+        args.train,
+        val=args.val,
+        images=args.images,
+        val_images=args.val_images,
+        method=args.method,
+        config=args.config,
+        k=args.k or 20,
+        epochs=args.epochs,
+        lr=args.lr,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        out=args.out,
     )
-    folders = dict(images=args.images, val_images=args.val_images)
-    if args.method == 'knn':
-        result = knn_probe(
-            cfg,
-            args.checkpoint,
-            args.train,
-            args.val,
-            k=args.k or 20,
-            out=args.out,
-            **folders,
-        )
-    else:
-        result = linear_probe(
-            cfg,
-            args.checkpoint,
-            args.out or 'work_dirs/linear_probe',
-            args.train,
-            args.val,
-            **folders,
-        )
-    print(describe(result))
-
-
-def describe(result: dict) -> str:
-    """The result as a line for people."""
-    accuracies = ', '.join(
-        f'top-{k} {result[f"top{k}"]:.2f} %' for k in (1, 5) if f'top{k}' in result
-    )
-    return (
-        f'{result["method"]}: {accuracies} ({result["num_val"]} '
-        f'{result["samples"]} in {result["num_classes"]} classes, learnt '
-        f'from {result["num_train"]})'
-    )
+    print(result.describe())

@@ -8,9 +8,9 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from soco_mm.detectors.inheriting import first_line
 from soco_mm.engine.runtime import use_plain_sync_norm
 from soco_mm.utils import UsageError
+from soco_mm.utils.texts import first_line
 
 
 def build_detector(config: str | Path, name: str | Path | None = None) -> nn.Module:

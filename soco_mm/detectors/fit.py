@@ -2,21 +2,20 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import torch
 from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
-from torch import nn
+from torch import Tensor, nn
 
 from soco_mm.checkpoint import (
     TransferReport,
     compare_tensors,
-    detector_weights,
     explain_mismatch,
     match_names,
 )
+from soco_mm.checkpoint.pretrained import Pretrained, Stretch
 from soco_mm.checkpoint.transfer import PARTS, PartReport
 from soco_mm.detectors.build import build_detector, class_of
 from soco_mm.detectors.features import (
@@ -29,7 +28,6 @@ from soco_mm.detectors.features import (
 from soco_mm.detectors.inheriting import inheriting_config
 from soco_mm.detectors.mask_rcnn import detector_config
 from soco_mm.detectors.stretching import stretch_detector
-from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
 WEIGHTS = 'soco_weights.pth'
@@ -39,6 +37,39 @@ BACKBONE = (PARTS['backbone'], PARTS['shared head'])
 # Of the tensors of a pretrained part. An FPN may have levels above those of
 # the backbone, such as P6 and P7.
 LEAST_FILLED = {'backbone': 0.9, 'neck': 0.5, 'shared head': 0.9}
+
+
+@dataclass(frozen=True)
+class HandOff:
+    """The detector that a model is handed over to.
+
+    Attributes:
+        detector (str | Path, optional): Its MMDetection config, a path or
+            ``mmdet::...``. Defaults to None, the Mask R-CNN that the model is
+            made for.
+        adapt (bool): Give it the norm layers and the normalisation of images
+            that the pretrained model has. Defaults to False.
+        backbone_only (bool): Fill only its backbone, for detectors without an
+            FPN or with another neck. Defaults to False.
+    """
+
+    detector: str | Path | None = None
+    adapt: bool = False
+    backbone_only: bool = False
+
+
+class FittedDetector(NamedTuple):
+    """A detector that was filled with pretrained weights.
+
+    Attributes:
+        config (str): Name of its config in the folder.
+        report (TransferReport): Which of its tensors were filled.
+        weights (dict[str, Tensor]): Those that were used, by its own names.
+    """
+
+    config: str
+    report: TransferReport
+    weights: dict[str, Tensor]
 
 
 def exported_config(folder: str | Path) -> str:
@@ -51,95 +82,72 @@ def exported_config(folder: str | Path) -> str:
 
 
 def fit_detector(
-    pretrained: nn.Module,
-    model: Config,
+    pretrained: Pretrained,
     folder: Path,
-    image: torch.Tensor,
-    detector: str | Path | None,
-    adapt: bool,
-    backbone_only: bool,
-    stretch: Sequence[float] | None = None,
-) -> tuple:
+    handoff: HandOff,
+    image: str | Path | None = None,
+) -> FittedDetector:
     """Write a detector's config, fill it, and compare its features.
 
+    Args:
+        pretrained (Pretrained): The model.
+        folder (Path): Where the config is written.
+        handoff (HandOff): The detector.
+        image (str | Path, optional): The image on which features are
+            compared. Defaults to None, noise.
+
     Returns:
-        tuple: Name of the config in the folder, the report, and the weights
-        that were used, by the detector's names.
+        FittedDetector: The config, what was filled, and with what.
 
     Raises:
         UsageError: If the detector cannot be built.
         SoCoError: If the model does not fit it.
     """
+    # First, since it says what is wrong with a checkpoint.
+    net = pretrained.net
+    model, detector = pretrained.model, handoff.detector
     if detector is None:
         name, text = detector_config(model, WEIGHTS)
     else:
-        name, text = inheriting_config(detector, model, WEIGHTS, adapt)
+        name, text = inheriting_config(detector, model, WEIGHTS, handoff.adapt)
     (folder / name).write_text(text)
-    if stretch is not None:
-        stretch_detector(folder / name, stretch)
+    if pretrained.stretch is not None:
+        stretch_detector(folder / name, pretrained.stretch)
     built = build_detector(folder / name, detector)
-    weights = detector_weights(pretrained.state_dict())
     kept = {
         key: value
-        for key, value in weights.items()
-        if not backbone_only or key.startswith(BACKBONE)
+        for key, value in pretrained.weights.items()
+        if not handoff.backbone_only or key.startswith(BACKBONE)
     }
     matched, left_out = match_names(
-        kept, built.state_dict(), start_level(built), start_level(pretrained)
+        kept, built.state_dict(), start_level(built), start_level(net)
     )
-    report = fill(built, matched, pretrained)
-    report.unused = left_out + [key for key in weights if key not in kept]
+    report = fill(built, matched, net)
+    report.unused = left_out + [key for key in pretrained.weights if key not in kept]
     if detector is not None:
-        check_pixels(pretrained, built)
+        check_pixels(net, built)
     report.max_difference = compare_features(
-        pretrained, built, image, not backbone_only
+        net, built, load_input(image), not handoff.backbone_only
     )
     report.notes = frozen_notes(built)
-    return name, report, matched
+    return FittedDetector(name, report, matched)
 
 
-def check_detector(
-    model: Config,
-    detector: str | Path,
-    adapt: bool = False,
-    backbone_only: bool = False,
-    stretch: Sequence[float] | None = None,
-) -> None:
+def try_fit(model: Config, handoff: HandOff, stretch: Stretch = None) -> None:
     """Refuse a detector that a model will not fit, before it is trained.
 
     Args:
         model (Config): The ``model`` of the pretraining's config.
-        detector (str | Path): See :func:`export_detector`.
-        adapt (bool): See :func:`export_detector`.
-        backbone_only (bool): See :func:`export_detector`.
-        stretch (Sequence[float], optional): How it is to reduce images of
-            more than 8 bits. Defaults to None, as it does.
+        handoff (HandOff): The detector.
+        stretch (tuple, optional): How it is to reduce images of more than 8
+            bits. Defaults to None, as it does.
 
     Raises:
         UsageError: If the detector's config cannot be read or built.
         SoCoError: If the model does not fit it.
     """
-    net = revert_sync_batchnorm(MODELS.build(model)).eval()
-    generator = torch.Generator().manual_seed(0)
-    for module in net.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            # As after a training: what all norms start with would hide that
-            # they are others, and the zeros of the last ones whole blocks.
-            for values in (module.weight.data, module.running_var):
-                values.uniform_(0.5, 1, generator=generator)
-            for values in (module.bias.data, module.running_mean):
-                values.normal_(generator=generator)
     with tempfile.TemporaryDirectory() as folder:
-        fit_detector(
-            net,
-            model,
-            Path(folder),
-            load_input(None),
-            detector,
-            adapt,
-            backbone_only,
-            stretch,
-        )
+        fit_detector(Pretrained.untrained(model, stretch), Path(folder), handoff)
 
 
 def fill(detector: nn.Module, weights: dict, pretrained: nn.Module) -> TransferReport:

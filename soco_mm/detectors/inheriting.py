@@ -9,10 +9,12 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.utils import get_installed_path
 
+from soco_mm.checkpoint.config_text import plain_data
 from soco_mm.checkpoint.libraries import class_name, pixel_statistics
 from soco_mm.utils import UsageError, did_you_mean
+from soco_mm.utils.texts import first_line
 
-from .mask_rcnn import beside, plain
+from .mask_rcnn import beside
 
 INHERITING = """\
 # The detector of the config below, which starts from SoCo's weights.
@@ -158,17 +160,10 @@ def changed_norms(theirs: Config, ours: Config) -> dict:
     """
     same = class_name(theirs) == class_name(ours)
     changes = {
-        key: plain(ours[key])
+        key: plain_data(ours[key])
         for key in NORM_KEYS
         if key in ours and (same or key in theirs)
     }
     if 'norm_cfg' in changes and 'norm_cfg' in theirs:
         changes['norm_cfg']['_delete_'] = True  # GN has other arguments
     return changes
-
-
-def first_line(error: Exception) -> str:
-    """Class of an error, and the first line of what it says."""
-    lines = str(error).strip().splitlines()
-    text = f': {" ".join(lines[0].split())}' if lines else ''
-    return type(error).__name__ + text

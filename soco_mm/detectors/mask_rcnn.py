@@ -134,15 +134,6 @@ def beside(name: str) -> str:
     return f'r"""{{{{ fileDirname }}}}/{name}"""'
 
 
-def plain(value):
-    """A part of a config as plain data."""
-    if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    return value
-
-
 def backbone_text(backbone: Config) -> str:
     """The backbone of the detector, as text within ``model``."""
     if backbone.type == 'mmdet.ResNet':

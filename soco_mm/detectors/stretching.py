@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from soco_mm.detectors.mask_rcnn import plain
+from soco_mm.checkpoint.config_text import plain_data
 from soco_mm.utils import UsageError
 
 # Appended to the config of a detector.
@@ -35,7 +35,7 @@ def stretch_detector(path: Path, stretch: Sequence[float]) -> None:
     for name in LOADERS:
         if not cfg.get(name):
             continue
-        dataset = plain(cfg[name].dataset)
+        dataset = plain_data(cfg[name].dataset)
         if not _replace_loading(dataset, list(stretch)):
             raise UsageError(
                 f'The {name} of the detector {path.name} does not read images '

@@ -11,7 +11,7 @@ from soco_mm.coco import Annotations
 MAX_DETECTIONS = 100  # of an image, in COCO's AP
 
 
-def describe(cfg: Config, train: Annotations, val: Annotations) -> str:
+def describe_finetuning(cfg: Config, train: Annotations, val: Annotations) -> str:
     """What will be trained, in words."""
     masks = ''
     if 'segm' in cfg.val_evaluator.metric:

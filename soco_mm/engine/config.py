@@ -263,6 +263,14 @@ def recipe_names() -> list[str]:
     return [path.relative_to(RECIPES).with_suffix('').as_posix() for path in paths]
 
 
+ConfigSource = Config | str | Path | None
+
+
+def as_config(config: ConfigSource) -> Config | None:
+    """A config that was given as it is, by its path or by its name."""
+    return load_config(config) if isinstance(config, (str, Path)) else config
+
+
 def load_config(
     path: str | Path, options: dict | None = None, arguments: dict | None = None
 ) -> Config:

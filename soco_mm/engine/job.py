@@ -5,7 +5,9 @@ import json
 import shutil
 from pathlib import Path
 
+from soco_mm.log import logger
 from soco_mm.utils import UsageError, atomic_write, make_writable
+from soco_mm.utils.claim import claim
 from soco_mm.utils.differences import flatten, in_words
 
 JOB = 'job.json'
@@ -102,12 +104,12 @@ def read_job(out: Path) -> dict | None:
             raise ValueError('no dictionary')
     except (OSError, ValueError) as error:
         raise UsageError(
-            f'{marker} cannot be read ({error}). Start anew with --overwrite.'
+            f'{marker} cannot be read ({error}). Start again with --overwrite.'
         ) from None
     return there
 
 
-def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
+def claim_run(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
     """Take a folder for a run, or say why not.
 
     A run that is resumed may differ in what its results do not depend on
@@ -136,16 +138,12 @@ def claim(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+    claim(out, 'a run', JOB)
     changed = {}
-    if out.is_dir() and any(out.iterdir()):
-        there = read_job(out)
-        if there is None:
-            raise UsageError(
-                f'{out} holds files that are not of a run. Choose an empty folder.'
-            )
+    if (there := read_job(out)) is not None:
         changed = check_same(out, there, job, resume)
         if changed:
-            print(f'Resumed with other settings: {in_words(changed)}', flush=True)
+            logger.info(f'Resumed with other settings: {in_words(changed)}')
     make_writable(out)
     atomic_write(marker, json.dumps(job, indent=1, default=str))
     return changed
@@ -196,7 +194,7 @@ def check_same(out: Path, there: dict, job: dict, resume: bool) -> dict:
     if not resume:
         what = f' ({in_words(changed)})' * bool(changed)
         raise UsageError(
-            f'{out} holds this run already{what}. Continue it '
+            f'{out} already holds this run{what}. Continue it '
             'with --resume, or choose another folder.'
         )
     return changed

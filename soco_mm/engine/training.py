@@ -22,7 +22,7 @@ from soco_mm.engine.initial_weights import check_initial_weights, safe_loading
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.runtime import start_processes
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable
-from soco_mm.utils.files import printable
+from soco_mm.utils.texts import printable
 
 
 def train_model(

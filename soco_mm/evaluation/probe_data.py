@@ -5,6 +5,7 @@ from mmengine.config import Config, ConfigDict
 
 from soco_mm.coco import has_splits, holds_annotations
 from soco_mm.evaluation import ObjectCrops, find_classes
+from soco_mm.log import logger
 from soco_mm.utils import UsageError
 
 
@@ -58,10 +59,9 @@ def choose_data(
         queries.classes_of = voters.data_root
         classes = find_classes(voters.data_root)
         if os.path.realpath(queries.data_root) == os.path.realpath(voters.data_root):
-            print(
+            logger.info(
                 f'The images in {voters.data_root} are learnt from and '
-                'classified, which makes the accuracy too good',
-                flush=True,
+                'classified, which makes the accuracy too good'
             )
         return tuple(classes)
     if val is None and not has_splits(train):
@@ -119,13 +119,11 @@ def _read_crops(cfg: Config) -> tuple[str, ...]:
                 f'  {twice} images are in train too, which makes the accuracy too good'
             )
         seen = paths
-        print(
+        head = (
             f'{split}: {len(crops)} objects on {len(paths)} images of '
-            f'{dataset.annotations}',
-            *lines,
-            sep='\n',
-            flush=True,
+            f'{dataset.annotations}'
         )
+        logger.info('\n'.join([head, *lines]))
     return tuple(classes)
 
 

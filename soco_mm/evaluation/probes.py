@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -23,16 +24,71 @@ from soco_mm.utils import SoCoError, UsageError, make_writable, write_json
 from soco_mm.utils.progress import ImageProgress
 
 
+@dataclass(frozen=True)
+class ProbeResult:
+    """What frozen features are worth.
+
+    Attributes:
+        method (str): ``knn`` or ``linear``.
+        checkpoint (str): The weights.
+        train (str): What votes or is learnt from.
+        val (str): What is classified.
+        samples (str): What is counted, ``images`` or ``objects``.
+        num_classes (int): Number of classes.
+        num_train (int): Number of samples in ``train``.
+        num_val (int): Number of samples in ``val``.
+        top1 (float): Accuracy in percent.
+        top5 (float, optional): The same for the best five; only where there
+            are more than five classes.
+        k (int, optional): knn: how many vote.
+        temperature (float, optional): knn: of the weights of the votes.
+        epochs (int, optional): linear: length of the training.
+    """
+
+    method: str
+    checkpoint: str
+    train: str
+    val: str
+    samples: str
+    num_classes: int
+    num_train: int
+    num_val: int
+    top1: float
+    top5: float | None = None
+    k: int | None = None
+    temperature: float | None = None
+    epochs: int | None = None
+
+    def to_dict(self) -> dict:
+        """What was measured, as plain data."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    def write(self, folder: str | Path) -> None:
+        """Write ``METHOD.json`` into a folder."""
+        write_json(Path(folder, f'{self.method}.json'), self.to_dict())
+
+    def describe(self) -> str:
+        """What was measured, in words."""
+        accuracies = [f'top-1 {self.top1:.2f} %']
+        if self.top5 is not None:
+            accuracies.append(f'top-5 {self.top5:.2f} %')
+        return (
+            f'{self.method}: {", ".join(accuracies)} ({self.num_val} {self.samples} '
+            f'in {self.num_classes} classes, learnt from {self.num_train})'
+        )
+
+
 def knn_probe(
     cfg: Config,
     checkpoint: str | Path,
     train: str | Path,
     val: str | Path | None = None,
+    *,
     k: int = 20,
     out: str | Path | None = None,
     images: str | Path | None = None,
     val_images: str | Path | None = None,
-) -> dict:
+) -> ProbeResult:
     """Classify images by their nearest training images; nothing is trained.
 
     Args:
@@ -54,8 +110,7 @@ def knn_probe(
             None, ``images``.
 
     Returns:
-        dict: The result, with ``top1`` and, of more than five classes,
-        ``top5``, in percent.
+        ProbeResult: The result.
 
     Raises:
         UsageError: If the data are not as they should be, or ``k`` too large.
@@ -91,13 +146,16 @@ def knn_probe(
     scores = knn_scores(features, labels, wanted, cfg.model.head.num_classes, k)
     # A class without a vote does not count, whatever its rank.
     values = Accuracy.calculate(scores, truth, topk)
-    result = describe(cfg, 'knn', voters.samples)
-    result.update(k=k, temperature=TEMPERATURE)
-    result.update(num_train=len(voters), num_val=len(queries))
-    for number, (value,) in zip(topk, values):
-        result[f'top{number}'] = round(value.item(), 4)
+    result = ProbeResult(
+        **of_config(cfg, 'knn', voters.samples),
+        k=k,
+        temperature=TEMPERATURE,
+        num_train=len(voters),
+        num_val=len(queries),
+        **{f'top{n}': round(value.item(), 4) for n, (value,) in zip(topk, values)},
+    )
     if out is not None:
-        write_result(out, result)
+        result.write(out)
     return result
 
 
@@ -107,11 +165,12 @@ def linear_probe(
     work_dir: str | Path,
     train: str | Path | None = None,
     val: str | Path | None = None,
+    *,
     resume: bool = False,
     launcher: str = 'none',
     images: str | Path | None = None,
     val_images: str | Path | None = None,
-) -> dict:
+) -> ProbeResult:
     """Train a linear classifier on frozen features.
 
     Args:
@@ -136,8 +195,7 @@ def linear_probe(
             None, ``images``.
 
     Returns:
-        dict: The result after the last epoch, with ``top1`` and, of more than
-        five classes, ``top5``, in percent.
+        ProbeResult: The result after the last epoch.
 
     Raises:
         UsageError: If the data are not as they should be.
@@ -164,16 +222,15 @@ def linear_probe(
         with safe_loading():
             runner.train()
         metrics = runner.val()
-    result = describe(cfg, 'linear', runner.val_dataloader.dataset.samples)
-    result.update(
+    result = ProbeResult(
+        **of_config(cfg, 'linear', runner.val_dataloader.dataset.samples),
         epochs=cfg.train_cfg.max_epochs,
         num_train=len(runner.train_dataloader.dataset),
         num_val=len(runner.val_dataloader.dataset),
+        **{f'top{n}': round(metrics[f'accuracy/top{n}'], 4) for n in topk},
     )
-    for number in topk:
-        result[f'top{number}'] = round(metrics[f'accuracy/top{number}'], 4)
     if is_main_process():
-        write_result(work_dir, result)
+        result.write(work_dir)
     return result
 
 
@@ -196,7 +253,7 @@ def prepare(cfg: Config, checkpoint: str | Path, num_classes: int) -> tuple[int,
     return topk
 
 
-def describe(cfg: Config, method: str, samples: str) -> dict:
+def of_config(cfg: Config, method: str, samples: str) -> dict:
     """What was measured, to begin the result with."""
     train, val = (
         each.get('annotations') or each.data_root
@@ -210,11 +267,6 @@ def describe(cfg: Config, method: str, samples: str) -> dict:
         samples=samples,
         num_classes=cfg.model.head.num_classes,
     )
-
-
-def write_result(folder: str | Path, result: dict) -> None:
-    """Write a result to ``METHOD.json`` in a folder."""
-    write_json(Path(folder, f'{result["method"]}.json'), result)
 
 
 @contextmanager

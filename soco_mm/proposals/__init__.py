@@ -7,10 +7,12 @@ from .filters import ProposalFilter
 from .generate import generate_proposals
 from .journal import Journal
 from .layout import Proposals
+from .make import make_proposals, merge_proposals
 from .presets import METHODS, PRESETS, build_settings
 from .random_boxes import RandomBoxes
 from .selective_search import SelectiveSearch
 from .store import ProposalStore
+from .summary import ProposalSummary, summarize
 from .whole_image import WholeImage
 
 __all__ = [
@@ -19,10 +21,14 @@ __all__ = [
     'Journal',
     'ProposalFilter',
     'ProposalStore',
+    'ProposalSummary',
     'Proposals',
     'RandomBoxes',
     'SelectiveSearch',
     'WholeImage',
     'build_settings',
     'generate_proposals',
+    'make_proposals',
+    'merge_proposals',
+    'summarize',
 ]

@@ -8,33 +8,38 @@ from pathlib import Path
 
 import numpy as np
 
-from soco_mm.proposals import Journal, ProposalStore, build_settings, generate_proposals
-from soco_mm.proposals.journal import describe_difference
-from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
-from soco_mm.proposals.presets import made_with
-from soco_mm.proposals.shards import hash_listing, merge_shards, open_shards, take_shard
-from soco_mm.proposals.store import MARKER
-from soco_mm.proposals.summary import summarize, warn_of_depth
-from soco_mm.proposals.worker import Worker
-from soco_mm.utils import SoCoError, UsageError, check_replaceable, exclusive
-from soco_mm.utils.files import printable
+from soco_mm.log import logger
+from soco_mm.utils import SoCoError, UsageError, exclusive
+from soco_mm.utils.claim import claim
 from soco_mm.utils.progress import ImageProgress
+from soco_mm.utils.texts import printable
+
+from .generate import generate_proposals
+from .journal import Journal, describe_difference
+from .listing import ImageSet, ImageSource, list_input
+from .presets import build_settings, made_with
+from .shards import hash_listing, merge_shards, open_shards, take_shard
+from .store import MARKER, ProposalStore
+from .summary import ProposalSummary, summarize, warn_of_depth
+from .worker import Worker
 
 UNFINISHED = '.unfinished'
 # When all of so many images fail first, the generator cannot work.
 TRIED = 20
+ADVICE = 'Choose another place, or replace it with --overwrite.'
 
 
 def make_proposals(
     images: ImageSource | ImageSet,
     out: str | Path,
+    *,
     settings: dict | None = None,
     root: str | Path | None = None,
     num_workers: int | None = None,
     shard: tuple[int, int] | None = None,
     overwrite: bool = False,
     retry_failed: bool = False,
-) -> dict:
+) -> ProposalSummary:
     """Make the object proposals of a set of images.
 
     Results are kept in ``OUT.unfinished`` as they come, so that a run that
@@ -54,16 +59,16 @@ def make_proposals(
         root (str | Path, optional): What the paths in a file are relative to.
             Defaults to None, the folder of the file.
         num_workers (int, optional): Number of processes. Defaults to None,
-            one a core.
+            one per core.
         shard (tuple, optional): i and n, to make the i-th of n parts, from 1.
             Defaults to None, all.
-        overwrite (bool): Make all anew and replace the store that is there.
+        overwrite (bool): Make all again and replace the store that is there.
             Defaults to False.
         retry_failed (bool): Try images that failed before again. Defaults to
             False.
 
     Returns:
-        dict: The figures that :func:`describe_proposals` puts into words.
+        ProposalSummary: The figures of the store.
 
     Raises:
         UsageError: If there are no images, or ``out`` cannot be written or
@@ -71,23 +76,24 @@ def make_proposals(
         SoCoError: If none of the images can be used, or the generator fails
             on all of them.
     """
-    out = Path(out).resolve()
     settings = settings or build_settings()
-    if not isinstance(images, ImageSet):
-        images = list_input(images, root, [out])
-        for note in images.notes:
-            print(printable(note), flush=True)
-    root, paths = images.root, images.paths
+    if isinstance(images, ImageSet):
+        listed = images
+    else:
+        listed = list_input(images, root, [Path(out).resolve()])
+        for note in listed.notes:
+            logger.info(printable(note))
     _check_generator(settings)
-    check_replaceable(out, MARKER, 'proposals')
-    header = plain(
+    out = claim_store(out)
+    header = as_json(
         dict(
             settings,
-            root=root,
+            root=listed.root,
             made_with=made_with(),
             shard=shard and dict(index=shard[0], count=shard[1]),
         )
     )
+    paths = listed.paths
     listing = hash_listing(paths)
     if shard:
         paths = take_shard(paths, *shard)
@@ -98,7 +104,7 @@ def make_proposals(
         with closing(
             Journal(out.with_name(out.name + UNFINISHED), made_by, overwrite)
         ) as journal:
-            # Also a run that goes on may be one that makes all anew.
+            # Also a run that goes on may be one that makes all again.
             earlier = None
             if not journal.replaces:
                 earlier = _earlier(out, header, paths)
@@ -113,7 +119,7 @@ def make_proposals(
                 if result.path not in journal:
                     journal.append(result)
             kept = _generate(
-                journal, root, paths, settings, num_workers, shard, retry_failed
+                journal, listed.root, paths, settings, num_workers, shard, retry_failed
             )
             seconds = list(journal.seconds.values())
             ProposalStore.write(
@@ -165,7 +171,7 @@ def _generate(
                 ):
                     break
     except KeyboardInterrupt:
-        print(
+        logger.info(
             f'\n{len(journal)} of {len(paths)} images are done and kept; '
             'the same command goes on.'
         )
@@ -184,7 +190,18 @@ def _generate(
     return kept
 
 
-def plain(settings: dict) -> dict:
+def claim_store(out: str | Path, replace: bool = True) -> Path:
+    """Take a folder for a store, see :func:`soco_mm.utils.claim.claim`."""
+    return claim(
+        Path(out).resolve(),
+        'a proposal store',
+        MARKER,
+        replace=replace,
+        advice=ADVICE,
+    )
+
+
+def as_json(settings: dict) -> dict:
     """Settings as they come back from JSON."""
     return json.loads(json.dumps(settings))
 
@@ -210,12 +227,11 @@ def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | N
     """
     if not (out / MARKER).is_file():
         return None
-    advice = 'Choose another place, or replace it with --overwrite.'
     try:
         store = ProposalStore.open(out)
     except SoCoError as error:
         raise UsageError(
-            f'{out} holds proposals that cannot be read: {error} {advice}'
+            f'{out} holds proposals that cannot be read: {error} {ADVICE}'
         ) from None
     # The folder of images may have moved.
     same = [key for key in header if key != 'root']
@@ -223,23 +239,21 @@ def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | N
         *({key: each.get(key) for key in same} for each in (store.header, header))
     )
     if difference:
-        raise UsageError(
-            f'{out} holds proposals made in another way ({difference}). {advice}'
-        )
+        raise UsageError(f'{out} was made in another way ({difference}). {ADVICE}')
     wanted = set(paths)
     gone = [path for path in store if path not in wanted]
     if gone:
         raise UsageError(
             f'{out} holds proposals of {len(gone)} images that are not among '
             f'the {len(paths)} given, for example {printable(gone[0])}. '
-            f'{advice}'
+            f'{ADVICE}'
         )
     return store
 
 
 def merge_proposals(
-    shards: Sequence[str | Path], out: str | Path, overwrite: bool = False
-) -> dict:
+    shards: Sequence[str | Path], out: str | Path, *, overwrite: bool = False
+) -> ProposalSummary:
     """Make one store of the shards of a set of images.
 
     Args:
@@ -249,15 +263,14 @@ def merge_proposals(
         overwrite (bool): Replace any store that is there. Defaults to False.
 
     Returns:
-        dict: The figures that :func:`describe_proposals` puts into words.
+        ProposalSummary: The figures of the store.
 
     Raises:
         UsageError: If they do not belong together, or ``out`` cannot be
             written.
         SoCoError: If one is damaged.
     """
-    out = Path(out).resolve()
-    check_replaceable(out, MARKER, 'proposals')
+    out = claim_store(out)
     stores, header = open_shards(shards)
     with exclusive(out, 'proposals'):
         if not overwrite:

@@ -5,6 +5,7 @@ import numpy as np
 from .random_boxes import RandomBoxes
 from .selective_search import SelectiveSearch
 from .store import ProposalStore
+from .summary import ProposalSummary
 
 BLOCK = 1 << 20  # boxes that are looked at together
 COUNT_BINS = 40
@@ -124,7 +125,7 @@ def generator_parameters(generator: dict) -> dict:
 
 
 def advise(
-    summary: dict,
+    summary: ProposalSummary,
     header: dict,
     boxes: np.ndarray | None = None,
     sizes: np.ndarray | None = None,
@@ -132,9 +133,7 @@ def advise(
     """Say which parameters do not fit the images, and what to set.
 
     Args:
-        summary (dict): ``images``, ``boxes_per_image`` (with ``median``),
-            ``status`` (numbers of images by their status), ``failures`` and
-            ``left_out``.
+        summary (ProposalSummary): The figures of the store.
         header (dict): ``generator`` and ``filter`` of the store, and
             ``max_boxes``.
         boxes (np.ndarray, optional): Annotated objects, x1 y1 x2 y2 in
@@ -154,10 +153,10 @@ def advise(
     if header.get('filter'):
         advice += _explain_fallbacks(summary, header)
     advice += _want_more_boxes(summary, header)
-    if summary['failures']:
+    if summary.failures:
         advice.append(
-            f'{_images(summary["failures"])} failed, of which '
-            f'{summary["left_out"]} cannot be used and are left out; '
+            f'{_images(summary.failures)} failed, of which '
+            f'{summary.left_out} cannot be used and are left out; '
             'failures.jsonl in the store has the reasons.'
         )
     return advice
@@ -233,13 +232,13 @@ def _fit_resolution(header: dict, boxes: np.ndarray, sizes: np.ndarray) -> list[
     ]
 
 
-def _explain_fallbacks(summary: dict, header: dict) -> list[str]:
+def _explain_fallbacks(summary: ProposalSummary, header: dict) -> list[str]:
     """Advice on the images of which the filter kept nothing."""
     advice = []
-    shape, status = header['filter'], summary['status']
+    shape, status = header['filter'], summary.status
     low, high = shape['size_range']
     number = status.get('aspect_only', 0)
-    if number > IMAGES_SHARE * summary['images']:
+    if number > IMAGES_SHARE * summary.images:
         wider = (
             f'--size-range {np.floor(low * 50) / 100:g} '
             f'{max(high, np.ceil((high + 1) * 50) / 100):g}'
@@ -251,17 +250,17 @@ def _explain_fallbacks(summary: dict, header: dict) -> list[str]:
             f'and boxes of any size are taken; widen the filter, e.g. {wider}.'
         )
     number = status.get('min_side_only', 0)
-    if number > IMAGES_SHARE * summary['images']:
+    if number > IMAGES_SHARE * summary.images:
         advice.append(
             f'On {_share(number, summary)} no box has the shape that is kept, '
             'and boxes of any shape are taken; raise --max-aspect, e.g. '
             f'--max-aspect {2 * shape["max_aspect"]:g}.'
         )
     # Images on which the generator failed have the whole image too.
-    failed = summary['failures'] - summary['left_out']
+    failed = summary.failures - summary.left_out
     number = status.get('whole_image', 0) - failed
     finer = _finer(header['generator'])
-    if finer and number > IMAGES_SHARE * summary['images']:
+    if finer and number > IMAGES_SHARE * summary.images:
         advice.append(
             f'On {_share(number, summary)} there is no box but the whole '
             f'image; lower --scale or --min-size, e.g. {finer}.'
@@ -269,10 +268,10 @@ def _explain_fallbacks(summary: dict, header: dict) -> list[str]:
     return advice
 
 
-def _want_more_boxes(summary: dict, header: dict) -> list[str]:
+def _want_more_boxes(summary: ProposalSummary, header: dict) -> list[str]:
     """Advice on too few boxes to draw from."""
-    median = summary['boxes_per_image']['median']
-    if median >= TRAINING_BOXES or not summary['images']:
+    median = summary.boxes_per_image['median']
+    if median >= TRAINING_BOXES or not summary.images:
         return []
     few = (
         f'Half of the images have at most {median:g} boxes, but training '
@@ -313,5 +312,5 @@ def _percent(share: float) -> str:
     return f'{100 * share:.0f} %'
 
 
-def _share(number: int, summary: dict) -> str:
-    return f'{_percent(number / summary["images"])} of the images'
+def _share(number: int, summary: ProposalSummary) -> str:
+    return f'{_percent(number / summary.images)} of the images'

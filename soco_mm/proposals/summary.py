@@ -1,14 +1,17 @@
 """Figures of a store of proposals, in words."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from soco_mm.proposals import ProposalStore
-from soco_mm.proposals.layout import FAILURES
+from soco_mm.log import logger
 from soco_mm.utils.depth import find_depth_loss
-from soco_mm.utils.files import printable
+from soco_mm.utils.texts import printable
+
+from .layout import FAILURES
+from .store import ProposalStore
 
 
 def warn_of_depth(root: str, paths: Sequence[str], stretch: tuple | None) -> None:
@@ -21,25 +24,97 @@ def warn_of_depth(root: str, paths: Sequence[str], stretch: tuple | None) -> Non
             nothing is said.
     """
     if stretch is None and (loss := find_depth_loss(root, paths)):
-        print(printable(loss.describe()), flush=True)
+        logger.warning(printable(loss.describe()))
+
+
+@dataclass
+class ProposalSummary:
+    """Figures of a store of proposals.
+
+    Attributes:
+        store (str): The store, a folder.
+        images (int): Number of images.
+        boxes (int): Number of boxes.
+        boxes_per_image (dict[str, float]): Its quantiles ``min``, ``p10``,
+            ``median``, ``p90`` and ``max``.
+        status (dict[str, int]): Number of images by the filter that they got.
+        failures (int): Number of images that failed.
+        left_out (int): Number of those that cannot be used.
+        first_failures (list[dict]): Up to five of them, ``image`` and
+            ``reason``.
+        kept (int): Number of images that were done before.
+        bytes_per_image (float): Size of the store per image.
+        seconds_per_image (float, optional): CPU time per image; None where
+            it is not known.
+    """
+
+    store: str
+    images: int
+    boxes: int
+    boxes_per_image: dict[str, float]
+    status: dict[str, int]
+    failures: int
+    left_out: int
+    first_failures: list[dict]
+    kept: int
+    bytes_per_image: float
+    seconds_per_image: float | None
+
+    def describe(self) -> str:
+        """The figures in words."""
+        quantiles = self.boxes_per_image
+        lines = [
+            f'Proposals: {printable(self.store)}',
+            f'  {self.images} images, {self.boxes} boxes; '
+            f'{quantiles["median"]:.0f} an image ({quantiles["p10"]:.0f} to '
+            f'{quantiles["p90"]:.0f} in four fifths of them, '
+            f'{quantiles["min"]:.0f} to {quantiles["max"]:.0f} in all); '
+            f'{self.bytes_per_image:.0f} bytes an image',
+        ]
+        if self.seconds_per_image is not None:
+            lines[-1] += f', {self.seconds_per_image:.3f} CPU-seconds'
+        if self.kept:
+            lines.append(f'  {self.kept} images were done before')
+        fallbacks = dict(self.status)
+        del fallbacks['filtered']
+        # Those on which the generator failed are counted below.
+        fallbacks['whole_image'] -= self.failures - self.left_out
+        if any(fallbacks.values()):
+            lines.append(
+                '  images whose filter had to be relaxed: '
+                + ', '.join(
+                    f'{name.replace("_", " ")} {number}'
+                    for name, number in fallbacks.items()
+                    if number
+                )
+            )
+        if self.failures:
+            lines.append(
+                f'  {self.failures} images failed: '
+                f'{self.left_out} cannot be used, '
+                f'{self.failures - self.left_out} got the whole image '
+                f'as their box; see {Path(self.store) / FAILURES}'
+            )
+            lines += [
+                f'    {printable(failure["image"])} {failure["reason"]}'
+                for failure in self.first_failures
+            ]
+        return '\n'.join(lines)
 
 
 def summarize(
     store: ProposalStore, kept: int = 0, seconds: float | None = None
-) -> dict:
+) -> ProposalSummary:
     """Figures of a store.
 
     Args:
         store (ProposalStore): The store.
         kept (int): Images that were done before. Defaults to 0.
-        seconds (float, optional): CPU time of an image. Defaults to None, not
+        seconds (float, optional): CPU time per image. Defaults to None, not
             known.
 
     Returns:
-        dict: ``store``, ``images``, ``boxes``, ``boxes_per_image``
-        (quantiles), ``status``, ``failures``, ``left_out``,
-        ``first_failures``, ``kept``, ``bytes_per_image`` and
-        ``seconds_per_image``.
+        ProposalSummary: The figures.
     """
     counts = np.diff(store.arrays['offsets'])
     quantiles = dict(min=0, p10=0.1, median=0.5, p90=0.9, max=1)
@@ -47,7 +122,7 @@ def summarize(
     left_out = sum(each['image'] not in store for each in failures)
     size = sum(path.stat().st_size for path in store.folder.iterdir())
     number = len(store)
-    return dict(
+    return ProposalSummary(
         store=str(store.folder),
         images=number,
         boxes=store.header['num_boxes'],
@@ -63,45 +138,3 @@ def summarize(
         bytes_per_image=round(size / max(number, 1), 1),
         seconds_per_image=seconds and round(seconds, 4),
     )
-
-
-def describe_proposals(summary: dict) -> str:
-    """Put the figures of :func:`summarize` into words."""
-    quantiles = summary['boxes_per_image']
-    lines = [
-        f'Proposals: {printable(summary["store"])}',
-        f'  {summary["images"]} images, {summary["boxes"]} boxes; '
-        f'{quantiles["median"]:.0f} an image ({quantiles["p10"]:.0f} to '
-        f'{quantiles["p90"]:.0f} in four fifths of them, '
-        f'{quantiles["min"]:.0f} to {quantiles["max"]:.0f} in all); '
-        f'{summary["bytes_per_image"]:.0f} bytes an image',
-    ]
-    if summary['seconds_per_image'] is not None:
-        lines[-1] += f', {summary["seconds_per_image"]:.3f} CPU-seconds'
-    if summary['kept']:
-        lines.append(f'  {summary["kept"]} images were done before')
-    fallbacks = dict(summary['status'])
-    del fallbacks['filtered']
-    # Those on which the generator failed are counted below.
-    fallbacks['whole_image'] -= summary['failures'] - summary['left_out']
-    if any(fallbacks.values()):
-        lines.append(
-            '  images whose filter had to be relaxed: '
-            + ', '.join(
-                f'{name.replace("_", " ")} {number}'
-                for name, number in fallbacks.items()
-                if number
-            )
-        )
-    if summary['failures']:
-        lines.append(
-            f'  {summary["failures"]} images failed: '
-            f'{summary["left_out"]} cannot be used, '
-            f'{summary["failures"] - summary["left_out"]} got the whole image '
-            f'as their box; see {Path(summary["store"]) / FAILURES}'
-        )
-        lines += [
-            f'    {printable(failure["image"])} {failure["reason"]}'
-            for failure in summary['first_failures']
-        ]
-    return '\n'.join(lines)

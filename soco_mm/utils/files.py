@@ -180,29 +180,6 @@ def read_json(path: str | Path):
         raise UsageError(f'{path} is not JSON ({error}). Name a COCO json.') from None
 
 
-def check_replaceable(folder: str | Path, marker: str, what: str) -> None:
-    """Refuse a folder that cannot be written or holds something else.
-
-    Args:
-        folder (str | Path): The folder that will be replaced.
-        marker (str): The file by which an earlier result is known.
-        what (str): What an earlier result is, for the message.
-
-    Raises:
-        UsageError: If it should not or cannot be replaced.
-    """
-    folder = Path(folder)
-    if (
-        folder.exists()
-        and not (folder / marker).is_file()
-        and (not folder.is_dir() or any(folder.iterdir()))
-    ):
-        raise UsageError(
-            f'{folder} is there already and does not hold {what}. Choose another place.'
-        )
-    make_writable(folder.parent)
-
-
 def make_writable(folder: str | Path) -> None:
     """Make a folder, or say why nothing can be written there.
 
@@ -221,8 +198,3 @@ def make_writable(folder: str | Path) -> None:
             f'The folder {folder} cannot be written. Choose '
             'another, or change its permissions.'
         )
-
-
-def printable(path: str) -> str:
-    """A path as a terminal can show it, whatever bytes its name has."""
-    return path.encode('utf-8', 'backslashreplace').decode()

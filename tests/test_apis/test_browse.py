@@ -44,7 +44,7 @@ def test_pictures_show_what_the_pipeline_gives(config, demo_images, store, tmp_p
     *pictures, page = browse(
         config,
         tmp_path / 'out',
-        number=2,
+        num_images=2,
         start=1,
         epoch=3,
         options=options(demo_images, store),
@@ -87,21 +87,21 @@ def test_seed_and_resolved_config_are_those_of_the_training(
         'soco_r50_fpn_100e', dict(options(demo_images, store), **{'randomness.seed': 7})
     )
     cfg.dump(tmp_path / 'resolved.py')
-    *pictures, _ = browse(tmp_path / 'resolved.py', tmp_path / '7', number=1)
+    *pictures, _ = browse(tmp_path / 'resolved.py', tmp_path / '7', num_images=1)
     sample = build_dataset(cfg)[0]
     seeded = DATASETS.build(dict(cfg.train_dataloader.dataset, seed=7))
     assert all(map(torch.equal, sample['views'], seeded[0]['views']))
     *others, _ = browse(
         'soco_r50_fpn_100e',
         tmp_path / '0',
-        number=1,
+        num_images=1,
         options=options(demo_images, store),
     )
     assert pictures[0].read_bytes() != others[0].read_bytes()
     browse(
         'soco_r50_fpn_100e',
         tmp_path / '0',
-        number=1,
+        num_images=1,
         options=dict(options(demo_images, store), **{'randomness.seed': 7}),
     )
     assert pictures[0].read_bytes() == others[0].read_bytes()

@@ -44,7 +44,7 @@ def test_detector_is_filled_with_the_pretrained_weights(
     cfg, checkpoint, model, tmp_path, demo_images
 ):
     report = export_detector(
-        cfg, checkpoint, tmp_path / 'exported', demo_images / 'coffee.jpg'
+        checkpoint, tmp_path / 'exported', config=cfg, image=demo_images / 'coffee.jpg'
     )
     assert report.max_difference < 1e-4 and report.unused == []
     counts = {
@@ -83,7 +83,7 @@ def test_detector_is_filled_with_the_pretrained_weights(
 def test_training_checkpoint_fills_the_detector_as_it_is(
     cfg, checkpoint, model, tmp_path
 ):
-    export_detector(cfg, checkpoint, tmp_path / 'exported')
+    export_detector(checkpoint, tmp_path / 'exported', config=cfg)
     detector = build_detector(tmp_path / 'exported' / CONFIG)
     load_checkpoint(detector, str(checkpoint))
     model.eval()
@@ -95,7 +95,7 @@ def test_training_checkpoint_fills_the_detector_as_it_is(
 
 
 def test_config_sets_the_papers_optimisation_and_norms(cfg, checkpoint, tmp_path):
-    export_detector(cfg, checkpoint, tmp_path / 'exported')
+    export_detector(checkpoint, tmp_path / 'exported', config=cfg)
     detector = Config.fromfile(tmp_path / 'exported' / CONFIG)
     assert detector.optim_wrapper.optimizer == dict(
         type='SGD', lr=0.02, momentum=0.9, weight_decay=2.5e-5
@@ -117,7 +117,7 @@ def test_config_sets_the_papers_optimisation_and_norms(cfg, checkpoint, tmp_path
 def test_checkpoint_of_another_architecture_is_refused(checkpoint, tmp_path):
     r50 = load_config(small.SOCO, {'model.backbone.depth': 50})
     with pytest.raises(SoCoError, match='another architecture'):
-        export_detector(r50, checkpoint, tmp_path / 'exported')
+        export_detector(checkpoint, tmp_path / 'exported', config=r50)
     assert [path.name for path in tmp_path.iterdir()] == ['epoch_1.pth']
 
 
@@ -126,20 +126,20 @@ def test_missing_tensor_and_foreign_checkpoint_are_refused(cfg, checkpoint, tmp_
     state.pop('neck.fpn_convs.2.bn.running_mean')
     torch.save(dict(state_dict=state), checkpoint)
     with pytest.raises(SoCoError, match='fpn_convs.2.bn.running_mean is miss'):
-        export_detector(cfg, checkpoint, tmp_path / 'exported')
+        export_detector(checkpoint, tmp_path / 'exported', config=cfg)
     torch.save(dict(state_dict={'fc.weight': torch.ones(1)}), checkpoint)
     with pytest.raises(SoCoError, match='no backbone'):
-        export_detector(cfg, checkpoint, tmp_path / 'exported')
+        export_detector(checkpoint, tmp_path / 'exported', config=cfg)
     (tmp_path / 'mine').mkdir()
     (tmp_path / 'mine/notes').write_text('')
-    with pytest.raises(UsageError, match='does not hold'):
-        export_detector(cfg, checkpoint, tmp_path / 'mine')
+    with pytest.raises(UsageError, match='is not an export'):
+        export_detector(checkpoint, tmp_path / 'mine', config=cfg)
 
 
 def test_detector_that_computes_something_else_is_noticed(
     cfg, checkpoint, model, tmp_path
 ):
-    export_detector(cfg, checkpoint, tmp_path / 'exported')
+    export_detector(checkpoint, tmp_path / 'exported', config=cfg)
     detector = build_detector(tmp_path / 'exported' / CONFIG)
     load_checkpoint(detector, str(checkpoint))
     detector.neck.lateral_convs[0].bn.eps = 1.0
@@ -168,7 +168,7 @@ def test_other_models_fit_detectors_of_theirs(name, filled, new, tmp_path):
             module.running_mean.normal_()
             module.weight.data.uniform_(0.5, 1)
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'c.pth')
-    report = export_detector(cfg, tmp_path / 'c.pth', tmp_path / 'out')
+    report = export_detector(tmp_path / 'c.pth', tmp_path / 'out', config=cfg)
     assert report.max_difference < 1e-4 and report.unused == []
     for part in filled:
         assert not report.parts[part].new and report.parts[part].filled, part

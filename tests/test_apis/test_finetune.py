@@ -37,7 +37,6 @@ def exported(tmp_path_factory):
         folder / 'epoch_1.pth',
     )
     export_detector(
-        None,
         folder / 'epoch_1.pth',
         folder / 'exported',
         detector=small.MASK_RCNN,
@@ -101,7 +100,7 @@ def stop_with(monkeypatch):
 
 
 def scalars(made):
-    lines = made['scalars'].read_text().splitlines()
+    lines = made.scalars.read_text().splitlines()
     return list(map(json.loads, lines))
 
 
@@ -138,7 +137,7 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
         workers=0,
     )
     made = finetune(**job)
-    metrics = json.loads(made['metrics'].read_text())
+    metrics = json.loads(made.metrics.read_text())
     assert metrics['epoch'] in (1, 2)
     assert {'coco/bbox_mAP', 'coco/segm_mAP_50'} <= set(metrics)
     logged = scalars(made)
@@ -147,7 +146,7 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
         max(each.get('coco/bbox_mAP', 0) for each in logged) == metrics['coco/bbox_mAP']
     )
     # A row of annotated and predicted objects for each of five images.
-    picture = cv2.imread(str(made['picture']))
+    picture = cv2.imread(str(made.picture))
     assert 960 < picture.shape[1] < 1000 and picture.shape[0] > 5 * 200
     for each in drawn:
         size = cv2.imread(str(each['path'])).shape[:2]
@@ -159,7 +158,7 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
 
     from mmdet.apis import inference_detector, init_detector
 
-    detector = init_detector(str(made['config']), str(made['checkpoint']), device='cpu')
+    detector = init_detector(str(made.config), str(made.checkpoint), device='cpu')
     assert detector.dataset_meta['classes'] == CLASSES
     found = inference_detector(detector, str(demo_images / 'coffee.jpg'))
     assert found.pred_instances.masks.shape[1:] == found.ori_shape
@@ -168,8 +167,8 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
         finetune(**job)
     with pytest.raises(UsageError, match=r'epochs: 2, now 3\).*--resume'):
         finetune(**dict(job, epochs=3))
-    before = made['checkpoint'].read_bytes()
-    assert finetune(**job, resume=True)['checkpoint'].read_bytes() == before
+    before = made.checkpoint.read_bytes()
+    assert finetune(**job, resume=True).checkpoint.read_bytes() == before
 
 
 def test_a_yolo_data_set_is_trained_and_evaluated(exported, mixed, tmp_path, capsys):
@@ -236,7 +235,7 @@ def test_classes_are_matched_by_name_and_the_copies_are_evaluated(
     assert '2 classes (other, thing)' in printed
     assert '1 category without objects that only groups others' in printed
     assert 'classes without a category: other' in printed
-    cfg = Config.fromfile(made['config'])
+    cfg = Config.fromfile(made.config)
     copy = json.loads((tmp_path / 'run/annotations/val.json').read_text())
     assert [each['name'] for each in copy['categories']] == ['other', 'thing']
     assert (tmp_path / 'run/annotations/annotated.png').is_file()
@@ -266,7 +265,7 @@ def test_classes_are_matched_by_name_and_the_copies_are_evaluated(
 
     made = finetune(**job, classes=['thing'], out=tmp_path / 'subset')
     assert '1 object of another class: left out (other' in (capsys.readouterr().out)
-    cfg = Config.fromfile(made['config'])
+    cfg = Config.fromfile(made.config)
     assert cfg.model.roi_head.bbox_head.num_classes == 1
     assert cfg.train_dataloader.dataset.metainfo.classes == ('thing',)
 
@@ -295,7 +294,7 @@ def test_a_stopped_training_goes_on(
     made = finetune(out=tmp_path / 'stopped', resume=True, **job)
     # Two iterations each.
     assert [each['epoch'] for each in scalars(made) if 'epoch' in each] == [1, 1, 2, 2]
-    assert not any('mask_head' in name for name in weights(made['checkpoint']))
+    assert not any('mask_head' in name for name in weights(made.checkpoint))
 
 
 @pytest.mark.parametrize('epoch', [1, 2])
@@ -317,29 +316,29 @@ def test_an_evaluation_in_which_a_run_was_stopped_is_repeated(
         for each in scalars(made)
         if 'coco/bbox_mAP' in each
     }
-    metrics = json.loads(made['metrics'].read_text())
+    metrics = json.loads(made.metrics.read_text())
     assert set(evaluated) == {1, 2}
     assert max(evaluated.values()) > 0
     assert metrics['coco/bbox_mAP'] == max(evaluated.values())
     checkpoint = tmp_path / f'stopped/checkpoints/epoch_{metrics["epoch"]}.pth'
-    best, expected = weights(made['checkpoint']), weights(checkpoint)
+    best, expected = weights(made.checkpoint), weights(checkpoint)
     assert all(best[name].equal(expected[name]) for name in expected)
     if epoch == 2:  # the training itself was not stopped
         whole = finetune(**dict(job, out=tmp_path / 'whole'))
-        assert json.loads(whole['metrics'].read_text()) == metrics
+        assert json.loads(whole.metrics.read_text()) == metrics
 
 
 def test_a_finished_run_is_left_as_it_is(exported, mixed, tmp_path, capsys):
     job = dict(exported=exported, out=tmp_path / 'run', **mixed)
     made = finetune(**job)
-    times = {path: path.stat().st_mtime_ns for path in made.values()}
+    times = {path: path.stat().st_mtime_ns for path in vars(made).values()}
     capsys.readouterr()
     assert finetune(resume=True, **job) == made
     assert capsys.readouterr().out == (f'The run in {tmp_path / "run"} is finished\n')
-    assert times == {path: path.stat().st_mtime_ns for path in made.values()}
+    assert times == {path: path.stat().st_mtime_ns for path in vars(made).values()}
     # All but the metrics, which are written last.
-    made['metrics'].unlink()
-    assert finetune(resume=True, **job)['metrics'].is_file()
+    made.metrics.unlink()
+    assert finetune(resume=True, **job).metrics.is_file()
 
 
 def test_a_batch_of_wide_and_high_images_is_trained_with(exported, mixed, tmp_path):
@@ -347,7 +346,7 @@ def test_a_batch_of_wide_and_high_images_is_trained_with(exported, mixed, tmp_pa
     logged = [each for each in scalars(made) if 'loss' in each]
     # As the schedule assumes: one iteration in each of the two epochs.
     assert [each['iter'] for each in logged] == [1, 2]
-    before, after = map(weights, (exported / 'soco_weights.pth', made['checkpoint']))
+    before, after = map(weights, (exported / 'soco_weights.pth', made.checkpoint))
     name = 'backbone.layer4.1.conv2.weight'
     assert not before[name].equal(after[name])
 
@@ -525,10 +524,10 @@ def test_weights_of_another_detector_are_refused(
     with pytest.raises(SoCoError, match='tensors of .* do not fit'):
         finetune(
             tmp_path / 'edited',
-            boxes_alone,
-            demo_images,
-            boxes_alone,
             tmp_path / 'run',
+            train=boxes_alone,
+            images=demo_images,
+            val=boxes_alone,
             epochs=1,
             workers=0,
         )
@@ -538,7 +537,13 @@ def test_weights_of_another_detector_are_refused(
 def test_what_is_no_export_is_refused(exported, boxes_alone, demo_images, tmp_path):
     for wrong in (tmp_path, exported / 'mask-rcnn_small.py'):
         with pytest.raises(UsageError, match='not a folder that soco-mm exp'):
-            finetune(wrong, boxes_alone, demo_images, boxes_alone, tmp_path / 'run')
+            finetune(
+                wrong,
+                tmp_path / 'run',
+                train=boxes_alone,
+                images=demo_images,
+                val=boxes_alone,
+            )
     assert not (tmp_path / 'run').exists()
 
 
@@ -659,10 +664,10 @@ def test_from_scratch_no_weights_are_loaded(
         stream.write(f'\nmodel["neck"] = dict(norm_cfg=dict(type="{norm}"))\n')
     finetune(
         tmp_path / 'edited',
-        boxes_alone,
-        demo_images,
-        boxes_alone,
         tmp_path / 'run',
+        train=boxes_alone,
+        images=demo_images,
+        val=boxes_alone,
         epochs=1,
         scale=(64, 64),
         workers=0,
@@ -695,7 +700,7 @@ def test_an_image_that_is_cut_off_is_named_and_can_be_fixed(
     ):
         finetune(**job)
     (images / 'coffee.jpg').write_bytes(whole)
-    assert finetune(**job, resume=True)['checkpoint'].is_file()
+    assert finetune(**job, resume=True).checkpoint.is_file()
 
 
 def test_a_loss_that_is_not_finite_stops_a_finetuning(exported, mixed, tmp_path):

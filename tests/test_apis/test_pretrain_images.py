@@ -1,5 +1,6 @@
 """Which images ``soco-mm pretrain`` works on."""
 
+import importlib
 import json
 import shutil
 
@@ -31,7 +32,7 @@ class Stop(Exception):
 @pytest.fixture
 def start(monkeypatch, capsys):
     """Pretrain up to the first step; returns config, job and what is said."""
-    import soco_mm.apis.pretrain as module
+    module = importlib.import_module('soco_mm.apis.pretrain')
 
     def stop(cfg, *args, **kwargs):
         raise Stop(cfg)
@@ -103,7 +104,9 @@ def test_runs_in_the_folder_of_images_are_left_out(folders, start):
 
 def test_stores_in_the_folder_of_images_are_left_out(folders, capsys):
     for _ in range(2):
-        make_proposals(folders, folders / 'store', build_settings(method='whole'))
+        make_proposals(
+            folders, folders / 'store', settings=build_settings(method='whole')
+        )
         # As a report of it would leave.
         shutil.copy(next((folders / 'one').iterdir()), folders / 'store/picture.jpg')
     printed = capsys.readouterr().out
@@ -128,7 +131,7 @@ def test_bad_sources_are_refused_before_anything_is_written(folders):
 def test_proposals_are_of_the_images_given(folders, capsys):
     store = folders / 'store'
     whole = build_settings(method='whole')
-    make_proposals(folders / 'two', store, whole)
+    make_proposals(folders / 'two', store, settings=whole)
     names = list(ProposalStore.open(store))
     check_proposals(store, list_input(folders / 'two'))
     with pytest.raises(UsageError, match=f'{names[0]} is not in the 2 images'):

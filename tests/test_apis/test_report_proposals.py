@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from soco_mm.apis.proposal_report import report_proposals
+from soco_mm.apis.report_proposals import report_proposals
 from soco_mm.cli import build_parser
 from soco_mm.proposals import ProposalFilter, Proposals, ProposalStore, SelectiveSearch
 from soco_mm.proposals.layout import encode_path
@@ -77,18 +77,16 @@ def annotate(made, path, name='a.jpg'):
 
 def test_page_lies_beside_the_store_with_pictures(made):
     report = report_proposals(made / 'store')
-    assert report['report'] == str(made / 'store.report.html')
-    assert report['pictures'] == 4 and report['note'] == ''
+    assert report.report == str(made / 'store.report.html')
+    assert report.pictures == 4 and report.note == ''
     page = Page(made / 'store.report.html')
     assert page.tags.count('img') == 4 and 'script' not in page.tags
     assert all(source.startswith('data:image/jpeg;base64,') for source in page.sources)
     assert 'b/odd \\udcff <b>.jpg' in page.text
     assert 'c.jpg is damaged' in page.text
     assert 'max_side500' in page.text  # though the header leaves it out
-    assert report['recall'] is None
-    assert [each.split()[:3] for each in report['advice']] == [
-        ['1', 'image', 'failed,']
-    ]
+    assert report.recall is None
+    assert [each.split()[:3] for each in report.advice] == [['1', 'image', 'failed,']]
 
 
 def test_annotations_are_measured_and_advised_on(made, tmp_path):
@@ -96,32 +94,31 @@ def test_annotations_are_measured_and_advised_on(made, tmp_path):
     report = report_proposals(
         made / 'store', tmp_path / 'deep' / 'page.html', annotations=annotations
     )
-    found = report['recall']['proposals']
+    found = report.recall['proposals']
     assert found['all']['recall_50'] == 0.5 and found['small']['objects'] == 1
     assert found['large']['recall_70'] == 1
-    assert report['advice'][0].startswith('50 % of the annotated objects are')
+    assert report.advice[0].startswith('50 % of the annotated objects are')
     page = Page(tmp_path / 'deep' / 'page.html')
-    assert report['advice'][0] in page.text.replace('\n', ' ')
+    assert report.advice[0] in page.text.replace('\n', ' ')
     assert 'Annotated objects' in page.text and '0.500' in page.text
 
 
 def test_images_may_have_moved_changed_or_vanished(made, tmp_path):
     out = tmp_path / 'page.html'
     report = report_proposals(made / 'store', out, images=tmp_path / 'gone')
-    assert report['pictures'] == 0 and 'gone' in report['note']
+    assert report.pictures == 0 and 'gone' in report.note
     page = Page(out)
-    assert 'img' not in page.tags and report['note'] in page.text
+    assert 'img' not in page.tags and report.note in page.text
 
     (tmp_path / 'moved' / 'b').mkdir(parents=True)
     shutil.copy(made / 'images' / 'a.jpg', tmp_path / 'moved' / 'a.jpg')
     report = report_proposals(made / 'store', out, images=tmp_path / 'moved')
-    assert report['pictures'] == 2
+    assert report.pictures == 2
     assert 'The image cannot be read (No such file' in Page(out).text
 
     shutil.copy(made / 'images' / 'a.jpg', os.path.join(tmp_path, 'moved', ODD))
     assert (
-        report_proposals(made / 'store', out, images=tmp_path / 'moved')['pictures']
-        == 2
+        report_proposals(made / 'store', out, images=tmp_path / 'moved').pictures == 2
     )
     assert 'The image has changed: it is' in Page(out).text
 
@@ -133,9 +130,7 @@ def test_store_that_names_no_folder_has_no_pictures(tmp_path):
         [Proposals('a.jpg', np.float32([[0, 0, 5, 5]]), (9, 9), 0)],
     )
     report = report_proposals(tmp_path / 'store')
-    assert (
-        report['note'] and report['note'] in Page(tmp_path / 'store.report.html').text
-    )
+    assert report.note and report.note in Page(tmp_path / 'store.report.html').text
 
 
 def test_what_cannot_be_reported_is_refused(made, tmp_path):

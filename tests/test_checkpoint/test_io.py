@@ -6,15 +6,14 @@ import math
 import pytest
 import torch
 
-from soco_mm.apis.export import export_detector
-from soco_mm.apis.export_formats import export_format
+from soco_mm.apis.export import export_detector, export_weights
 from soco_mm.apis.importing import import_released
 from soco_mm.checkpoint import read_checkpoint
-from soco_mm.checkpoint.libraries.files import FORMATS
+from soco_mm.checkpoint.libraries.files import LIBRARIES
 from soco_mm.detectors.training import check_weights
 from soco_mm.engine.config import load_config
 from soco_mm.evaluation import load_backbone
-from soco_mm.evaluation.probe_config import probe_config
+from soco_mm.evaluation.probe_config import read_backbone
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, write_json
 from soco_mm.utils.finite import non_finite
@@ -33,11 +32,11 @@ def poisoned(tmp_path_factory):
 
 
 def export_folder(path, out):
-    export_detector(load_config('soco_r18_fpn_quick'), path, out)
+    export_detector(path, out, config=load_config('soco_r18_fpn_quick'))
 
 
 def probe(path, out):
-    probe_config(path, 'soco_r18_fpn_quick')
+    read_backbone(path, 'soco_r18_fpn_quick')
 
 
 def features(path, out):
@@ -56,11 +55,13 @@ def test_every_use_of_a_checkpoint_names_what_is_not_finite(poisoned, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('format_', FORMATS)
+@pytest.mark.parametrize('format_', LIBRARIES)
 def test_no_format_is_written_of_it(poisoned, tmp_path, format_):
-    out = (tmp_path / 'out').with_suffix(FORMATS[format_].suffix)
+    out = (tmp_path / 'out').with_suffix(LIBRARIES[format_].suffix)
     with pytest.raises(SoCoError, match=NAME):
-        export_format(load_config('soco_r18_fpn_quick'), poisoned, out, format_)
+        export_weights(
+            poisoned, out, config=load_config('soco_r18_fpn_quick'), format=format_
+        )
     assert not list(tmp_path.iterdir())
 
 

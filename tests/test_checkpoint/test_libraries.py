@@ -12,9 +12,9 @@ import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
-from soco_mm.apis.export_formats import export_format
+from soco_mm.apis.export import export_weights
 from soco_mm.checkpoint import detector_weights
-from soco_mm.checkpoint.libraries.files import FORMATS
+from soco_mm.checkpoint.libraries.files import LIBRARIES
 from soco_mm.cli import main
 from soco_mm.detectors.features import features, load_input
 from soco_mm.engine.config import load_config
@@ -135,8 +135,8 @@ class NumPyOnly(pickle.Unpickler):
     ],
 )
 def test_detectron2s_pickle_holds_arrays_alone(pretrained, tmp_path, name, written):
-    report = export_format(
-        None, pretrained(name).path, tmp_path / 'w.pkl', 'detectron2'
+    report = export_weights(
+        pretrained(name).path, tmp_path / 'w.pkl', format='detectron2'
     )
     assert report.written == written
     with (tmp_path / 'w.pkl').open('rb') as stream:
@@ -160,8 +160,8 @@ def compute(jobs, folder):
                 f'there is no {library} in {other_libraries.FOLDER}; '
                 'tests/install_other_libraries.sh installs it'
             )
-        path = folder / f'{number}{FORMATS[library].suffix}'
-        export_format(None, checkpoint, path, library)
+        path = folder / f'{number}{LIBRARIES[library].suffix}'
+        export_weights(checkpoint, path, format=library)
         torch.save(given, f'{path}.inputs')
         todo.append([library, model, str(path)])
     done = subprocess.run(
@@ -346,7 +346,7 @@ def test_mmclassifications_backbone_computes_the_same(
     from mmcls.registry import MODELS as MMCLS_MODELS
 
     model, path = pretrained(name), tmp_path / 'backbone.pth'
-    export_format(None, model.path, path, 'mmpretrain')
+    export_weights(model.path, path, format='mmpretrain')
     with DefaultScope.overwrite_default_scope('mmcls'):
         net = MMCLS_MODELS.build(
             dict(
@@ -372,7 +372,7 @@ def test_safetensors_hold_what_a_detector_uses_tensor_by_tensor(pretrained, tmp_
 
     for name in (R18, C4):
         model, path = pretrained(name), tmp_path / f'{name}.safetensors'
-        report = export_format(None, model.path, path, 'safetensors')
+        report = export_weights(model.path, path, format='safetensors')
         expected = detector_weights(model.net.state_dict())
         loaded = load_file(path)
         assert sum(report.written.values()) == len(loaded) == len(expected)
@@ -403,11 +403,11 @@ def test_weights_in_other_layouts_and_shared_memory_are_written_plainly(
     state[first] = whole[:64]
     state['backbone.bn1.bias'] = state['backbone.bn1.running_mean'] = state[first]
     torch.save(dict(state_dict=state), tmp_path / 'c.pth')
-    suffix = FORMATS[format_].suffix
+    suffix = LIBRARIES[format_].suffix
     paths = tmp_path / f'a{suffix}', tmp_path / f'b{suffix}'
     cfg = pretrained(R18).cfg
-    export_format(cfg, tmp_path / 'c.pth', paths[0], format_)
-    export_format(cfg, pretrained(R18).path, paths[1], format_)
+    export_weights(tmp_path / 'c.pth', paths[0], config=cfg, format=format_)
+    export_weights(pretrained(R18).path, paths[1], config=cfg, format=format_)
     assert paths[0].stat().st_size == paths[1].stat().st_size
 
 
@@ -440,9 +440,9 @@ def test_what_was_exported_for_mmdetection_can_be_exported_again(pretrained, tmp
     from soco_mm.apis.export import export_detector
     from soco_mm.detectors.fit import WEIGHTS
 
-    export_detector(None, pretrained(R18).path, tmp_path / 'out')
+    export_detector(pretrained(R18).path, tmp_path / 'out')
     reports = [
-        export_format(None, path, tmp_path / f'{number}.pth', 'torchvision')
+        export_weights(path, tmp_path / f'{number}.pth', format='torchvision')
         for number, path in enumerate(
             (pretrained(R18).path, tmp_path / 'out' / WEIGHTS)
         )
@@ -454,13 +454,13 @@ def test_what_was_exported_for_mmdetection_can_be_exported_again(pretrained, tmp
 
 
 def refused(folder, words, checkpoint, format_, error=SoCoError, cfg=None):
-    out = folder / 'new' / f'w{FORMATS[format_].suffix}'
+    out = folder / 'new' / f'w{LIBRARIES[format_].suffix}'
     with pytest.raises(error, match=words):
-        export_format(cfg, checkpoint, out, format_)
+        export_weights(checkpoint, out, config=cfg, format=format_)
     assert not list(folder.rglob('w*'))
 
 
-@pytest.mark.parametrize('format_', FORMATS)
+@pytest.mark.parametrize('format_', LIBRARIES)
 def test_foreign_and_truncated_checkpoints_are_refused(pretrained, tmp_path, format_):
     path, bad = pretrained(R18).path, tmp_path / 'bad.pth'
     bad.write_bytes(path.read_bytes()[:-300])
@@ -487,17 +487,17 @@ def test_models_that_a_library_does_not_have_are_refused(pretrained, tmp_path):
 def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path, capsys):
     path = pretrained(R18).path
     for name, format_, words in (
-        ('w.pth', 'detectron2', 'ends in .pkl'),
+        ('w.pth', 'detectron2', 'does not end in .pkl'),
         ('w.pkl', 'torchvision', 'ends in .pth'),
         ('w.pth', 'onnx', 'no format onnx'),
     ):
         with pytest.raises(UsageError, match=words):
-            export_format(None, path, tmp_path / name, format_)
+            export_weights(path, tmp_path / name, format=format_)
     (tmp_path / 'w.yaml').write_text('mine')
-    with pytest.raises(UsageError, match='w.yaml is there already'):
-        export_format(None, path, tmp_path / 'w.pkl', 'detectron2')
-    with pytest.raises(UsageError, match='is there already'):
-        export_format(None, path, path, 'timm')
+    with pytest.raises(UsageError, match='w.yaml already holds weights'):
+        export_weights(path, tmp_path / 'w.pkl', format='detectron2')
+    with pytest.raises(UsageError, match='already holds weights'):
+        export_weights(path, path, format='timm')
     with pytest.raises(SystemExit) as stop:
         main(
             [
@@ -518,4 +518,4 @@ def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path, ca
 def test_the_command_knows_every_format():
     from soco_mm.cli import handoff
 
-    assert set(handoff.FORMATS) == set(FORMATS)
+    assert set(handoff.FORMATS) == set(LIBRARIES)

@@ -156,7 +156,7 @@ def test_an_import_says_its_model_and_is_exported_without_a_config(tmp_path):
         torch.save(dict(model=weights, epoch=100), source)
         import_released(source, out)
         folder = tmp_path / layout
-        report = export_detector(None, out, folder)
+        report = export_detector(out, folder)
         assert f'_{layout}_' in report.config
         assert report.max_difference < 1e-4
         assert report.parts['backbone'].new == []

@@ -92,7 +92,7 @@ def test_an_export_fills_all_that_was_pretrained(path, checkpoints, tmp_path):
     c4 = '_c4_' in path.stem
     dense = path.stem.startswith(('retinanet', 'fcos'))
     report = export_detector(
-        None, checkpoints('c4' if c4 else 'fpn'), tmp_path / 'exported', detector=path
+        checkpoints('c4' if c4 else 'fpn'), tmp_path / 'exported', detector=path
     )
     filled = {
         name: len(part.filled) for name, part in report.parts.items() if part.filled

@@ -87,7 +87,7 @@ def test_byol_has_the_backbone_the_optimiser_the_images_and_the_epochs():
 def proposals(store, tmp_path_factory):
     """Stores of the demo's photos by kind of proposals."""
     whole = tmp_path_factory.mktemp('whole') / 'store'
-    make_proposals(DEMO / 'images', whole, build_settings(method='whole'))
+    make_proposals(DEMO / 'images', whole, settings=build_settings(method='whole'))
     return {'selective-search': store, 'whole': whole}
 
 
@@ -105,7 +105,7 @@ def pretrain(method, proposals, work_dir):
 @pytest.mark.parametrize('method', SOCO)
 def test_what_a_pretraining_trained_is_in_the_detector(method, proposals, tmp_path):
     cfg, last = pretrain(method, proposals, tmp_path / 'run')
-    report = export_detector(cfg, last, tmp_path / 'exported', detector=DETECTOR)
+    report = export_detector(last, tmp_path / 'exported', config=cfg, detector=DETECTOR)
     filled = {
         name: len(part.filled) for name, part in report.parts.items() if part.filled
     }

@@ -1,5 +1,6 @@
 """One reduction to 8 bits for proposals, training and the detector."""
 
+import importlib
 from pathlib import Path
 
 import cv2
@@ -41,7 +42,7 @@ def test_proposals_of_stretched_images_find_what_8_bits_hide(thermal, tmp_path, 
     found = {}
     for stretch in (None, (0.5, 99.5)):
         out = tmp_path / f'store {stretch}'
-        make_proposals(thermal, out, build_settings(stretch=stretch))
+        make_proposals(thermal, out, settings=build_settings(stretch=stretch))
         store = ProposalStore.open(out)
         found[stretch] = store
         assert store.header['stretch'] == (stretch and list(stretch))
@@ -62,14 +63,18 @@ def test_proposals_of_stretched_images_find_what_8_bits_hide(thermal, tmp_path, 
     # Nothing is mixed unasked.
     with pytest.raises(UsageError, match='made in another way .*stretch'):
         make_proposals(
-            thermal, tmp_path / 'store None', build_settings(stretch=(0.5, 99.5))
+            thermal,
+            tmp_path / 'store None',
+            settings=build_settings(stretch=(0.5, 99.5)),
         )
 
 
 def test_training_reads_images_as_their_proposals_were_made(thermal, tmp_path):
     store, plain = tmp_path / 'store', tmp_path / 'plain'
-    make_proposals(thermal, store, build_settings(method='whole', stretch=(1, 99)))
-    make_proposals(thermal, plain, build_settings(method='whole'))
+    make_proposals(
+        thermal, store, settings=build_settings(method='whole', stretch=(1, 99))
+    )
+    make_proposals(thermal, plain, settings=build_settings(method='whole'))
 
     def choose(stretch=None, proposals=None, options=None):
         cfg = load_config('soco_r18_fpn_quick', options)
@@ -143,7 +148,7 @@ model = dict(
                 '    dataset=data))\n'
             )
         detector.write_text(start + model)
-    export_detector(None, checkpoint, tmp_path / 'out', detector=detector, adapt=True)
+    export_detector(checkpoint, tmp_path / 'out', detector=detector, adapt=True)
     name = detector.name if base else FPN_CONFIG
     for path in (thermal / '1.png', demo_images / 'coffee.jpg'):
         wanted = LoadImage((1, 99))(dict(img_path=str(path)))['image']
@@ -161,13 +166,13 @@ def test_a_detector_of_images_of_8_bits_reads_them_as_ever(checkpoint, tmp_path)
     state['meta']['cfg'] = state['meta']['cfg'].replace('stretch', 'spread')
     assert stretch_of(state) is stretch_of({}) is stretch_of({}, cfg) is None
     torch.save(state, tmp_path / 'plain.pth')
-    export_detector(None, tmp_path / 'plain.pth', tmp_path / 'out')
+    export_detector(tmp_path / 'plain.pth', tmp_path / 'out')
     text = (tmp_path / 'out' / FPN_CONFIG).read_text()
     assert 'pipeline' not in text and 'soco_mm' not in text
 
 
 def test_a_pretraining_hands_its_stretch_on(thermal, tmp_path, monkeypatch):
-    import soco_mm.apis.pretrain as module
+    module = importlib.import_module('soco_mm.apis.pretrain')
 
     class Stop(Exception):
         pass

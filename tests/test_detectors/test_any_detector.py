@@ -71,7 +71,7 @@ def test_an_fpn_gets_the_weights_of_its_own_levels(
 ):
     path, model = pretrained
     report = export_detector(
-        None, path, tmp_path / 'out', detector=detector(tmp_path, base), adapt=True
+        path, tmp_path / 'out', detector=detector(tmp_path, base), adapt=True
     )
     assert report.max_difference < 1e-4
     # P2 if the FPN starts above, and the box head, which has other layers.
@@ -101,7 +101,6 @@ def test_weights_on_the_wrong_level_are_noticed(pretrained, tmp_path):
     """What a plain load does: P2's weights on P3 and so on, without a word."""
     path, model = pretrained
     report = export_detector(
-        None,
         path,
         tmp_path / 'out',
         detector=detector(tmp_path, 'retinanet/retinanet_r50_fpn_1x_coco.py'),
@@ -121,10 +120,10 @@ def test_a_backbone_that_would_stay_fixed_is_noted(pretrained, tmp_path):
     config = detector(tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
     with config.open('a') as stream:
         stream.write("model['neck']['norm_cfg'] = dict(type='BN')\n")
-    report = export_detector(None, path, tmp_path / 'out', detector=config)
+    report = export_detector(path, tmp_path / 'out', detector=config)
     notes = report.describe()
     assert 'backbone.frozen_stages=1, backbone.norm_eval=True' in notes
-    report = export_detector(None, path, tmp_path / 'out', detector=config, adapt=True)
+    report = export_detector(path, tmp_path / 'out', detector=config, adapt=True)
     assert report.notes == []
 
 
@@ -146,12 +145,12 @@ model['roi_head'] = dict(bbox_head=[dict(
     loss_cls=dict(type='CrossEntropyLoss'),
     loss_bbox=dict(type='SmoothL1Loss')) for _ in range(3)])
 """)
-    report = export_detector(None, path, tmp_path / 'out', detector=config, adapt=True)
+    report = export_detector(path, tmp_path / 'out', detector=config, adapt=True)
     own = len(model.roi_head.bbox_head.state_dict())
     assert len(report.parts['box head'].filled) == 3 * own
     # MMDetection's usual head has other layers, so it starts anew.
     plain = detector(tmp_path, 'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py')
-    report = export_detector(None, path, tmp_path / 'out', detector=plain, adapt=True)
+    report = export_detector(path, tmp_path / 'out', detector=plain, adapt=True)
     assert not report.parts['box head'].filled
 
 
@@ -176,7 +175,9 @@ def test_mmdetections_detectors_on_c4_can_be_adapted(pretrained_c4, tmp_path):
     cfg, path = pretrained_c4
     c4 = 'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py'
     refused(tmp_path, 'differ|otherwise', path, cfg=cfg, detector=c4)
-    report = export_detector(cfg, path, tmp_path / 'out', detector=c4, adapt=True)
+    report = export_detector(
+        path, tmp_path / 'out', config=cfg, detector=c4, adapt=True
+    )
     assert len(report.parts['backbone'].filled) == 258
     assert len(report.parts['shared head'].filled) == 60
     assert report.max_difference < 1e-4 and report.notes == []
@@ -187,9 +188,9 @@ def test_mmdetections_detectors_on_c4_can_be_adapted(pretrained_c4, tmp_path):
 def test_a_c4_model_fills_all_four_stages_of_a_backbone(pretrained_c4, tmp_path):
     cfg, path = pretrained_c4
     report = export_detector(
-        cfg,
         path,
         tmp_path / 'out',
+        config=cfg,
         detector='mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
         adapt=True,
     )
@@ -201,7 +202,9 @@ def test_a_c4_model_fills_all_four_stages_of_a_backbone(pretrained_c4, tmp_path)
 def refused(tmp_path, words, checkpoint, error=SoCoError, **kwargs):
     """What an export says that is refused; nothing is written."""
     with pytest.raises(error, match=words):
-        export_detector(kwargs.pop('cfg', None), checkpoint, tmp_path / 'out', **kwargs)
+        export_detector(
+            checkpoint, tmp_path / 'out', config=kwargs.pop('cfg', None), **kwargs
+        )
     assert not list(tmp_path.glob('out*'))
 
 
@@ -284,7 +287,7 @@ def test_other_norms_are_replaced(pretrained, tmp_path, norm):
     config = detector(tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
     with config.open('a') as stream:
         stream.write(f'model["neck"]["norm_cfg"] = {norm}\n')
-    report = export_detector(None, path, tmp_path / 'out', detector=config, adapt=True)
+    report = export_detector(path, tmp_path / 'out', detector=config, adapt=True)
     assert not report.parts['neck'].new and not report.parts['backbone'].new
     norms = Config.fromfile(report.config).model.neck.norm_cfg
     assert norms == dict(type='SyncBN', requires_grad=True)
@@ -296,7 +299,7 @@ def test_mmcvs_synchronised_norms_are_filled(pretrained, tmp_path):
     config = detector(
         tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py', 'neck', norm_cfg=norm
     )
-    report = export_detector(None, path, tmp_path / 'out', detector=config)
+    report = export_detector(path, tmp_path / 'out', detector=config)
     assert len(report.parts['neck'].filled) == 48
     assert Config.fromfile(report.config).model.neck.norm_cfg == norm
 
@@ -313,7 +316,7 @@ def test_other_pixels_are_refused_or_replaced(pretrained, tmp_path):
     refused(
         tmp_path, r'normalises images otherwise.*BGR and not RGB', path, detector=config
     )
-    report = export_detector(None, path, tmp_path / 'out', detector=config, adapt=True)
+    report = export_detector(path, tmp_path / 'out', detector=config, adapt=True)
     pixels = build_detector(report.config).data_preprocessor
     assert pixels._channel_conversion
     assert pixels.std.flatten().tolist() == pytest.approx([58.395, 57.12, 57.375])
@@ -331,7 +334,7 @@ def test_norms_that_are_fixed_are_noted(pretrained, tmp_path):
     )
     with config.open('a') as stream:
         stream.write("model['neck']['norm_cfg'] = dict(type='BN')\n")
-    report = export_detector(None, path, tmp_path / 'out', detector=config)
+    report = export_detector(path, tmp_path / 'out', detector=config)
     assert '(backbone.norm_cfg.requires_grad=False)' in report.notes[0]
 
 
@@ -350,7 +353,7 @@ model = dict(backbone=dict(depth=18), neck=dict(in_channels=[512]))
         adapt=True,
     )
     report = export_detector(
-        None, path, tmp_path / 'out', detector=config, adapt=True, backbone_only=True
+        path, tmp_path / 'out', detector=config, adapt=True, backbone_only=True
     )
     assert report.max_difference < 1e-4
     assert len(report.parts['backbone'].filled) == 120
@@ -388,7 +391,7 @@ def test_a_detector_that_will_not_fit_is_refused_before_the_training(
             pretrain(
                 demo_images,
                 tmp_path / 'RUN',
-                'soco_r18_fpn_quick',
+                config='soco_r18_fpn_quick',
                 proposals=store,
                 detector=config,
             )
@@ -408,12 +411,12 @@ def test_flags_of_a_detector_alone_are_refused(pretrained, tmp_path, capsys):
 def test_nothing_is_lost_when_an_export_is_replaced(pretrained, tmp_path):
     path, _ = pretrained
     out = tmp_path / "it's mine"
-    config = export_detector(None, path, out).config
+    config = export_detector(path, out).config
     assert Config.fromfile(config).load_from == str(out / WEIGHTS)
-    export_detector(None, path, out)
-    with pytest.raises(UsageError, match='lies in .*which is replaced'):
-        export_detector(None, path, out, detector=config)
+    export_detector(path, out)
+    with pytest.raises(UsageError, match='is in .*which is replaced'):
+        export_detector(path, out, detector=config)
     (out / 'mine.py').write_text("_base_ = 'mask-rcnn_fpn_1x_coco.py'")
     with pytest.raises(UsageError, match='holds mine.py besides an export'):
-        export_detector(None, path, out)
+        export_detector(path, out)
     assert (out / 'mine.py').is_file() and (out / WEIGHTS).is_file()

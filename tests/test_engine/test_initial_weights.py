@@ -8,8 +8,7 @@ import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import CheckpointLoader
 
-from soco_mm.apis.export import export_detector
-from soco_mm.apis.export_formats import export_format
+from soco_mm.apis.export import export_detector, export_weights
 from soco_mm.apis.importing import import_released
 from soco_mm.apis.pretrain import pretrain
 from soco_mm.checkpoint import read_checkpoint, state_dict_of
@@ -19,7 +18,7 @@ from soco_mm.engine.config import load_config
 from soco_mm.engine.initial_weights import check_initial_weights, safe_loading
 from soco_mm.engine.training import train_model
 from soco_mm.evaluation import load_backbone
-from soco_mm.evaluation.probe_config import probe_config
+from soco_mm.evaluation.probe_config import read_backbone
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
@@ -84,10 +83,10 @@ READERS = [
     pretrained,
     while_training,
     resume,
-    lambda path, model, out: export_detector(None, path, out),
-    lambda path, model, out: export_format(None, path, out, 'timm'),
+    lambda path, model, out: export_detector(path, out),
+    lambda path, model, out: export_weights(path, out, format='timm'),
     lambda path, model, out: import_released(path, out),
-    lambda path, model, out: probe_config(path),
+    lambda path, model, out: read_backbone(path),
     lambda path, model, out: load_backbone(model.backbone, path),
     lambda path, model, out: check_weights(model, path),
 ]
@@ -128,7 +127,7 @@ def test_config_in_a_checkpoint_runs_nothing(call, tmp_path):
             path,
         )
         with pytest.raises(SoCoError, match='is not a component'):
-            export_detector(None, path, tmp_path / 'out')
+            export_detector(path, tmp_path / 'out')
         assert not (tmp_path / 'attacked').exists()
 
 
@@ -152,8 +151,8 @@ def test_checkpoint_of_another_project_gets_a_sentence(model, message, tmp_path)
         path,
     )
     for export in (
-        lambda: export_detector(None, path, tmp_path / 'out'),
-        lambda: export_format(None, path, tmp_path / 'out.pth', 'timm'),
+        lambda: export_detector(path, tmp_path / 'out'),
+        lambda: export_weights(path, tmp_path / 'out.pth', format='timm'),
     ):
         with pytest.raises(SoCoError, match=message) as error:
             export()
@@ -184,8 +183,8 @@ def test_module_is_stripped_wherever_weights_are_read(tmp_path):
     torch.save(dict(meta=meta, state_dict=wrapped, optimizer={}), path)
     found = state_dict_of(read_checkpoint(path), path)
     assert list(found) == list(state)
-    export_detector(None, path, tmp_path / 'out')
-    export_format(None, path, tmp_path / 'out.pth', 'timm')
+    export_detector(path, tmp_path / 'out')
+    export_weights(path, tmp_path / 'out.pth', format='timm')
     load_backbone(small_model.backbone, path)
     resume(path, small_model, None)
     (notes,) = check_initial_weights(dict(load_from=path), small_model)
@@ -259,7 +258,7 @@ def test_pretrain_refuses_them_before_anything_is_written(demo_images, tmp_path)
         pretrain(
             demo_images,
             tmp_path / 'run',
-            QUICK,
+            config=QUICK,
             options={'load_from': str(path)},
             workers=0,
         )

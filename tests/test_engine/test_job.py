@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from soco_mm.engine.job import begun_arguments, claim, written_options
+from soco_mm.engine.job import begun_arguments, claim_run, written_options
 from soco_mm.utils import UsageError
 
 JOB = dict(
@@ -37,15 +37,15 @@ def changed(**values):
 
 @pytest.fixture
 def run(tmp_path):
-    assert claim(tmp_path / 'run', JOB, False, False) == {}
+    assert claim_run(tmp_path / 'run', JOB, False, False) == {}
     return tmp_path / 'run'
 
 
 def test_the_same_run_is_continued_only_with_resume(run):
     with pytest.raises(UsageError, match='--resume') as refused:
-        claim(run, JOB, False, False)
+        claim_run(run, JOB, False, False)
     assert '--overwrite' not in str(refused.value)
-    assert claim(run, JOB, True, False) == {}
+    assert claim_run(run, JOB, True, False) == {}
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_the_same_run_is_continued_only_with_resume(run):
 def test_what_is_harmless_or_converted_may_differ(run, capsys, key, value):
     job = changed(**{key: value})
     with pytest.raises(UsageError, match='now .*--resume') as refused:
-        claim(run, job, False, False)
+        claim_run(run, job, False, False)
     assert '--overwrite' not in str(refused.value)
-    told = claim(run, job, True, False)
+    told = claim_run(run, job, True, False)
     assert [now for _, now in told.values()] == [value]
     assert f', now {value}\n' in capsys.readouterr().out
     # What it is from now on.
-    assert claim(run, job, True, False) == {}
+    assert claim_run(run, job, True, False) == {}
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_what_is_harmless_or_converted_may_differ(run, capsys, key, value):
 def test_what_makes_another_run_is_named_in_words(run, key, value, words):
     for resume in (False, True):
         with pytest.raises(UsageError, match=words) as refused:
-            claim(run, changed(**{key: value}), resume, False)
+            claim_run(run, changed(**{key: value}), resume, False)
         assert ('--overwrite' in str(refused.value)) is not resume
     assert json.loads((run / 'job.json').read_text()) == changed()
 
 
 def test_the_name_of_a_config_is_not_what_it_says(run):
-    assert claim(run, changed(config='/copied/config.py'), True, False) == {}
+    assert claim_run(run, changed(config='/copied/config.py'), True, False) == {}
 
 
 def test_a_resumed_run_takes_what_is_not_given_from_its_begin(run):
@@ -116,19 +116,19 @@ def test_a_run_of_a_version_that_noted_less_is_refused(run):
     del older['settings']
     (run / 'job.json').write_text(json.dumps(older))
     with pytest.raises(UsageError, match='another version'):
-        claim(run, JOB, True, False)
+        claim_run(run, JOB, True, False)
 
 
 def test_foreign_files_are_left_alone(tmp_path):
     (tmp_path / 'thesis.txt').write_text('mine')
     for flags in ((False, False), (True, False), (False, True)):
-        with pytest.raises(UsageError, match='not of a run'):
-            claim(tmp_path, JOB, *flags)
+        with pytest.raises(UsageError, match='is not a run'):
+            claim_run(tmp_path, JOB, *flags)
     assert (tmp_path / 'thesis.txt').read_text() == 'mine'
 
 
 def test_overwrite_deletes_all_of_the_earlier_run(run):
     (run / 'checkpoints').mkdir()
     (run / 'checkpoints/epoch_1.pth').write_text('old')
-    assert claim(run, changed(preset='released'), False, True) == {}
+    assert claim_run(run, changed(preset='released'), False, True) == {}
     assert [path.name for path in run.iterdir()] == ['job.json']

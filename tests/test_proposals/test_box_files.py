@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 
 from soco_mm.cli import build_parser
 from soco_mm.proposals import ProposalFilter, Proposals, ProposalStore
-from soco_mm.proposals.box_files.exporting import export_proposals
+from soco_mm.proposals.box_files.exporting import ExportSummary, export_proposals
 from soco_mm.proposals.box_files.importing import import_proposals
 from soco_mm.proposals.layout import encode_path, unusable
 from soco_mm.utils import SoCoError, UsageError
@@ -55,7 +55,7 @@ def made(tmp_path):
 
 def import_all(made, source, **options):
     summary = import_proposals(
-        made / source, made / 'images', made / 'out', filter_cfg=None, **options
+        made / source, made / 'out', images=made / 'images', filter_cfg=None, **options
     )
     return summary, ProposalStore.open(made / 'out')
 
@@ -69,11 +69,13 @@ def assert_same_boxes(one, other):
 def test_exported_store_comes_back_to_the_last_bit(made):
     store = ProposalStore.open(made / 'store')
     figures = export_proposals(made / 'store', made / 'out.json')
-    assert figures == dict(out=str(made / 'out.json'), images=4, boxes=36, left_out=1)
+    assert figures == ExportSummary(
+        out=str(made / 'out.json'), images=4, boxes=36, left_out=1
+    )
     summary, back = import_all(made, 'out.json')
     assert_same_boxes(store, back)
-    assert ODD in back and summary['unnamed'] == summary['clipped'] == 0
-    assert summary['left_out_boxes'] == {}
+    assert ODD in back and summary.unnamed == summary.clipped == 0
+    assert summary.left_out_boxes == {}
 
 
 @settings(deadline=None, max_examples=25)
@@ -121,8 +123,8 @@ def test_released_json_comes_back(made):
     make_images(made / 'images', ['new.png'])
     summary, back = import_all(made, 'released.json')
     assert_same_boxes(store, back)
-    assert (summary['unmatched'], summary['first_unmatched']) == (1, ['of no image'])
-    assert (summary['unnamed'], summary['first_unnamed']) == (1, ['new.png'])
+    assert (summary.unmatched, summary.first_unmatched) == (1, ['of no image'])
+    assert (summary.unnamed, summary.first_unnamed) == (1, ['new.png'])
     assert back.header['generator'] == dict(
         type='Imported', format='released', score_thr=None
     )
@@ -148,7 +150,7 @@ def test_coco_results_come_back(made):
         made, 'results.json', annotations=made / 'ann.json', score_thr=0.5
     )
     assert_same_boxes(store, back)
-    assert summary['left_out_boxes'] == {'scored below 0.5': 36, 'repeated': 36}
+    assert summary.left_out_boxes == {'scored below 0.5': 36, 'repeated': 36}
     assert back.header['generator'] == dict(
         type='Imported', format='coco_results', score_thr=0.5
     )
@@ -176,13 +178,13 @@ def test_paper_filter_is_the_default_and_can_be_changed(made):
     for filter_cfg in (None, dict(max_aspect=9, size_range=(0, 0.2))):
         options = {} if filter_cfg is None else dict(filter_cfg=filter_cfg)
         summary = import_proposals(
-            source, made / 'images', made / 'out', overwrite=True, **options
+            source, made / 'out', images=made / 'images', overwrite=True, **options
         )
         expected, status = ProposalFilter(**(filter_cfg or {}))(boxes, *SIZE)
         store = ProposalStore.open(made / 'out')
         np.testing.assert_array_equal(store['z.png'], expected)
         assert 0 < len(expected) < len(boxes) and status == 0
-        assert summary['left_out_boxes'] == {'filtered out': len(boxes) - len(expected)}
+        assert summary.left_out_boxes == {'filtered out': len(boxes) - len(expected)}
         assert store.header['filter']['max_aspect'] == (9 if filter_cfg else 3)
 
 
@@ -191,8 +193,8 @@ def test_image_left_without_a_box_gets_the_whole_image(made):
     summary, store = import_all(made, 'z.json')
     np.testing.assert_array_equal(store['z.png'], [[0, 0, *SIZE]])
     assert store.status(0) == 'whole_image'
-    assert summary['without_boxes'] == 1
-    assert summary['left_out_boxes'] == {'without area': 3}
+    assert summary.without_boxes == 1
+    assert summary.left_out_boxes == {'without area': 3}
 
 
 def test_images_that_cannot_be_used_are_listed_with_the_reason(made):
@@ -214,17 +216,17 @@ def test_images_that_cannot_be_used_are_listed_with_the_reason(made):
         'none.png': 'is missing',
         'other.png': 'is 120x90 pixels large, but its boxes are for 90x90',
     }
-    assert summary['failures'] == summary['left_out'] == 3
-    assert summary['left_out_boxes'] == {'of images that cannot be used': 3}
+    assert summary.failures == summary.left_out == 3
+    assert summary.left_out_boxes == {'of images that cannot be used': 3}
 
 
 def test_nothing_is_written_where_no_image_can_be_used(made):
     source = write_coco(made, [[1, 2, 3, 4]], width=7, height=7)
     with pytest.raises(SoCoError, match='z.png, is 120x90 .* for 7x7'):
-        import_proposals(source, made / 'images', made / 'out')
+        import_proposals(source, made / 'out', images=made / 'images')
     source = write_coco(made, [[1, 2, 3]])
     with pytest.raises(UsageError, match='annotation 0 .*four finite'):
-        import_proposals(source, made / 'images', made / 'out')
+        import_proposals(source, made / 'out', images=made / 'images')
     assert not [each for each in os.listdir(made) if 'out' in each]
 
 
@@ -241,19 +243,21 @@ def test_turned_image_has_the_size_that_training_sees(made):
 def test_what_is_there_is_not_replaced_unasked(made):
     source = write_coco(made, [[1, 2, 3, 4]])
     with pytest.raises(UsageError, match='--overwrite'):
-        import_proposals(source, made / 'images', made / 'store')
-    with pytest.raises(UsageError, match='does not hold proposals'):
-        import_proposals(source, made / 'images', made / 'images', overwrite=True)
-    import_proposals(source, made / 'images', made / 'store', overwrite=True)
+        import_proposals(source, made / 'store', images=made / 'images')
+    with pytest.raises(UsageError, match='is not a proposal store'):
+        import_proposals(
+            source, made / 'images', images=made / 'images', overwrite=True
+        )
+    import_proposals(source, made / 'store', images=made / 'images', overwrite=True)
     assert list(ProposalStore.open(made / 'store')) == ['z.png']
 
     text = source.read_text()
-    with pytest.raises(UsageError, match='not an earlier export'):
+    with pytest.raises(UsageError, match='is not an export of proposals'):
         export_proposals(made / 'store', source)
     assert source.read_text() == text
     for _ in range(2):  # an earlier export is replaced
         export_proposals(made / 'store', made / 'new/out.json')
-    with pytest.raises(UsageError, match='not an earlier export'):
+    with pytest.raises(UsageError, match='is a folder. Name a .json file'):
         export_proposals(made / 'store', made / 'new')
 
 
@@ -331,7 +335,7 @@ def test_annotations_of_another_machine_are_imported(made, capsys):
     text = capsys.readouterr().out
     assert 'left out: 1 ignored, 1 crowds\n' in text
     assert (
-        '1 images are found by the end of their name alone, for example '
+        '1 images are found only by the end of their name, for example '
         'D:\\x\\z.png is z.png\n'
     ) in text
     store = ProposalStore.open(made / 'out')
@@ -369,7 +373,7 @@ def test_flags_of_a_filter_that_is_off_are_refused(made):
 @pytest.mark.skipif(not (SHARED / 'data/coco128').is_dir(), reason='needs shared data')
 def test_annotations_of_coco_are_imported(tmp_path):
     source = SHARED / 'data/coco128/detection_train.json'
-    import_proposals(source, source.parent, tmp_path / 'out', filter_cfg=None)
+    import_proposals(source, tmp_path / 'out', images=source.parent, filter_cfg=None)
     store, coco = ProposalStore.open(tmp_path / 'out'), COCO(str(source))
     assert len(store) == len(coco.imgs)
     for image in coco.imgs.values():

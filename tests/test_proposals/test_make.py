@@ -16,7 +16,6 @@ import pytest
 
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.make import make_proposals, merge_proposals
-from soco_mm.proposals.summary import describe_proposals
 from soco_mm.utils import SoCoError, UsageError, atomic_folder, read_image
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +67,7 @@ def test_bad_images_are_skipped_and_counted_and_odd_ones_work(bad_folder, tmp_pa
     summary = make_proposals(
         bad_folder,
         tmp_path / 'store',
-        build_settings(max_pixels=100_000),
+        settings=build_settings(max_pixels=100_000),
         num_workers=2,
     )
     store = ProposalStore.open(tmp_path / 'store')
@@ -84,7 +83,7 @@ def test_bad_images_are_skipped_and_counted_and_odd_ones_work(bad_folder, tmp_pa
     index = store.index('rotated.jpg')
     assert store.size(index) == (100, 150)
     assert read_image(bad_folder / 'rotated.jpg').shape == (150, 100, 3)
-    assert summary['left_out'] == summary['failures'] == 5
+    assert summary.left_out == summary.failures == 5
     failures = (tmp_path / 'store/failures.jsonl').read_text()
     for name, reason in (
         ('truncated.jpg', 'damaged'),
@@ -95,7 +94,7 @@ def test_bad_images_are_skipped_and_counted_and_odd_ones_work(bad_folder, tmp_pa
     ):
         (line,) = (line for line in failures.splitlines() if name in line)
         assert reason in line
-    assert '5 images failed: 5 cannot be used' in describe_proposals(summary)
+    assert '5 images failed: 5 cannot be used' in summary.describe()
 
 
 @pytest.fixture(scope='module')
@@ -169,9 +168,9 @@ def test_result_does_not_depend_on_workers_and_shards(many, tmp_path):
         make_proposals(images, shard, num_workers=2, shard=(i, 2))
     summary = merge_proposals(shards, tmp_path / 'merged')
     assert content(tmp_path / 'merged') == content(undisturbed)
-    assert summary['images'] == 40 and summary['left_out'] == 1
-    assert merge_proposals(shards, tmp_path / 'merged')['kept'] == 40
-    make_proposals(images, tmp_path / 'o', build_settings(method='whole'))
+    assert summary.images == 40 and summary.left_out == 1
+    assert merge_proposals(shards, tmp_path / 'merged').kept == 40
+    make_proposals(images, tmp_path / 'o', settings=build_settings(method='whole'))
     with pytest.raises(UsageError, match='generator.type WholeImage and not'):
         merge_proposals(shards, tmp_path / 'o')
     merge_proposals(shards, tmp_path / 'o', overwrite=True)
@@ -238,15 +237,15 @@ def test_new_images_complete_a_store(many, tmp_path):
     out = tmp_path / 'store'
     few = make_proposals(tmp_path / 'images', out)
     (tmp_path / 'later').rename(tmp_path / 'images/0')
-    assert few['images'] == 26
+    assert few.images == 26
     summary = make_proposals(tmp_path / 'images', out)
-    assert summary['kept'] == few['images'] + 1  # the broken one
-    assert summary['images'] == 40
+    assert summary.kept == few.images + 1  # the broken one
+    assert summary.images == 40
     for name, data in content(undisturbed).items():
         if name != 'header.json':  # it holds the folder
             assert (out / name).read_bytes() == data, name
     again = make_proposals(tmp_path / 'images', out)
-    assert again['kept'] == 41 and again['images'] == 40
+    assert again.kept == 41 and again.images == 40
 
 
 def test_images_are_never_dropped_from_a_store_unasked(many, tmp_path):
@@ -258,7 +257,7 @@ def test_images_are_never_dropped_from_a_store_unasked(many, tmp_path):
         make_proposals(tmp_path / 'few.txt', out, root=images)
     assert content(out) == content(undisturbed)
     few = make_proposals(tmp_path / 'few.txt', out, root=images, overwrite=True)
-    assert few['images'] == 2
+    assert few.images == 2
 
 
 def test_failed_images_are_tried_again_on_request(many, tmp_path):
@@ -267,10 +266,10 @@ def test_failed_images_are_tried_again_on_request(many, tmp_path):
     out = tmp_path / 'store'
     make_proposals(tmp_path / 'images', out)
     shutil.copy(images / '0/0.jpg', tmp_path / 'images/broken.jpg')
-    assert make_proposals(tmp_path / 'images', out)['failures'] == 1
+    assert make_proposals(tmp_path / 'images', out).failures == 1
     summary = make_proposals(tmp_path / 'images', out, retry_failed=True)
-    assert summary['failures'] == 0 and summary['images'] == 41
-    assert summary['kept'] == 40
+    assert summary.failures == 0 and summary.images == 41
+    assert summary.kept == 40
     store = ProposalStore.open(out)
     np.testing.assert_array_equal(store['broken.jpg'], store['0/0.jpg'])
 
@@ -307,14 +306,14 @@ def start(images, out, *arguments):
 def test_a_run_that_replaces_goes_on_after_a_kill(many, tmp_path):
     images, undisturbed = many
     out = tmp_path / 'out'
-    make_proposals(images, out, build_settings(method='whole'))
+    make_proposals(images, out, settings=build_settings(method='whole'))
     before = content(out)
     process = start(images, out, '--overwrite')
     process.kill()
     process.communicate()
     assert content(out) == before
     summary = make_proposals(images, out, overwrite=True)
-    assert summary['kept'] >= 3
+    assert summary.kept >= 3
     assert content(out) == content(undisturbed)
 
 
@@ -379,18 +378,20 @@ def test_a_generator_that_always_fails_ends_the_run(demo_images, tmp_path, monke
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     settings = build_settings(method='broken_generator.Broken')
     with pytest.raises(SoCoError, match='fails on all .*no licence'):
-        make_proposals(demo_images, tmp_path / 'out', settings)
+        make_proposals(demo_images, tmp_path / 'out', settings=settings)
     assert [path.name for path in tmp_path.iterdir()] == ['broken_generator.py']
 
 
 def test_a_store_of_other_settings_is_replaced_on_request_alone(demo_images, tmp_path):
     out = tmp_path / 'store'
-    make_proposals(demo_images, out, build_settings(method='whole'))
+    make_proposals(demo_images, out, settings=build_settings(method='whole'))
     before = content(out)
     with pytest.raises(UsageError, match='type WholeImage and not Random'):
-        make_proposals(demo_images, out, build_settings(method='random'))
+        make_proposals(demo_images, out, settings=build_settings(method='random'))
     assert content(out) == before
-    make_proposals(demo_images, out, build_settings(method='random'), overwrite=True)
+    make_proposals(
+        demo_images, out, settings=build_settings(method='random'), overwrite=True
+    )
     header = json.loads((out / 'header.json').read_text())
     assert header['generator']['type'] == 'RandomBoxes'
 
@@ -414,7 +415,7 @@ def test_file_name_that_is_not_utf8_is_kept(demo_images, tmp_path):
     summary = make_proposals(folder, tmp_path / 'link', num_workers=1)
     store = ProposalStore.open(tmp_path / 'elsewhere')
     assert list(store) == [name] and len(store[name])
-    assert r'bad\udce9.jpg' in describe_proposals(summary)
+    assert r'bad\udce9.jpg' in summary.describe()
 
 
 def test_folders_that_cannot_serve_are_refused(demo_images, tmp_path):
@@ -424,12 +425,12 @@ def test_folders_that_cannot_serve_are_refused(demo_images, tmp_path):
     with pytest.raises(UsageError, match='no image in'):
         make_proposals(tmp_path / 'empty', tmp_path / 'out')
     (tmp_path / 'file').write_text('')
-    with pytest.raises(UsageError, match='holds no|does not hold'):
+    with pytest.raises(UsageError, match='holds no|is not a proposal store'):
         make_proposals(demo_images, tmp_path / 'file')
     with pytest.raises(UsageError, match='cannot be made'):
         make_proposals(demo_images, tmp_path / 'file/out')
     settings = dict(build_settings(), generator=dict(type='no.Such'))
     with pytest.raises(UsageError, match='no.Such cannot be built'):
-        make_proposals(demo_images, tmp_path / 'out', settings)
+        make_proposals(demo_images, tmp_path / 'out', settings=settings)
     assert not (tmp_path / 'out').exists()
     assert not (tmp_path / 'out.unfinished').exists()

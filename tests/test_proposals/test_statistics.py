@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ HEADER = dict(
 def summary(images=100, median=20, failures=0, left_out=0, **status):
     status = dict(dict(aspect_only=0, min_side_only=0, whole_image=0), **status)
     status['filtered'] = images - sum(status.values())
-    return dict(
+    return SimpleNamespace(
         images=images,
         boxes_per_image=dict(median=median),
         status=status,

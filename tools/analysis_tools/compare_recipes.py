@@ -66,7 +66,9 @@ def proposals_for(name: str, images: Path, out: Path) -> Path:
         preset = 'released'
     store = out / 'proposals' / Path(name).name
     if not (store / HEADER).is_file():
-        make_proposals(images, store, build_settings(preset, method, max_boxes=number))
+        make_proposals(
+            images, store, settings=build_settings(preset, method, max_boxes=number)
+        )
     return store
 
 

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 from soco_mm.cli import add_config_options, run
-from soco_mm.cli.probe import describe
 from soco_mm.engine.config import load_config
 from soco_mm.evaluation.probes import linear_probe
 
@@ -46,10 +45,16 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
     result = linear_probe(
-        cfg, args.checkpoint, work_dir, args.train, args.val, args.resume, args.launcher
+        cfg,
+        args.checkpoint,
+        work_dir,
+        args.train,
+        args.val,
+        resume=args.resume,
+        launcher=args.launcher,
     )
     if int(os.environ.get('RANK', 0)) == 0:
-        print(describe(result))
+        print(result.describe())
 
 
 if __name__ == '__main__':

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from soco_mm.checkpoint import write_checkpoint
+from soco_mm.checkpoint.config_text import plain_data
+from soco_mm.checkpoint.io import checkpoint_bytes
 from soco_mm.checkpoint.libraries import (
     backbone_type,
     detectron2_pickle,
@@ -16,36 +17,41 @@ from soco_mm.checkpoint.libraries import (
     detectron2_weights,
     mmpretrain_weights,
     safetensors_bytes,
+    split_parts,
     timm_model,
     timm_weights,
     torchvision_weights,
 )
+from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.checkpoint.transfer import PARTS
-from soco_mm.utils import UsageError, atomic_write, make_writable
+from soco_mm.utils import atomic_write
 from soco_mm.version import __version__
 
-# What no detector has a place for, and how its names begin.
-PRETEXT = {
-    'target network': 'target_net.',
-    'projector': 'projector.',
-    'predictor': 'head.',
-}
 
-
-class Format(NamedTuple):
-    """How weights become a file.
+class Library(NamedTuple):
+    """How weights become a file of another library.
 
     Attributes:
         suffix (str): That of the file.
         convert (Callable): Takes weights by part and the model's config;
             returns the weights to write, by part and full name.
+        dump (Callable): Takes weights by name and the model's config; returns
+            the bytes of the file.
         note (Callable): Takes the model's config and the file; returns a
             sentence for the report.
+        settings (Callable, optional): Takes weights by part and the model's
+            config; returns the text of a YAML file beside it.
     """
 
     suffix: str
     convert: Callable
+    dump: Callable
     note: Callable
+    settings: Callable | None = None
+
+    def files(self, out: Path) -> list[Path]:
+        """The files that are written."""
+        return [out, out.with_suffix('.yaml')] if self.settings else [out]
 
 
 def as_they_are(parts: dict, model: dict) -> dict:
@@ -79,32 +85,49 @@ def timm_note(model: dict, out: Path) -> str:
     return note
 
 
-FORMATS = {
-    'detectron2': Format(
+def torch_file(weights: dict[str, Tensor], model: dict) -> bytes:
+    """A state dict as PyTorch writes it."""
+    return checkpoint_bytes(weights)
+
+
+def mmpretrain_file(weights: dict[str, Tensor], model: dict) -> bytes:
+    """A checkpoint as MMEngine reads it."""
+    meta = dict(soco_mm_version=__version__, model=model)
+    return checkpoint_bytes(dict(meta=meta, state_dict=weights))
+
+
+LIBRARIES = {
+    'detectron2': Library(
         '.pkl',
         detectron2_weights,
+        lambda weights, model: detectron2_pickle(weights),
         lambda model, out: (
             f'Merge {out.with_suffix(".yaml")} into a config of detectron2.'
         ),
+        detectron2_settings,
     ),
-    'torchvision': Format(
+    'torchvision': Library(
         '.pth',
         torchvision_weights,
+        torch_file,
         lambda model, out: (
             'It fits detectors with an FPN with batch norm, such as '
             'maskrcnn_resnet50_fpn_v2.'
         ),
     ),
-    'safetensors': Format(
-        '.safetensors', as_they_are, lambda model, out: "The names are MMDetection's."
+    'safetensors': Library(
+        '.safetensors',
+        as_they_are,
+        lambda weights, model: safetensors_bytes(weights, __version__, model),
+        lambda model, out: "The names are MMDetection's.",
     ),
-    'mmpretrain': Format('.pth', mmpretrain_weights, mmpretrain_note),
-    'timm': Format('.pth', timm_weights, timm_note),
+    'mmpretrain': Library('.pth', mmpretrain_weights, mmpretrain_file, mmpretrain_note),
+    'timm': Library('.pth', timm_weights, torch_file, timm_note),
 }
 
 
 @dataclass
-class FormatReport:
+class LibraryReport:
     """What was written of a checkpoint.
 
     Attributes:
@@ -132,45 +155,38 @@ class FormatReport:
         return '\n'.join(lines)
 
 
-def check_files(out: Path, format_: str) -> list:
-    """Files that will be written; none may be there.
+def write_weights(pretrained: Pretrained, library: str, out: Path) -> LibraryReport:
+    """Write pretrained weights as a file of another library.
+
+    Args:
+        pretrained (Pretrained): The model.
+        library (str): One of ``LIBRARIES``.
+        out (Path): The file.
+
+    Returns:
+        LibraryReport: What was written, and what was left out.
 
     Raises:
-        UsageError: If one is, or cannot be.
+        SoCoError: If the weights are not of the model, or the library has no
+            such model; then nothing is written.
     """
-    suffix = FORMATS[format_].suffix
-    if out.suffix != suffix:
-        raise UsageError(
-            f'--out of the format {format_} is a file that ends '
-            f'in {suffix}, but got {out}.'
-        )
-    files = [out]
-    if format_ == 'detectron2':
-        files.append(out.with_suffix('.yaml'))
-    for file in files:
-        if file.exists():
-            raise UsageError(
-                f'{file} is there already. Choose another name, or remove it.'
-            )
-    make_writable(out.parent)
-    return files
-
-
-def write(
-    file: Path, format_: str, weights: dict[str, Tensor], parts: dict, model: dict
-) -> None:
-    """Write one file of a format."""
-    if file.suffix == '.yaml':
-        atomic_write(file, detectron2_settings(parts, model))
-    elif format_ == 'detectron2':
-        atomic_write(file, detectron2_pickle(weights))
-    elif format_ == 'safetensors':
-        atomic_write(file, safetensors_bytes(weights, __version__, model))
-    elif format_ == 'mmpretrain':
-        meta = dict(soco_mm_version=__version__, model=model)
-        write_checkpoint(file, dict(meta=meta, state_dict=weights))
-    else:
-        write_checkpoint(file, weights)
+    _ = pretrained.net  # the weights fill all of it
+    kind, model = LIBRARIES[library], plain_data(pretrained.model)
+    parts = split_parts(pretrained.weights)
+    converted = kind.convert(parts, model)
+    atomic_write(out, kind.dump(flatten(converted), model))
+    if kind.settings:
+        atomic_write(out.with_suffix('.yaml'), kind.settings(parts, model))
+    written = {part: len(entries) for part, entries in converted.items()}
+    left_out = {
+        part: len(entries) - written.get(part, 0) for part, entries in parts.items()
+    }
+    return LibraryReport(
+        str(out),
+        written,
+        {key: n for key, n in left_out.items() if n} | pretrained.left_out,
+        kind.note(model, out),
+    )
 
 
 def flatten(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -57,7 +57,7 @@ def add_import(commands) -> None:
 def import_(args: argparse.Namespace) -> None:
     """Run the command ``proposals import``."""
     from soco_mm.proposals import build_settings
-    from soco_mm.proposals.box_files.importing import describe_import, import_proposals
+    from soco_mm.proposals.box_files.importing import import_proposals
 
     shape = {
         key: getattr(args, key) for key in ('max_aspect', 'size_range', 'min_side')
@@ -71,14 +71,14 @@ def import_(args: argparse.Namespace) -> None:
     filter_cfg = build_settings(**shape)['filter']
     summary = import_proposals(
         args.file,
-        args.images,
         args.out,
+        images=args.images,
         annotations=args.ann,
         score_thr=args.score_thr,
         filter_cfg=None if args.no_filter else filter_cfg,
         overwrite=args.overwrite,
     )
-    print(describe_import(summary))
+    print(summary.describe())
 
 
 def add_export(commands) -> None:
@@ -100,12 +100,12 @@ def add_export(commands) -> None:
 def export(args: argparse.Namespace) -> None:
     """Run the command ``proposals export``."""
     from soco_mm.proposals.box_files.exporting import export_proposals
-    from soco_mm.utils.files import printable
+    from soco_mm.utils.texts import printable
 
     made = export_proposals(args.store, args.out)
-    print(f'{printable(made["out"])}: {made["images"]} images, {made["boxes"]} boxes')
-    if made['left_out']:
+    print(f'{printable(made.out)}: {made.images} images, {made.boxes} boxes')
+    if made.left_out:
         print(
-            f'  {made["left_out"]} images of {printable(args.store)} that '
+            f'  {made.left_out} images of {printable(args.store)} that '
             'cannot be used are not in it'
         )

@@ -193,10 +193,8 @@ def refuse_misspelt_command(images: list[str]) -> None:
 
 def make(args: argparse.Namespace) -> None:
     """Run the command ``proposals make``."""
-    from soco_mm.proposals import build_settings
-    from soco_mm.proposals.make import make_proposals
+    from soco_mm.proposals import build_settings, make_proposals
     from soco_mm.proposals.presets import SETTINGS
-    from soco_mm.proposals.summary import describe_proposals
 
     refuse_misspelt_command(args.images)
     out = os.path.normpath(args.out)
@@ -215,11 +213,11 @@ def make(args: argparse.Namespace) -> None:
     summary = make_proposals(
         args.images,
         out,
-        settings,
+        settings=settings,
         root=args.root,
         num_workers=workers,
         shard=part,
         overwrite=args.overwrite,
         retry_failed=args.retry_failed,
     )
-    print(describe_proposals(summary), flush=True)
+    print(summary.describe(), flush=True)

@@ -30,7 +30,7 @@ def add_merge(commands) -> None:
 
 def merge(args: argparse.Namespace) -> None:
     """Run the command ``proposals merge``."""
-    from soco_mm.proposals.make import merge_proposals
-    from soco_mm.proposals.summary import describe_proposals
+    from soco_mm.proposals import merge_proposals
 
-    print(describe_proposals(merge_proposals(args.shards, args.out, args.overwrite)))
+    merged = merge_proposals(args.shards, args.out, overwrite=args.overwrite)
+    print(merged.describe())

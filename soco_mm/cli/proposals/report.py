@@ -41,14 +41,15 @@ def add_report(commands) -> None:
 
 def report(args: argparse.Namespace) -> None:
     """Run the command ``proposals report``."""
-    from soco_mm.apis.proposal_report import report_proposals
-    from soco_mm.proposals.summary import describe_proposals
-    from soco_mm.utils.files import printable
+    from soco_mm import apis
+    from soco_mm.utils.texts import printable
 
-    made = report_proposals(args.store, args.out, args.images, args.ann)
-    print(describe_proposals(made['summary']))
-    if made['recall']:
-        ours, random = (made['recall'][key]['all'] for key in ('proposals', 'random'))
+    made = apis.report_proposals(
+        args.store, args.out, images=args.images, annotations=args.ann
+    )
+    print(made.summary.describe())
+    if made.recall:
+        ours, random = (made.recall[key]['all'] for key in ('proposals', 'random'))
         print(
             f'  {ours["objects"]} annotated objects: '
             f'{100 * ours["recall_50"]:.1f} % found at IoU 0.5 (random '
@@ -56,10 +57,10 @@ def report(args: argparse.Namespace) -> None:
             f'{100 * ours["recall_70"]:.1f} % at 0.7 '
             f'({100 * random["recall_70"]:.1f} %)'
         )
-        for line in made['recall']['account']:
+        for line in made.recall['account']:
             print(f'  {line}')
-    for sentence in made['advice']:
+    for sentence in made.advice:
         print(f'  advice: {sentence}')
-    if made['note']:
-        print(f'  {printable(made["note"])}')
-    print(f'Report: {printable(made["report"])}')
+    if made.note:
+        print(f'  {printable(made.note)}')
+    print(f'Report: {printable(made.report)}')

@@ -1,13 +1,31 @@
 """A store of proposals as a COCO json."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from soco_mm.proposals import ProposalStore
 from soco_mm.proposals.box_files import DESCRIPTION, write_coco
-from soco_mm.utils import UsageError, make_writable
+from soco_mm.utils.claim import claim
 
 
-def export_proposals(store: str | Path, out: str | Path) -> dict:
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was written of a store.
+
+    Attributes:
+        out (str): The file.
+        images (int): Number of images.
+        boxes (int): Number of boxes.
+        left_out (int): Number of images of the store that could not be used.
+    """
+
+    out: str
+    images: int
+    boxes: int
+    left_out: int
+
+
+def export_proposals(store: str | Path, out: str | Path) -> ExportSummary:
     """Write a store as a COCO json with the one category ``object``.
 
     :func:`import_proposals` reads the same boxes, to the last bit, from it.
@@ -18,26 +36,23 @@ def export_proposals(store: str | Path, out: str | Path) -> dict:
         out (str | Path): The file to write.
 
     Returns:
-        dict: ``out``, ``images``, ``boxes``, and ``left_out``, the number of
-        images of the store that could not be used.
+        ExportSummary: What was written.
 
     Raises:
         UsageError: If ``out`` cannot be written or holds something else.
         SoCoError: If the store is missing or damaged.
     """
-    store, out = ProposalStore.open(store), Path(out)
-    if out.exists() and not _is_export(out):
-        raise UsageError(
-            f'{out} is there already and is not an earlier export. Choose another name.'
-        )
-    make_writable(out.parent)
-    write_coco(out, store)
-    failed = {each['image'] for each in store.failures()}
-    return dict(
+    opened = ProposalStore.open(store)
+    out = claim(
+        out, 'an export of proposals', _is_export, suffix=Path(out).suffix or '.json'
+    )
+    write_coco(out, opened)
+    failed = {each['image'] for each in opened.failures()}
+    return ExportSummary(
         out=str(out),
-        images=len(store),
-        boxes=store.header['num_boxes'],
-        left_out=sum(path not in store for path in failed),
+        images=len(opened),
+        boxes=opened.header['num_boxes'],
+        left_out=sum(path not in opened for path in failed),
     )
 
 

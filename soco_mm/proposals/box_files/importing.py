@@ -3,8 +3,10 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from soco_mm.log import logger
 from soco_mm.proposals import PRESETS, ProposalFilter, Proposals, ProposalStore
 from soco_mm.proposals.box_files import (
     BoxFile,
@@ -14,23 +16,21 @@ from soco_mm.proposals.box_files import (
     to_corners,
 )
 from soco_mm.proposals.layout import unusable
-from soco_mm.proposals.make import plain
+from soco_mm.proposals.make import as_json, claim_store
 from soco_mm.proposals.presets import made_with
-from soco_mm.proposals.store import MARKER
-from soco_mm.proposals.summary import describe_proposals, summarize
+from soco_mm.proposals.summary import ProposalSummary, summarize
 from soco_mm.utils import (
     ImageError,
     SoCoError,
     UsageError,
-    check_replaceable,
     exclusive,
     list_images,
     read_sizes,
 )
-from soco_mm.utils.files import printable
 from soco_mm.utils.progress import ImageProgress
+from soco_mm.utils.texts import printable
 
-FORMATS = dict(
+BOX_FILES = dict(
     released='the JSON of the released code',
     coco='a COCO json',
     coco_results='COCO results',
@@ -39,15 +39,87 @@ EXAMPLES = 3
 MANY_CLIPPED = 0.1  # of the boxes, which hardly happens by rounding
 
 
+@dataclass
+class ImportSummary(ProposalSummary):
+    """Figures of a store of boxes that are from a file.
+
+    Attributes:
+        source (str): The file.
+        folder (str): The folder of the images.
+        format (str): One of ``BOX_FILES``.
+        clipped (int): Number of boxes that reached out of their image.
+        left_out_boxes (dict[str, int]): Number of boxes by the reason.
+        without_boxes (int): Number of images that got the whole image.
+        by_tail (int): Number of images found only by the end of their name.
+        first_by_tail (list[str]): Some of them.
+        unmatched (int): Number of names in the file that fit no image.
+        first_unmatched (list[str]): Some of them.
+        unnamed (int): Number of images that the file does not name.
+        first_unnamed (list[str]): Some of them.
+    """
+
+    source: str
+    folder: str
+    format: str
+    clipped: int
+    left_out_boxes: dict[str, int]
+    without_boxes: int
+    by_tail: int
+    first_by_tail: list[str]
+    unmatched: int
+    first_unmatched: list[str]
+    unnamed: int
+    first_unnamed: list[str]
+
+    def describe(self) -> str:
+        """The figures in words."""
+        source, folder = map(printable, (self.source, self.folder))
+        lines = [
+            super().describe(),
+            f'  imported from {source}, {BOX_FILES[self.format]}',
+        ]
+        if self.left_out_boxes:
+            lines.append(
+                '  boxes left out: '
+                + ', '.join(
+                    f'{number} {reason}'
+                    for reason, number in self.left_out_boxes.items()
+                )
+            )
+        if self.clipped:
+            hint = ''
+            if self.clipped > MANY_CLIPPED * self.boxes:
+                hint = '; were they made on images of another size?'
+            lines.append(
+                f'  {self.clipped} boxes reached out of their '
+                f'images and were clipped{hint}'
+            )
+        if self.without_boxes:
+            lines.append(
+                f'  {self.without_boxes} images have no box of '
+                'their own and got the whole image'
+            )
+        for key, words in (
+            ('by_tail', 'images are found only by the end of their name'),
+            ('unmatched', f'names in it have no image in {folder}'),
+            ('unnamed', f'images in {folder} are not in it'),
+        ):
+            if number := getattr(self, key):
+                examples = ', '.join(map(printable, getattr(self, f'first_{key}')))
+                lines.append(f'  {number} {words}, for example {examples}')
+        return '\n'.join(lines)
+
+
 def import_proposals(
     source: str | Path,
-    images: str | Path,
     out: str | Path,
+    *,
+    images: str | Path,
     annotations: str | Path | None = None,
     score_thr: float | None = None,
     filter_cfg: dict | None = PRESETS['paper']['filter'],
     overwrite: bool = False,
-) -> dict:
+) -> ImportSummary:
     """Make a store of boxes that are in a file.
 
     Boxes are clipped to their images; those without area and repeated ones
@@ -59,9 +131,9 @@ def import_proposals(
         source (str | Path): The JSON of the authors' released code, whose
             keys are file names without folder and suffix; a COCO json; or
             COCO results.
+        out (str | Path): The store to write, a folder.
         images (str | Path): The folder of the images, nested as it likes.
             COCO's ``file_name`` are relative to it.
-        out (str | Path): The store to write, a folder.
         annotations (str | Path, optional): For COCO results, the COCO json
             with their images. Defaults to None.
         score_thr (float, optional): The least score of a box that is kept.
@@ -71,39 +143,26 @@ def import_proposals(
         overwrite (bool): Replace a store that is there. Defaults to False.
 
     Returns:
-        dict: What :func:`soco_mm.proposals.summary.summarize` returns, and
-        ``source``, ``folder``, ``format``, ``clipped`` (number of boxes),
-        ``left_out_boxes`` (numbers by reason), ``without_boxes`` (number of
-        images that got the whole image), ``by_tail`` and ``first_by_tail``
-        (images found by the end of their name), ``unmatched`` and
-        ``first_unmatched`` (names in the file that fit no image), ``unnamed``
-        and ``first_unnamed`` (images in the folder that the file does not
-        name).
+        ImportSummary: The figures of the store, and what was left out.
 
     Raises:
         UsageError: If the file has another layout, does not fit the images,
             or ``out`` cannot be written or holds something else.
         SoCoError: If none of the images can be used.
     """
-    out = Path(out).resolve()
-    check_replaceable(out, MARKER, 'proposals')
-    if (out / MARKER).is_file() and not overwrite:
-        raise UsageError(
-            f'{out} holds proposals already. Choose another '
-            'place, or replace them with --overwrite.'
-        )
+    out = claim_store(out, replace=overwrite)
     root = os.path.abspath(images)
     listing = list_images(root, [out])
     listed = listing.paths
     for note in listing.describe():
-        print(printable(note), flush=True)
+        logger.info(printable(note))
     found = read_box_file(source, annotations, score_thr)
     paths, unmatched = match_images(found, source, root, listed)
 
     keep = ProposalFilter.keep_all
     if filter_cfg is not None:
         keep = ProposalFilter(**filter_cfg)
-    header = plain(
+    header = as_json(
         dict(
             generator=dict(type='Imported', format=found.format, score_thr=score_thr),
             filter=filter_cfg,
@@ -124,8 +183,8 @@ def import_proposals(
         and path not in (name, os.path.relpath(name, root))
     ]
     clipped, without = (counts.pop(key, 0) for key in ('clipped', 'without'))
-    return dict(
-        summarize(ProposalStore.open(out)),
+    return ImportSummary(
+        **vars(summarize(ProposalStore.open(out))),
         source=str(source),
         folder=root,
         format=found.format,
@@ -181,42 +240,3 @@ def _convert(
             f'None of the {len(paths)} images in {root} that '
             f'{source} names can be used; the first, {failure}.'
         )
-
-
-def describe_import(summary: dict) -> str:
-    """Put what :func:`import_proposals` returns into words."""
-    source, folder = (printable(summary[key]) for key in ('source', 'folder'))
-    lines = [
-        describe_proposals(summary),
-        f'  imported from {source}, {FORMATS[summary["format"]]}',
-    ]
-    if summary['left_out_boxes']:
-        lines.append(
-            '  boxes left out: '
-            + ', '.join(
-                f'{number} {reason}'
-                for reason, number in summary['left_out_boxes'].items()
-            )
-        )
-    if summary['clipped']:
-        hint = ''
-        if summary['clipped'] > MANY_CLIPPED * summary['boxes']:
-            hint = '; were they made on images of another size?'
-        lines.append(
-            f'  {summary["clipped"]} boxes reached out of their '
-            f'images and were clipped{hint}'
-        )
-    if summary['without_boxes']:
-        lines.append(
-            f'  {summary["without_boxes"]} images have no box of '
-            'their own and got the whole image'
-        )
-    for key, words in (
-        ('by_tail', 'images are found by the end of their name alone'),
-        ('unmatched', f'names in it have no image in {folder}'),
-        ('unnamed', f'images in {folder} are not in it'),
-    ):
-        if summary[key]:
-            examples = ', '.join(map(printable, summary[f'first_{key}']))
-            lines.append(f'  {summary[key]} {words}, for example {examples}')
-    return '\n'.join(lines)

@@ -64,7 +64,7 @@ def check_installation(quiet: bool = False) -> bool:
                 sys.executable,
                 '-c',
                 'import sys\n'
-                'from soco_mm.apis.doctor import run_check\n'
+                'from soco_mm.installation import run_check\n'
                 'run_check(sys.argv[1])',
                 check.name,
             ],

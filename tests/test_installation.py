@@ -4,20 +4,20 @@ import sys
 
 import pytest
 
-from soco_mm.apis import doctor
+from soco_mm import installation
 
 
 def test_this_installation_is_healthy(capsys):
-    assert doctor.check_installation()
+    assert installation.check_installation()
     out = capsys.readouterr().out
     assert 'right on' in out and 'found the object' in out
     assert 'mmselfsup 1.0.0' in out and 'FAIL' not in out
 
 
 def test_failure_is_named_with_the_command_that_mends_it(capsys, monkeypatch):
-    broken = doctor.Check('nothing of this name', None, 'pip install it')
-    monkeypatch.setattr(doctor, 'CHECKS', (broken,))
-    assert not doctor.check_installation(quiet=True)
+    broken = installation.Check('nothing of this name', None, 'pip install it')
+    monkeypatch.setattr(installation, 'CHECKS', (broken,))
+    assert not installation.check_installation(quiet=True)
     out = capsys.readouterr().out
     assert 'FAIL' in out and 'fix: pip install it' in out
 
@@ -36,6 +36,6 @@ def test_it_runs_where_nothing_else_does(tmp_path):
 
 
 def test_a_second_opencv_is_noticed(monkeypatch):
-    monkeypatch.setattr(doctor, 'version', lambda name: '5.0')
+    monkeypatch.setattr(installation, 'version', lambda name: '5.0')
     with pytest.raises(RuntimeError, match='exactly one'):
-        doctor.check_one_opencv()
+        installation.check_one_opencv()

@@ -9,17 +9,21 @@ from soco_mm.proposals.statistics import (
     store_histograms,
 )
 from soco_mm.proposals.summary import summarize
-from soco_mm.utils import UsageError, atomic_write, make_writable
+from soco_mm.utils import UsageError, atomic_write
+from soco_mm.utils.claim import claim
 from soco_mm.visualization.proposal_galleries import draw_galleries
 from soco_mm.visualization.proposal_report import render_report
+
+from .results import ReportResult
 
 
 def report_proposals(
     store: str | Path,
     out: str | Path | None = None,
+    *,
     images: str | Path | None = None,
     annotations: str | Path | None = None,
-) -> dict:
+) -> ReportResult:
     """Write a page by which a person can judge proposals.
 
     Args:
@@ -33,35 +37,29 @@ def report_proposals(
             measure how many are found. Defaults to None.
 
     Returns:
-        dict: ``report`` (the file), ``summary`` (see
-        :func:`soco_mm.proposals.summary.summarize`), ``advice`` (sentences),
-        ``recall`` (None without annotations; else figures of the
-        ``proposals`` and of ``random`` boxes, see
-        :func:`soco_mm.proposals.recall.measure_recall`), ``pictures`` (their
-        number) and ``note`` (why there are none).
+        ReportResult: The page, and what it says.
 
     Raises:
         UsageError: If the store is empty, ``annotations`` do not fit it, or
             ``out`` cannot be written.
         SoCoError: If the store is missing or damaged.
     """
-    store = ProposalStore.open(Path(store).resolve())
-    if not len(store):
-        raise UsageError(f'{store.folder} has no images to report on.')
-    if out is None:
-        out = store.folder.with_name(store.folder.name + '.report.html')
-    out = Path(out)
-    if out.is_dir():
-        raise UsageError(f'{out} is a folder. Name a file for the page.')
-    if out.suffix != '.html':
-        raise UsageError(f'{out} does not end in .html. Name a file for the page.')
-    make_writable(out.parent)
-    header, summary = store.header, summarize(store)
+    opened = ProposalStore.open(Path(store).resolve())
+    folder = opened.folder
+    if not len(opened):
+        raise UsageError(f'{folder} has no images to report on.')
+    page = claim(
+        folder.with_name(folder.name + '.report.html') if out is None else out,
+        'the report',
+        Path.is_file,
+        suffix='.html',
+    )
+    header, summary = opened.header, summarize(opened)
     recall, objects = None, ()
     if annotations is not None:
-        found = read_objects(annotations, store)
-        objects = found.boxes, store.arrays['sizes'][found.images]
-        ours, random = best_overlaps(store, found)
+        found = read_objects(annotations, opened)
+        objects = found.boxes, opened.arrays['sizes'][found.images]
+        ours, random = best_overlaps(opened, found)
         recall = dict(
             proposals=measure_recall(found.areas, ours),
             random=measure_recall(found.areas, random),
@@ -72,21 +70,21 @@ def report_proposals(
             account=found.account.lines(),
         )
     advice = advise(summary, header, *objects)
-    galleries, note = draw_galleries(store, images or header.get('root'))
+    galleries, note = draw_galleries(opened, images or header.get('root'))
     atomic_write(
-        out,
+        page,
         render_report(
-            summary,
+            vars(summary),
             _parameters(header),
-            store_histograms(store),
+            store_histograms(opened),
             advice,
             recall and dict(recall, **shape_histograms(*objects)),
             galleries,
             note,
         ),
     )
-    return dict(
-        report=str(out),
+    return ReportResult(
+        report=str(page),
         summary=summary,
         advice=advice,
         recall=recall,

@@ -1,0 +1,292 @@
+"""A pretraining on a folder of images: its arguments, and what they lead to."""
+
+import copy
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from soco_mm.datasets.stretching import Stretch, choose_stretch
+from soco_mm.log import logger
+from soco_mm.proposals import ProposalStore, build_settings, make_proposals
+from soco_mm.proposals.layout import HEADER
+from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
+from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils.texts import printable
+
+from .config import load_config
+from .job import begun_arguments, written_options
+from .schedules import set_epochs
+from .trial import naming, try_pretraining
+
+CONFIG = 'soco_r50_fpn_100e'
+PRESET = 'paper'
+# R50 at the paper's views takes 0.4 GB per image.
+CPU_BATCH_SIZE = 16
+# What the job sets itself, and the argument that sets it.
+ARGUMENTS = {
+    'train_dataloader.dataset.data_root': 'IMAGES',
+    'train_dataloader.dataset.proposals': '--proposals',
+    'work_dir': '--out',
+    'visualizer.save_dir': '--out',
+    'resume': '--resume',
+    'launcher': 'tools/dist_train.sh',
+}
+
+
+@dataclass(frozen=True)
+class PretrainArguments:
+    """What a pretraining was asked for; None is what was not given.
+
+    Attributes are those of :func:`soco_mm.apis.pretrain.pretrain`.
+    """
+
+    images: ImageSource | None
+    root: str | Path | None = None
+    config: str | Path | None = None
+    options: dict | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    preset: str | None = None
+    proposals: str | Path | None = None
+    stretch: Sequence[float] | None = None
+    detector: str | Path | None = None
+    adapt: bool | None = None
+    backbone_only: bool | None = None
+
+    def check(self, workers: int | None) -> None:
+        """Refuse numbers that are too small, and what is set twice.
+
+        Args:
+            workers (int, optional): Number of processes.
+
+        Raises:
+            UsageError: If there are any.
+        """
+        for name, value, least in (
+            ('epochs', self.epochs, 1),
+            ('batch size', self.batch_size, 2),
+            ('number of workers', workers, 0),
+        ):
+            if value is not None and value < least:
+                raise UsageError(
+                    f'The {name} must be at least {least}, but is {value}.'
+                )
+        for key, argument, value in (
+            ('train_cfg.max_epochs', '--epochs', self.epochs),
+            ('train_dataloader.batch_size', '--batch-size', self.batch_size),
+            ('train_dataloader.num_workers', '--workers', workers),
+        ):
+            if key in (self.options or {}) and value is not None:
+                raise UsageError(
+                    f'{argument} and --cfg-options {key} set the same. Leave one out.'
+                )
+
+    def complete(self, out: Path, resume: bool) -> 'PretrainArguments':
+        """Fill in what was not given.
+
+        Args:
+            out (Path): The folder of the run.
+            resume (bool): Whether it is continued: then with what it was
+                started with, else with defaults.
+
+        Returns:
+            PretrainArguments: The arguments.
+
+        Raises:
+            UsageError: If there are no images.
+        """
+        given = vars(self)
+        if resume:
+            given = begun_arguments(out, given)
+        if given['images'] is None:
+            nothing = f': there is no run in {out} to resume.' if resume else '.'
+            raise UsageError(f'Name the folder of images{nothing}')
+        return replace(
+            self,
+            **dict(
+                given,
+                config=given['config'] or CONFIG,
+                preset=given['preset'] or PRESET,
+                options=given['options'] or {},
+                adapt=bool(given['adapt']),
+                backbone_only=bool(given['backbone_only']),
+            ),
+        )
+
+
+@dataclass
+class PretrainPlan:
+    """A pretraining before anything of it is written.
+
+    Attributes:
+        arguments (PretrainArguments): What it was asked for, completed.
+        out (Path): The folder of the run.
+        cfg (Config): The config of the training.
+        images (ImageSet): The images.
+        stretch (tuple, optional): How images of more than 8 bits are reduced.
+        batch_size (int): Images per step, before there are fewer images.
+        epochs (int): Length of the training.
+    """
+
+    arguments: PretrainArguments
+    out: Path
+    cfg: Config
+    images: ImageSet
+    stretch: Stretch
+    batch_size: int
+    epochs: int
+
+    @classmethod
+    def make(cls, arguments: PretrainArguments, out: Path) -> 'PretrainPlan':
+        """List the images and read the config.
+
+        Raises:
+            UsageError: If there are no images, or the config or an option is
+                wrong.
+            SoCoError: If the proposals cannot be read.
+        """
+        images = list_input(arguments.images, arguments.root, [out])
+        for note in images.notes:
+            logger.info(printable(note))
+        options = arguments.options
+        cfg = load_config(arguments.config, options, ARGUMENTS)
+        stretch = choose_stretch(cfg, arguments.stretch, arguments.proposals)
+        batch_size = arguments.batch_size
+        if batch_size is None:
+            batch_size = choose_batch_size(cfg, options)
+        if 'max_epochs' not in cfg.train_cfg:
+            raise UsageError(f'The config {arguments.config} does not count in epochs.')
+        epochs = arguments.epochs or cfg.train_cfg.max_epochs
+        return cls(arguments, out, cfg, images, stretch, batch_size, epochs)
+
+    def job(self) -> dict:
+        """What the run depends on, as plain data, see :func:`claim_run`."""
+        given = self.arguments
+        return dict(
+            asdict(given),
+            images=absolute(given.images),
+            root=given.root and os.path.abspath(given.root),
+            config=as_given(given.config),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            proposals=given.proposals and os.path.abspath(given.proposals),
+            stretch=self.stretch and list(self.stretch),
+            detector=given.detector and as_given(given.detector),
+            options=written_options(given.options),
+            settings=self.cfg.to_dict(),
+        )
+
+    def try_out(self, resume: bool) -> None:
+        """Build the training and load an image, before anything is written.
+
+        Args:
+            resume (bool): Whether it goes on from a checkpoint of its own.
+
+        Raises:
+            SoCoError: If something cannot be built, or an image cannot be made
+                into views.
+        """
+        trial, number = copy.deepcopy(self.cfg), len(self.images.paths)
+        if resume:
+            trial.load_from = None
+        trial.train_dataloader.batch_size = min(self.batch_size, number)
+        if self.epochs != trial.train_cfg.max_epochs:
+            set_epochs(trial, self.epochs, max(1, number // self.batch_size))
+        with naming(self.arguments.options):
+            try_pretraining(trial, self.images)
+
+    def get_proposals(self, workers: int | None) -> ProposalStore:
+        """Open the proposals that are there, else make them.
+
+        Args:
+            workers (int, optional): Number of processes; None for one per
+                core.
+
+        Raises:
+            SoCoError: If fewer than two images can be used.
+        """
+        given = self.arguments.proposals
+        folder = Path(self.out / 'proposals' if given is None else given)
+        if given is not None or (folder / HEADER).is_file():
+            store = ProposalStore.open(folder)
+            logger.info(
+                f'Proposals: {folder}, made before ({len(store)} images, '
+                f'{store.header["num_boxes"]} boxes)'
+            )
+        else:
+            logger.info(f'Making proposals for {len(self.images.paths)} images')
+            settings = build_settings(self.arguments.preset, stretch=self.stretch)
+            summary = make_proposals(
+                self.images, folder, settings=settings, num_workers=workers or None
+            )
+            logger.info(summary.describe())
+            store = ProposalStore.open(folder)
+        if len(store) < 2:
+            raise SoCoError(
+                f'Only {len(store)} image of {self.images.root} can be used; '
+                'pretraining needs two or more.'
+            )
+        return store
+
+    def use(self, store: ProposalStore, workers: int | None) -> None:
+        """Set the data, their loaders and the length of the training.
+
+        Args:
+            store (ProposalStore): The proposals.
+            workers (int, optional): Processes that load images; None as the
+                options say, else one per core.
+        """
+        loader, options = self.cfg.train_dataloader, self.arguments.options
+        loader.dataset.data_root = self.images.root
+        loader.dataset.proposals = os.path.abspath(store.folder)
+        loader.batch_size = min(self.batch_size, len(store))
+        if workers is not None:
+            loader.num_workers = workers
+        elif 'train_dataloader.num_workers' not in options:
+            loader.num_workers = len(os.sched_getaffinity(0))
+        if 'train_dataloader.persistent_workers' not in options:
+            loader.persistent_workers = loader.num_workers > 0
+        if self.epochs != self.cfg.train_cfg.max_epochs:
+            set_epochs(self.cfg, self.epochs, len(store) // loader.batch_size)
+        self.cfg.visualizer.save_dir = str(self.out)
+
+
+def choose_batch_size(cfg: Config, options: dict) -> int:
+    """Images per step where the arguments do not say.
+
+    Args:
+        cfg (Config): The config of the training.
+        options (dict): The values of it that were set.
+
+    Returns:
+        int: As the config says; on a CPU no more than 16, unless it was set.
+
+    Raises:
+        UsageError: If the config has no such number.
+    """
+    batch_size = cfg.train_dataloader.batch_size
+    if not isinstance(batch_size, int) or batch_size < 2:
+        raise UsageError(
+            'train_dataloader.batch_size must be a whole '
+            f'number from 2, but is {batch_size!r}.'
+        )
+    if torch.cuda.is_available() or 'train_dataloader.batch_size' in options:
+        return batch_size
+    return min(batch_size, CPU_BATCH_SIZE)
+
+
+def absolute(images: ImageSource) -> str | list[str]:
+    """The absolute path of a folder or file of images, or of several."""
+    if isinstance(images, (str, Path)):
+        return os.path.abspath(images)
+    paths = [os.path.abspath(each) for each in images]
+    return paths if len(paths) > 1 else paths[0]
+
+
+def as_given(name: str | Path) -> str:
+    """A config as a job notes it: the whole path, or the name as it is."""
+    return os.path.abspath(name) if os.path.isfile(name) else str(name)

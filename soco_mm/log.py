@@ -1,0 +1,31 @@
+"""What jobs say while they run."""
+
+import logging
+
+logger = logging.getLogger('soco_mm')
+
+
+class ConsoleHandler(logging.Handler):
+    """Print records to the standard output that is current."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one."""
+        print(self.format(record), flush=True)
+
+
+def log_to_console() -> None:
+    """Show what jobs say on the console, as the commands do.
+
+    Programs that call :mod:`soco_mm.apis` configure the logger ``soco_mm``
+    as they like instead.
+
+    Example:
+        >>> from soco_mm.log import log_to_console, logger
+        >>> log_to_console()
+        >>> logger.info('5 images')
+        5 images
+    """
+    if not any(isinstance(each, ConsoleHandler) for each in logger.handlers):
+        logger.addHandler(ConsoleHandler())
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
