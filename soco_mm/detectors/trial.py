@@ -1,5 +1,6 @@
 """A fine-tuning that is built before anything of it is written."""
 
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ def try_finetuning(cfg: Config, train: Annotations, val: Annotations) -> Runner:
                 each, Path(folder, each.path.name), 2 * cfg.train_dataloader.batch_size
             )
             write_annotations(few, empty=each is val)
-            text = text.replace(repr(str(each.path.absolute())), repr(str(few.path)))
+            text = text.replace(repr(os.path.abspath(each.path)), repr(str(few.path)))
         trial = Config.fromstring(text, '.py')
         with DefaultScope.overwrite_default_scope('mmdet'):
             return build_trial(trial)
