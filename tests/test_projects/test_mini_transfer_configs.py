@@ -4,18 +4,12 @@ import pytest
 import torch
 from config_changes import describe_changes
 from conftest import DEMO
+from mini_transfer.cells import DETECTOR, FOLDER, SCRATCH, backbone_of, proposals_of
+from mini_transfer.study import METHODS
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 
 from soco_mm.apis.export import export_detector
-from soco_mm.apis.mini_transfer import METHODS
-from soco_mm.apis.mini_transfer_cells import (
-    DETECTOR,
-    FOLDER,
-    SCRATCH,
-    backbone_of,
-    proposals_of,
-)
 from soco_mm.checkpoint import read_checkpoint
 from soco_mm.detectors.build import build_detector
 from soco_mm.detectors.fit import WEIGHTS

@@ -16,8 +16,8 @@ from soco_mm.cli import run
 def main() -> None:
     # Before PyTorch is imported, here and in the processes of the study.
     os.environ.setdefault('OMP_NUM_THREADS', '1')
-    from soco_mm.apis.mini_transfer import METHODS, mini_transfer
-    from soco_mm.apis.mini_transfer_cells import DATA_SETS
+    from mini_transfer.cells import DATA_SETS
+    from mini_transfer.study import METHODS, mini_transfer
 
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(

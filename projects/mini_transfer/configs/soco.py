@@ -1,6 +1,6 @@
 # SoCo in small, for a transfer study on one machine: ResNet-18, an FPN and an
 # R-CNN head of a quarter of the width, views of 128 and 64 pixels.
-_base_ = '../../soco/soco_r18_fpn_100e.py'
+_base_ = '../../../configs/soco/soco_r18_fpn_100e.py'
 
 model = dict(
     neck=dict(out_channels=64),

@@ -19,7 +19,7 @@ from soco_mm.proposals import build_settings
 from soco_mm.proposals.make import make_proposals
 from soco_mm.utils import SoCoError, UsageError, atomic_write, make_writable, read_json
 
-from .mini_transfer_cells import (
+from .cells import (
     CELLS,
     DATA_SETS,
     FOLDER,
@@ -31,7 +31,7 @@ from .mini_transfer_cells import (
     proposals_of,
     train_cell,
 )
-from .mini_transfer_report import report_study
+from .report import report_study
 
 METHODS = (
     SCRATCH,

@@ -15,21 +15,20 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config
 
+from soco_mm.apis.export import export_detector
 from soco_mm.checkpoint import read_checkpoint, write_checkpoint
 from soco_mm.coco import Annotations, coco_subset, read_annotations
 from soco_mm.detectors.build import build_model
 from soco_mm.detectors.finetune_config import finetune_config, schedule
 from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.detectors.training import check_weights, train_detector
-from soco_mm.engine.config import CONFIG_ROOT, load_config
+from soco_mm.engine.config import load_config
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.schedules import set_epochs
 from soco_mm.engine.training import train_model
 from soco_mm.utils import atomic_write, file_hash, read_json
 
-from .export import export_detector
-
-FOLDER = CONFIG_ROOT / 'benchmarks' / 'mini_transfer'
+FOLDER = Path(__file__).parents[1] / 'configs'
 DETECTOR = FOLDER / 'mask-rcnn_r18_fpn.py'
 SCRATCH = 'scratch'
 CELLS = 'cells'

@@ -5,14 +5,8 @@ import math
 import cv2
 import numpy as np
 import pytest
-
-from soco_mm.apis.mini_transfer import METHODS
-from soco_mm.apis.mini_transfer_report import (
-    NAMES,
-    describe_study,
-    group_cells,
-    report_study,
-)
+from mini_transfer.report import NAMES, describe_study, group_cells, report_study
+from mini_transfer.study import METHODS
 
 
 def cell(data, method, fraction, seed, ap):

@@ -5,17 +5,16 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from conftest import DEMO
+from conftest import DEMO, ROOT
+from mini_transfer.cells import Cell
+from mini_transfer.study import choose, mini_transfer
 from mmengine.config import Config
 
-from soco_mm.apis.mini_transfer import choose, mini_transfer
-from soco_mm.apis.mini_transfer_cells import Cell
 from soco_mm.utils import UsageError
 
-TOOL = Path(__file__).parents[2] / 'tools/benchmarks/mini_transfer.py'
+TOOL = ROOT / 'projects/mini_transfer/run.py'
 SMALL = (
     '--epochs',
     '1',

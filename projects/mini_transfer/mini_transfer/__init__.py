@@ -1,0 +1,1 @@
+"""A study in small: what pretraining is worth with few labels."""
