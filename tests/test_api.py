@@ -26,7 +26,9 @@ def test_every_job_is_found_under_the_package_itself():
 def test_jobs_are_keyword_only_after_the_two_main_arguments(name):
     function = getattr(apis, name)
     parameters = inspect.signature(function).parameters.values()
-    positional = [each for each in parameters if each.kind == each.POSITIONAL_OR_KEYWORD]
+    positional = [
+        each for each in parameters if each.kind == each.POSITIONAL_OR_KEYWORD
+    ]
     assert len(positional) <= 2
     assert all(each.kind != each.VAR_KEYWORD for each in parameters)
     # In the order of the signature, each of them is explained.
