@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -28,7 +29,7 @@ def begin(monkeypatch):
         def stop(*args, **kwargs):
             raise Begun(args, kwargs)
 
-        monkeypatch.setattr(f'{module}.{name}', stop)
+        monkeypatch.setattr(import_module(module), name, stop)
         with pytest.raises(Begun) as begun:
             main(list(map(str, arguments)))
         return begun.value.args
@@ -138,9 +139,11 @@ OF_A_DETECTOR = ['--adapt', '--backbone-only']
 
 def test_an_option_of_pretrain_changes_the_run(photos, tmp_path, begin, monkeypatch):
     # The training is built from what it is asked for, but not tried.
-    monkeypatch.setattr('soco_mm.apis.pretrain.try_pretraining', lambda *args: None)
+    monkeypatch.setattr(
+        'soco_mm.engine.pretraining.try_pretraining', lambda *args: None
+    )
 
-    def job(*arguments, until='claim'):
+    def job(*arguments, until='claim_run'):
         command = ['pretrain', photos, '--out', tmp_path / 'RUN', *arguments]
         args, kwargs = begin('soco_mm.apis.pretrain', until, *command)
         return args, kwargs
@@ -158,7 +161,7 @@ def test_an_option_of_pretrain_changes_the_run(photos, tmp_path, begin, monkeypa
 def test_workers_of_pretrain_make_proposals_and_load_images(photos, tmp_path, begin):
     command = ['pretrain', photos, '--out', tmp_path / 'RUN', '--config', small.SOCO]
     command += ['--workers', 3]
-    _, kwargs = begin('soco_mm.apis.pretrain', 'make_proposals', *command)
+    _, kwargs = begin('soco_mm.engine.pretraining', 'make_proposals', *command)
     assert kwargs['num_workers'] == 3
     main(['proposals', str(photos), '--out', str(tmp_path / 'store')])
     command += ['--resume', '--proposals', tmp_path / 'store']
@@ -240,7 +243,7 @@ def test_an_option_of_finetune_changes_the_training(
         for option, value in {**usual_data, **data}.items():
             command += [option, value]
         (cfg, train, val), _ = begin(
-            'soco_mm.apis.finetune', 'try_finetuning', *command
+            'soco_mm.detectors.finetuning', 'try_finetuning', *command
         )
         return cfg.to_dict(), train, val
 
@@ -264,7 +267,7 @@ LINEAR = {'--epochs': [10], '--lr': [3], '--out': ['out']}
 
 
 def test_an_option_of_probe_changes_what_is_evaluated(exported, begin):
-    probes = 'soco_mm.evaluation.probes'
+    probes = 'soco_mm.apis.probe'
     weights = exported / 'soco_weights.pth'
 
     def job(*arguments, probe='knn_probe', train='train', val='val'):

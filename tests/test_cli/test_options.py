@@ -33,9 +33,7 @@ OPTIONS = {
         '--start': BROWSE,
     },
     'configs': {},
-    'doctor': {
-        '--quiet': 'test_apis/test_doctor.py::test_it_runs_where_nothing_else_does'
-    },
+    'doctor': {'--quiet': 'test_installation.py::test_it_runs_where_nothing_else_does'},
     'export': {
         '--adapt': f'{DETECTORS}other_pixels_are_refused_or_replaced',
         '--backbone-only': f'{DETECTORS}a_backbone_alone_goes_where_there_is_another_neck',
