@@ -56,6 +56,12 @@ def test_there_is_a_file_for_every_benchmark_and_start():
     assert len(FILES) == 3 * len(SOCO)
 
 
+@pytest.mark.parametrize('path', FILES, ids=name_of)
+def test_a_resolved_config_holds_no_parts_for_others(path):
+    cfg = Config.fromfile(path)
+    assert 'parts' not in cfg and '_delete_' not in cfg.pretty_text
+
+
 @pytest.fixture(scope='module')
 def checkpoints(tmp_path_factory):
     """Checkpoints of SoCo with FPN and with C4, as after a pretraining."""
