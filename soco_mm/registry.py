@@ -4,7 +4,12 @@ A config with ``default_scope = 'soco_mm'`` finds the components here by their
 plain names; those of other libraries carry their scope (``mmdet.ResNet``).
 """
 
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry, root
+
+# By this table MMEngine finds configs of an installed package, here
+# ``soco_mm::soco/soco_r50_fpn_100e.py``.
+MODULE2PACKAGE.setdefault('soco_mm', 'soco_mm')
 
 
 class OwnScopeRegistry(Registry):

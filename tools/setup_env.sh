@@ -42,7 +42,7 @@ if ! $here; then
 fi
 
 # What was set up is stamped, so that a second run costs nothing.
-state=$(cat "$root"/requirements/*.txt "$root"/setup.cfg "$root"/tools/setup_env.sh "$root"/tools/build_mmcv.py | cksum)
+state=$(cat "$root"/requirements/*.txt "$root"/pyproject.toml "$root"/setup.py "$root"/tools/setup_env.sh "$root"/tools/build_mmcv.py | cksum)
 versions() {
   "$python" -m pip list --format=freeze 2>/dev/null |
     grep -iE '^(torch|mm[a-z]+|numpy|opencv[a-z-]*)==' | tr '\n' ' ' || true

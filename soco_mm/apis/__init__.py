@@ -20,10 +20,9 @@ from .importing import import_released
 from .pretrain import pretrain
 from .probe import probe
 from .report_proposals import report_proposals
-from .results import BrowseResult, FinetuneResult, PretrainResult, ReportResult
+from .results import FinetuneResult, PretrainResult, ReportResult
 
 __all__ = [
-    'BrowseResult',
     'FinetuneResult',
     'PretrainResult',
     'ReportResult',

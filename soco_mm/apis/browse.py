@@ -20,8 +20,6 @@ from soco_mm.visualization import (
     write_png,
 )
 
-from .results import BrowseResult
-
 INDEX = 'index.html'
 FINEST = 2  # the first level of a pyramid is P2
 NAME_BYTES = 200  # of a picture's name; most file systems allow 255
@@ -35,7 +33,7 @@ def browse(
     start: int = 0,
     epoch: int = 0,
     options: dict | None = None,
-) -> BrowseResult:
+) -> list[Path]:
     """Draw what training will see, from its own data pipeline.
 
     For each image a picture: its proposals, then its views side by side, the
@@ -55,7 +53,7 @@ def browse(
             Defaults to None.
 
     Returns:
-        BrowseResult: The pictures and the page.
+        list[Path]: The pictures, and the page as the last.
 
     Raises:
         UsageError: If there are fewer images than ``start``, or ``out``
@@ -115,7 +113,7 @@ def browse(
         entries,
     )
     atomic_write(out / INDEX, page)
-    return BrowseResult(page=out / INDEX, pictures=made)
+    return [*made, out / INDEX]
 
 
 def box_levels(cfg: Config) -> Callable[[Tensor], list[str]]:

@@ -1,32 +1,11 @@
 """What the jobs have made."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from soco_mm.proposals.summary import ProposalSummary
-from soco_mm.visualization.results import render_result
-
-
-class Shown:
-    """A result that notebooks show as pictures and a table."""
-
-    TITLE: str
-
-    def _shown_values(self) -> dict[str, object]:
-        """What is in the table, by name."""
-        return vars(self)
-
-    def _shown_pictures(self) -> Sequence[Path]:
-        return ()
-
-    def _repr_html_(self) -> str:
-        return render_result(self.TITLE, self._shown_values(), self._shown_pictures())
-
 
 @dataclass(frozen=True)
-class PretrainResult(Shown):
+class PretrainResult:
     """What a pretraining has made.
 
     Attributes:
@@ -39,8 +18,6 @@ class PretrainResult(Shown):
         scalars (Path): Losses and times, one JSON line each.
     """
 
-    TITLE = 'Proposals and views of the training, and what was made'
-
     proposals: Path
     preview: Path
     checkpoint: Path
@@ -49,12 +26,9 @@ class PretrainResult(Shown):
     report: Path
     scalars: Path
 
-    def _shown_pictures(self) -> Sequence[Path]:
-        return [self.preview]
-
 
 @dataclass(frozen=True)
-class FinetuneResult(Shown):
+class FinetuneResult:
     """What a fine-tuning has made.
 
     Attributes:
@@ -64,8 +38,6 @@ class FinetuneResult(Shown):
         picture (Path): Annotated and predicted objects of some images.
         scalars (Path): Losses, metrics and times, one JSON line each.
     """
-
-    TITLE = 'Annotated and predicted objects, and what was made'
 
     checkpoint: Path
     config: Path
@@ -89,18 +61,9 @@ class FinetuneResult(Shown):
             scalars=out / 'vis_data' / 'scalars.json',
         )
 
-    def _shown_values(self) -> dict[str, object]:
-        """The paths, and the mean average precisions."""
-        metrics = json.loads(self.metrics.read_text(encoding='utf-8'))
-        found = {name: value for name, value in metrics.items() if name.endswith('mAP')}
-        return {**vars(self), **found}
-
-    def _shown_pictures(self) -> Sequence[Path]:
-        return [self.picture]
-
 
 @dataclass(frozen=True)
-class ReportResult(Shown):
+class ReportResult:
     """A report on proposals.
 
     Attributes:
@@ -114,46 +77,9 @@ class ReportResult(Shown):
         note (str): Why there are none.
     """
 
-    TITLE = 'Report on proposals'
-
     report: str
-    summary: ProposalSummary
+    summary: object
     advice: list[str]
     recall: dict | None
     pictures: int
     note: str
-
-    def _shown_values(self) -> dict[str, object]:
-        """The page, the recall of annotated objects, and the advice."""
-        values: dict[str, object] = dict(
-            report=self.report, images=self.summary.images, boxes=self.summary.boxes
-        )
-        if self.recall:
-            for name in ('proposals', 'random'):
-                share = self.recall[name]['all']['recall_50']
-                values[f'recall of {name} at IoU 0.5'] = share
-        for number, advice in enumerate(self.advice, 1):
-            values[f'advice {number}'] = advice
-        return values
-
-
-@dataclass(frozen=True)
-class BrowseResult(Shown):
-    """What training sees.
-
-    Attributes:
-        page (Path): The HTML page with all pictures.
-        pictures (list[Path]): A PNG file per image.
-    """
-
-    TITLE = 'What training sees'
-
-    page: Path
-    pictures: list[Path]
-
-    def _shown_values(self) -> dict[str, object]:
-        """Where the pictures are, too."""
-        return dict(page=self.page, pictures=len(self.pictures))
-
-    def _shown_pictures(self) -> Sequence[Path]:
-        return self.pictures[:4]

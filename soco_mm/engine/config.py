@@ -11,10 +11,11 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from soco_mm.errors import SoCoError, UsageError, did_you_mean
+from soco_mm.utils.shipped import configs_root
 
 from .build_errors import reason_of
 
-CONFIG_ROOT = Path(__file__).parents[2] / 'configs'
+CONFIG_ROOT = configs_root()
 RECIPES = CONFIG_ROOT / 'soco'
 
 # What MMEngine's Runner reads of a config besides its own arguments, and what
@@ -271,29 +272,23 @@ def as_config(config: ConfigSource) -> Config | None:
     return load_config(config) if isinstance(config, (str, Path)) else config
 
 
-def find_config(path: str | Path) -> Path:
-    """The file of a config.
+def drop_own_scope(value: Any) -> None:
+    """Remove the key ``_scope_`` that names this package, which is the default.
+
+    MMEngine adds it to what is inherited from ``soco_mm::...``, also to
+    ``collate_fn``, which it then calls with it.
 
     Args:
-        path (str | Path): The file, or the name of a recipe.
-
-    Raises:
-        UsageError: If there is neither.
+        value (Any): A config or a part of one; changed in place.
     """
-    path = Path(path)
-    if path.is_file():
-        return path
-    known = RECIPES / path.with_suffix('.py')
-    if known.is_file():
-        return known
-    names = recipe_names()
-    # Also without the folder, or as the end of another path.
-    stems = {Path(name).stem: name for name in reversed(names)}
-    meant = did_you_mean(path.stem, stems, stems)
-    raise UsageError(
-        f'There is no config {path}.{meant} Give the path of one, or a name that '
-        '"soco-mm configs" lists.'
-    )
+    if isinstance(value, dict):
+        if value.get('_scope_') == 'soco_mm':
+            del value['_scope_']
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return
+    for each in value:
+        drop_own_scope(each)
 
 
 def load_config(
@@ -315,10 +310,23 @@ def load_config(
         UsageError: If there is no such config, it cannot be read, or one of
             the keys is not in it or changes nothing.
     """
-    path = find_config(path)
+    path = Path(path)
+    if not path.is_file():
+        known = RECIPES / path.with_suffix('.py')
+        if not known.is_file():
+            names = recipe_names()
+            # Also without the folder, or as the end of another path.
+            stems = {Path(name).stem: name for name in reversed(names)}
+            meant = did_you_mean(path.stem, stems, stems)
+            raise UsageError(
+                f'There is no config {path}.{meant} Give the path of one, or a name '
+                'that "soco-mm configs" lists.'
+            )
+        path = known
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program: anything can happen
         raise UsageError(f'The config {path} cannot be read: {error}') from None
+    drop_own_scope(cfg._cfg_dict)
     set_options(cfg, options or {}, arguments or {})
     return cfg

@@ -1,4 +1,10 @@
 # From the classification of ImageNet.
-_base_ = ['./retinanet_r50_fpn_1x_coco.py', '../../../_base_/detection.py']
+_base_ = './retinanet_r50_fpn_1x_coco.py'
 
-model = _base_.pop('parts').supervised
+model = dict(
+    backbone=dict(
+        init_cfg=dict(
+            _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
+        )
+    )
+)

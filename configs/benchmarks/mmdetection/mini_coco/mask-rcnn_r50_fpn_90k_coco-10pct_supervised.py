@@ -1,4 +1,10 @@
 # From the classification of ImageNet.
-_base_ = ['./mask-rcnn_r50_fpn_90k_coco-10pct.py', '../../../_base_/detection.py']
+_base_ = './mask-rcnn_r50_fpn_90k_coco-10pct.py'
 
-model = _base_.pop('parts').supervised
+model = dict(
+    backbone=dict(
+        init_cfg=dict(
+            _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
+        )
+    )
+)

@@ -1,0 +1,1 @@
+"""An MMDetection config: built, fitted to pretrained weights, checked, trained."""
