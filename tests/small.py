@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 SOCO = Path(__file__).parent / 'recipes/soco_small.py'
 MASK_RCNN = Path(__file__).parent / 'recipes/mask-rcnn_small.py'
 # soco_small.py with the FPN of MMDetection's detectors.
@@ -9,3 +11,68 @@ USUAL_FPN = {
     'model.neck.out_channels': 256,
     'model.roi_head.bbox_head.in_channels': 256,
 }
+# What makes a recipe of the package narrow, part by part.
+MLP = {'model.projector.hid_channels': 8, 'model.head.predictor.hid_channels': 8}
+BOX_HEAD = {
+    'model.roi_head.bbox_head.conv_out_channels': 32,
+    'model.roi_head.bbox_head.fc_out_channels': 64,
+    'model.projector.in_channels': 64,
+}
+R50 = {
+    'model.backbone.base_channels': 8,
+    'model.neck.in_channels': [32, 64, 128, 256],
+}
+SWIN = {
+    'model.backbone.embed_dims': 24,
+    'model.backbone.num_heads': [1, 2, 4, 8],
+    'model.neck.in_channels': [24, 48, 96, 192],
+}
+CONVNEXT = {
+    'model.backbone.arch': dict(
+        _delete_=True, depths=[3, 3, 9, 3], channels=[24, 48, 96, 192]
+    ),
+    'model.neck.in_channels': [24, 48, 96, 192],
+}
+RECIPES = {
+    'soco_r50_fpn_100e': R50 | BOX_HEAD | MLP,
+    'soco_swin-t_fpn_100e': SWIN | BOX_HEAD | MLP,
+    'soco_convnext-t_fpn_100e': CONVNEXT | BOX_HEAD | MLP,
+}
+
+
+def tie_inputs(model):
+    """Give all input channels of a convolution the same weights.
+
+    The file of a model that cannot be narrow is then small: the channels are
+    views of one.
+    """
+    state = model.state_dict()
+    for name, value in state.items():
+        if value.ndim == 4:
+            state[name] = value[:, :1].clone().expand_as(value)
+    model.load_state_dict(state)
+
+
+def save(path, model, cfg=None):
+    """Save a training checkpoint, small.
+
+    The momentum network, which only a training reads, has names and shapes
+    but holds one zero a tensor.
+
+    Args:
+        path (Path): The file.
+        model (nn.Module): The model.
+        cfg (Config, optional): Its config, for the checkpoint's meta data.
+            Defaults to None, no meta data.
+    """
+    state = {}
+    for name, value in model.state_dict().items():
+        if name.startswith('target_net.') and value.ndim:
+            value = value.new_zeros(1).expand(value.shape)
+        elif value.ndim == 4 and (value == value[:, :1]).all():
+            value = value[:, :1].clone().expand_as(value)
+        state[name] = value
+    checkpoint = dict(state_dict=state)
+    if cfg is not None:
+        checkpoint['meta'] = dict(cfg=cfg.pretty_text)
+    torch.save(checkpoint, path)

@@ -1,3 +1,4 @@
+# SoCo*, which has a fourth view, in 100 epochs; not from the paper.
 _base_ = [
     '../_base_/models/soco_r50_fpn.py',
     '../_base_/datasets/soco_four_views.py',

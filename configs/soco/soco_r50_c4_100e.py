@@ -1,3 +1,4 @@
+# SoCo for R50-C4 detectors, whose res5 is the head (Tables 2 and 3).
 _base_ = [
     '../_base_/models/soco_r50_c4.py',
     '../_base_/datasets/soco_two_views.py',

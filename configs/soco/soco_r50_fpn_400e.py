@@ -1,3 +1,4 @@
+# SoCo for detectors with an FPN, four times as long (Table 1).
 _base_ = [
     '../_base_/models/soco_r50_fpn.py',
     '../_base_/datasets/soco_views.py',

@@ -1,5 +1,5 @@
-# Pretraining on images of many objects (Table 9): COCO train2017 and
-# unlabeled2017, the images of the proposals.
+# Pretraining on images of many objects, COCO train2017 and unlabeled2017
+# (Table 9).
 _base_ = './soco_r50_fpn_100e.py'
 
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-# As many images seen as in 100 epochs of ImageNet.
+# Pretraining on COCO (Table 9), as many images seen as in 100 epochs of ImageNet.
 _base_ = './soco_r50_fpn_coco_100e.py'
 
 train_cfg = dict(max_epochs=530)

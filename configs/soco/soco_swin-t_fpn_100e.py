@@ -1,4 +1,4 @@
-# Not from the paper.
+# SoCo with Swin-T, trained by AdamW; not from the paper.
 _base_ = [
     '../_base_/models/soco_r50_fpn.py',
     '../_base_/datasets/soco_views.py',

@@ -20,9 +20,10 @@ from .importing import import_released
 from .pretrain import pretrain
 from .probe import probe
 from .report_proposals import report_proposals
-from .results import FinetuneResult, PretrainResult, ReportResult
+from .results import BrowseResult, FinetuneResult, PretrainResult, ReportResult
 
 __all__ = [
+    'BrowseResult',
     'FinetuneResult',
     'PretrainResult',
     'ReportResult',

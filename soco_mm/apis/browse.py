@@ -20,6 +20,8 @@ from soco_mm.visualization import (
     write_png,
 )
 
+from .results import BrowseResult
+
 INDEX = 'index.html'
 FINEST = 2  # the first level of a pyramid is P2
 NAME_BYTES = 200  # of a picture's name; most file systems allow 255
@@ -33,7 +35,7 @@ def browse(
     start: int = 0,
     epoch: int = 0,
     options: dict | None = None,
-) -> list[Path]:
+) -> BrowseResult:
     """Draw what training will see, from its own data pipeline.
 
     For each image a picture: its proposals, then its views side by side, the
@@ -53,7 +55,7 @@ def browse(
             Defaults to None.
 
     Returns:
-        list[Path]: The pictures, and the page as the last.
+        BrowseResult: The pictures and the page.
 
     Raises:
         UsageError: If there are fewer images than ``start``, or ``out``
@@ -113,7 +115,7 @@ def browse(
         entries,
     )
     atomic_write(out / INDEX, page)
-    return [*made, out / INDEX]
+    return BrowseResult(page=out / INDEX, pictures=made)
 
 
 def box_levels(cfg: Config) -> Callable[[Tensor], list[str]]:

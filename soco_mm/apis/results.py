@@ -1,11 +1,32 @@
 """What the jobs have made."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from soco_mm.proposals.summary import ProposalSummary
+from soco_mm.visualization.results import render_result
+
+
+class Shown:
+    """A result that notebooks show as pictures and a table."""
+
+    TITLE: str
+
+    def _shown_values(self) -> dict[str, object]:
+        """What is in the table, by name."""
+        return vars(self)
+
+    def _shown_pictures(self) -> Sequence[Path]:
+        return ()
+
+    def _repr_html_(self) -> str:
+        return render_result(self.TITLE, self._shown_values(), self._shown_pictures())
+
 
 @dataclass(frozen=True)
-class PretrainResult:
+class PretrainResult(Shown):
     """What a pretraining has made.
 
     Attributes:
@@ -18,6 +39,8 @@ class PretrainResult:
         scalars (Path): Losses and times, one JSON line each.
     """
 
+    TITLE = 'Proposals and views of the training, and what was made'
+
     proposals: Path
     preview: Path
     checkpoint: Path
@@ -26,9 +49,12 @@ class PretrainResult:
     report: Path
     scalars: Path
 
+    def _shown_pictures(self) -> Sequence[Path]:
+        return [self.preview]
+
 
 @dataclass(frozen=True)
-class FinetuneResult:
+class FinetuneResult(Shown):
     """What a fine-tuning has made.
 
     Attributes:
@@ -38,6 +64,8 @@ class FinetuneResult:
         picture (Path): Annotated and predicted objects of some images.
         scalars (Path): Losses, metrics and times, one JSON line each.
     """
+
+    TITLE = 'Annotated and predicted objects, and what was made'
 
     checkpoint: Path
     config: Path
@@ -61,9 +89,18 @@ class FinetuneResult:
             scalars=out / 'vis_data' / 'scalars.json',
         )
 
+    def _shown_values(self) -> dict[str, object]:
+        """The paths, and the mean average precisions."""
+        metrics = json.loads(self.metrics.read_text(encoding='utf-8'))
+        found = {name: value for name, value in metrics.items() if name.endswith('mAP')}
+        return {**vars(self), **found}
+
+    def _shown_pictures(self) -> Sequence[Path]:
+        return [self.picture]
+
 
 @dataclass(frozen=True)
-class ReportResult:
+class ReportResult(Shown):
     """A report on proposals.
 
     Attributes:
@@ -77,9 +114,46 @@ class ReportResult:
         note (str): Why there are none.
     """
 
+    TITLE = 'Report on proposals'
+
     report: str
-    summary: object
+    summary: ProposalSummary
     advice: list[str]
     recall: dict | None
     pictures: int
     note: str
+
+    def _shown_values(self) -> dict[str, object]:
+        """The page, the recall of annotated objects, and the advice."""
+        values: dict[str, object] = dict(
+            report=self.report, images=self.summary.images, boxes=self.summary.boxes
+        )
+        if self.recall:
+            for name in ('proposals', 'random'):
+                share = self.recall[name]['all']['recall_50']
+                values[f'recall of {name} at IoU 0.5'] = share
+        for number, advice in enumerate(self.advice, 1):
+            values[f'advice {number}'] = advice
+        return values
+
+
+@dataclass(frozen=True)
+class BrowseResult(Shown):
+    """What training sees.
+
+    Attributes:
+        page (Path): The HTML page with all pictures.
+        pictures (list[Path]): A PNG file per image.
+    """
+
+    TITLE = 'What training sees'
+
+    page: Path
+    pictures: list[Path]
+
+    def _shown_values(self) -> dict[str, object]:
+        """Where the pictures are, too."""
+        return dict(page=self.page, pictures=len(self.pictures))
+
+    def _shown_pictures(self) -> Sequence[Path]:
+        return self.pictures[:4]

@@ -6,6 +6,7 @@ from soco_mm.version import __version__
 
 from .browse import add_browse
 from .common import add_config_options, run
+from .configs import add_configs
 from .doctor import add_doctor
 from .finetune import add_finetune
 from .handoff import add_export, add_import
@@ -41,6 +42,7 @@ def build_parser() -> Parser:
     )
     for add in (
         add_pretrain,
+        add_configs,
         add_browse,
         add_proposals,
         add_export,

@@ -69,4 +69,4 @@ def browse(args: argparse.Namespace) -> None:
         epoch=args.epoch,
         options=args.cfg_options,
     )
-    print(f'Pictures of {len(made) - 1} images: {printable(str(made[-1]))}')
+    print(f'Pictures of {len(made.pictures)} images: {printable(str(made.page))}')

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -97,7 +98,29 @@ def finetune_config(
         drop_mask_head(model, detector)
     for pipeline in pipelines:
         set_pipeline(pipeline, masks, scale)
-    data = [
+    set_data(cfg, (train, val), pipelines, batch_size, num_workers)
+    cfg.val_evaluator = cfg.test_evaluator = dict(
+        type='CocoMetric',
+        ann_file=os.path.abspath(val.path),
+        metric=['bbox', 'segm'] if masks else 'bbox',
+    )
+    optimizer.lr *= batch_size / rate_of
+    cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch_size)
+    iterations = math.ceil(len(train.boxes) / batch_size)
+    set_loops(cfg, epochs, iterations, math.ceil(epochs / evaluations))
+    cfg.randomness = dict(seed=seed)
+    return cfg
+
+
+def set_data(
+    cfg: Config,
+    data: Sequence[Annotations],
+    pipelines: Sequence[list],
+    batch_size: int,
+    num_workers: int,
+) -> None:
+    """Set the data sets of a training and of its evaluation, in place."""
+    datasets = [
         dict(
             type='CocoDataset',
             ann_file=os.path.abspath(each.path),
@@ -105,7 +128,7 @@ def finetune_config(
             metainfo=dict(classes=each.classes),
             pipeline=pipeline,
         )
-        for each, pipeline in zip((train, val), pipelines)
+        for each, pipeline in zip(data, pipelines)
     ]
     common = dict(num_workers=num_workers, persistent_workers=num_workers > 0)
     cfg.train_dataloader = dict(
@@ -113,30 +136,31 @@ def finetune_config(
         sampler=dict(type='DefaultSampler', shuffle=True),
         # It would drop a last batch of both aspects even if it is full.
         batch_sampler=dict(type='AspectRatioBatchSampler', drop_last=False),
-        dataset=dict(filter_cfg=dict(filter_empty_gt=True, min_size=0), **data[0]),
+        dataset=dict(filter_cfg=dict(filter_empty_gt=True, min_size=0), **datasets[0]),
         **common,
     )
     cfg.val_dataloader = cfg.test_dataloader = dict(
         batch_size=1,
         sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(test_mode=True, **data[1]),
+        dataset=dict(test_mode=True, **datasets[1]),
         **common,
     )
-    cfg.val_evaluator = cfg.test_evaluator = dict(
-        type='CocoMetric',
-        ann_file=os.path.abspath(val.path),
-        metric=['bbox', 'segm'] if masks else 'bbox',
-    )
-    cfg.val_cfg = dict(type='ValLoop')
-    cfg.test_cfg = dict(type='TestLoop')
 
-    interval = math.ceil(epochs / evaluations)
+
+def set_loops(cfg: Config, epochs: int, iterations: int, interval: int) -> None:
+    """Set length, schedule, hooks and logs of a training, in place.
+
+    Args:
+        cfg (Config): The config.
+        epochs (int): Length of the training.
+        iterations (int): Iterations per epoch.
+        interval (int): Epochs between two evaluations, and two checkpoints.
+    """
     cfg.train_cfg = dict(
         type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=interval
     )
-    optimizer.lr *= batch_size / rate_of
-    cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch_size)
-    iterations = math.ceil(len(train.boxes) / batch_size)
+    cfg.val_cfg = dict(type='ValLoop')
+    cfg.test_cfg = dict(type='TestLoop')
     cfg.param_scheduler = schedule(epochs * iterations)
     cfg.custom_imports = dict(
         imports=['soco_mm.engine', *imports(cfg)], allow_failed_imports=False
@@ -162,8 +186,6 @@ def finetune_config(
     cfg.visualizer = dict(
         type='DetLocalVisualizer', vis_backends=[dict(type='soco_mm.JSONVisBackend')]
     )
-    cfg.randomness = dict(seed=seed)
-    return cfg
 
 
 def schedule(iterations: int) -> list:

@@ -272,6 +272,31 @@ def as_config(config: ConfigSource) -> Config | None:
     return load_config(config) if isinstance(config, (str, Path)) else config
 
 
+def find_config(path: str | Path) -> Path:
+    """The file of a config.
+
+    Args:
+        path (str | Path): The file, or the name of a recipe.
+
+    Raises:
+        UsageError: If there is neither.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    known = RECIPES / path.with_suffix('.py')
+    if known.is_file():
+        return known
+    names = recipe_names()
+    # Also without the folder, or as the end of another path.
+    stems = {Path(name).stem: name for name in reversed(names)}
+    meant = did_you_mean(path.stem, stems, stems)
+    raise UsageError(
+        f'There is no config {path}.{meant} Give the path of one, or a name that '
+        '"soco-mm configs" lists.'
+    )
+
+
 def drop_own_scope(value: Any) -> None:
     """Remove the key ``_scope_`` that names this package, which is the default.
 
@@ -310,19 +335,7 @@ def load_config(
         UsageError: If there is no such config, it cannot be read, or one of
             the keys is not in it or changes nothing.
     """
-    path = Path(path)
-    if not path.is_file():
-        known = RECIPES / path.with_suffix('.py')
-        if not known.is_file():
-            names = recipe_names()
-            # Also without the folder, or as the end of another path.
-            stems = {Path(name).stem: name for name in reversed(names)}
-            meant = did_you_mean(path.stem, stems, stems)
-            raise UsageError(
-                f'There is no config {path}.{meant} Give the path of one, or a name '
-                'that "soco-mm configs" lists.'
-            )
-        path = known
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program: anything can happen

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -93,39 +94,52 @@ def make_proposals(
             shard=shard and dict(index=shard[0], count=shard[1]),
         )
     )
-    paths = listed.paths
-    listing = hash_listing(paths)
-    if shard:
-        paths = take_shard(paths, *shard)
+    paths = take_shard(listed.paths, *shard) if shard else listed.paths
+    task = _Task(listed.root, paths, settings, num_workers, shard, retry_failed)
     with exclusive(out, 'proposals'):
-        made_by = {
-            key: value for key, value in header.items() if key != 'root'
-        }  # which may move
-        with closing(
-            Journal(out.with_name(out.name + UNFINISHED), made_by, overwrite)
-        ) as journal:
-            # Also a run that goes on may be one that makes all again.
-            earlier = None
-            if not journal.replaces:
-                earlier = _earlier(out, header, paths)
-            if (
-                earlier
-                and earlier.header['listing'] == listing
-                and not (retry_failed and len(earlier.failures()))
-            ):
-                journal.delete()
-                return summarize(earlier, kept=len(paths))
-            for result in earlier.results() if earlier else ():
-                if result.path not in journal:
-                    journal.append(result)
-            kept = _generate(
-                journal, listed.root, paths, settings, num_workers, shard, retry_failed
-            )
-            seconds = list(journal.seconds.values())
-            ProposalStore.write(
-                out, dict(header, listing=listing), (journal[path] for path in paths)
-            )
+        return _complete(out, task, header, hash_listing(listed.paths), overwrite)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be made, see :func:`make_proposals`."""
+
+    root: str
+    paths: Sequence[str]
+    settings: dict
+    num_workers: int | None
+    shard: tuple[int, int] | None
+    retry_failed: bool
+
+
+def _complete(
+    out: Path, task: _Task, header: dict, listing: str, overwrite: bool
+) -> ProposalSummary:
+    """Write the store, with what is there already or was made before a kill."""
+    # The folder of images may move.
+    made_by = {key: value for key, value in header.items() if key != 'root'}
+    unfinished = out.with_name(out.name + UNFINISHED)
+    with closing(Journal(unfinished, made_by, overwrite)) as journal:
+        # Also a run that goes on may be one that makes all again.
+        earlier = None
+        if not journal.replaces:
+            earlier = _earlier(out, header, task.paths)
+        if (
+            earlier
+            and earlier.header['listing'] == listing
+            and not (task.retry_failed and len(earlier.failures()))
+        ):
             journal.delete()
+            return summarize(earlier, kept=len(task.paths))
+        for result in earlier.results() if earlier else ():
+            if result.path not in journal:
+                journal.append(result)
+        kept = _generate(journal, task)
+        seconds = list(journal.seconds.values())
+        ProposalStore.write(
+            out, dict(header, listing=listing), (journal[path] for path in task.paths)
+        )
+        journal.delete()
     return summarize(
         ProposalStore.open(out),
         kept=kept,
@@ -133,33 +147,26 @@ def make_proposals(
     )
 
 
-def _generate(
-    journal: Journal,
-    root: str,
-    paths: Sequence[str],
-    settings: dict,
-    num_workers: int | None,
-    shard: tuple | None,
-    retry_failed: bool,
-) -> int:
+def _generate(journal: Journal, task: _Task) -> int:
     """Make what is not in the journal; returns how many were there."""
+    paths, shard = task.paths, task.shard
     todo = [
         path
         for path in paths
-        if path not in journal or (retry_failed and path in journal.failed)
+        if path not in journal or (task.retry_failed and path in journal.failed)
     ]
     kept = len(paths) - len(todo)
     if todo and (not shard or shard[0] == 1):
-        warn_of_depth(root, paths, settings.get('stretch'))
+        warn_of_depth(task.root, paths, task.settings.get('stretch'))
     part = f' [{shard[0]}/{shard[1]}]' if shard else ''
-    workers = num_workers or len(os.sched_getaffinity(0))
+    workers = task.num_workers or len(os.sched_getaffinity(0))
     failed_before = len(journal.failed)
     first, done = None, 0
     try:
         with ImageProgress(
             f'Proposals{part}', len(paths), kept, failed_before, plain=bool(shard)
         ) as progress:
-            for result in generate_proposals(root, todo, settings, workers):
+            for result in generate_proposals(task.root, todo, task.settings, workers):
                 journal.append(result)
                 progress.advance(result.failure is not None)
                 done += 1
@@ -184,7 +191,7 @@ def _generate(
                 f'The generator fails on all images: on {first.path}, {first.failure}.'
             )
         raise SoCoError(
-            f'None of the {len(paths)} images in {root} can be used; '
+            f'None of the {len(paths)} images in {task.root} can be used; '
             f'the first, {first.path}, {first.failure}.'
         )
     return kept

@@ -41,7 +41,7 @@ def test_levels_are_those_of_the_papers_bounds():
     ],
 )
 def test_pictures_show_what_the_pipeline_gives(config, demo_images, store, tmp_path):
-    *pictures, page = browse(
+    made = browse(
         config,
         tmp_path / 'out',
         num_images=2,
@@ -49,7 +49,7 @@ def test_pictures_show_what_the_pipeline_gives(config, demo_images, store, tmp_p
         epoch=3,
         options=options(demo_images, store),
     )
-    assert [path.name for path in pictures] == [
+    assert [path.name for path in made.pictures] == [
         '000001_chelsea.png',
         '000002_coffee.png',
     ]
@@ -68,9 +68,9 @@ def test_pictures_show_what_the_pipeline_gives(config, demo_images, store, tmp_p
             )
         ],
     )
-    drawn = cv2.imread(str(pictures[0]))[..., ::-1]
+    drawn = cv2.imread(str(made.pictures[0]))[..., ::-1]
     np.testing.assert_array_equal(drawn, expected)
-    text = page.read_text()
+    text = made.page.read_text()
     assert text.index('000001_chelsea.png') < text.index('000002_coffee.png')
     first = text[text.index('1: chelsea.jpg') : text.index('000002_coffee.png')]
     for view, valid in zip(sample['views'], sample['valid']):
@@ -87,16 +87,16 @@ def test_seed_and_resolved_config_are_those_of_the_training(
         'soco_r50_fpn_100e', dict(options(demo_images, store), **{'randomness.seed': 7})
     )
     cfg.dump(tmp_path / 'resolved.py')
-    *pictures, _ = browse(tmp_path / 'resolved.py', tmp_path / '7', num_images=1)
+    pictures = browse(tmp_path / 'resolved.py', tmp_path / '7', num_images=1).pictures
     sample = build_dataset(cfg)[0]
     seeded = DATASETS.build(dict(cfg.train_dataloader.dataset, seed=7))
     assert all(map(torch.equal, sample['views'], seeded[0]['views']))
-    *others, _ = browse(
+    others = browse(
         'soco_r50_fpn_100e',
         tmp_path / '0',
         num_images=1,
         options=options(demo_images, store),
-    )
+    ).pictures
     assert pictures[0].read_bytes() != others[0].read_bytes()
     browse(
         'soco_r50_fpn_100e',

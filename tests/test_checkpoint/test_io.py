@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import small
 import torch
 
 from soco_mm.apis.export import export_detector, export_weights
@@ -24,7 +25,7 @@ NAME = 'backbone.layer1.0.conv1.weight'
 @pytest.fixture(scope='module')
 def poisoned(tmp_path_factory):
     """A checkpoint whose second convolution holds NaN."""
-    state = MODELS.build(load_config('soco_r18_fpn_quick').model).state_dict()
+    state = MODELS.build(load_config(small.SOCO).model).state_dict()
     state[NAME][0, 0, 0, 0] = math.nan
     path = tmp_path_factory.mktemp('poisoned') / 'epoch_9.pth'
     torch.save(dict(state_dict=state, meta={}), path)
@@ -32,20 +33,20 @@ def poisoned(tmp_path_factory):
 
 
 def export_folder(path, out):
-    export_detector(path, out, config=load_config('soco_r18_fpn_quick'))
+    export_detector(path, out, config=load_config(small.SOCO))
 
 
 def probe(path, out):
-    read_backbone(path, 'soco_r18_fpn_quick')
+    read_backbone(path, small.SOCO)
 
 
 def features(path, out):
-    backbone = load_config('soco_r18_fpn_quick').model.backbone
+    backbone = load_config(small.SOCO).model.backbone
     load_backbone(MODELS.build(backbone), path)
 
 
 def finetuned(path, out):
-    check_weights(MODELS.build(load_config('soco_r18_fpn_quick').model), path)
+    check_weights(MODELS.build(load_config(small.SOCO).model), path)
 
 
 @pytest.mark.parametrize('use', [export_folder, probe, features, finetuned])
@@ -59,9 +60,7 @@ def test_every_use_of_a_checkpoint_names_what_is_not_finite(poisoned, tmp_path, 
 def test_no_format_is_written_of_it(poisoned, tmp_path, format_):
     out = (tmp_path / 'out').with_suffix(LIBRARIES[format_].suffix)
     with pytest.raises(SoCoError, match=NAME):
-        export_weights(
-            poisoned, out, config=load_config('soco_r18_fpn_quick'), format=format_
-        )
+        export_weights(poisoned, out, config=load_config(small.SOCO), format=format_)
     assert not list(tmp_path.iterdir())
 
 

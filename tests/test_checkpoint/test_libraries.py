@@ -8,6 +8,7 @@ from pathlib import Path
 
 import other_libraries
 import pytest
+import small
 import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
@@ -28,14 +29,27 @@ IMAGE = Path(__file__).parents[2] / 'demo/images/coffee.jpg'
 
 
 class Pretrained:
-    """A training checkpoint with statistics of its own, and its model."""
+    """A training checkpoint with statistics of its own, and its model.
 
-    def __init__(self, folder, name, **backbone):
-        cfg = load_config(name)
+    Args:
+        folder (Path): An empty folder.
+        name (str | Path): The recipe.
+        usual (bool): Whether it has the widths of other libraries, and not
+            few channels where a format takes any.
+        **backbone: What is other than in the recipe.
+    """
+
+    def __init__(self, folder, name, usual=False, **backbone):
+        options = {}
+        if not usual and name in (SWIN, CONVNEXT):
+            options = small.RECIPES[name]
+        elif not usual and name in (R18, R50):
+            options = small.BOX_HEAD
+        cfg = load_config(name, options)
         cfg.model.projector.hid_channels = 8
         cfg.model.head.predictor.hid_channels = 8
         cfg.model.backbone.update(backbone)
-        if 'style' in backbone:
+        if 'style' in backbone and 'shared_head' in cfg.model.roi_head:
             cfg.model.roi_head.shared_head.style = backbone['style']
         torch.manual_seed(0)
         self.net = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
@@ -54,10 +68,7 @@ class Pretrained:
                 value.data.normal_()
         self.cfg = cfg
         self.path = folder / 'epoch_1.pth'
-        torch.save(
-            dict(meta=dict(cfg=cfg.pretty_text), state_dict=self.net.state_dict()),
-            self.path,
-        )
+        small.save(self.path, self.net, cfg)
 
     @property
     def pixels(self):
@@ -81,11 +92,11 @@ def pretrained(tmp_path_factory):
     """Models by name, each made once."""
     made = {}
 
-    def get(name, **backbone):
-        key = (name, *backbone)
+    def get(name, **changes):
+        key = (name, *changes)
         if key not in made:
             made[key] = Pretrained(
-                tmp_path_factory.mktemp('pretrained'), name, **backbone
+                tmp_path_factory.mktemp('pretrained'), name, **changes
             )
         return made[key]
 
@@ -146,6 +157,16 @@ def test_detectron2s_pickle_holds_arrays_alone(pretrained, tmp_path, name, writt
     assert data['matching_heuristics'] is False
 
 
+def need(*libraries):
+    """Skip a test where one of these libraries is not installed."""
+    for library in libraries:
+        if not (other_libraries.FOLDER / library).is_dir():
+            pytest.skip(
+                f'there is no {library} in {other_libraries.FOLDER}; '
+                'tests/install_other_libraries.sh installs it'
+            )
+
+
 def compute(jobs, folder):
     """What other libraries compute, all in one process.
 
@@ -155,11 +176,6 @@ def compute(jobs, folder):
     """
     todo = []
     for number, (library, model, checkpoint, given) in enumerate(jobs):
-        if not (other_libraries.FOLDER / library).is_dir():
-            pytest.skip(
-                f'there is no {library} in {other_libraries.FOLDER}; '
-                'tests/install_other_libraries.sh installs it'
-            )
         path = folder / f'{number}{LIBRARIES[library].suffix}'
         export_weights(checkpoint, path, format=library)
         torch.save(given, f'{path}.inputs')
@@ -192,12 +208,13 @@ DETECTRON2 = {
 
 def detectron2_checkpoint(pretrained, detector):
     style = dict(style='caffe') if detector.endswith('caffe') else {}
-    return pretrained(DETECTRON2[detector][0], **style)
+    return pretrained(DETECTRON2[detector][0], usual=True, **style)
 
 
 @pytest.fixture(scope='module')
 def detectron2_results(pretrained, tmp_path_factory):
     """What detectron2 computes, by detector."""
+    need('detectron2')
     jobs = [
         (
             'detectron2',
@@ -250,6 +267,7 @@ def test_detectron2_computes_the_same(pretrained, detectron2_results, detector):
 @pytest.fixture(scope='module')
 def library_results(pretrained, tmp_path_factory):
     """What torchvision and timm compute, by library and pretrained model."""
+    need('torchvision', 'timm')
     jobs = [
         ('torchvision', 'resnet18', R18),
         ('torchvision', 'resnet50', R50),
@@ -260,7 +278,7 @@ def library_results(pretrained, tmp_path_factory):
     ]
     results = compute(
         [
-            (library, model, pretrained(name).path, inputs(name))
+            (library, model, pretrained(name, usual=True).path, inputs(name))
             for library, model, name in jobs
         ],
         tmp_path_factory.mktemp('libraries'),
@@ -273,29 +291,32 @@ def library_results(pretrained, tmp_path_factory):
 @pytest.mark.parametrize('name', [R18, R50])
 def test_torchvisions_detector_computes_the_same(pretrained, library_results, name):
     result = library_results['torchvision', name]
+    model = pretrained(name, usual=True)
     names = [f'{kind}{n}' for kind in 'CP' for n in (2, 3, 4, 5)]
     assert_equal_features(
-        pretrained(name).features(inputs()), result['features'], [*names, 'objects']
+        model.features(inputs()), result['features'], [*names, 'objects']
     )
     assert result['unexpected'] == []
     new = ('rpn.', 'roi_heads.box_predictor.', 'roi_heads.mask_')
     assert result['missing'] and all(key.startswith(new) for key in result['missing'])
-    assert torch.allclose(result['pixels'], pretrained(name).pixels)
+    assert torch.allclose(result['pixels'], model.pixels)
 
 
 @pytest.mark.parametrize('name, stages', [(R18, 'C2 C3 C4 C5'), (C4, 'C4 C5')])
 def test_timms_resnet_computes_the_same(pretrained, library_results, name, stages):
     result = library_results['timm', name]
     assert_equal_features(
-        pretrained(name).features(inputs(name)), result['features'], stages.split()
+        pretrained(name, usual=True).features(inputs(name)),
+        result['features'],
+        stages.split(),
     )
 
 
 @pytest.mark.parametrize('name', [SWIN, CONVNEXT])
 def test_timms_swin_and_convnext_compute_the_same(pretrained, library_results, name):
     result = library_results['timm', name]
-    backbone = pretrained(name).net.backbone
-    ours = pretrained(name).features(inputs(name))
+    model = pretrained(name, usual=True)
+    backbone, ours = model.net.backbone, model.features(inputs(name))
 
     def norm(index, map_):  # ConvNeXt's takes NCHW, Swin's NHWC
         layer = getattr(backbone, f'norm{index}')
@@ -326,12 +347,18 @@ def test_timms_swin_and_convnext_compute_the_same(pretrained, library_results, n
         (C4, dict(type='ResNet', depth=50, out_indices=(2, 3))),
         (
             SWIN,
-            dict(type='SwinTransformer', out_indices=(0, 1, 2, 3), pad_small_map=True),
+            dict(
+                type='SwinTransformer',
+                arch=dict(embed_dims=24, depths=[2, 2, 6, 2], num_heads=[1, 2, 4, 8]),
+                out_indices=(0, 1, 2, 3),
+                pad_small_map=True,
+            ),
         ),
         (
             CONVNEXT,
             dict(
                 type='ConvNeXt',
+                arch=dict(depths=[3, 3, 9, 3], channels=[24, 48, 96, 192]),
                 out_indices=(0, 1, 2, 3),
                 layer_scale_init_value=1.0,
                 gap_before_final_norm=False,
@@ -370,8 +397,8 @@ def test_safetensors_hold_what_a_detector_uses_tensor_by_tensor(pretrained, tmp_
     safetensors = pytest.importorskip('safetensors')
     from safetensors.torch import load_file
 
-    for name in (R18, C4):
-        model, path = pretrained(name), tmp_path / f'{name}.safetensors'
+    for name in (small.SOCO, C4):
+        model, path = pretrained(name), tmp_path / f'{Path(name).name}.safetensors'
         report = export_weights(model.path, path, format='safetensors')
         expected = detector_weights(model.net.state_dict())
         loaded = load_file(path)
@@ -393,21 +420,23 @@ def test_weights_in_other_layouts_and_shared_memory_are_written_plainly(
 ):
     if format_ == 'safetensors':
         pytest.importorskip('safetensors')
-    state = dict(pretrained(R18).net.state_dict())
-    whole = torch.zeros(10_000_000)  # 40 MB
+    model = pretrained(small.SOCO if format_ == 'safetensors' else R18)
+    state = detector_weights(model.net.state_dict())
+    whole = torch.zeros(1_000_000)  # 4 MB
     for key, value in state.items():
         if value.ndim == 4:
             state[key] = value.contiguous(memory_format=torch.channels_last)
     first = 'backbone.bn1.weight'
-    whole[:64] = state[first]
-    state[first] = whole[:64]
+    number = len(state[first])
+    whole[:number] = state[first]
+    state[first] = whole[:number]
     state['backbone.bn1.bias'] = state['backbone.bn1.running_mean'] = state[first]
     torch.save(dict(state_dict=state), tmp_path / 'c.pth')
     suffix = LIBRARIES[format_].suffix
     paths = tmp_path / f'a{suffix}', tmp_path / f'b{suffix}'
-    cfg = pretrained(R18).cfg
+    cfg = model.cfg
     export_weights(tmp_path / 'c.pth', paths[0], config=cfg, format=format_)
-    export_weights(pretrained(R18).path, paths[1], config=cfg, format=format_)
+    export_weights(model.path, paths[1], config=cfg, format=format_)
     assert paths[0].stat().st_size == paths[1].stat().st_size
 
 
@@ -462,7 +491,7 @@ def refused(folder, words, checkpoint, format_, error=SoCoError, cfg=None):
 
 @pytest.mark.parametrize('format_', LIBRARIES)
 def test_foreign_and_truncated_checkpoints_are_refused(pretrained, tmp_path, format_):
-    path, bad = pretrained(R18).path, tmp_path / 'bad.pth'
+    path, bad = pretrained(small.SOCO).path, tmp_path / 'bad.pth'
     bad.write_bytes(path.read_bytes()[:-300])
     refused(tmp_path, 'truncated', bad, format_)
     torch.save(dict(state_dict={'fc.weight': torch.ones(1)}), bad)
@@ -477,7 +506,7 @@ def test_models_that_a_library_does_not_have_are_refused(pretrained, tmp_path):
     refused(tmp_path, 'no detector on C4', c4, 'torchvision')
     for format_ in ('detectron2', 'torchvision'):
         refused(tmp_path, 'takes ResNets.*SwinTransformer', swin, format_)
-    caffe = pretrained(C4, style='caffe').path
+    caffe = pretrained(R18, style='caffe').path
     refused(tmp_path, "backbone.style='caffe', only 'pytorch'", caffe, 'timm')
     deep = pretrained(R18, deep_stem=True).path
     for format_ in ('detectron2', 'torchvision', 'mmpretrain', 'timm'):

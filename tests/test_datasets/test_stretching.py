@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import small
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
@@ -102,9 +103,8 @@ def test_training_reads_images_as_their_proposals_were_made(thermal, tmp_path):
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
     """A checkpoint of a training with a stretch."""
-    cfg = load_config('soco_r18_fpn_quick', {f'{LINE}.0.stretch': (1.0, 99.0)})
-    cfg.model.projector.hid_channels = 8
-    cfg.model.head.predictor.hid_channels = 8
+    options = {f'{LINE}.0.stretch': (1.0, 99.0)}
+    cfg = load_config(small.SOCO, small.USUAL_FPN | options)
     model = MODELS.build(cfg.model)
     path = tmp_path_factory.mktemp('pretrained') / 'epoch_1.pth'
     torch.save(
@@ -137,7 +137,7 @@ def test_an_exported_detector_reads_the_pixels_of_pretraining(
     if base:
         model = """
 model = dict(
-    backbone=dict(depth=18), neck=dict(in_channels=[64, 128, 256, 512]))
+    backbone=dict(depth=18, base_channels=8), neck=dict(in_channels=[8, 16, 32, 64]))
 """
         start = "_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n"
         if base == 'repeated':

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import small
 import torch
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
@@ -20,17 +21,15 @@ from soco_mm.utils import SoCoError, UsageError
 R18 = """
 _base_ = 'mmdet::{base}'
 model = dict(
-    backbone=dict(depth=18, init_cfg=None),
-    neck=dict(in_channels=[64, 128, 256, 512]))
+    backbone=dict(depth=18, base_channels=8, init_cfg=None),
+    neck=dict(in_channels=[8, 16, 32, 64]))
 """
 
 
 @pytest.fixture(scope='module')
 def pretrained(tmp_path_factory):
-    """A training checkpoint of ResNet-18-FPN with statistics of its own."""
-    cfg = load_config('soco_r18_fpn_quick')
-    cfg.model.projector.hid_channels = 8
-    cfg.model.head.predictor.hid_channels = 8
+    """A training checkpoint of a narrow ResNet-18 with statistics of its own."""
+    cfg = load_config(small.SOCO, small.USUAL_FPN)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     for module in model.modules():
@@ -38,9 +37,7 @@ def pretrained(tmp_path_factory):
             module.running_mean.normal_()
             module.weight.data.uniform_(0.5, 1)
     path = tmp_path_factory.mktemp('pretrained') / 'epoch_1.pth'
-    torch.save(
-        dict(meta=dict(cfg=cfg.pretty_text), state_dict=model.state_dict()), path
-    )
+    small.save(path, model, cfg)
     return path, model
 
 
@@ -136,7 +133,8 @@ def test_every_box_head_of_a_cascade_is_filled_if_it_has_the_layers(
         stream.write("""
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model['roi_head'] = dict(bbox_head=[dict(
-    type='Shared4Conv1FCBBoxHead', in_channels=256, fc_out_channels=1024,
+    type='Shared4Conv1FCBBoxHead', in_channels=256, conv_out_channels=32,
+    fc_out_channels=64,
     roi_feat_size=7, num_classes=3, norm_cfg=norm_cfg,
     bbox_coder=dict(
         type='DeltaXYWHBBoxCoder', target_means=[0., 0., 0., 0.],
@@ -166,7 +164,8 @@ def pretrained_c4(tmp_path_factory):
             module.running_mean.normal_()
             module.weight.data.uniform_(0.5, 1)
     path = tmp_path_factory.mktemp('pretrained') / 'c4.pth'
-    torch.save(dict(state_dict=model.state_dict()), path)
+    small.tie_inputs(model)
+    small.save(path, model)
     return cfg, path
 
 
@@ -343,7 +342,8 @@ def test_a_backbone_alone_goes_where_there_is_another_neck(pretrained, tmp_path)
     config = tmp_path / 'detector.py'
     config.write_text("""
 _base_ = 'mmdet::detr/detr_r50_8xb2-150e_coco.py'
-model = dict(backbone=dict(depth=18), neck=dict(in_channels=[512]))
+model = dict(
+    backbone=dict(depth=18, base_channels=8), neck=dict(in_channels=[64]))
 """)
     refused(
         tmp_path,
@@ -391,7 +391,8 @@ def test_a_detector_that_will_not_fit_is_refused_before_the_training(
             pretrain(
                 demo_images,
                 tmp_path / 'RUN',
-                config='soco_r18_fpn_quick',
+                config=small.SOCO,
+                options=small.USUAL_FPN,
                 proposals=store,
                 detector=config,
             )

@@ -1,4 +1,5 @@
 import pytest
+import small
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -11,9 +12,7 @@ from soco_mm.utils import SoCoError
 
 def pretrained(name):
     """A model of a recipe, its batch norms moved, and its config."""
-    cfg = load_config(name)
-    cfg.model.projector.hid_channels = 8
-    cfg.model.head.predictor.hid_channels = 8
+    cfg = load_config(name, small.RECIPES.get(name, small.MLP))
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).eval()
     # SoCo computes in channels-last, which rounds differently.
@@ -57,7 +56,7 @@ def test_c4_gets_its_res5_back(tmp_path):
 )
 def test_training_checkpoints_fill_the_backbone(name, tmp_path):
     model, cfg = pretrained(name)
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'epoch_1.pth')
+    small.save(tmp_path / 'epoch_1.pth', model)
     backbone = build(backbone_config(cfg))
     load_backbone(backbone, tmp_path / 'epoch_1.pth')
     image = torch.randn(1, 3, 64, 64)

@@ -87,11 +87,12 @@ def measure(
         step(index + 1)
     if device == 'cuda':
         torch.cuda.reset_peak_memory_stats()
-    seconds = []
+    seconds, cpu = [], time.process_time()
     for index in range(steps):
         started = synchronize()
         step(index + 3)
         seconds.append(synchronize() - started)
+    cpu = time.process_time() - cpu
     median = statistics.median(seconds)
     memory = (
         torch.cuda.max_memory_allocated()
@@ -108,6 +109,7 @@ def measure(
             seconds_per_step=round(median, 4),
             seconds_min=round(min(seconds), 4),
             seconds_max=round(max(seconds), 4),
+            cpu_seconds_per_step=round(cpu / steps, 4),
             images_per_second=round(batch_size / median, 2),
             peak_memory_mib=round(memory / 2**20),
         )

@@ -1,4 +1,4 @@
-# As the authors' released code trains it: V2 is a crop of the image itself, of
+# As the authors' released code trains it. V2 is a crop of the image itself, of
 # [0.6, 1] of its area and drawn up to five times; boxes are not jittered, and
 # parts of the objects in V2 are covered.
 _base_ = '../soco_r50_c4_100e.py'

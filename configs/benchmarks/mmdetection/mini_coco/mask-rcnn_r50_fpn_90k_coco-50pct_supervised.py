@@ -1,10 +1,4 @@
 # From the classification of ImageNet.
-_base_ = './mask-rcnn_r50_fpn_90k_coco-50pct.py'
+_base_ = ['./mask-rcnn_r50_fpn_90k_coco-50pct.py', '../../../_base_/detection.py']
 
-model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
-        )
-    )
-)
+model = _base_.pop('parts').supervised

@@ -1,17 +1,4 @@
 # From the classification of ImageNet.
-_base_ = './faster-rcnn_r50_c4_24k_voc0712.py'
+_base_ = ['./faster-rcnn_r50_c4_24k_voc0712.py', '../../../_base_/detection.py']
 
-model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
-        )
-    ),
-    roi_head=dict(
-        shared_head=dict(
-            init_cfg=dict(
-                _delete_=True, type='Pretrained', checkpoint='torchvision://resnet50'
-            )
-        )
-    ),
-)
+model = _base_.pop('parts').supervised_c4
