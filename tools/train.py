@@ -1,16 +1,16 @@
 """Pretrain a model from a config."""
 
-import argparse
 import os
 from pathlib import Path
 
 from soco_mm.cli import add_config_options, run
+from soco_mm.cli.parser import Parser
 from soco_mm.engine.config import load_config
 from soco_mm.engine.training import train_model
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('config', help='the config of the training')
     parser.add_argument(
         '--work-dir',

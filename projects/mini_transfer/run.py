@@ -6,11 +6,11 @@ on shares of the labels; and writes cells, a table and a plot with the spread
 over seeds to OUT. What is done already in OUT is not done again.
 """
 
-import argparse
 import os
 from pathlib import Path
 
 from soco_mm.cli import run
+from soco_mm.cli.parser import Parser
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     from mini_transfer.cells import DATA_SETS
     from mini_transfer.study import METHODS, mini_transfer
 
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = Parser(description=__doc__.split('\n')[0])
     parser.add_argument(
         'data', type=Path, help='the folder of bccd, coco128 and photos'
     )

@@ -131,7 +131,7 @@ PRETRAIN = {
     '--preset': ['released'],
     '--stretch': [1, 99],
     '--detector': ['mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', '--adapt'],
-    '--cfg-options': ['optim_wrapper.optimizer.lr=0.5'],
+    '--cfg-options': ['train_dataloader.dataset.pipeline.2.num_proposals=8'],
 }
 # With a detector.
 OF_A_DETECTOR = ['--adapt', '--backbone-only']
@@ -291,14 +291,14 @@ BROWSE = {
     '--num-images': [2],
     '--start': [1],
     '--epoch': [3],
-    '--cfg-options': ['randomness.seed=7'],
+    '--cfg-options': ['train_dataloader.dataset.pipeline.2.num_proposals=8'],
 }
 
 
 def test_an_option_of_browse_changes_what_is_drawn(photos, tmp_path, monkeypatch):
     """Its own pipeline is run; a picture shows what is drawn."""
     monkeypatch.chdir(tmp_path)
-    main(['proposals', str(photos), '--out', 'store', '--method', 'whole'])
+    main(['proposals', str(photos), '--out', 'store'])
     cfg = load_config(small.SOCO)
     cfg.train_dataloader.dataset.update(data_root=str(photos), proposals='store')
     for view in cfg.train_dataloader.dataset.pipeline[1].views:

@@ -171,6 +171,19 @@ def test_every_command_and_option_is_in_the_documentation(command):
         assert re.search(rf'(?<![\w-]){option}(?![\w-])', text), option
 
 
+def test_the_config_key_in_the_help_is_one_that_the_command_takes():
+    """It is the one that the tests of the table set."""
+    tables = dict(
+        pretrain=effects.PRETRAIN, finetune=effects.FINETUNE, browse=effects.BROWSE
+    )
+    for command, parser in parsers().items():
+        for action in parser._actions:
+            if action.dest == 'cfg_options':
+                (example,) = tables.pop(command)['--cfg-options']
+                assert action.help.endswith(f'such as {example}')
+    assert not tables
+
+
 @cache
 def functions_of(path):
     """Names of the test functions in a file."""

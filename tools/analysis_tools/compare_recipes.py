@@ -14,6 +14,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from soco_mm.cli import run
+from soco_mm.cli.parser import Parser
 from soco_mm.engine.config import load_config
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.training import train_model
@@ -159,7 +160,7 @@ def draw(losses: dict, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = Parser(description=__doc__.split('\n')[0])
     parser.add_argument('images', type=Path, help='a folder of images')
     parser.add_argument('--out', type=Path, required=True, help='a folder')
     parser.add_argument(

@@ -7,7 +7,6 @@ evaluator as detections with a score of 1. Whatever is accepted must give an AP
 of 1.000.
 """
 
-import argparse
 import contextlib
 import io
 import json
@@ -21,6 +20,7 @@ from mmdet.structures.mask import encode_mask_results
 from pycocotools import mask as mask_tools
 
 from soco_mm.cli import run
+from soco_mm.cli.parser import Parser
 from soco_mm.coco import Annotations, read_annotations, write_annotations
 from soco_mm.utils import SoCoError
 
@@ -28,7 +28,7 @@ FLAGS = (True, 1, '1', 'true', 'True')
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('folder', type=Path, help='the folder of the cases')
     args = parser.parse_args()
     rows = [

@@ -1,15 +1,15 @@
 """Write seeded subsets of COCO annotations, as Mini COCO."""
 
-import argparse
 from pathlib import Path
 
 from soco_mm.cli import run
+from soco_mm.cli.parser import Parser
 
 
 def main() -> None:
     from soco_mm.coco import write_subset
 
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('annotations', type=Path, help='a COCO json')
     parser.add_argument(
         '--percent',

@@ -1,16 +1,16 @@
 """Train a linear classifier on frozen features of a pretrained backbone."""
 
-import argparse
 import os
 from pathlib import Path
 
 from soco_mm.cli import add_config_options, run
+from soco_mm.cli.parser import Parser
 from soco_mm.engine.config import load_config
 from soco_mm.evaluation.probes import linear_probe
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('config', help='a config under configs/benchmarks/linear_probe')
     parser.add_argument('checkpoint', help='exported weights, or a training checkpoint')
     parser.add_argument(
