@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+import small
 
 from soco_mm.apis.pretrain import check_proposals, pretrain
 from soco_mm.cli import main
@@ -48,7 +49,7 @@ def start(monkeypatch, capsys):
                     '--out',
                     str(out),
                     '--config',
-                    'soco_r18_fpn_quick',
+                    str(small.SOCO),
                     '--workers',
                     '1',
                     *map(str, arguments),

@@ -517,7 +517,7 @@ def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path, ca
     path = pretrained(R18).path
     for name, format_, words in (
         ('w.pth', 'detectron2', 'does not end in .pkl'),
-        ('w.pkl', 'torchvision', 'ends in .pth'),
+        ('w.pkl', 'torchvision', 'does not end in .pth'),
         ('w.pth', 'onnx', 'no format onnx'),
     ):
         with pytest.raises(UsageError, match=words):

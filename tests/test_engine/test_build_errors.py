@@ -1,4 +1,5 @@
 import pytest
+import small
 
 from soco_mm.engine.config import building, load_config
 from soco_mm.engine.trial import build_trial, naming
@@ -7,7 +8,7 @@ from soco_mm.errors import SoCoError
 
 def refusal(options):
     """What is said of a config that cannot be built."""
-    cfg = load_config('soco_r18_fpn_quick', options)
+    cfg = load_config(small.SOCO, options)
     # Views of no images, which are built last.
     cfg.train_dataloader.dataset = dict(type='soco_mm.ObjectViewDataset')
     with pytest.raises(SoCoError) as refused:

@@ -4,6 +4,7 @@ import os
 import pickle
 
 import pytest
+import small
 import torch
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import CheckpointLoader
@@ -21,8 +22,6 @@ from soco_mm.evaluation import load_backbone
 from soco_mm.evaluation.probe_config import read_backbone
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
-
-QUICK = 'soco_r18_fpn_quick'
 
 
 class Attack:
@@ -174,7 +173,8 @@ def test_initialisation_in_a_checkpoint_is_left_out():
 
 
 def test_module_is_stripped_wherever_weights_are_read(tmp_path):
-    cfg = load_config(QUICK, {'model.projector.hid_channels': 8})
+    # Of the widths that other libraries have.
+    cfg = load_config('soco_r18_fpn_quick', small.BOX_HEAD | small.MLP)
     small_model = revert_sync_batchnorm(MODELS.build(cfg.model))
     state = small_model.state_dict()
     path = tmp_path / 'wrapped.pth'
@@ -236,7 +236,7 @@ def test_a_training_refuses_them_before_it_begins(store, demo_images, tmp_path):
     path = tmp_path / 'x.pth'
     torch.save({'fc.weight': torch.ones(1)}, path)
     cfg = load_config(
-        QUICK,
+        small.SOCO,
         {
             'load_from': str(path),
             'train_dataloader.dataset.data_root': str(demo_images),
@@ -258,7 +258,7 @@ def test_pretrain_refuses_them_before_anything_is_written(demo_images, tmp_path)
         pretrain(
             demo_images,
             tmp_path / 'run',
-            config=QUICK,
+            config=small.SOCO,
             options={'load_from': str(path)},
             workers=0,
         )

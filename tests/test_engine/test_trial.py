@@ -1,6 +1,7 @@
 """Wrong options cost no proposals, and leave no folder."""
 
 import pytest
+import small
 
 from soco_mm.apis.pretrain import pretrain
 from soco_mm.engine.config import CONFIG_ROOT
@@ -34,9 +35,7 @@ def test_an_option_that_cannot_be_built_leaves_no_run(
     demo_images, tmp_path, options, message
 ):
     with pytest.raises(SoCoError, match=message):
-        pretrain(
-            demo_images, tmp_path / 'run', config='soco_r18_fpn_quick', options=options
-        )
+        pretrain(demo_images, tmp_path / 'run', config=small.SOCO, options=options)
     assert not list(tmp_path.iterdir())
 
 
@@ -56,7 +55,7 @@ def test_two_values_for_one_thing_are_refused(demo_images, tmp_path, key, argume
         pretrain(
             demo_images,
             tmp_path / 'run',
-            config='soco_r18_fpn_quick',
+            config=small.SOCO,
             options={key: 3},
             **argument,
         )
