@@ -11,10 +11,12 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
+if TYPE_CHECKING:  # the tests read the tables without MkDocs
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 # Pages that are files outside of docs/.
@@ -36,8 +38,10 @@ MODULES = (
 )
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
+def on_files(files: 'Files', config: 'MkDocsConfig') -> 'Files':
     """Add the pages that are files outside of docs/, and their pictures."""
+    from mkdocs.structure.files import File
+
     for readme in sorted(ROOT.glob('projects/*/README.md')):
         name = readme.relative_to(ROOT).as_posix()
         OUTSIDE[name] = posixpath.join(posixpath.dirname(name), 'index.md')
@@ -52,7 +56,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(
-    markdown: str, page: Page, config: MkDocsConfig, files: Files
+    markdown: str, page: 'Page', config: 'MkDocsConfig', files: 'Files'
 ) -> str:
     """Fill in what is made from the code, and lead links to their pages."""
     makers = dict(commands=commands, configs=configs, api=api)
