@@ -131,7 +131,8 @@ class ReportResult(Shown):
         if self.recall:
             for name in ('proposals', 'random'):
                 share = self.recall[name]['all']['recall_50']
-                values[f'recall of {name} at IoU 0.5'] = share
+                text = None if share is None else f'{share:.3f}'  # no objects
+                values[f'recall of {name} at IoU 0.5'] = text
         for number, advice in enumerate(self.advice, 1):
             values[f'advice {number}'] = advice
         return values

@@ -19,7 +19,8 @@ def render_result(
 
     Args:
         title (str): One line above.
-        values (dict): What was made, mostly paths, by name.
+        values (dict): What was made, mostly paths, by name; a dash
+            stands for None.
         pictures (Sequence[Path]): Image files; those that are not there are
             left out. Defaults to none.
 
@@ -33,7 +34,10 @@ def render_result(
     return render(
         'result.html.j2',
         title=title,
-        values={name: str(value) for name, value in values.items()},
+        values={
+            name: None if value is None else str(value)
+            for name, value in values.items()
+        },
         pictures=[
             (path.name, jpeg)
             for path in map(Path, pictures)

@@ -76,8 +76,11 @@ def test_a_report_shows_its_recall_and_advice():
     recall = dict(zip(('proposals', 'random'), figures))
     report = ReportResult('p.html', summary, ['Use --min-size 5.'], recall, 0, '')
     shown = rows(report._repr_html_())
-    assert shown['recall of proposals at IoU 0.5'] == '0.9'
+    assert shown['recall of proposals at IoU 0.5'] == '0.900'
     assert shown['advice 1'] == 'Use --min-size 5.' and shown['boxes'] == '183'
+    recall['random'] = dict(all=dict(recall_50=None))  # no objects
+    shown = rows(ReportResult('p.html', summary, [], recall, 0, '')._repr_html_())
+    assert shown['recall of random at IoU 0.5'] == '–'
     alone = ReportResult('p.html', summary, [], None, 0, '')
     assert list(rows(alone._repr_html_())) == ['report', 'images', 'boxes']
 
