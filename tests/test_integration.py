@@ -64,6 +64,7 @@ def test_run_holds_everything_and_names_what_to_use_next(finished):
     assert state['target_net.steps'] == 8
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
     finished, tmp_path, capsys
 ):
@@ -136,6 +137,7 @@ def test_a_finished_run_becomes_longer_without_its_flags(finished, tmp_path, cap
     assert code == 2 and 'images' in said
 
 
+@pytest.mark.slow
 def test_mmdetection_trains_mask_rcnn_from_the_export(finished, tmp_path):
     import mmdet
 
@@ -194,6 +196,7 @@ def test_checkpoint_of_another_architecture_is_not_resumed(finished, tmp_path, c
     assert not list(tmp_path.glob('checkpoints/*'))
 
 
+@pytest.mark.slow
 def test_two_processes_train_on_the_cpu(finished, tmp_path):
     out, _ = finished
     result = run(
@@ -348,6 +351,7 @@ def test_summary_of_the_demo_reads_what_a_run_leaves(finished, tmp_path):
     assert 'backbone 120/120' in printed
 
 
+@pytest.mark.slow
 def test_finetune_trains_what_a_run_exported(finished, tmp_path, capsys):
     out = tmp_path / 'a detector'
     command = [

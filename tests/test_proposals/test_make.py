@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from commands import free_port
 
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.make import make_proposals, merge_proposals
@@ -184,7 +185,7 @@ def test_launched_processes_make_the_same_store(many, tmp_path):
     for _ in range(2):  # the second time there is nothing left to do
         done = subprocess.run(
             command,
-            env=dict(os.environ, PYTHON=sys.executable, PORT='29713'),
+            env=dict(os.environ, PYTHON=sys.executable, PORT=str(free_port())),
             capture_output=True,
             text=True,
         )
