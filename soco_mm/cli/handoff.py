@@ -97,10 +97,10 @@ def export(args: argparse.Namespace) -> None:
     from soco_mm import apis
 
     if args.format is not None:
-        report = apis.export_weights(
+        written = apis.export_weights(
             args.checkpoint, args.out, format=args.format, config=args.config
         )
-        print(report.describe())
+        print(written.describe())
         return
     report = apis.export_detector(
         args.checkpoint,

@@ -76,7 +76,9 @@ class Parser(argparse.ArgumentParser):
         if not self.commands:
             yield name, self
 
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace=None):
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
         """Parse arguments; of a command without sub-commands, refuse others."""
         args = list(sys.argv[1:] if args is None else args)
         commands = self.commands

@@ -4,6 +4,7 @@ import inspect
 import re
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 
 from mmengine.registry import Registry, root
 
@@ -50,8 +51,9 @@ def optimizer_of(error: Exception) -> str | None:
     """The type of the optimizer that was being built."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         constructor = frame.f_locals.get('self')
-        if hasattr(constructor, 'optimizer_cfg'):
-            return constructor.optimizer_cfg['type']
+        cfg = getattr(constructor, 'optimizer_cfg', None)
+        if cfg is not None:
+            return cfg['type']
     return None
 
 
@@ -72,7 +74,9 @@ def parameters(cls: str | None) -> set[str]:
         for component in registry.module_dict.values():
             if inspect.isclass(component) and component.__name__ == cls:
                 for base in inspect.getmro(component)[:-1]:
-                    found |= set(inspect.signature(base.__init__).parameters)
+                    # Of built-in types it is not known.
+                    with suppress(ValueError):
+                        found |= set(inspect.signature(base).parameters)
     return found - {'self', 'args', 'kwargs'}
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,8 +186,10 @@ def leaves(node: Any, key: str = '') -> Iterator[tuple[str, Any]]:
 
     Lists are values, unless they hold dicts.
     """
+    items: Iterable[tuple[Any, Any]]
     if isinstance(node, dict) and node:
-        items = node.items()
+        # MMEngine notes what is inherited from a library.
+        items = [item for item in node.items() if item[0] != '_scope_']
     elif isinstance(node, (list, tuple)) and any(isinstance(x, dict) for x in node):
         items = enumerate(node)
     else:

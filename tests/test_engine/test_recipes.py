@@ -112,6 +112,7 @@ def test_values_of_another_library_name_it():
     path = CONFIG_ROOT / 'benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_1x_coco.py'
     sources = {each.key: shown_source(each.source) for each in trace_config(path)}
     assert sources['model.neck.type'] == 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'
+    assert not any('_scope_' in key for key in sources)
 
 
 def test_keys_that_a_config_does_not_set_are_refused():
