@@ -18,10 +18,9 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 import soco_mm
-from soco_mm.apis.browse import box_levels
 from soco_mm.cli import run
 from soco_mm.engine.config import load_config
-from soco_mm.engine.preview import build_dataset
+from soco_mm.engine.preview import box_levels, build_dataset
 from soco_mm.proposals import ProposalFilter, SelectiveSearch
 from soco_mm.utils import read_image
 from soco_mm.visualization import (

@@ -19,8 +19,8 @@ from .finetune import finetune
 from .importing import import_released
 from .pretrain import pretrain
 from .probe import probe
-from .report_proposals import report_proposals
-from .results import BrowseResult, FinetuneResult, PretrainResult, ReportResult
+from .report_proposals import ReportResult, report_proposals
+from .results import BrowseResult, FinetuneResult, PretrainResult
 
 __all__ = [
     'BrowseResult',

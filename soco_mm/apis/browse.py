@@ -1,15 +1,10 @@
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-from mmengine.config import Config
-from torch import Tensor
-
-from soco_mm.engine.config import building, load_config
-from soco_mm.engine.preview import build_dataset
+from soco_mm.engine.config import load_config
+from soco_mm.engine.preview import box_levels, build_dataset
 from soco_mm.log import logger
-from soco_mm.registry import MODELS
 from soco_mm.utils import ImageError, SoCoError, UsageError, atomic_write, make_writable
 from soco_mm.utils.texts import printable
 from soco_mm.visualization import (
@@ -23,7 +18,6 @@ from soco_mm.visualization import (
 from .results import BrowseResult
 
 INDEX = 'index.html'
-FINEST = 2  # the first level of a pyramid is P2
 NAME_BYTES = 200  # of a picture's name; most file systems allow 255
 
 
@@ -116,33 +110,6 @@ def browse(
     )
     atomic_write(out / INDEX, page)
     return BrowseResult(page=out / INDEX, pictures=made)
-
-
-def box_levels(cfg: Config) -> Callable[[Tensor], list[str]]:
-    """How the model names the level of each box of a view.
-
-    Args:
-        cfg (Config): The config of the training.
-
-    Returns:
-        Callable: From boxes, (K, 4), to a list of K names; of none for a
-        model with a single level.
-
-    Raises:
-        SoCoError: If the config has no RoI extractor, or one of wrong
-            parameters.
-    """
-    with building('levels of boxes (model.roi_head.bbox_roi_extractor)'):
-        extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)
-
-    def levels(boxes: Tensor) -> list[str]:
-        if len(extractor.roi_layers) == 1:
-            return []
-        return [
-            f'P{FINEST + level}' for level in extractor.assign_levels(boxes).tolist()
-        ]
-
-    return levels
 
 
 def picture_name(index: int, path: str) -> str:

@@ -1,20 +1,59 @@
+from dataclasses import dataclass
 from pathlib import Path
 
+from soco_mm.apis.results import Shown
 from soco_mm.proposals import ProposalStore
 from soco_mm.proposals.recall import best_overlaps, measure_recall, read_objects
 from soco_mm.proposals.statistics import (
     advise,
-    generator_parameters,
+    header_parameters,
     shape_histograms,
     store_histograms,
 )
-from soco_mm.proposals.summary import summarize
+from soco_mm.proposals.summary import ProposalSummary, summarize
 from soco_mm.utils import UsageError, atomic_write
 from soco_mm.utils.claim import claim
 from soco_mm.visualization.proposal_galleries import draw_galleries
 from soco_mm.visualization.proposal_report import render_report
 
-from .results import ReportResult
+
+@dataclass(frozen=True)
+class ReportResult(Shown):
+    """A report on proposals.
+
+    Attributes:
+        report (str): The HTML page.
+        summary (ProposalSummary): Figures of the store.
+        advice (list[str]): Sentences on what to change.
+        recall (dict, optional): Without annotations None; else figures of the
+            ``proposals`` and of ``random`` boxes, see
+            :func:`soco_mm.proposals.recall.measure_recall`.
+        pictures (int): Number of pictures.
+        note (str): Why there are none.
+    """
+
+    TITLE = 'Report on proposals'
+
+    report: str
+    summary: ProposalSummary
+    advice: list[str]
+    recall: dict | None
+    pictures: int
+    note: str
+
+    def _shown_values(self) -> dict[str, object]:
+        """The page, the recall of annotated objects, and the advice."""
+        values: dict[str, object] = dict(
+            report=self.report, images=self.summary.images, boxes=self.summary.boxes
+        )
+        if self.recall:
+            for name in ('proposals', 'random'):
+                share = self.recall[name]['all']['recall_50']
+                text = None if share is None else f'{share:.3f}'  # no objects
+                values[f'recall of {name} at IoU 0.5'] = text
+        for number, advice in enumerate(self.advice, 1):
+            values[f'advice {number}'] = advice
+        return values
 
 
 def report_proposals(
@@ -75,7 +114,7 @@ def report_proposals(
         page,
         render_report(
             vars(summary),
-            _parameters(header),
+            header_parameters(header),
             store_histograms(opened),
             advice,
             recall and dict(recall, **shape_histograms(*objects)),
@@ -94,26 +133,4 @@ def report_proposals(
             for picture in pictures
         ),
         note=note,
-    )
-
-
-def _parameters(header: dict) -> dict:
-    """The parameters in a header, under their headings."""
-    generator = header['generator']
-    other = {
-        key: header[key]
-        for key in ('max_boxes', 'seed', 'max_pixels', 'timeout', 'stretch')
-        if key in header
-    }
-    return dict(
-        generator=dict(type=generator['type'], **generator_parameters(generator)),
-        filter=header.get('filter') or {},
-        other=dict(
-            other,
-            images=header.get('root'),
-            **{
-                f'made with {name}': version
-                for name, version in header.get('made_with', {}).items()
-            },
-        ),
     )

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from soco_mm.proposals.summary import ProposalSummary
 from soco_mm.visualization.results import render_result
 
 
@@ -97,45 +96,6 @@ class FinetuneResult(Shown):
 
     def _shown_pictures(self) -> Sequence[Path]:
         return [self.picture]
-
-
-@dataclass(frozen=True)
-class ReportResult(Shown):
-    """A report on proposals.
-
-    Attributes:
-        report (str): The HTML page.
-        summary (ProposalSummary): Figures of the store.
-        advice (list[str]): Sentences on what to change.
-        recall (dict, optional): Without annotations None; else figures of the
-            ``proposals`` and of ``random`` boxes, see
-            :func:`soco_mm.proposals.recall.measure_recall`.
-        pictures (int): Number of pictures.
-        note (str): Why there are none.
-    """
-
-    TITLE = 'Report on proposals'
-
-    report: str
-    summary: ProposalSummary
-    advice: list[str]
-    recall: dict | None
-    pictures: int
-    note: str
-
-    def _shown_values(self) -> dict[str, object]:
-        """The page, the recall of annotated objects, and the advice."""
-        values: dict[str, object] = dict(
-            report=self.report, images=self.summary.images, boxes=self.summary.boxes
-        )
-        if self.recall:
-            for name in ('proposals', 'random'):
-                share = self.recall[name]['all']['recall_50']
-                text = None if share is None else f'{share:.3f}'  # no objects
-                values[f'recall of {name} at IoU 0.5'] = text
-        for number, advice in enumerate(self.advice, 1):
-            values[f'advice {number}'] = advice
-        return values
 
 
 @dataclass(frozen=True)

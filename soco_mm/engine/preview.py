@@ -1,12 +1,16 @@
+from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.config import Config
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from soco_mm.engine.config import building
-from soco_mm.registry import DATASETS
+from soco_mm.registry import DATASETS, MODELS
 from soco_mm.utils import ImageError, SoCoError
 from soco_mm.visualization import draw_overview, write_png
+
+FINEST = 2  # the first level of a pyramid is P2
 
 
 def build_dataset(cfg: Config) -> Dataset:
@@ -66,3 +70,30 @@ def draw_preview(cfg: Config, path: str | Path, number: int = 5) -> Path:
         raise SoCoError(f'The images in {dataset.data_root} cannot be read any more.')
     write_png(path, draw_overview(samples))
     return Path(path)
+
+
+def box_levels(cfg: Config) -> Callable[[Tensor], list[str]]:
+    """How the model names the level of each box of a view.
+
+    Args:
+        cfg (Config): The config of the training.
+
+    Returns:
+        Callable: From boxes, (K, 4), to a list of K names; of none for a
+        model with a single level.
+
+    Raises:
+        SoCoError: If the config has no RoI extractor, or one of wrong
+            parameters.
+    """
+    with building('levels of boxes (model.roi_head.bbox_roi_extractor)'):
+        extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)
+
+    def levels(boxes: Tensor) -> list[str]:
+        if len(extractor.roi_layers) == 1:
+            return []
+        return [
+            f'P{FINEST + level}' for level in extractor.assign_levels(boxes).tolist()
+        ]
+
+    return levels

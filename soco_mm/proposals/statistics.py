@@ -107,6 +107,28 @@ def store_histograms(store: ProposalStore) -> dict[str, Histogram]:
     return histograms
 
 
+def header_parameters(header: dict) -> dict:
+    """The parameters in a header, under their headings."""
+    generator = header['generator']
+    other = {
+        key: header[key]
+        for key in ('max_boxes', 'seed', 'max_pixels', 'timeout', 'stretch')
+        if key in header
+    }
+    return dict(
+        generator=dict(type=generator['type'], **generator_parameters(generator)),
+        filter=header.get('filter') or {},
+        other=dict(
+            other,
+            images=header.get('root'),
+            **{
+                f'made with {name}': version
+                for name, version in header.get('made_with', {}).items()
+            },
+        ),
+    )
+
+
 def generator_parameters(generator: dict) -> dict:
     """All parameters of a generator, those left at their defaults too.
 

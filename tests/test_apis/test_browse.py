@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from soco_mm.apis.browse import box_levels, browse
+from soco_mm.apis.browse import browse
 from soco_mm.cli import main
 from soco_mm.engine.config import load_config
-from soco_mm.engine.preview import build_dataset
+from soco_mm.engine.preview import box_levels, build_dataset
 from soco_mm.registry import DATASETS
 from soco_mm.utils import SoCoError, UsageError
 from soco_mm.visualization import DrawnView, draw_sample
