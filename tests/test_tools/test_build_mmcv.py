@@ -49,5 +49,58 @@ def test_progress_is_read_from_the_output(tmp_path, capsys):
     assert (
         build_mmcv.run_logged([sys.executable, '-c', code], tmp_path / 'log', None) == 0
     )
-    assert '4/4 files' in capsys.readouterr().err
+    first, last = capsys.readouterr().err.splitlines()
+    assert '1/4 units' in first and 'left' in first
+    assert '4/4 units' in last and 'linking' in last
     assert (tmp_path / 'log').read_text().count('c++') == 2
+
+
+@pytest.mark.parametrize(
+    'elapsed, done, total, parallel, left',
+    [
+        (30, 1, 8, 1, 210),  # one at a time: seven more of 30 s
+        (30, 1, 8, 2, 130),  # the second one is half done: 6.5 / 1.5 * 30
+        (90, 7, 8, 2, 6),  # the last one is half done: 0.5 / 7.5 * 90
+        (80, 8, 8, 2, 0),
+    ],
+)
+def test_time_left_follows_from_the_units_done(elapsed, done, total, parallel, left):
+    assert build_mmcv.seconds_left(elapsed, done, total, parallel) == left
+
+
+def test_joined_sources_hold_each_source_once(tmp_path):
+    names = {
+        tmp_path: [f'op_{index}.cpp' for index in range(7)],
+        tmp_path / 'cpu': [
+            *(f'op_{index}.cpp' for index in range(5)),
+            *(name for unit in build_mmcv.CPU_UNITS for name in unit),
+        ],
+    }
+    (tmp_path / 'cpu').mkdir()
+    for folder, sources in names.items():
+        for name in sources:
+            (folder / name).write_text(f'// {folder.name}/{name}\n')
+    (tmp_path / 'pybind.cpp').write_text('// pybind\n')
+    build_mmcv.join_sources(tmp_path)
+    for folder, units in (
+        (tmp_path, build_mmcv.UNITS),
+        (tmp_path / 'cpu', build_mmcv.CPU_UNITS),
+    ):
+        # setup.py of MMCV compiles whatever ends in .cpp.
+        compiled = sorted(folder.glob('unit_*.cpp'))
+        assert {*folder.glob('*.cpp')} == {*compiled, *folder.glob('pybind.cpp')}
+        assert len(compiled) == len(units)
+        text = '\n'.join(
+            (folder / line.split('"')[1]).read_text()
+            for path in compiled
+            for line in path.read_text().splitlines()
+        )
+        for name in names[folder]:
+            assert text.count(f'// {folder.name}/{name}\n') == 1
+
+
+def test_another_version_of_mmcv_is_refused(tmp_path, capsys):
+    (tmp_path / 'cpu').mkdir()
+    with pytest.raises(SystemExit):
+        build_mmcv.join_sources(tmp_path)
+    assert 'not the version this script knows' in capsys.readouterr().err
