@@ -14,7 +14,7 @@ from soco_mm.detectors.fit import (
     fit_detector,
 )
 from soco_mm.engine.config import ConfigSource, as_config
-from soco_mm.utils import UsageError, atomic_folder, write_json
+from soco_mm.utils import UsageError, atomic_folder, did_you_mean, write_json
 from soco_mm.utils.claim import claim
 from soco_mm.version import __version__
 
@@ -122,7 +122,8 @@ def export_weights(
     """
     if format not in LIBRARIES:
         raise UsageError(
-            f'There is no format {format}; there are {", ".join(LIBRARIES)}.'
+            f'There is no format {format}.{did_you_mean(format, LIBRARIES)} '
+            f'Choose {", ".join(LIBRARIES)}.'
         )
     library, out = LIBRARIES[format], Path(out)
     for file in library.files(out):

@@ -5,7 +5,7 @@ from pathlib import Path
 from soco_mm.coco import has_splits
 from soco_mm.evaluation.probe_config import probe_config, read_backbone
 from soco_mm.evaluation.probes import ProbeResult, knn_probe, linear_probe
-from soco_mm.utils import UsageError
+from soco_mm.utils import UsageError, did_you_mean
 
 WORK_DIR = 'work_dirs/linear_probe'
 
@@ -67,7 +67,8 @@ def probe(
         SoCoError: If the checkpoint or an image cannot be used.
     """
     if method not in ('knn', 'linear'):
-        raise UsageError(f'There is no method {method}; there are knn and linear.')
+        meant = did_you_mean(method, ('knn', 'linear'))
+        raise UsageError(f'There is no method {method}.{meant} Choose knn or linear.')
     if val is None and not has_splits(train):
         raise UsageError(f'{train} does not say what to classify. Name it with --val.')
     cfg = probe_config(

@@ -8,7 +8,14 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from soco_mm.registry import DATASETS, TRANSFORMS
-from soco_mm.utils import ImageError, SoCoError, UsageError, list_images, read_image
+from soco_mm.utils import (
+    ImageError,
+    SoCoError,
+    UsageError,
+    did_you_mean,
+    list_images,
+    read_image,
+)
 from soco_mm.utils.stretch import check_stretch
 
 
@@ -86,8 +93,9 @@ class ClassFolders(BaseDataset):
         if unknown:
             raise UsageError(
                 f'{self.data_root} has the class {unknown[0]}'
-                f'{self._more(unknown)}, which {self.classes_of} lacks. Both '
-                'must name their class folders alike.'
+                f'{self._more(unknown)}, which {self.classes_of} '
+                f'lacks.{did_you_mean(unknown[0], labels)} Both must name their class '
+                'folders alike.'
             )
         empty = sorted(labels.keys() - names)
         if empty and self.classes_of == self.data_root:

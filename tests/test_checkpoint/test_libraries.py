@@ -518,7 +518,8 @@ def test_files_that_cannot_be_written_are_refused_first(pretrained, tmp_path, ca
     for name, format_, words in (
         ('w.pth', 'detectron2', 'does not end in .pkl'),
         ('w.pkl', 'torchvision', 'does not end in .pth'),
-        ('w.pth', 'onnx', 'no format onnx'),
+        ('w.pth', 'onnx', 'no format onnx. Choose'),
+        ('w.pth', 'torchvison', 'Did you mean torchvision?'),
     ):
         with pytest.raises(UsageError, match=words):
             export_weights(path, tmp_path / name, format=format_)
