@@ -9,7 +9,6 @@ import ast
 import posixpath
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,16 +99,7 @@ def commands() -> str:
         from soco_mm.cli import build_parser
     finally:
         sys.path.remove(str(ROOT))
-    return '\n\n'.join(map(describe_command, leaves(build_parser())))
-
-
-def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parsers that have no sub-commands."""
-    children = parser.commands.values()
-    for child in children:
-        yield from leaves(child)
-    if not children:
-        yield parser
+    return '\n\n'.join(describe_command(each) for _, each in build_parser().leaves())
 
 
 def describe_command(parser: argparse.ArgumentParser) -> str:

@@ -17,16 +17,18 @@ from soco_mm.engine.config import CONFIG_ROOT, load_config
 from soco_mm.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    path
-    for pattern in (
-        '*.md',
-        '.github/*.md',
-        'd*/**/*.md',
-        'projects/**/*.md',
-        'tests/**/*.md',
-    )
-    for path in ROOT.glob(pattern)
+FOLDERS = [
+    '.github',
+    'configs',
+    'demo',
+    'docs',
+    'projects',
+    'requirements',
+    'tests',
+    'tools',
+]
+PAGES = sorted(ROOT.glob('*.md')) + sorted(
+    path for folder in FOLDERS for path in (ROOT / folder).rglob('*.md')
 )
 # Commands of other programs, which no test runs.
 OTHERS = {'mkdocs', 'pip', 'pytest', 'ruff', 'source'}
@@ -228,12 +230,11 @@ def test_the_reference_has_every_option_of_every_command():
     sections = dict(
         re.findall(r'^## (soco-mm[^\n]*)\n(.*?)(?=^## |\Z)', page, re.M | re.S)
     )
-    parser = build_parser()
-    for name, command in parser.commands.items():
-        for child in command.commands.values() or [command]:
-            section = sections[child.prog]
-            for option in child._option_string_actions:
-                assert re.search(rf'`{option}\b', section), f'{name} {option}'
+    for name, command in build_parser().leaves():
+        for option in command._option_string_actions:
+            assert re.search(rf'`{option}\b', sections[command.prog]), (
+                f'{name} {option}'
+            )
 
 
 def test_the_reference_has_every_config():
