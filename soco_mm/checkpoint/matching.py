@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 BOX_HEAD = 'roi_head.bbox_head.'
-RES5 = 'roi_head.shared_head.layer4.'
+SHARED_RES5 = 'roi_head.shared_head.layer4.'
 BACKBONE_RES5 = 'backbone.layer4.'
 # The convolutions of an FPN that belong to a stage of the backbone.
 NECK_CONV = re.compile(r'neck\.(lateral_convs|fpn_convs)\.(\d+)\.')
@@ -60,14 +60,14 @@ def match_names(
                 left_out.append(name)
                 continue
             name = f'neck.{found[1]}.{number}.{name[found.end() :]}'
-        elif name.startswith(RES5) and not _has(detector, RES5):
-            name = BACKBONE_RES5 + name.removeprefix(RES5)
+        elif name.startswith(SHARED_RES5) and not _has(detector, SHARED_RES5):
+            name = BACKBONE_RES5 + name.removeprefix(SHARED_RES5)
         elif (
             name.startswith(BACKBONE_RES5)
             and not _has(detector, BACKBONE_RES5)
-            and _has(detector, RES5)
+            and _has(detector, SHARED_RES5)
         ):
-            name = RES5 + name.removeprefix(BACKBONE_RES5)
+            name = SHARED_RES5 + name.removeprefix(BACKBONE_RES5)
         elif STAGE_NORM.match(name) and name not in detector:
             left_out.append(name)
             continue

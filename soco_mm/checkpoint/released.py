@@ -31,7 +31,7 @@ RULES = dict(
     predictor=((r'linear(\d)\.', 'fc{}.'), (r'bn(\d)\.', 'bn{}.')),
 )
 # C4's last stage is the head.
-RES5 = 'layer4.'
+LAST_STAGE = 'layer4.'
 
 
 def convert_name(name: str, layout: str = 'FPN') -> str:
@@ -59,7 +59,7 @@ def convert_name(name: str, layout: str = 'FPN') -> str:
     if online not in parts or not rest or part == 'predictor_k':
         raise unknown
     here = parts[online]
-    if online == 'encoder' and layout == 'C4' and rest.startswith(RES5):
+    if online == 'encoder' and layout == 'C4' and rest.startswith(LAST_STAGE):
         here = 'roi_head.shared_head'
     if online in RULES:
         for pattern, template in RULES[online]:
@@ -108,7 +108,7 @@ def convert_released(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     }
     wanted = dict(LAYOUTS[layout])
     if layout == 'C4':
-        wanted[f'encoder.{RES5[:-1]}'] = 'roi_head.shared_head'
+        wanted[f'encoder.{LAST_STAGE[:-1]}'] = 'roi_head.shared_head'
     for part, here in wanted.items():
         if not any(name.startswith(here + '.') for name in converted):
             raise SoCoError(

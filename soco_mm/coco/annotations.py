@@ -20,7 +20,7 @@ from .account import (
     UNREADABLE,
     Account,
 )
-from .boxes import Box, check_pixels, clip_box, reaches_out
+from .boxes import Box, check_in_pixels, clip_box, reaches_out
 from .classes import choose_classes, no_category
 from .images import LocatedImage, locate_images
 from .masks import box_polygon, read_mask
@@ -129,7 +129,7 @@ def read_annotations(
     account = source.account
     names, labels = choose_classes(path, categories, entries, classes, account)
     located, places = locate_images(path, root, images, account)
-    check_pixels(path, entries, [located[place].size for place in places])
+    check_in_pixels(path, entries, [located[place].size for place in places])
     fitted = _fit_objects(
         path, entries, located, places, names, labels, categories, subset, account
     )

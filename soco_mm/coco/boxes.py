@@ -60,7 +60,7 @@ def reaches_out(box: Box, width: int, height: int, tolerance: float = ROUNDING) 
     return max(-x, -y, x + w - width, y + h - height) > tolerance
 
 
-def check_pixels(
+def check_in_pixels(
     path: str | Path, objects: Sequence[ObjectEntry], sizes: Sequence[tuple[int, int]]
 ) -> None:
     """Refuse boxes that are not x, y, width and height in pixels.

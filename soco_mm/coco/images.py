@@ -61,7 +61,7 @@ def locate_images(
             continue
         index = index_of[name]
         places.append(index)
-        if reason := explain(root / name, entry, heads[name]):
+        if reason := explain_image(root / name, entry, heads[name]):
             bad.append(reason)
             continue
         image = LocatedImage(name, heads[name].size, is_ambiguous(entry, heads[name]))
@@ -136,7 +136,7 @@ def relative(root: Path, name: str) -> str:
     return path.replace(os.sep, '/')
 
 
-def explain(path: Path, entry: ImageEntry, head) -> tuple | None:
+def explain_image(path: Path, entry: ImageEntry, head) -> tuple | None:
     """Why an image does not fit its annotations, and what to do; or None."""
     fix = 'Fix the images or take them out of the file.'
     if isinstance(head, ImageError):

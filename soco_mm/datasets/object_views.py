@@ -6,7 +6,7 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from soco_mm.proposals import ProposalStore
-from soco_mm.proposals.pixels import check_pixels
+from soco_mm.proposals.pixels import check_sizes
 from soco_mm.registry import DATASETS, TRANSFORMS
 from soco_mm.utils import ImageError, SoCoError
 
@@ -130,7 +130,7 @@ class ObjectViewDataset(Dataset):
                 'train_dataloader.dataset.pipeline.0.stretch='
                 f'"({low:g},{high:g})".'
             )
-        return check_pixels(self.store, self.data_root, self.chosen)
+        return check_sizes(self.store, self.data_root, self.chosen)
 
     def __getitem__(self, idx: int) -> dict:
         """One sample; ``idx`` is ``epoch * len(self) + index``.

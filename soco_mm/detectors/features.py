@@ -68,7 +68,7 @@ def compare_features(
             raise SoCoError(
                 f"The detector's {name} has the shape "
                 f"{list(theirs[name].shape)}, but the pretrained model's "
-                f'{list(ours[name].shape)}: {explain(name)}.'
+                f'{list(ours[name].shape)}: {explain_difference(name)}.'
             )
         scale = ours[name].abs().max().clamp(min=1e-12)
         difference = (ours[name] - theirs[name]).abs().max() / scale
@@ -76,13 +76,13 @@ def compare_features(
             raise SoCoError(
                 "The detector's features differ from the pretrained model's: "
                 f'{name} by {difference:.1e}, although the weights are the '
-                f'same: {explain(name)}.'
+                f'same: {explain_difference(name)}.'
             )
         largest = max(largest, difference.item())
     return largest
 
 
-def explain(name: str) -> str:
+def explain_difference(name: str) -> str:
     """Where to look if a stage or a level differs."""
     if name.startswith('P'):
         return (
@@ -135,7 +135,7 @@ def start_level(net: nn.Module) -> int:
     return stage_numbers(net)[neck.start_level]
 
 
-def check_pixels(pretrained: nn.Module, detector: nn.Module) -> None:
+def check_normalization(pretrained: nn.Module, detector: nn.Module) -> None:
     """Refuse a detector that normalises images otherwise.
 
     Raises:

@@ -19,7 +19,7 @@ from soco_mm.checkpoint.pretrained import Pretrained, Stretch
 from soco_mm.checkpoint.transfer import PARTS, PartReport
 from soco_mm.detectors.build import build_detector, class_of
 from soco_mm.detectors.features import (
-    check_pixels,
+    check_normalization,
     compare_features,
     frozen_notes,
     load_input,
@@ -125,7 +125,7 @@ def fit_detector(
     report = fill(built, matched, net)
     report.unused = left_out + [key for key in pretrained.weights if key not in kept]
     if detector is not None:
-        check_pixels(net, built)
+        check_normalization(net, built)
     report.max_difference = compare_features(
         net, built, load_input(image), not handoff.backbone_only
     )

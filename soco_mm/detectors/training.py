@@ -57,13 +57,13 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
             with safe_loading():
                 runner.train()
         except Exception as error:
-            if reason := explain(error):
+            if reason := explain_failure(error):
                 raise SoCoError(reason) from error
             raise
     return runner
 
 
-def explain(error: Exception) -> str | None:
+def explain_failure(error: Exception) -> str | None:
     """What a user can fix of an error in a training, if it is known."""
     # MMCV's assertion; a worker's trace of it has it in the last line.
     if found := re.findall('failed to load image: (.*)', str(error)):

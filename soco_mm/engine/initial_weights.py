@@ -86,7 +86,7 @@ def check_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
         if not filled:
             raise SoCoError(
                 f'{key}: none of the {len(names)} tensors of {path} fits: '
-                f'{explain(report, names, list(state))}.'
+                f'{explain_misfit(report, names, list(state))}.'
             )
         found.append(
             f'{key}: {filled} of {len(state)} tensors are of {path}'
@@ -110,7 +110,7 @@ def initial_weights(cfg: dict, model: nn.Module) -> Iterator[tuple[str, str, str
                 yield key, str(each['checkpoint']), prefix, part
 
 
-def explain(report: TransferReport, names: list[str], wanted: list[str]) -> str:
+def explain_misfit(report: TransferReport, names: list[str], wanted: list[str]) -> str:
     """Why nothing fits, and what to change."""
     differing = [each for part in report.parts.values() for each in part.shape_differs]
     if differing:

@@ -75,7 +75,7 @@ class _Process:
         self.process.join()
         if late:
             return f'took longer than {timeout:g} s'
-        return explain(self.process.exitcode)
+        return explain_exit(self.process.exitcode)
 
 
 def generate_proposals(
@@ -167,7 +167,7 @@ def _remaining(deadline: float) -> float | None:
     return max(0, deadline - time.monotonic())
 
 
-def explain(exitcode: int) -> str:
+def explain_exit(exitcode: int) -> str:
     """Why a worker ended, in words that follow 'the generator'."""
     try:
         name = signal.Signals(-exitcode).name

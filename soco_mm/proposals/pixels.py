@@ -52,7 +52,7 @@ def explain_sizes(known: tuple[int, int], size: tuple[int, int]) -> str:
     )
 
 
-def check_pixels(
+def check_sizes(
     store: ProposalStore, root: str, indices: Sequence[int] | None = None
 ) -> list[str]:
     """Hold a sample of the images against what the store says of them.

@@ -8,7 +8,7 @@ import numpy as np
 from soco_mm import coco
 from soco_mm.coco import Account, AmbiguousName, NameFinder, read_images, read_source
 from soco_mm.coco.account import CLIPPED, CROWD, IGNORED, INVISIBLE, REPEATED
-from soco_mm.coco.boxes import check_pixels, clip_box, reaches_out
+from soco_mm.coco.boxes import check_in_pixels, clip_box, reaches_out
 from soco_mm.coco.structure import ImageEntry, list_of
 from soco_mm.utils import UsageError
 
@@ -75,7 +75,7 @@ def read_objects(path: str | Path, store: ProposalStore) -> Objects:
     indices, other_size = _match(images, store, path)
     entries = [each for each in entries if each.image in indices]
     sizes = {number: store.size(index) for number, index in indices.items()}
-    check_pixels(path, entries, sizes)
+    check_in_pixels(path, entries, sizes)
     rows, owners, seen = [], [], {}
     for each in entries:
         box = clip_box(each.box, *sizes[each.image])

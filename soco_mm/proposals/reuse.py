@@ -7,7 +7,7 @@ from soco_mm.utils import UsageError
 from soco_mm.utils.texts import printable
 
 from .listing import ImageSet
-from .pixels import check_pixels
+from .pixels import check_sizes
 from .store import ProposalStore
 from .summary import warn_of_depth
 
@@ -52,5 +52,5 @@ def check_proposals(
             f'{lacking} of {len(given)} images have no proposals in '
             f'{proposals} and are not trained on'
         )
-    check_pixels(store, images.root)  # the training says what it returns
+    check_sizes(store, images.root)  # the training says what it returns
     warn_of_depth(images.root, list(store), stretch)

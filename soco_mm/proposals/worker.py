@@ -62,7 +62,7 @@ class Worker:
         boxes, failure = np.zeros((0, 4), np.float32), None
         if use_generator:
             try:
-                boxes = check_boxes(self.generator(image, rng), width, height)
+                boxes = clean_boxes(self.generator(image, rng), width, height)
             except (Exception, SystemExit) as error:
                 failure = f'the generator failed ({error})'
         boxes, status = (self.filter or ProposalFilter.keep_all)(boxes, width, height)
@@ -72,7 +72,7 @@ class Worker:
         return Proposals(path, boxes, (width, height), status, failure)
 
 
-def check_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
+def clean_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     """The boxes of a generator, clipped to the image, those of no area left
     out, float32, (P, 4).
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soco_mm.coco.boxes import check_pixels, clip_box, reaches_out
+from soco_mm.coco.boxes import check_in_pixels, clip_box, reaches_out
 from soco_mm.coco.structure import ObjectEntry
 from soco_mm.utils import SoCoError
 
@@ -28,7 +28,7 @@ def test_boxes_are_clipped_as_arrays_are(x, y, w, h):
 
 def check(boxes, areas=None, size=(160, 120)):
     areas = areas or [None] * len(boxes)
-    check_pixels(
+    check_in_pixels(
         'x.json',
         [
             ObjectEntry(number, 10 + number, 0, 0, tuple(box), area)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from soco_mm.coco import Account, read_images, read_objects
 from soco_mm.coco.account import UNLISTED
-from soco_mm.coco.boxes import check_pixels
+from soco_mm.coco.boxes import check_in_pixels
 from soco_mm.coco.structure import list_of
 from soco_mm.utils import UsageError
 
@@ -143,7 +143,7 @@ def _read_coco(
     sizes = {name: each.size for name, each in zip(names, images) if each.size}
     account = Account()
     objects = read_objects(entries, path, images, account=account)
-    check_pixels(
+    check_in_pixels(
         path,
         [each for each in objects if images[each.image].size],
         [each.size for each in images],
