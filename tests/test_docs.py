@@ -31,7 +31,7 @@ PAGES = sorted(ROOT.glob('*.md')) + sorted(
     path for folder in FOLDERS for path in (ROOT / folder).rglob('*.md')
 )
 # Commands of other programs, which no test runs.
-OTHERS = {'mkdocs', 'pip', 'pytest', 'ruff', 'source'}
+OTHERS = {'export', 'mim', 'mkdocs', 'pip', 'pytest', 'ruff', 'source'}
 FENCE = re.compile(r'^```(\w*)[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r'\[[^\]]*\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]*))?\)')
 spec = importlib.util.spec_from_file_location('site_hooks', ROOT / 'docs/site_hooks.py')
@@ -214,7 +214,9 @@ def test_files_of_the_repository_that_are_named_exist(path):
     text = FENCE.sub('', path.read_text('utf-8'))
     folders = 'soco_mm|tests|tools|configs|requirements|demo|docs|examples|projects'
     for name in re.findall(rf'`((?:{folders})/[\w./-]+)`', text):
-        assert 'NAME' in name or (ROOT / name).exists(), f'{name} does not exist'
+        assert re.search('NAME|[.]mim', name) or (ROOT / name).exists(), (
+            f'{name} does not exist'
+        )
 
 
 @pytest.mark.parametrize('path', PAGES, ids=name_of)
