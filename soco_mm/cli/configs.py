@@ -71,7 +71,7 @@ def cells(recipe: Recipe) -> list[str]:
         str(recipe.epochs),
         str(recipe.batch_size),
         UNKNOWN if memory is None else f'{memory:.1f} GiB',
-        UNKNOWN if time is None else f'{time:.2f}x',
+        UNKNOWN if time is None else f'{time:.1f}x',
     ]
 
 
@@ -82,7 +82,8 @@ def describe_measured(measured: dict) -> str:
     return (
         f'Memory and step time: {measured["batch_size"]} images, '
         f'{measured["machine"]}; the step time is compared with '
-        f'{measured["compared_with"]}. {UNKNOWN}: not measured.'
+        f'{measured["compared_with"]} ({measured["seconds"]} s). '
+        f'{UNKNOWN}: not measured.'
     )
 
 

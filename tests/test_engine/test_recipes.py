@@ -1,9 +1,10 @@
 import pytest
 from mmengine.config import Config
 
-from soco_mm.engine.config import CONFIG_ROOT, RECIPES
+from soco_mm.engine.config import CONFIG_ROOT, RECIPES, recipe_names
 from soco_mm.engine.recipes import (
     list_recipes,
+    read_measured,
     read_purpose,
     shown_source,
     trace_config,
@@ -55,6 +56,19 @@ def test_figures_of_a_recipe_are_those_of_its_config(
     recipe = recipes[name]
     found = recipe.backbone, recipe.epochs, recipe.batch_size
     assert found == (backbone, epochs, batch_size)
+
+
+def test_measurements_are_of_recipes_and_larger_ones_cost_more(recipes):
+    measured = read_measured()
+    assert set(measured['recipes']) <= set(recipe_names())
+    assert recipes[measured['compared_with']].step_time == 1
+    for small, large in (
+        ('soco_r18_fpn_100e', 'soco_r50_fpn_100e'),
+        ('soco_r50_fpn_100e', 'soco_r101_fpn_100e'),
+        ('soco_r50_fpn_100e', 'soco-star_r50_fpn_100e'),
+    ):
+        assert recipes[small].step_time < recipes[large].step_time
+        assert recipes[small].memory_gib < recipes[large].memory_gib
 
 
 def test_each_value_comes_from_the_file_that_sets_it(tmp_path):

@@ -86,6 +86,7 @@ def main() -> None:
     found = dict(
         CONDITIONS,
         compared_with=COMPARED_WITH,
+        seconds=round(unit, 1),
         recipes=dict(sorted(recipes.items())),
     )
     atomic_write(MEASURED, json.dumps(found, indent=2) + '\n')
