@@ -122,7 +122,7 @@ def _draw(
     drawn = image.copy()
     for mask, color in zip(masks, colors):
         mask = cv2.resize(
-            np.uint8(mask), image.shape[1::-1], interpolation=cv2.INTER_AREA
+            mask.astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_AREA
         )
         inside = mask > 0
         drawn[inside] = (1 - OPACITY) * drawn[inside] + OPACITY * color

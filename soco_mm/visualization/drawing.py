@@ -71,7 +71,7 @@ def draw_dashed_box(
         gap (int): About the pixels between two. Defaults to 6.
     """
     x1, y1, x2, y2 = (round(float(value)) for value in box)
-    color = tuple(map(int, color))
+    line = tuple(map(int, color))
     share = gap / (dash + gap)
 
     def dashes(start: int, stop: int) -> np.ndarray:
@@ -86,10 +86,10 @@ def draw_dashed_box(
     # closes small gaps.
     for first, last in dashes(x1, x2).tolist():
         for y in (y1, y2 - 1):
-            cv2.rectangle(image, (first, y - 1), (last, y + 1), color, -1)
+            cv2.rectangle(image, (first, y - 1), (last, y + 1), line, -1)
     for first, last in dashes(y1, y2).tolist():
         for x in (x1, x2 - 1):
-            cv2.rectangle(image, (x - 1, first), (x + 1, last), color, -1)
+            cv2.rectangle(image, (x - 1, first), (x + 1, last), line, -1)
 
 
 def draw_tags(
@@ -181,7 +181,7 @@ def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
         for number, (view, boxes) in enumerate(
             zip(sample['views'], sample['boxes']), 1
         ):
-            drawn = draw_boxes(view, boxes[:1], np.uint8([[255, 220, 0]]), 3)
+            drawn = draw_boxes(view, boxes[:1], np.array([[255, 220, 0]], np.uint8), 3)
             tiles.append(label(drawn, f'V{number}, {view.shape[1]} px'))
         rows.append(join(tiles, axis=1))
     return join(rows, axis=0)

@@ -30,7 +30,12 @@ def draw_charts(
     edges, counts = histograms['size']
     ticks = [(each / 10, f'{each / 10:g}') for each in range(0, 11, 2)]
     size = draw_histogram(
-        edges, counts, ticks, 'Relative size', size_bounds, recall and recall['size'][1]
+        edges,
+        counts,
+        ticks,
+        'Relative size',
+        size_bounds,
+        recall['size'][1] if recall else None,
     )
 
     edges, counts = histograms['aspect']

@@ -1,6 +1,5 @@
 """Pictures of proposals, for their report."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,7 +90,7 @@ def draw_galleries(
 
 
 def _draw(
-    store: ProposalStore, folder: str | Path, indices: Sequence[int]
+    store: ProposalStore, folder: str | Path, indices: np.ndarray
 ) -> list[Picture]:
     pictures, stretch = [], store.header.get('stretch')
     for index in indices:

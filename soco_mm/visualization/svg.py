@@ -67,7 +67,7 @@ def draw_histogram(
 
     def inside(places) -> list[tuple[float, str]]:
         return [
-            (across(place), text)
+            (float(across(place)), text)
             for place, text in places
             if edges[0] <= place <= edges[-1]
         ]

@@ -65,7 +65,7 @@ def draw_view(view: DrawnView, colors: np.ndarray) -> np.ndarray:
     if view.levels:
         draw_tags(
             picture,
-            [view.levels[k] for k in counting],
+            [view.levels[int(k)] for k in counting],
             boxes[counting],
             colors[counting],
         )
