@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 from soco_mm.cli import build_parser, main
@@ -299,3 +300,18 @@ def test_the_first_steps_of_the_tutorial_run(tmp_path, monkeypatch, capsys):
     assert len(ran) == 4
     assert (tmp_path / 'STORE/header.json').is_file()
     assert len([*tmp_path.glob('work_dirs/browse/*/*.png')]) == 5
+
+
+@pytest.mark.slow
+def test_the_figures_are_drawn_from_the_pipeline(tmp_path):
+    script = ROOT / 'docs/figures.py'
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    subprocess.run([sys.executable, script, tmp_path], check=True, env=environment)
+    drawn = {path.name for path in tmp_path.iterdir()}
+    text = (ROOT / 'docs/how_it_works.md').read_text()
+    assert drawn == set(re.findall(r'\(images/(\w+\.png)\)', text))
+    for name in drawn:
+        assert (tmp_path / name).stat().st_size < 300_000
+        # On one machine and version they would be equal to the last bit.
+        shown = cv2.imread(str(ROOT / 'docs/images' / name))
+        assert cv2.imread(str(tmp_path / name)).shape == shown.shape
