@@ -24,6 +24,11 @@ OPENCVS = (
     'opencv-contrib-python-headless',
 )
 SET_UP = 'bash tools/setup_env.sh --here --force'
+ABSENT = 3  # exit code of a check
+
+
+class Absent(Exception):
+    """Something that is not needed is not there, which is fine."""
 
 
 class Check(NamedTuple):
@@ -46,7 +51,7 @@ def check_installation(quiet: bool = False) -> bool:
     """Check everything the main job needs, and say how to fix it.
 
     Args:
-        quiet (bool): Print failures alone. Defaults to False.
+        quiet (bool): Print failures only. Defaults to False.
 
     Returns:
         bool: Whether the main job can run.
@@ -71,6 +76,10 @@ def check_installation(quiet: bool = False) -> bool:
             capture_output=True,
             text=True,
         )
+        if result.returncode == ABSENT:
+            if not quiet:
+                print(f'[--  ] {result.stdout.strip()}')
+            continue
         passed = result.returncode == 0
         healthy &= passed or not check.needed
         if quiet and (passed or not check.needed):
@@ -93,7 +102,11 @@ def check_installation(quiet: bool = False) -> bool:
 def run_check(name: str) -> None:
     """Run one check in this process and print what it says."""
     (check,) = (check for check in CHECKS if check.name == name)
-    print(check.run())
+    try:
+        print(check.run())
+    except Absent as error:
+        print(error)
+        sys.exit(ABSENT)
 
 
 def version(name: str) -> str:
@@ -157,19 +170,21 @@ def check_model() -> str:
     return 'it can be imported'
 
 
-def check_cuda() -> str:
+def check_gpu() -> str:
     """Look for a GPU."""
     import torch
 
     if not torch.cuda.is_available():
-        raise RuntimeError('no GPU, training runs on the CPU')
+        raise Absent('no GPU: training runs on the CPU')
     return f'{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}'
 
 
 def check_torchvision() -> str:
     """Look for torchvision, which nothing here needs."""
-    import torchvision
-
+    try:
+        import torchvision
+    except ImportError:
+        raise Absent('torchvision: not installed, and not needed') from None
     return torchvision.__version__
 
 
@@ -193,6 +208,6 @@ CHECKS = (
         'pip uninstall -y mmcv && ' + SET_UP,
     ),
     Check('SoCo model', check_model, SET_UP),
-    Check('CUDA', check_cuda, '', needed=False),
+    Check('GPU', check_gpu, '', needed=False),
     Check('torchvision', check_torchvision, '', needed=False),
 )

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from soco_mm import installation
 
@@ -14,7 +15,15 @@ def test_this_installation_is_healthy(capsys):
     assert 'mmselfsup 1.0.0' in out and 'FAIL' not in out
 
 
-def test_failure_is_named_with_the_command_that_mends_it(capsys, monkeypatch):
+@pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')
+def test_what_is_not_needed_is_said_in_words(capsys):
+    installation.check_installation()
+    out = capsys.readouterr().out
+    assert '[--  ] no GPU: training runs on the CPU\n' in out
+    assert 'Error' not in out
+
+
+def test_failure_is_named_with_the_command_that_fixes_it(capsys, monkeypatch):
     broken = installation.Check('nothing of this name', None, 'pip install it')
     monkeypatch.setattr(installation, 'CHECKS', (broken,))
     assert not installation.check_installation(quiet=True)
