@@ -3,7 +3,7 @@ from pathlib import Path
 
 from soco_mm.apis.results import Shown
 from soco_mm.proposals import ProposalStore
-from soco_mm.proposals.recall import best_overlaps, measure_recall, read_objects
+from soco_mm.proposals.recall import best_overlaps, measure_recall, read_ground_truth
 from soco_mm.proposals.statistics import (
     advise,
     header_parameters,
@@ -96,7 +96,7 @@ def report_proposals(
     header, summary = opened.header, summarize(opened)
     recall, objects = None, ()
     if annotations is not None:
-        found = read_objects(annotations, opened)
+        found = read_ground_truth(annotations, opened)
         objects = found.boxes, opened.arrays['sizes'][found.images]
         ours, random = best_overlaps(opened, found)
         recall = dict(

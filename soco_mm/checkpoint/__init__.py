@@ -3,7 +3,7 @@
 Nothing here needs MMCV's compiled ops.
 """
 
-from .config_text import read_value
+from .config_text import read_assignment
 from .io import check_finite, read_checkpoint, state_dict_of, write_checkpoint
 from .matching import explain_mismatch, match_names
 from .released import convert_released, released_layout
@@ -23,8 +23,8 @@ __all__ = [
     'detector_weights',
     'explain_mismatch',
     'match_names',
+    'read_assignment',
     'read_checkpoint',
-    'read_value',
     'released_layout',
     'state_dict_of',
     'write_checkpoint',

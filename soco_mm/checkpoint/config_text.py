@@ -16,7 +16,7 @@ class _DictCalls(ast.NodeTransformer):
         )
 
 
-def read_value(text: str, name: str) -> object | None:
+def read_assignment(text: str, name: str) -> object | None:
     """Read one value from the text of a resolved config; nothing is run.
 
     MMEngine would run the text as a program, which that in a checkpoint from

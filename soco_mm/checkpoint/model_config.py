@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import root
 
-from soco_mm.checkpoint import read_value
+from soco_mm.checkpoint import read_assignment
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
@@ -68,7 +68,7 @@ def read_model(checkpoint: dict) -> dict | None:
         return None
     model = meta.get('model')
     if model is None:
-        model = read_value(str(meta.get('cfg', '')), 'model')
+        model = read_assignment(str(meta.get('cfg', '')), 'model')
     return model if isinstance(model, dict) else None
 
 

@@ -15,7 +15,7 @@ from soco_mm.utils import SoCoError
 from soco_mm.utils.stretch import check_stretch, load_images
 from soco_mm.utils.texts import first_line
 
-from .config_text import read_value
+from .config_text import read_assignment
 from .io import read_checkpoint, state_dict_of
 from .model_config import model_of, says_model
 from .transfer import compare_tensors, detector_weights
@@ -178,7 +178,7 @@ def stretch_of(checkpoint: dict, cfg: Config | None = None) -> Stretch:
     meta = checkpoint.get('meta') or {}
     if 'stretch' in meta:
         return check_stretch(meta['stretch'])
-    loader = read_value(str(meta.get('cfg', '')), 'train_dataloader')
+    loader = read_assignment(str(meta.get('cfg', '')), 'train_dataloader')
     if loader is None and cfg is not None:
         loader = cfg.get('train_dataloader')
     try:

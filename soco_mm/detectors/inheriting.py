@@ -50,7 +50,7 @@ def inheriting_config(
     base = str(detector)
     if '::' not in base:
         base = os.path.abspath(base)
-    theirs = read_model(base, detector)
+    theirs = read_base_model(base, detector)
     changes = adaptation(theirs, model) if adapt else {}
     # Not another download.
     changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
@@ -80,7 +80,7 @@ def meant_config(name: str) -> str:
     return did_you_mean(Path(path).stem, shipped, shipped)
 
 
-def read_model(base: str, detector: str | Path) -> Config:
+def read_base_model(base: str, detector: str | Path) -> Config:
     """The ``model`` of a detector's config.
 
     Raises:

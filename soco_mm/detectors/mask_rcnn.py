@@ -10,7 +10,7 @@ from soco_mm.checkpoint.libraries import pixel_statistics
 FPN_CONFIG = 'mask-rcnn_fpn_1x_coco.py'
 C4_CONFIG = 'mask-rcnn_c4_1x_coco.py'
 
-FPN = """\
+FPN_TEXT = """\
 # Mask R-CNN with an FPN that starts from SoCo's weights (Section 4.2 of the
 # paper). Inherit from this file and set the data and num_classes of your own;
 # the learning rate is for 16 images a step.
@@ -31,7 +31,7 @@ model = dict(
             norm_cfg=norm_cfg),
         mask_head=dict(norm_cfg=norm_cfg)))
 """
-C4 = """\
+C4_TEXT = """\
 # Mask R-CNN on C4 that starts from SoCo's weights (Section 4.2 of the paper).
 # Inherit from this file and set the data and num_classes of your own; the
 # learning rate is for 16 images a step.
@@ -100,7 +100,7 @@ def detector_config(model: Config, weights: str) -> tuple:
     end = (SGD if resnet else ADAMW) + SCHEDULE.format(load_from=beside(weights))
     pixels = pixel_statistics(model)
     if shared := model.roi_head.get('shared_head'):
-        text = C4.format(
+        text = C4_TEXT.format(
             backbone=backbone_text(model.backbone),
             depth=shared.depth,
             style=shared.style,
@@ -115,7 +115,7 @@ def detector_config(model: Config, weights: str) -> tuple:
         if scope == 'mmdet'
         else (f"\ncustom_imports = dict(imports='{scope}.models')\n")
     )
-    text = FPN.format(
+    text = FPN_TEXT.format(
         imports=imports,
         backbone=backbone_text(model.backbone),
         in_channels=list(neck.in_channels) if neck else RESNET_CHANNELS,

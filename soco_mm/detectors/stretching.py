@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from soco_mm.checkpoint.config_text import plain_data
+from soco_mm.engine.config import LOADERS
 from soco_mm.utils import UsageError
 
 # Appended to the config of a detector.
@@ -15,7 +16,6 @@ STRETCHED = """
 custom_imports = dict(
     imports={imports}, allow_failed_imports=False)
 """
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def stretch_detector(path: Path, stretch: Sequence[float]) -> None:

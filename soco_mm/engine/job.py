@@ -9,8 +9,8 @@ from soco_mm.log import logger
 from soco_mm.utils import UsageError, atomic_write, make_writable
 from soco_mm.utils.claim import claim
 from soco_mm.utils.differences import flatten, in_words
+from soco_mm.utils.image_files import JOB
 
-JOB = 'job.json'
 # Parts of a job that hold values of a config, by key.
 OF_CONFIG = ('settings', 'options')
 # Results do not depend on these parts of a config.

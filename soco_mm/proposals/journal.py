@@ -11,7 +11,7 @@ from soco_mm.utils import UsageError, atomic_write
 
 from .layout import Proposals
 
-SETTINGS = 'settings.json'
+SETTINGS_FILE = 'settings.json'
 RECORDS = 'records.bin'
 REPLACES = 'replaces'
 # Bytes of the text, number of boxes, CRC-32 of what follows.
@@ -66,7 +66,7 @@ class Journal:
         self._size = end
 
     def _check(self, settings: dict) -> None:
-        path = self.folder / SETTINGS
+        path = self.folder / SETTINGS_FILE
         try:
             there = json.loads(path.read_text())
         except FileNotFoundError:

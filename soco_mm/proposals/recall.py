@@ -46,7 +46,7 @@ class Objects(NamedTuple):
     account: Account
 
 
-def read_objects(path: str | Path, store: ProposalStore) -> Objects:
+def read_ground_truth(path: str | Path, store: ProposalStore) -> Objects:
     """Read the annotated objects of the images in a store.
 
     As in the training of a detector, crowds, ignored objects and invisible

@@ -1,6 +1,6 @@
 import pytest
 
-from soco_mm.checkpoint import read_value
+from soco_mm.checkpoint import read_assignment
 from soco_mm.engine.config import load_config
 
 
@@ -9,8 +9,8 @@ from soco_mm.engine.config import load_config
 )
 def test_model_is_read_from_the_text_of_a_config(name):
     cfg = load_config(name)
-    assert read_value(cfg.pretty_text, 'model') == cfg.model.to_dict()
-    assert read_value(cfg.pretty_text, 'modle') is None
+    assert read_assignment(cfg.pretty_text, 'model') == cfg.model.to_dict()
+    assert read_assignment(cfg.pretty_text, 'modle') is None
 
 
 def test_text_of_a_config_is_not_run(tmp_path):
@@ -23,5 +23,5 @@ def test_text_of_a_config_is_not_run(tmp_path):
         'model = (',
         '',
     ):
-        assert read_value(text, 'model') is None
+        assert read_assignment(text, 'model') is None
     assert not marker.exists()

@@ -21,7 +21,7 @@ from soco_mm.proposals.recall import (
     best_overlaps,
     measure_recall,
     overlaps,
-    read_objects,
+    read_ground_truth,
 )
 from soco_mm.utils import UsageError, read_image
 
@@ -136,7 +136,7 @@ def mask_abo(content, store):
 
 def check_against_coco(annotations, store):
     content = json.loads(annotations.read_text())
-    objects = read_objects(annotations, store)
+    objects = read_ground_truth(annotations, store)
     figures = measure_recall(objects.areas, best_overlaps(store, objects)[0])
     for threshold, name in ((0.5, 'recall_50'), (0.7, 'recall_70')):
         expected = coco_recall(content, store, threshold)
@@ -173,7 +173,7 @@ def test_made_up_case_agrees_with_coco(tmp_path):
     assert [each['objects'] for each in figures.values()] == [5, 3, 1, 1]
     assert figures['all']['recall_50'] == 0.8
     assert figures['all']['abo'] == pytest.approx((0.5 + 0.5 + 1 + 0.7) / 5)
-    objects = read_objects(annotations, store)
+    objects = read_ground_truth(annotations, store)
     assert (objects.num_images, objects.absent) == (2, 1)
 
 
@@ -230,7 +230,7 @@ def test_random_boxes_are_as_many_and_the_same_each_time(tmp_path):
             (2, 20, 30, 80, 40, 3200, 0),
         ],
     )
-    found, random = best_overlaps(store, read_objects(annotations, store))
+    found, random = best_overlaps(store, read_ground_truth(annotations, store))
     rng = np.random.default_rng(0)
     image = np.zeros((100, 200, 3), np.uint8)
     expected = []
@@ -260,19 +260,19 @@ def test_images_of_another_size_are_left_out_and_counted(tmp_path):
     content = json.loads(path.read_text())
     content['images'][1].update(width=100, height=200)
     path.write_text(json.dumps(content))
-    objects = read_objects(path, store)
+    objects = read_ground_truth(path, store)
     assert (len(objects.boxes), objects.other_size) == (1, 1)
     content['images'][0].update(width=400)
     path.write_text(json.dumps(content))
     with pytest.raises(UsageError, match='another size.*200x100 in'):
-        read_objects(path, store)
+        read_ground_truth(path, store)
 
 
 def test_other_file_names_are_refused_with_one_of_each(tmp_path):
     store = write(tmp_path / 'store', {'here/a.jpg': [[0, 0, 9, 9]]})
     path = annotate(tmp_path / 'ann.json', {1: 'there/a.jpg'}, [])
     with pytest.raises(UsageError, match='there/a.jpg there and here/a.jpg'):
-        read_objects(path, store)
+        read_ground_truth(path, store)
 
 
 @pytest.mark.parametrize(
@@ -305,13 +305,13 @@ def test_other_files_are_refused(tmp_path, content, message):
     store = write(tmp_path / 'store', {'a.jpg': [[0, 0, 9, 9]]})
     (tmp_path / 'ann.json').write_text(content)
     with pytest.raises(UsageError, match=message):
-        read_objects(tmp_path / 'ann.json', store)
+        read_ground_truth(tmp_path / 'ann.json', store)
 
 
 def test_missing_file_is_refused(tmp_path):
     store = write(tmp_path / 'store', {'a.jpg': [[0, 0, 9, 9]]})
     with pytest.raises(UsageError, match='There is no .*ann.json'):
-        read_objects(tmp_path / 'ann.json', store)
+        read_ground_truth(tmp_path / 'ann.json', store)
 
 
 def test_objects_of_other_layouts_are_the_same(tmp_path, demo_images, store):
@@ -332,10 +332,10 @@ def test_objects_of_other_layouts_are_the_same(tmp_path, demo_images, store):
     (tmp_path / 'yolo/data.yaml').write_text(
         'train: images/train\nval: images/val\ntest: images/none\n' + names_of(content)
     )
-    wanted = read_objects(path, opened)
+    wanted = read_ground_truth(path, opened)
     assert wanted.num_images == 5
     for name in ('yolo/data.yaml', 'voc'):
-        found = read_objects(tmp_path / name, opened)
+        found = read_ground_truth(tmp_path / name, opened)
         assert (found.images == wanted.images).all()
         for boxes in (found, wanted):
             np.testing.assert_allclose(

@@ -174,7 +174,7 @@ def write_weights(pretrained: Pretrained, library: str, out: Path) -> LibraryRep
     kind, model = LIBRARIES[library], plain_data(pretrained.model)
     parts = split_parts(pretrained.weights)
     converted = kind.convert(parts, model)
-    atomic_write(out, kind.dump(flatten(converted), model))
+    atomic_write(out, kind.dump(join_parts(converted), model))
     if kind.settings:
         atomic_write(out.with_suffix('.yaml'), kind.settings(parts, model))
     written = {part: len(entries) for part, entries in converted.items()}
@@ -189,7 +189,7 @@ def write_weights(pretrained: Pretrained, library: str, out: Path) -> LibraryRep
     )
 
 
-def flatten(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+def join_parts(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
     """All weights of the parts, each in a memory of its own.
 
     A view would be written with all of the memory it is a view of, and
