@@ -9,6 +9,7 @@ import ast
 import posixpath
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,7 @@ def commands() -> str:
 def describe_command(parser: argparse.ArgumentParser) -> str:
     """One command: what it does, its usage and its arguments."""
     usage = ' '.join(parser.format_usage().split()).removeprefix('usage: ')
+    usage = textwrap.fill(usage, 76, subsequent_indent='    ', break_on_hyphens=False)
     parts = [f'## {parser.prog}']
     parts += [text for text in [parser.description] if text]
     parts.append(f'```text\n{usage}\n```')
