@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import sys
 import textwrap
 from collections.abc import Callable
@@ -21,6 +22,10 @@ def run(main: Callable) -> None:
         if not error.silent:
             print(f'ERROR: {error}', file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # What reads the output wants no more, as head. Nothing is left to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # as a process that SIGPIPE ends
     except OSError as error:
         # For example a full disk.
         print(f'ERROR: {error}', file=sys.stderr)

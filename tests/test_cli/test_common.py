@@ -1,4 +1,6 @@
 import argparse
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -61,3 +63,9 @@ def test_options_are_gathered_and_others_refused(capsys):
         with pytest.raises(SystemExit):
             parser.parse_args(['--cfg-options', wrong])
         assert 'takes KEY=VALUE, but got' in capsys.readouterr().err
+
+
+def test_output_that_nobody_reads_is_no_error():
+    command = f'{sys.executable} -m soco_mm.cli configs soco_r50_fpn_100e | head -1'
+    done = subprocess.run(['bash', '-c', command], capture_output=True, text=True)
+    assert done.stdout.count('\n') == 1 and done.stderr == ''
