@@ -61,25 +61,39 @@ def run_and_kill(command, name, folder):
     assert killed.returncode == -9, killed.stdout + killed.stderr
 
 
-def refusal(capsys, *arguments, tool=None):
-    """What a command says that refuses what it is given, and its exit code.
+def call(capsys, *arguments, tool=None):
+    """Run a command in this process.
 
     Args:
         capsys (CaptureFixture): pytest's.
         *arguments: Of ``soco-mm``, or of the tool.
-        tool (str, optional): A program of the repository instead.
+        tool (str | Path, optional): A program of the repository instead.
+
+    Returns:
+        subprocess.CompletedProcess: Exit code and what is printed.
     """
     from soco_mm.cli import main
 
-    arguments = list(map(str, arguments))
+    arguments, code = list(map(str, arguments)), 0
     capsys.readouterr()
-    with pytest.raises(SystemExit) as stopped, pytest.MonkeyPatch.context() as patch:
-        if tool is None:
-            main(arguments)
-        else:
-            patch.setattr(sys, 'argv', [tool, *arguments])
-            runpy.run_path(str(ROOT / tool), run_name='__main__')
-    return stopped.value.code, capsys.readouterr().err
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            if tool is None:
+                main(arguments)
+            else:
+                patch.setattr(sys, 'argv', [str(tool), *arguments])
+                runpy.run_path(str(ROOT / tool), run_name='__main__')
+        except SystemExit as stopped:
+            code = stopped.code or 0
+    printed = capsys.readouterr()
+    return subprocess.CompletedProcess(arguments, code, printed.out, printed.err)
+
+
+def refusal(capsys, *arguments, tool=None):
+    """What a command says that refuses what it is given, and its exit code."""
+    done = call(capsys, *arguments, tool=tool)
+    assert done.returncode != 0
+    return done.returncode, done.stderr
 
 
 def free_port():

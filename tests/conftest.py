@@ -1,11 +1,13 @@
 import functools
 import gc
+import multiprocessing
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import config, utils
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from soco_mm.log import log_to_console
 
@@ -36,6 +38,23 @@ def pytest_collection_finish():
 def console():
     """What jobs say is printed, as on the command line."""
     log_to_console()
+
+
+@pytest.fixture(autouse=True)
+def stop_workers():
+    """Stop the workers of data loaders that an error has left.
+
+    Garbage collection waits 5 s for each of them. A test may call it too.
+    """
+
+    def stop():
+        if multiprocessing.active_children():
+            for each in gc.get_objects():
+                if type(each) is _MultiProcessingDataLoaderIter:
+                    each._shutdown_workers()
+
+    yield stop
+    stop()
 
 
 @pytest.fixture

@@ -679,7 +679,7 @@ def test_from_scratch_no_weights_are_loaded(
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_an_image_that_is_cut_off_is_named_and_can_be_fixed(
-    exported, boxes_alone, demo_images, tmp_path, workers
+    exported, boxes_alone, demo_images, tmp_path, workers, stop_workers
 ):
     images = tmp_path / 'my photos'
     shutil.copytree(demo_images, images)
@@ -699,6 +699,7 @@ def test_an_image_that_is_cut_off_is_named_and_can_be_fixed(
         SoCoError, match='my photos/coffee.jpg is damaged. Fix it and go on'
     ):
         finetune(**job)
+    stop_workers()
     (images / 'coffee.jpg').write_bytes(whole)
     assert finetune(**job, resume=True).checkpoint.is_file()
 

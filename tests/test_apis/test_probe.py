@@ -1,8 +1,5 @@
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -10,6 +7,7 @@ import numpy as np
 import pytest
 import small
 import torch
+from commands import call
 from label_layouts import names_of, write_voc, write_yolo
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
@@ -201,7 +199,9 @@ def test_top5_of_more_than_five_classes(folders, weights, tmp_path):
     assert result.top1 < result.top5 <= 100
 
 
-def test_image_that_cannot_be_read_ends_in_a_sentence(folders, weights, tmp_path):
+def test_image_that_cannot_be_read_ends_in_a_sentence(
+    folders, weights, tmp_path, stop_workers
+):
     train, val = folders
     broken = val / 'coins/3.png'
     broken.write_bytes(broken.read_bytes()[:200])
@@ -209,6 +209,7 @@ def test_image_that_cannot_be_read_ends_in_a_sentence(folders, weights, tmp_path
     cfg.val_dataloader.update(num_workers=1)
     with pytest.raises(SoCoError, match=r'^\S*coins/3.png is damaged[^\n]*$'):
         knn_probe(cfg, weights, train, val, k=5, out=tmp_path / 'out')
+    stop_workers()
     with pytest.raises(SoCoError, match=r'^\S*coins/3.png is damaged[^\n]*$'):
         linear_probe(cfg, weights, tmp_path / 'linear', train, val)
     assert not list(tmp_path.rglob('knn.json'))
@@ -431,34 +432,21 @@ def test_command_takes_annotations(annotations, weights, capsys):
     assert '(15 objects in 3 classes' in capsys.readouterr().out
 
 
-def test_tool_runs_a_config(folders, weights, tmp_path):
+def test_tool_runs_a_config(folders, weights, tmp_path, capsys):
     train, val = folders
-    options = dict(PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
-    done = subprocess.run(
-        [
-            sys.executable,
-            ROOT / 'tools/benchmarks/linear_probe.py',
-            LINEAR_PROBE,
-            weights,
-            '--train',
-            train,
-            '--val',
-            val,
-            '--work-dir',
-            tmp_path / 'out',
-            '--cfg-options',
-            'model.backbone.depth=18',
-            'model.backbone.base_channels=32',
-            'train_cfg.max_epochs=1',
-            'train_dataloader.num_workers=0',
-            'train_dataloader.persistent_workers=False',
-            'val_dataloader.num_workers=0',
-            'val_dataloader.persistent_workers=False',
-            'train_dataloader.dataset.pipeline.1.scale=56',
-        ],
-        env=dict(os.environ, **options),
-        capture_output=True,
-        text=True,
+    done = call(
+        capsys,
+        *(LINEAR_PROBE, weights, '--train', train, '--val', val),
+        *('--work-dir', tmp_path / 'out', '--cfg-options'),
+        'model.backbone.depth=18',
+        'model.backbone.base_channels=32',
+        'train_cfg.max_epochs=1',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False',
+        'train_dataloader.dataset.pipeline.1.scale=56',
+        tool='tools/benchmarks/linear_probe.py',
     )
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / 'out/linear.json').read_text())

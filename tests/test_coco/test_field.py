@@ -1,11 +1,10 @@
 """Inputs as people have them, and the detector that finds every object."""
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import call
 
 from soco_mm.coco import read_annotations
 
@@ -61,10 +60,8 @@ def test_a_perfect_detector_has_an_ap_of_1_on_what_is_accepted(name):
 
 
 @needs_field
-def test_the_table_of_all_cases_is_printed():
-    printed = subprocess.run(
-        [sys.executable, TOOL, FIELD], capture_output=True, text=True, check=True
-    ).stdout
+def test_the_table_of_all_cases_is_printed(capsys):
+    printed = call(capsys, FIELD, tool=TOOL).stdout
     cases = [line.split()[0] for line in printed.splitlines() if line[0] != ' ']
     assert cases == sorted(EXPECTED)
     assert printed.count('bbox 1.000') == len(EXPECTED) - 2

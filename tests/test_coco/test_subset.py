@@ -2,11 +2,10 @@
 
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import call
 
 from soco_mm.coco import coco_subset
 from soco_mm.utils import UsageError
@@ -77,19 +76,14 @@ def test_what_is_not_coco_is_refused():
         coco_subset(dict(images=[], annotations=[]), 0.5)
 
 
-def test_the_command_writes_the_same_bytes_every_time(content, tmp_path):
+def test_the_command_writes_the_same_bytes_every_time(content, tmp_path, capsys):
     source = tmp_path / 'instances train.json'
     source.write_text(json.dumps(content))
 
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, TOOL, *arguments], capture_output=True, text=True
-        )
-
-    assert '100 images' in call(source).stdout
+    assert '100 images' in call(capsys, source, tool=TOOL).stdout
     paths = [tmp_path / f'instances train_{n}pct.json' for n in (5, 10, 50)]
     before = [path.read_bytes() for path in paths]
-    call(source, '--out', tmp_path)
+    call(capsys, source, '--out', tmp_path, tool=TOOL)
     assert [path.read_bytes() for path in paths] == before
-    failed = call(tmp_path / 'nothing.json')
+    failed = call(capsys, tmp_path / 'nothing.json', tool=TOOL)
     assert failed.returncode == 2 and 'cannot be read' in failed.stderr

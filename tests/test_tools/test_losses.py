@@ -1,11 +1,12 @@
 """Losses that are recorded and compared, the proof that a change keeps them."""
 
+import functools
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import call, run
 from conftest import ROOT
 
 TOOLS = ROOT / 'tools/analysis_tools'
@@ -16,10 +17,10 @@ RECORDED = ROOT / 'tests/data/losses'
 STEPS, TOLERANCE = 2, 1e-3
 
 
-def call(tool: str, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, TOOLS / tool, *arguments], capture_output=True, text=True
-    )
+@pytest.fixture
+def compare(capsys):
+    """Compare two files or folders of losses."""
+    return functools.partial(call, capsys, tool=TOOLS / 'compare_losses.py')
 
 
 def rows(path: Path) -> list[dict]:
@@ -43,11 +44,10 @@ def losses(tmp_path):
 
 
 @pytest.mark.slow
-def test_five_recipes_train_as_recorded_in_the_repository(tmp_path):
-    recorded = call('record_losses.py', tmp_path)
-    assert recorded.returncode == 0, recorded.stderr
+def test_five_recipes_train_as_recorded_in_the_repository(tmp_path, compare):
+    run([sys.executable, TOOLS / 'record_losses.py', tmp_path])
     assert len(list(RECORDED.glob('*.json'))) == 5
-    compared = call('compare_losses.py', RECORDED, tmp_path)
+    compared = compare(RECORDED, tmp_path)
     names = sorted(path.name for path in RECORDED.glob('*.json'))
     here = {name: rows(tmp_path / name) for name in names}
     before = {name: rows(RECORDED / name) for name in names}
@@ -60,28 +60,28 @@ def test_five_recipes_train_as_recorded_in_the_repository(tmp_path):
             assert now == pytest.approx(then, abs=TOLERANCE, rel=0), name
 
 
-def test_losses_of_equal_bits_are_equal_whatever_else_is_logged(losses):
+def test_losses_of_equal_bits_are_equal_whatever_else_is_logged(losses, compare):
     first = losses('a.json', [-0.1, float('nan')])
     second = losses('longer.json', [-0.1, float('nan')])
-    compared = call('compare_losses.py', first, second)
+    compared = compare(first, second)
     assert (compared.returncode, compared.stderr) == (0, '')
     assert compared.stdout == 'a.json: bit-equal (2 losses)\n'
 
 
-def test_the_first_difference_is_told_down_to_the_last_bit(losses):
+def test_the_first_difference_is_told_down_to_the_last_bit(losses, compare):
     first = losses('a.json', [0.5, 0.1, 3.0])
     second = losses('b.json', [0.5, 0.1 + 2**-56, 4.0])
-    compared = call('compare_losses.py', first, second)
+    compared = compare(first, second)
     assert compared.returncode == 1
     assert 'step 2: loss is 0.1 in' in compared.stdout
     assert '0.10000000000000002' in compared.stdout
     shorter = losses('c.json', [0.5, 0.1])
-    compared = call('compare_losses.py', first, shorter)
+    compared = compare(first, shorter)
     assert compared.returncode == 1
     assert f'step 3: {shorter} has no loss' in compared.stdout
 
 
-def test_what_holds_no_losses_is_refused(losses, tmp_path):
+def test_what_holds_no_losses_is_refused(losses, tmp_path, compare):
     good = losses('a.json', [1.0])
     empty = tmp_path / 'empty.json'
     empty.write_text('{"lr": 1}\n')
@@ -96,6 +96,6 @@ def test_what_holds_no_losses_is_refused(losses, tmp_path):
         ((good, tmp_path), 'must be two files or two folders'),
         ((tmp_path, other), 'must hold loss files'),
     ):
-        refused = call('compare_losses.py', *arguments)
+        refused = compare(*arguments)
         assert refused.returncode == 2
         assert message in refused.stderr and refused.stderr.count('\n') == 1
