@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import DictAction
 
-from soco_mm.cli.common import add_config_options, read_value
+from soco_mm.cli.common import (
+    add_config_options,
+    at_least,
+    examples,
+    number,
+    read_value,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +75,32 @@ def test_output_that_nobody_reads_is_no_error():
     command = f'{sys.executable} -m soco_mm.cli configs soco_r50_fpn_100e | head -1'
     done = subprocess.run(['bash', '-c', command], capture_output=True, text=True)
     assert done.stdout.count('\n') == 1 and done.stderr == ''
+
+
+@pytest.mark.parametrize(
+    'read, text, words',
+    [
+        (at_least(2), 'x', "must be a whole number, but is 'x'"),
+        (at_least(2), '2.5', "must be a whole number, but is '2.5'"),
+        (at_least(2), '1', 'must be at least 2, but is 1'),
+        (number, 'x', "must be a number, but is 'x'"),
+        (number, '-1', 'must be at least 0, but is -1'),
+        (number, 'nan', 'must be at least 0, but is nan'),
+    ],
+)
+def test_numbers_out_of_range_are_refused_in_words(read, text, words):
+    with pytest.raises(argparse.ArgumentTypeError, match=words):
+        read(text)
+    assert read('3') == 3 and isinstance(read('3'), int)
+
+
+def test_long_examples_are_continued_on_the_next_line():
+    text = examples(
+        'soco-mm a', 'soco-mm b ' + ' '.join(f'--option-{i}' for i in range(9))
+    )
+    lines = text.splitlines()
+    assert lines[:2] == ['examples:', '  soco-mm a']
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[2].endswith(' \\') and lines[3].startswith('      --option-')
+    joined = text.replace(' \\\n', ' ').splitlines()
+    assert joined[-1].split() == ['soco-mm', 'b', *(f'--option-{i}' for i in range(9))]
