@@ -6,6 +6,7 @@ package's requirements: parsers are built, all else is read as text.
 
 import argparse
 import ast
+import json
 import posixpath
 import re
 import sys
@@ -152,16 +153,27 @@ def meaning_of(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
 
 
 def configs() -> str:
-    """Tables of all configs, with what they inherit from and their comment."""
-    parts = []
-    folders = sorted({path.parent for path in ROOT.glob('configs/**/*.py')})
-    for folder in folders:
-        name = folder.relative_to(ROOT).as_posix()
-        rows = ['| config | inherits from | |', '|---|---|---|']
+    """Tables of all configs: what they inherit, cost and are for."""
+    measured = json.loads((ROOT / 'configs/soco/measured.json').read_text())
+    parts = [
+        f'Memory and step time: {measured["batch_size"]} images, '
+        f'{measured["machine"]}; the step time is compared with '
+        f'`{measured["compared_with"]}` ({measured["seconds"]} s).'
+    ]
+    for folder in sorted({path.parent for path in ROOT.glob('configs/**/*.py')}):
+        rows = [
+            '| config | inherits from | memory | step time | |',
+            '|---|---|---|---|---|',
+        ]
         for path in sorted(folder.glob('*.py')):
             base, comment = read_config(path)
-            rows.append(f'| `{path.stem}` | {base} | {comment} |')
-        parts.append(f'## `{name}`\n\n' + '\n'.join(rows))
+            name = path.relative_to(ROOT / 'configs').with_suffix('').as_posix()
+            cost = measured['recipes'].get(name.removeprefix('soco/'), {})
+            memory = f'{cost["memory_gib"]} GiB' if cost else ''
+            step = f'{cost["step_time"]}x' if cost else ''
+            rows.append(f'| `{path.stem}` | {base} | {memory} | {step} | {comment} |')
+        parts.append(f'## `{folder.relative_to(ROOT).as_posix()}`')
+        parts.append('\n'.join(rows))
     return '\n\n'.join(parts)
 
 
