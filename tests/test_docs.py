@@ -115,7 +115,7 @@ def check_command(words, monkeypatch):
         script = next(ROOT / word for word in rest if word.endswith('.py'))
         assert script.is_file()
         rest = rest[rest.index(name_of(script)) + 1 :]
-        if 'ArgumentParser' in script.read_text('utf-8'):
+        if 'Parser(' in script.read_text('utf-8'):
             parse_script(script, rest, monkeypatch)
         else:
             assert not rest
@@ -213,7 +213,10 @@ def test_links_lead_to_files_and_headings_that_exist(path):
             assert anchor in slugs_of(target), f'no heading #{anchor} in {target.name}'
 
 
-@pytest.mark.parametrize('path', PAGES, ids=name_of)
+# The changelog names files of the past.
+@pytest.mark.parametrize(
+    'path', [path for path in PAGES if path.name != 'CHANGELOG.md'], ids=name_of
+)
 def test_files_of_the_repository_that_are_named_exist(path):
     text = FENCE.sub('', path.read_text('utf-8'))
     folders = 'soco_mm|tests|tools|configs|requirements|demo|docs|examples|projects'
