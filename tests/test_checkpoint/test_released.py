@@ -1,3 +1,5 @@
+import argparse
+
 import golden
 import pytest
 import torch
@@ -157,7 +159,9 @@ def test_an_import_says_its_model_and_is_exported_without_a_config(tmp_path):
             name: golden.fill(name, (1, *shape[1:])[: len(shape)]).expand(shape)
             for name, shape in names_.items()
         }
-        torch.save(dict(model=weights, epoch=100), source)
+        # The released code keeps its arguments in it.
+        options = argparse.Namespace(batch_size=128)
+        torch.save(dict(model=weights, opt=options, epoch=100), source)
         import_released(source, out)
         folder = tmp_path / layout
         report = export_detector(out, folder)

@@ -98,17 +98,27 @@ def test_bad_images_are_skipped_and_counted_and_odd_ones_work(bad_folder, tmp_pa
     assert '5 images failed: 5 cannot be used' in summary.describe()
 
 
-@pytest.fixture(scope='module')
-def many(tmp_path_factory):
-    """A folder of images, and the store of an undisturbed run."""
-    folder = tmp_path_factory.mktemp('many')
-    for number, path in enumerate(sorted((ROOT / 'demo/images').iterdir()) * 8):
-        image = cv2.imread(str(path))[number:, ::2]
+def make_many(folder, copies, step):
+    """A folder of reduced images, and the store of an undisturbed run."""
+    for number, path in enumerate(sorted((ROOT / 'demo/images').iterdir()) * copies):
+        image = cv2.imread(str(path))[number::step, ::2]
         (folder / f'images/{number % 3}').mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / f'images/{number % 3}/{number}.jpg'), image)
     (folder / 'images/broken.jpg').write_bytes(b'')
     make_proposals(folder / 'images', folder / 'store', num_workers=1)
     return folder / 'images', folder / 'store'
+
+
+@pytest.fixture(scope='module')
+def many(tmp_path_factory):
+    """40 images of about 80 x 250 pixels, and their store."""
+    return make_many(tmp_path_factory.mktemp('many'), 8, 5)
+
+
+@pytest.fixture(scope='module')
+def large(tmp_path_factory):
+    """30 images of about 400 x 250 pixels, for runs that are disturbed."""
+    return make_many(tmp_path_factory.mktemp('large'), 6, 1)
 
 
 def children(pid):
@@ -120,8 +130,9 @@ def children(pid):
     return found
 
 
-def test_killed_and_restarted_run_ends_with_the_same_bytes(many, tmp_path):
-    images, undisturbed = many
+@pytest.mark.slow
+def test_killed_and_restarted_run_ends_with_the_same_bytes(large, tmp_path):
+    images, undisturbed = large
     out = tmp_path / 'out'
     command = [
         sys.executable,
@@ -155,7 +166,7 @@ def test_killed_and_restarted_run_ends_with_the_same_bytes(many, tmp_path):
         .stdout.split(' images were done before')[0]
         .split()[-1]
     )
-    assert 3 <= kept < 41
+    assert 3 <= kept < 31
     assert content(out) == content(undisturbed)
     assert [path.name for path in tmp_path.iterdir()] == ['out']
 
@@ -304,8 +315,8 @@ def start(images, out, *arguments):
     return process
 
 
-def test_a_run_that_replaces_goes_on_after_a_kill(many, tmp_path):
-    images, undisturbed = many
+def test_a_run_that_replaces_goes_on_after_a_kill(large, tmp_path):
+    images, undisturbed = large
     out = tmp_path / 'out'
     make_proposals(images, out, settings=build_settings(method='whole'))
     before = content(out)
@@ -318,8 +329,8 @@ def test_a_run_that_replaces_goes_on_after_a_kill(many, tmp_path):
     assert content(out) == content(undisturbed)
 
 
-def test_two_processes_do_not_make_the_same_store(many, tmp_path):
-    images, undisturbed = many
+def test_two_processes_do_not_make_the_same_store(large, tmp_path):
+    images, undisturbed = large
     out = tmp_path / 'out'
     process = start(images, out)
     for overwrite in (False, True):
@@ -331,8 +342,9 @@ def test_two_processes_do_not_make_the_same_store(many, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['out']
 
 
-def test_workers_killed_at_any_time_cost_no_more_than_their_image(many, tmp_path):
-    images, _ = many
+@pytest.mark.slow
+def test_workers_killed_at_any_time_cost_no_more_than_their_image(large, tmp_path):
+    images, _ = large
     process = start(images, tmp_path / 'out', '--sigma', '0.8')
     rng = np.random.default_rng(0)
     for _ in range(8):
@@ -348,7 +360,7 @@ def test_workers_killed_at_any_time_cost_no_more_than_their_image(many, tmp_path
     assert process.returncode == 0, errors
     store = ProposalStore.open(tmp_path / 'out')
     reasons = [each['reason'] for each in store.failures()]
-    assert len(store) + sum('reading' in r or 'empty' in r for r in reasons) == 41
+    assert len(store) + sum('reading' in r or 'empty' in r for r in reasons) == 31
     assert len(reasons) <= 9
 
 
