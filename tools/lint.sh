@@ -32,7 +32,7 @@ run() { "$bin/$@" || failed+=("$1"); }
 run ruff check -q .
 run ruff format -q --check .
 run codespell
-"$bin/mypy" || true
+run mypy
 if [ ${#failed[@]} -gt 0 ]; then
   echo "[lint] ERROR: ${failed[*]} found something, see above" >&2
   exit 1

@@ -1,6 +1,7 @@
 """What frozen features are worth."""
 
 from pathlib import Path
+from typing import Any
 
 from soco_mm.coco import has_splits
 from soco_mm.evaluation.probe_config import probe_config, read_backbone
@@ -78,7 +79,7 @@ def probe(
         epochs=epochs,
         lr=lr,
     )
-    folders = dict(images=images, val_images=val_images)
+    folders: dict[str, Any] = dict(images=images, val_images=val_images)
     if method == 'knn':
         return knn_probe(cfg, checkpoint, train, val, k=k, out=out, **folders)
     return linear_probe(cfg, checkpoint, out or WORK_DIR, train, val, **folders)

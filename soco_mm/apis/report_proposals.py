@@ -94,7 +94,8 @@ def report_proposals(
         suffix='.html',
     )
     header, summary = opened.header, summarize(opened)
-    recall, objects = None, ()
+    recall = None
+    objects: tuple = ()
     if annotations is not None:
         found = read_ground_truth(annotations, opened)
         objects = found.boxes, opened.arrays['sizes'][found.images]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -178,7 +179,7 @@ def stretch_of(checkpoint: dict, cfg: Config | None = None) -> Stretch:
     meta = checkpoint.get('meta') or {}
     if 'stretch' in meta:
         return check_stretch(meta['stretch'])
-    loader = read_assignment(str(meta.get('cfg', '')), 'train_dataloader')
+    loader: Any = read_assignment(str(meta.get('cfg', '')), 'train_dataloader')
     if loader is None and cfg is not None:
         loader = cfg.get('train_dataloader')
     try:

@@ -199,7 +199,8 @@ def _fit_objects(
     account: Account,
 ) -> list[_Object]:
     """The objects that can be seen, clipped; the others are counted."""
-    fitted, seen, named = [], {}, set()
+    fitted, named = [], set()
+    seen: dict = {}
     for entry in entries:
         place, label = places[entry.image], labels[entry.category]
         image = located[place]
@@ -265,10 +266,10 @@ def _fit_masks(
         return False
     number = len(missing) + read + len(unreadable)
     if not read:
-        each, error = unreadable[0]
+        each, reason = unreadable[0]
         raise SoCoError(
             f'{path}: none of the {len(unreadable)} segmentations can be '
-            f'read: of {each.name(located)}, {error}. Give polygons of three '
+            f'read: of {each.name(located)}, {reason}. Give polygons of three '
             "or more points, or RLE of the image's size; or remove "
             '"segmentation" from all objects to train with boxes alone.'
         )
@@ -278,8 +279,8 @@ def _fit_masks(
             f'segmentation, the first {missing[0].name(located)}. Give all '
             'of them one, polygons or RLE, or none.'
         )
-    for each, error in unreadable:
-        account.add(UNREADABLE, f'{each.name(located)}: {error}')
+    for each, reason in unreadable:
+        account.add(UNREADABLE, f'{each.name(located)}: {reason}')
         each.crowd = True
     for each in fitted:
         if each.mask is None:  # of crowds

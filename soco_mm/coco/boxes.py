@@ -1,6 +1,6 @@
 """Boxes as a detector is trained with them, and ones that are not pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from soco_mm.errors import SoCoError
@@ -61,14 +61,16 @@ def reaches_out(box: Box, width: int, height: int, tolerance: float = ROUNDING) 
 
 
 def check_in_pixels(
-    path: str | Path, objects: Sequence[ObjectEntry], sizes: Sequence[tuple[int, int]]
+    path: str | Path,
+    objects: Sequence[ObjectEntry],
+    sizes: Sequence[tuple[int, int]] | Mapping[int, tuple[int, int]],
 ) -> None:
     """Refuse boxes that are not x, y, width and height in pixels.
 
     Args:
         path (str | Path): Their file, for the message.
         objects (Sequence[ObjectEntry]): The objects.
-        sizes (Sequence[tuple]): Width and height of each image in pixels.
+        sizes (Sequence | Mapping): Width and height of each image in pixels.
 
     Raises:
         SoCoError: If they look like fractions of their images, or like two

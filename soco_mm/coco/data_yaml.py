@@ -231,7 +231,9 @@ def _locate(data: DataYaml, split: str, entry: str) -> str:
 
 def _listed(data: DataYaml, path: str) -> list[str]:
     """The images that a text file names, a path a line."""
-    found, missing, finder = [], [], None
+    found: list[str] = []
+    missing: list[str] = []
+    finder = None
     for number, line in enumerate(read_text(path).splitlines(), 1):
         line = line.strip()
         if not line:

@@ -58,7 +58,8 @@ class NameFinder:
             if known in self.paths:
                 return known
         parts = _parts(clean_name(name))
-        best, shared = [], 0
+        best: list[str] = []
+        shared = 0
         for path in self.by_name.get(parts[0], ()):
             theirs = _parts(path)
             common = min(len(parts), len(theirs))

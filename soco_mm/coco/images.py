@@ -49,7 +49,7 @@ def locate_images(
         SoCoError: If an image is missing, cannot be opened, or has another
             size than the file says.
     """
-    bad = []
+    bad: list[tuple[str, str]] = []
     paths = find_paths(path, root, images, account, bad)
     unique, places = list(dict.fromkeys(paths.values())), []
     index_of = {each: index for index, each in enumerate(unique)}
@@ -61,10 +61,12 @@ def locate_images(
             continue
         index = index_of[name]
         places.append(index)
-        if reason := explain_image(root / name, entry, heads[name]):
+        head = heads[name]
+        if reason := explain_image(root / name, entry, head):
             bad.append(reason)
             continue
-        image = LocatedImage(name, heads[name].size, is_ambiguous(entry, heads[name]))
+        assert isinstance(head, ImageHead)
+        image = LocatedImage(name, head.size, is_ambiguous(entry, head))
         if located[index] is not None:
             account.add(TWICE, name)
         located[index] = image
@@ -85,7 +87,9 @@ def find_paths(
     Raises:
         SoCoError: If a name fits several files, or two names the same one.
     """
-    paths, owners, same, others = {}, {}, {}, []
+    paths, others = {}, []
+    owners: dict[str, str] = {}
+    same: dict[str, str] = {}
     for entry in images:
         name = entry.file_name
         if os.path.isfile(root / name):

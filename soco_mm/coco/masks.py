@@ -138,7 +138,7 @@ def covers_pixel(mask: list | dict, height: int, width: int) -> bool:
 
 def polygon_area(x: Sequence[float], y: Sequence[float]) -> float:
     """Area of a polygon, by the shoelace formula."""
-    area, before_x, before_y = 0, x[-1], y[-1]
+    area, before_x, before_y = 0.0, x[-1], y[-1]
     for this_x, this_y in zip(x, y):
         area += before_x * this_y - this_x * before_y
         before_x, before_y = this_x, this_y
@@ -165,7 +165,7 @@ def run_lengths(counts: str) -> list[int]:
         list[int]: The runs, alternately outside and inside of the object;
         none if it is not an RLE.
     """
-    runs = []
+    runs: list[int] = []
     value = shift = 0
     for byte in counts.encode():
         bits = byte - 48

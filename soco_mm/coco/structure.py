@@ -240,7 +240,7 @@ def index_images(images: Sequence[ImageEntry], path: str | Path) -> Ids:
     Raises:
         UsageError: If two different ones have the same id.
     """
-    names = {}
+    names: dict = {}
     for each in images:
         try:
             first = names.setdefault(each.id, each.file_name)

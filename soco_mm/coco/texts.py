@@ -10,7 +10,7 @@ from soco_mm.errors import UsageError
 from soco_mm.utils.sizes import THREADS
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | os.PathLike) -> str:
     """Read a text in UTF-8 or, where it begins so, in UTF-16.
 
     Args:

@@ -16,7 +16,7 @@ from .files import clean_name, walk_files
 from .source import Source
 from .texts import read_text
 from .values import to_flag, to_number, to_side
-from .xml_tree import PlacedElement, read_xml, value_of
+from .xml_tree import PlacedElement, PlacedError, children, read_xml, value_of
 
 ANNOTATIONS = 'Annotations'
 IMAGES = 'JPEGImages'
@@ -130,9 +130,9 @@ def read_voc(
         account.add(STRAY, name)
     if layout.list is None:
         used = {image for _, image in found}
-        for each in files:
-            if each not in used:
-                account.add(UNLABELLED, each)
+        for name in files:
+            if name not in used:
+                account.add(UNLABELLED, name)
     content = _content(
         os.path.basename(layout.xmls.absolute()),
         found,
@@ -207,7 +207,7 @@ def _list_xmls(layout: VocLayout) -> list[str]:
     if layout.list is None:
         return known
     by_stem = {os.path.splitext(each)[0]: each for each in known}
-    found = {}
+    found: dict[str, int] = {}
     for number, line in enumerate(read_text(layout.list).split('\n'), 1):
         if not line.strip():
             continue
@@ -252,9 +252,9 @@ def read_voc_file(folder: Path, name: str) -> VocFile:
             value_of(tree, 'filename', str),
             value_of(tree, 'size/width', to_side),
             value_of(tree, 'size/height', to_side),
-            tuple(map(_read_object, tree.findall('object'))),
+            tuple(_read_object(each) for each in children(tree, 'object')),
         )
-    except ValueError as error:
+    except PlacedError as error:
         raise UsageError(
             f'{path}:{error.line}: {error}. Expected object/name '
             'and object/bndbox with xmin, ymin, xmax and ymax in '
@@ -266,18 +266,17 @@ def _read_object(element: PlacedElement) -> VocObject:
     """Read an ``object``.
 
     Raises:
-        ValueError: If it is wrong; the error has the ``line``.
+        PlacedError: If it is wrong.
     """
     x1, y1, x2, y2 = (
         value_of(element, f'bndbox/{each}', to_number) for each in CORNERS
     )
     if x2 < x1 or y2 < y1:
-        error = ValueError(
+        raise PlacedError(
             f'the corner {x2:g}, {y2:g} of the object is not '
-            f'right of and below {x1:g}, {y1:g}'
+            f'right of and below {x1:g}, {y1:g}',
+            children(element, 'bndbox')[0].line,
         )
-        error.line = element.find('bndbox').line
-        raise error
     return VocObject(
         value_of(element, 'name', _filled),
         (x1, y1, x2, y2),

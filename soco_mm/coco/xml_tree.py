@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
@@ -20,6 +20,14 @@ class PlacedElement(Element):
     """An element with its line in the file, from 1."""
 
     line: int = 0
+
+
+class PlacedError(ValueError):
+    """What is wrong in an XML file, with the line."""
+
+    def __init__(self, reason: str, line: int) -> None:
+        super().__init__(reason)
+        self.line = line
 
 
 def read_xml(path: Path) -> PlacedElement:
@@ -69,7 +77,12 @@ def read_xml(path: Path) -> PlacedElement:
         raise UsageError(
             f'{path}:{parser.CurrentLineNumber}: not the XML of annotations ({reason}).'
         ) from None
-    return tree.close()
+    return cast(PlacedElement, tree.close())
+
+
+def children(element: PlacedElement, name: str) -> list[PlacedElement]:
+    """The children of a name, as :func:`read_xml` makes them."""
+    return cast(list[PlacedElement], element.findall(name))
 
 
 def value_of(element: PlacedElement, name: str, read: Callable[[str], Any]) -> Any:
@@ -84,7 +97,7 @@ def value_of(element: PlacedElement, name: str, read: Callable[[str], Any]) -> A
         Any: The value; that of an empty text where there is no such child.
 
     Raises:
-        ValueError: If the text is wrong; the error has the ``line``.
+        PlacedError: If the text is wrong.
     """
     child = element.find(name)
     text = '' if child is None else (child.text or '').strip()
@@ -92,6 +105,5 @@ def value_of(element: PlacedElement, name: str, read: Callable[[str], Any]) -> A
         return read(text)
     except ValueError as error:
         reason = f'it has no {name}' if not text else f'{name} {error}'
-        error = ValueError(reason)
-        error.line = (element if child is None else child).line
-        raise error from None
+        wrong = cast(PlacedElement, element if child is None else child)
+        raise PlacedError(reason, wrong.line) from None

@@ -5,6 +5,7 @@ import os
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -125,8 +126,8 @@ def read_yolo(
             )
     _unify(annotations, account)
     if data.keypoints:
-        for each in annotations:
-            account.add(KEYPOINTS, each['id'])
+        for annotation in annotations:
+            account.add(KEYPOINTS, annotation['id'])
     content = dict(
         images=entries,
         categories=[dict(id=number, name=name) for number, name in data.names.items()],
@@ -149,8 +150,8 @@ def _all_images(data: DataYaml, account: Account) -> list[ImageList]:
             missing.append(error)
     if not found:
         raise missing[0]
-    for error in missing:
-        account.add(ABSENT, str(error))
+    for absent in missing:
+        account.add(ABSENT, str(absent))
     return found
 
 
@@ -229,7 +230,8 @@ def _read_labels(data: DataYaml, files: list[str]) -> dict[str, list[Label]]:
     Raises:
         UsageError: If a line is wrong.
     """
-    labels, wrong = {}, []
+    labels: dict[str, list[Label]] = {}
+    wrong = []
     for file, text in zip(files, read_texts(files)):
         found = labels[file] = []
         for number, line in enumerate(text.split('\n'), 1):
@@ -301,7 +303,8 @@ def parse_label(
                 f'{hint}.'
             )
     if len(values) == 4:
-        return Label(line, int(category), tuple(values))
+        x, y, width, height = values
+        return Label(line, int(category), (x, y, width, height))
     points = np.array(values).reshape(-1, 2)
     low, high = points.min(0), points.max(0)
     box = (*((low + high) / 2).tolist(), *(high - low).tolist())
@@ -338,7 +341,7 @@ def _read_heads(data: DataYaml, base: str, names: list[str]) -> dict[str, ImageH
             f'{data.path} names {os.path.join(base, name)}, which '
             f'{reason}{more}. Fix the images or take them out.'
         )
-    return heads
+    return cast(dict[str, ImageHead], heads)
 
 
 def to_coco(label: Label, width: int, height: int) -> dict:

@@ -59,5 +59,5 @@ def choose_stretch(
                 'that --stretch does nothing. Leave it out.'
             )
         for each in loaders:
-            each.stretch = stretch
+            each['stretch'] = stretch
     return stretch

@@ -175,7 +175,7 @@ def fill(detector: nn.Module, weights: dict, pretrained: nn.Module) -> TransferR
         lost = any(key.startswith(prefix) for key in report.unused)
         filled = len(part.filled)
         if lost or part.shape_differs or filled < least * part.total:
-            kinds = tuple(class_of(net, prefix[:-1]) for net in (pretrained, detector))
+            kinds = class_of(pretrained, prefix[:-1]), class_of(detector, prefix[:-1])
             reason = explain_mismatch(weights, state, prefix, kinds)
             if name == 'neck' and '--adapt' not in reason:
                 reason += '. --backbone-only hands over the backbone alone'

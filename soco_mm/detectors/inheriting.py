@@ -113,7 +113,7 @@ def read_base_model(base: str, detector: str | Path) -> Config:
         )
     if not isinstance(model.get('backbone'), dict):
         raise UsageError(
-            f'The {model.type} of {detector} has no backbone of its own. Name '
+            f'The {model["type"]} of {detector} has no backbone of its own. Name '
             'the config of a detector alone, not of what is built around one.'
         )
     if any(key.startswith('teacher') for key in model):

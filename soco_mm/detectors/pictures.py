@@ -25,7 +25,7 @@ def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).
     """
-    samples = {}
+    samples: dict = {}
     for each in (train, val):
         picked = pick(list(each.boxes), SHOWN)
         turned = [key for key in each.turned if key in each.boxes]

@@ -1,10 +1,10 @@
 """What a config sets, and whether a training can be built from it."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -240,7 +240,7 @@ def find_value(node: Any, value: Any, path: str) -> list[str]:
     if same:
         return [path]
     if isinstance(node, dict):
-        items = node.items()
+        items: Iterable[tuple] = node.items()
     elif isinstance(node, (list, tuple)):
         items = enumerate(node)
     else:
@@ -264,7 +264,7 @@ def recipe_names() -> list[str]:
     return [path.relative_to(RECIPES).with_suffix('').as_posix() for path in paths]
 
 
-ConfigSource = Config | str | Path | None
+ConfigSource: TypeAlias = Config | str | Path | None
 
 
 def as_config(config: ConfigSource) -> Config | None:

@@ -158,7 +158,7 @@ def choose_checkpoint(work_dir: str | Path, resume: bool | str | Path) -> Path |
     return checkpoint
 
 
-def check_resumable(runner: Runner, path: str) -> None:
+def check_resumable(runner: Runner, path: str | Path) -> None:
     """Refuse a checkpoint that is not of this model.
 
     MMEngine would load what fits and only warn of the rest.

@@ -111,7 +111,7 @@ def try_pretraining(cfg: Config, images: ImageSet) -> None:
         heads = list(read_heads(images.root, paths[:TRIED]))
         readable = [not isinstance(head, ImageError) for head in heads]
         sizes = [
-            head.size if known else (1, 1) for head, known in zip(heads, readable)
+            (1, 1) if isinstance(head, ImageError) else head.size for head in heads
         ] + [(1, 1)] * len(paths)
         ProposalStore.write(
             folder + '/store',

@@ -134,7 +134,7 @@ class LoadRGBImage(BaseTransform):
     def __init__(self, stretch: tuple[float, float] | None = None) -> None:
         self.stretch = check_stretch(stretch)
         # Objects of one image follow each other in validation.
-        self.last = None, None
+        self.last: tuple = (None, None)
 
     def transform(self, results: dict) -> dict:
         """Read the image."""

@@ -103,7 +103,8 @@ def _read_crops(cfg: Config) -> tuple[str, ...]:
     Returns:
         tuple[str]: Names of the classes; both configs have them then.
     """
-    classes, seen = None, set()
+    classes = None
+    seen: set = set()
     for split in ('train', 'val'):
         dataset = cfg[f'{split}_dataloader'].dataset
         dataset.classes = classes

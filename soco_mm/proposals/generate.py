@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from soco_mm.utils import SoCoError
 
@@ -109,7 +109,7 @@ def generate_proposals(
     try:
         workers += [_Process(settings, str(root)) for _ in again]
         while workers:
-            pipes = {worker.pipe: worker for worker in workers}
+            pipes: dict[Any, _Process] = {worker.pipe: worker for worker in workers}
             soonest = min(worker.deadline for worker in workers)
             ready = [pipes[pipe] for pipe in wait(pipes, _remaining(soonest))]
             now = time.monotonic()

@@ -54,9 +54,9 @@ class Journal:
             marker.touch()
         self.replaces = marker.is_file()
         self._stream = (self.folder / RECORDS).open('a+b')
-        self._offsets = {}
-        self.failed = set()
-        self.seconds = {}
+        self._offsets: dict = {}
+        self.failed: set = set()
+        self.seconds: dict = {}
         end = 0
         self._size = os.fstat(self._stream.fileno()).st_size
         while result := self._read(end):

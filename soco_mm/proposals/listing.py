@@ -58,12 +58,12 @@ def list_input(
         if len(images) > 1:
             folders = dict.fromkeys(map(os.path.abspath, images))
             # Not twice what is in one of them that lies in another.
-            folders = [
+            outer = [
                 each
                 for each in folders
                 if folders.keys().isdisjoint(map(str, Path(each).parents))
             ]
-            return _list_folders(folders, root, exclude)
+            return _list_folders(outer, root, exclude)
         images = images[0]
     images = Path(images)
     if images.name.lower().endswith(ARCHIVES) and not images.is_dir():

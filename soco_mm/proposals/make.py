@@ -242,9 +242,8 @@ def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | N
         ) from None
     # The folder of images may have moved.
     same = [key for key in header if key != 'root']
-    difference = describe_difference(
-        *({key: each.get(key) for key in same} for each in (store.header, header))
-    )
+    old, new = ({key: each.get(key) for key in same} for each in (store.header, header))
+    difference = describe_difference(old, new)
     if difference:
         raise UsageError(f'{out} was made in another way ({difference}). {ADVICE}')
     wanted = set(paths)

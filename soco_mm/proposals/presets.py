@@ -1,5 +1,6 @@
 from copy import deepcopy
 from importlib.metadata import version
+from typing import Any
 
 import cv2
 
@@ -9,7 +10,7 @@ from soco_mm.version import __version__
 
 _LIMITS = dict(max_boxes=None, seed=0, max_pixels=100_000_000, timeout=60, stretch=None)
 # The paper's parameters (3.2, A.1), and those of the released code.
-PRESETS = dict(
+PRESETS: dict[str, dict[str, Any]] = dict(
     paper=dict(
         generator=dict(type='SelectiveSearch', scale=500, sigma=0.9, min_size=10),
         filter=dict(max_aspect=3, size_range=(0.3, 0.8), min_side=0),

@@ -74,9 +74,10 @@ def read_ground_truth(path: str | Path, store: ProposalStore) -> Objects:
     )
     indices, other_size = _match(images, store, path)
     entries = [each for each in entries if each.image in indices]
-    sizes = {number: store.size(index) for number, index in indices.items()}
+    sizes: dict = {number: store.size(index) for number, index in indices.items()}
     check_in_pixels(path, entries, sizes)
-    rows, owners, seen = [], [], {}
+    rows, owners = [], []
+    seen: dict = {}
     for each in entries:
         box = clip_box(each.box, *sizes[each.image])
         name = f'{each} on {images[each.image].file_name}'
@@ -139,7 +140,7 @@ def _match(
                 f'{store.folder}. Make the proposals in the '
                 'folder that the file names are relative to.'
             ) from None
-        places = [name and store.index(name) for name in names]
+        places = [store.index(name) if name else None for name in names]
     indices, other_size = {}, 0
     for number, (each, index) in enumerate(zip(images, places)):
         if index is None:
@@ -159,10 +160,10 @@ def _match(
             f' in {store.folder}. Give the annotations of these very images.'
         )
     if not indices:
-        example = images[0].file_name if images else 'none'
+        first = images[0].file_name if images else 'none'
         raise UsageError(
             f'No image of {path} is in {store.folder}: the file names do not '
-            f'match, for example {example} there and {next(iter(store))} '
+            f'match, for example {first} there and {next(iter(store))} '
             'here. Make the proposals in the folder that the file names are '
             'relative to.'
         )
@@ -245,7 +246,7 @@ def measure_recall(areas: np.ndarray, best: np.ndarray) -> dict:
         ``objects`` (their number), ``recall_50``, ``recall_70`` and ``abo``,
         which are None where there are no objects.
     """
-    figures = {}
+    figures: dict[str, dict[str, float | None]] = {}
     for name, (low, high) in OBJECT_SIZES.items():
         these = best[(areas >= low) & (areas < high)]
         number = len(these)

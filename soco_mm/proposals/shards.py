@@ -73,7 +73,7 @@ def open_shards(shards: Sequence[str | Path]) -> tuple[list[ProposalStore], dict
             )
     first = stores[0]
     count = first.header['shard']['count']
-    places = {}
+    places: dict = {}
     for store in stores:
         shard = store.header['shard']
         if shard['count'] != count:
@@ -86,9 +86,10 @@ def open_shards(shards: Sequence[str | Path]) -> tuple[list[ProposalStore], dict
                 f'{store.folder} was made of another set of images than '
                 f'{first.folder}. Make the shards anew from one set.'
             )
-        difference = describe_difference(
-            *({key: each.header.get(key) for key in _COMMON} for each in (store, first))
+        there, wanted = (
+            {key: each.header.get(key) for key in _COMMON} for each in (store, first)
         )
+        difference = describe_difference(there, wanted)
         if difference:
             raise UsageError(
                 f'{store.folder} was made with other settings than '

@@ -1,6 +1,6 @@
 """Tensors that hold NaN or infinity."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ def named_tensors(values, name: str = '') -> Iterator[tuple[str, Tensor]]:
         yield name, values
         return
     if isinstance(values, dict):
-        items = values.items()
+        items: Iterable[tuple] = values.items()
     elif isinstance(values, (list, tuple)):
         items = enumerate(values)
     else:

@@ -157,8 +157,8 @@ def read_head(path: str) -> ImageHead:
     except Exception as error:
         if is_pillow_limit(error):
             return ImageHead(read_image(path).shape[1::-1])
-        reason = getattr(error, 'strerror', None) or error
-        raise ImageError(f'cannot be read ({reason})') from None
+        failure = getattr(error, 'strerror', None) or error
+        raise ImageError(f'cannot be read ({failure})') from None
 
 
 def _is_deep(image: Image.Image) -> bool:

@@ -1,6 +1,6 @@
 """The histograms in the report on proposals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -9,7 +9,7 @@ from .svg import draw_histogram, round_step
 
 
 def draw_charts(
-    histograms: dict[str, tuple], kept: dict, recall: dict | None
+    histograms: Mapping[str, tuple], kept: dict, recall: dict | None
 ) -> list[tuple[Markup, str]]:
     """The three histograms and their captions; see :func:`render_report`."""
     size_bounds, aspect_bounds = [], []

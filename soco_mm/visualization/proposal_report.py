@@ -1,6 +1,6 @@
 """The page by which a person judges proposals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -37,10 +37,10 @@ RECALL_WORDS = dict(
 def render_report(
     summary: dict,
     parameters: dict[str, dict],
-    histograms: dict[str, tuple],
+    histograms: Mapping[str, tuple],
     advice: Sequence[str],
     recall: dict | None = None,
-    galleries: dict[str, Sequence[Picture]] | None = None,
+    galleries: Mapping[str, Sequence[Picture]] | None = None,
     note: str = '',
 ) -> str:
     """Write the page: HTML that needs nothing but itself.

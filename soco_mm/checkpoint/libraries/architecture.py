@@ -5,6 +5,7 @@ of a stride, changes what the same weights compute.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from soco_mm.utils import SoCoError
 
@@ -22,7 +23,7 @@ NO_MATTER = (
     'with_cp',
     'zero_init_residual',
 )
-RESNET = dict(
+RESNET: dict[str, Any] = dict(
     in_channels=3,
     stem_channels=None,
     base_channels=64,

@@ -102,7 +102,7 @@ class ConstructViews(BaseTransform):
             common = [(visible[0] & other).sum() for other in visible[1:]]
             if min(common, default=0) >= (1 if attempt else 2):
                 break
-        views = []
+        views: list[dict] = []
         for spec, (left, top, crop_w, crop_h) in zip(self.specs, crops):
             index = spec.get('source')
             source = results['image'] if index is None else views[index]
@@ -142,7 +142,7 @@ class ConstructViews(BaseTransform):
         """Boxes in pixels of each view, and which of them are visible."""
         # The affine map from pixels of the image to those of each view: scale
         # (x, y) and shift (x, y).
-        maps = []
+        maps: list = []
         boxes, visible = [], []
         for spec, (left, top, width, height) in zip(self.specs, crops):
             if spec.get('source') is None:

@@ -24,7 +24,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
     def before_train(self, runner) -> None:
         """Find out when the logger is due."""
         super().before_train(runner)
-        self.pending = []
+        self.pending: list = []
         self.interval = min(
             (hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)),
             default=1,
@@ -43,7 +43,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         if not last and (batch_idx + 1) % self.interval:
             return
         pending, self.pending = self.pending, []
-        rows = [{} for _ in pending]
+        rows: list[dict] = [{} for _ in pending]
         for name in dict.fromkeys(key for each in pending for key in each):
             numbers = [i for i, each in enumerate(pending) if name in each]
             values = torch.stack(

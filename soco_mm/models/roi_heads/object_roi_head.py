@@ -30,8 +30,8 @@ class ObjectRoIHead(BaseModule):
     ) -> None:
         super().__init__()
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
-        self.shared_head = shared_head and MODELS.build(shared_head)
-        self.bbox_head = bbox_head and MODELS.build(bbox_head)
+        self.shared_head = MODELS.build(shared_head) if shared_head else None
+        self.bbox_head = MODELS.build(bbox_head) if bbox_head else None
 
     def init_weights(self) -> None:
         """Initialise; the last norm of each residual block starts at 0."""

@@ -170,7 +170,7 @@ def import_proposals(
             made_with=made_with(),
         )
     )
-    counts = Counter()
+    counts: Counter[str] = Counter()
     with exclusive(out, 'proposals'):
         ProposalStore.write(
             out, header, _convert(found, source, root, paths, keep, counts)
@@ -216,15 +216,14 @@ def _convert(
                 boxes = to_corners(found.boxes[name])
             except ValueError as error:
                 raise UsageError(f'In {source}, image {name}: {error}.') from None
-            known = found.sizes.get(name, size)
-            if not isinstance(size, ImageError) and size != known:
+            known = found.sizes.get(name)
+            if known and not isinstance(size, ImageError) and size != known:
                 size = ImageError(
                     f'is {size[0]}x{size[1]} pixels large, but its boxes are '
                     f'for {known[0]}x{known[1]}'
                 )
-            failed = isinstance(size, ImageError)
-            progress.advance(failed)
-            if failed:
+            progress.advance(isinstance(size, ImageError))
+            if isinstance(size, ImageError):
                 failure = failure or f'{path}, {size}'
                 counts['of images that cannot be used'] += len(boxes)
                 yield unusable(path, str(size))

@@ -41,7 +41,7 @@ def _by_path(item: tuple[str, str]) -> bytes:
 
 
 def _match_stems(names, source, root, listed) -> dict[str, str]:
-    paths = {}
+    paths: dict[str, str] = {}
     for path in listed:
         stem = posixpath.splitext(posixpath.basename(path))[0]
         if stem not in names:
@@ -64,7 +64,8 @@ def _match_stems(names, source, root, listed) -> dict[str, str]:
 
 
 def _match_paths(names, source, root, listed) -> dict[str, str]:
-    paths, known, finder = {}, set(listed), None
+    paths: dict[str, str] = {}
+    known, finder = set(listed), None
     for name in names:
         path = name
         if os.path.isabs(name):

@@ -148,7 +148,7 @@ def _read_coco(
         [each for each in objects if images[each.image].size],
         [each.size for each in images],
     )
-    left_out = Counter()
+    left_out: Counter[str] = Counter()
     for each in objects:
         if each.crowd:
             left_out['crowds'] += 1
