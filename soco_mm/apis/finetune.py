@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from soco_mm.detectors.finetuning import FinetuneArguments, FinetunePlan
@@ -10,6 +11,8 @@ from soco_mm.detectors.training import best_metrics, train_detector
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.job import claim_run
+from soco_mm.engine.quiet_log import prints_to_log
+from soco_mm.engine.vis_backend import log_to_tensorboard
 from soco_mm.log import logger
 from soco_mm.utils import atomic_write, write_json
 
@@ -34,6 +37,8 @@ def finetune(
     options: dict | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    tensorboard: bool = False,
+    verbose: bool = False,
 ) -> FinetuneResult:
     """Train an exported detector on a data set.
 
@@ -71,6 +76,9 @@ def finetune(
             Defaults to None.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
+        tensorboard (bool): Write scalars for TensorBoard too. Defaults to False.
+        verbose (bool): Show MMEngine's log on the console, instead of a line of
+            progress. Defaults to False.
 
     Returns:
         FinetuneResult: Paths of what was made.
@@ -97,6 +105,8 @@ def finetune(
         options=options,
     )
     plan = FinetunePlan.make(given.complete(out, resume, workers), out, workers)
+    if tensorboard:
+        log_to_tensorboard(plan.cfg)
     changed = claim_run(out, plan.job(), resume, overwrite)
     made = FinetuneResult.of(out, plan.detector.name)
     if 'epochs' in changed:  # a run that may be finished becomes longer
@@ -105,12 +115,12 @@ def finetune(
         logger.info(f'The run in {out} is finished')
         return made
     plan.write_data()
-    runner = train_detector(plan.cfg, resume)
+    runner = train_detector(plan.cfg, resume, quiet=not verbose)
     # Where nothing was found, MMEngine calls none the best.
     best = runner.message_hub.runtime_info.get('best_ckpt')
     best = Path(best or latest_checkpoint(out))
     atomic_write(made.checkpoint, best.read_bytes())
-    with safe_loading():
+    with safe_loading(), nullcontext() if verbose else prints_to_log():
         runner.load_checkpoint(str(best))
     draw_predictions(runner, plan.copies[1], made.picture)
     # The last, since a run is finished where it is.

@@ -9,6 +9,7 @@ from soco_mm.engine.job import claim_run
 from soco_mm.engine.pretraining import PretrainArguments, PretrainPlan
 from soco_mm.engine.preview import draw_preview
 from soco_mm.engine.training import train_model
+from soco_mm.engine.vis_backend import log_to_tensorboard
 from soco_mm.log import logger
 from soco_mm.proposals.listing import ImageSource
 from soco_mm.proposals.reuse import check_proposals
@@ -35,6 +36,8 @@ def pretrain(
     backbone_only: bool | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    tensorboard: bool = False,
+    verbose: bool = False,
 ) -> PretrainResult:
     """Make proposals, pretrain and export, all into one folder.
 
@@ -45,24 +48,20 @@ def pretrain(
 
     Args:
         images (str | Path | Sequence, optional): The folder of unlabelled
-            images, or several; a text file or a COCO json that lists them,
-            see :func:`soco_mm.proposals.listing.list_input`. Needed unless a
-            run is resumed.
+            images, several, or a file that lists them, see :func:`list_input`.
+            Needed unless a run is resumed.
         out (str | Path): The folder of this run.
         config (str | Path, optional): The config, or its name under
             ``configs/soco``. Defaults to None, ``soco_r50_fpn_100e``.
         options (dict, optional): Values of the config to set, by dotted key.
             Defaults to None.
-        epochs (int, optional): Length of the training. Defaults to None, as
-            the config says.
-        batch_size (int, optional): Images per step. Defaults to None, as the
-            config says, 16 on a CPU, and no more than there are images.
+        epochs (int, optional): Length of the training. Defaults to the config's.
+        batch_size (int, optional): Images per step. Defaults to the config's,
+            at most 16 on a CPU, and no more than there are images.
         workers (int, optional): Processes that load images, and that make
             proposals. Defaults to None, one per core.
-        preset (str, optional): Parameters of the proposals. Defaults to
-            None, ``paper``.
-        proposals (str | Path, optional): Proposals that were made before.
-            Defaults to None, make them.
+        preset (str, optional): Settings of the proposals. Defaults to ``paper``.
+        proposals (str | Path, optional): Proposals made before. Defaults to None.
         root (str | Path, optional): What the paths in a file of images are
             relative to. Defaults to None, the folder of the file.
         stretch (Sequence[float], optional): The percentiles of images of more
@@ -74,10 +73,11 @@ def pretrain(
             None, the Mask R-CNN that the model is made for.
         adapt (bool, optional): Give that detector the norm layers and the
             normalisation of images that the model has. Defaults to None, no.
-        backbone_only (bool, optional): Fill only the backbone of that
-            detector. Defaults to None, no.
+        backbone_only (bool, optional): Fill only its backbone. Defaults to no.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
+        tensorboard (bool): Write scalars for TensorBoard too. Defaults to False.
+        verbose (bool): Show MMEngine's log, not progress. Defaults to False.
 
     Returns:
         PretrainResult: Paths of what was made.
@@ -111,6 +111,8 @@ def pretrain(
     if handoff.detector is not None:
         try_fit(plan.cfg.model, handoff, plan.stretch)
     plan.try_out(resume)
+    if tensorboard:
+        log_to_tensorboard(plan.cfg)
     claim_run(out, plan.job(), resume, overwrite)
 
     store = plan.get_proposals(workers)
@@ -126,7 +128,7 @@ def pretrain(
             f'images, batches of {cfg.train_dataloader.batch_size}, '
             f'{plan.epochs} epochs'
         )
-        checkpoint = train_model(cfg, out, resume=resume)
+        checkpoint = train_model(cfg, out, resume, quiet=not verbose)
     exported = out / 'exported'
     if fresh or not (exported / REPORT).is_file():
         report = export_detector(

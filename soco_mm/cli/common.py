@@ -203,6 +203,22 @@ def add_restart(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_logging(parser: argparse.ArgumentParser) -> None:
+    """Add ``--tensorboard`` and ``--verbose``, for a command that trains."""
+    parser.add_argument(
+        '--tensorboard',
+        action='store_true',
+        help='write the scalars for TensorBoard too, to RUN/vis_data',
+    )
+    parser.add_argument(
+        '-v',
+        '--verbose',
+        action='store_true',
+        help="show MMEngine's log, which is in a file in RUN, instead of a line of "
+        'progress',
+    )
+
+
 def add_config_options(parser: argparse.ArgumentParser, example: str) -> None:
     """Add ``--cfg-options``.
 

@@ -2,7 +2,14 @@
 
 import argparse
 
-from .common import add_config_options, add_restart, examples, natural, positive
+from .common import (
+    add_config_options,
+    add_logging,
+    add_restart,
+    examples,
+    natural,
+    positive,
+)
 
 
 def add_finetune(commands) -> None:
@@ -98,6 +105,7 @@ def add_finetune(commands) -> None:
         help='seed of all random numbers (default: 0)',
     )
     add_restart(parser)
+    add_logging(parser)
     add_config_options(parser, 'optim_wrapper.optimizer.weight_decay=1e-4')
     # None is what is not given, and as it was where a run is resumed.
     parser.set_defaults(function=finetune, scratch=None)
@@ -126,6 +134,8 @@ def finetune(args: argparse.Namespace) -> None:
         options=args.cfg_options,
         resume=args.resume,
         overwrite=args.overwrite,
+        tensorboard=args.tensorboard,
+        verbose=args.verbose,
     )
     best = json.loads(made.metrics.read_text())
     print(f'\nBest after epoch {best["epoch"]}:')

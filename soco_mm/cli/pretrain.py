@@ -4,6 +4,7 @@ import argparse
 
 from .common import (
     add_config_options,
+    add_logging,
     add_restart,
     at_least,
     examples,
@@ -74,6 +75,7 @@ def add_pretrain(commands) -> None:
     add_stretch(parser)
     add_detector(parser)
     add_restart(parser)
+    add_logging(parser)
     add_config_options(parser, 'train_dataloader.dataset.pipeline.2.num_proposals=8')
     # None is what is not given, and as it was where a run is resumed.
     parser.set_defaults(function=pretrain, preset=None, adapt=None, backbone_only=None)
@@ -101,6 +103,8 @@ def pretrain(args: argparse.Namespace) -> None:
         backbone_only=args.backbone_only,
         resume=args.resume,
         overwrite=args.overwrite,
+        tensorboard=args.tensorboard,
+        verbose=args.verbose,
     )
     print('\nUse next:')
     for name, path in vars(made).items():

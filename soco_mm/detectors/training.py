@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -17,12 +18,14 @@ from soco_mm.checkpoint import (
 )
 from soco_mm.engine import build_runner
 from soco_mm.engine.config import building
+from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.initial_weights import safe_loading
+from soco_mm.engine.quiet_log import prints_to_log
 from soco_mm.utils import SoCoError
 
 
-def train_detector(cfg: Config, resume: bool = False) -> Runner:
+def train_detector(cfg: Config, resume: bool = False, quiet: bool = False) -> Runner:
     """Train and evaluate an MMDetection model.
 
     MMEngine drops pretrained weights that do not fit: see
@@ -32,6 +35,8 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
         cfg (Config): The config, with ``work_dir``; changed in place.
         resume (bool): Continue from the last checkpoint in the work dir if
             there is one. Defaults to False.
+        quiet (bool): Show progress on the console, and write MMEngine's log
+            only to its file. Defaults to False.
 
     Returns:
         Runner: The runner after its training.
@@ -48,14 +53,14 @@ def train_detector(cfg: Config, resume: bool = False) -> Runner:
         check_finite(read_checkpoint(last), last)
         cfg.update(resume=True, load_from=str(last))
     with DefaultScope.overwrite_default_scope('mmdet'):
-        with building():
-            runner = build_runner(cfg)
+        with building(), prints_to_log() if quiet else nullcontext():
+            runner = build_runner(cfg, quiet)
             # MMEngine builds them, and their data, when they are read first.
             _ = runner.train_loop, runner.val_loop
             runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         try:
             with safe_loading():
-                runner.train()
+                run_training(runner)
         except Exception as error:
             if reason := explain_failure(error):
                 raise SoCoError(reason) from error

@@ -8,6 +8,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from soco_mm.utils import SoCoError
 from soco_mm.utils.differences import in_words
 
+from .quiet_log import tell
+
 # Under which a checkpoint notes how it was trained, in its ``meta``.
 NOTED = 'soco_mm_training'
 # In a message hub, see :class:`soco_mm.engine.hooks.TargetUpdateHook`.
@@ -88,7 +90,7 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
     # Steps by the epochs that are done, as the schedules.
     hub = checkpoint.get('message_hub') or {}
     hub.get('runtime_info', {}).pop(SKIPPED, None)
-    runner.logger.info(
+    tell(
         f'Resumed with other settings ({changed}): {meta["epoch"]} of '
         f'{runner.max_epochs} epochs are done; learning rate and momentum '
         'follow the new schedule from here on.'

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import init_dist, is_distributed
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.model.utils import _BatchNormXd
 from mmengine.registry import MODELS
@@ -15,6 +15,8 @@ from mmengine.runner import Runner
 from torch import distributed, nn
 
 from soco_mm.utils import UsageError
+
+from .quiet_log import QuietRunner, quieten, tell
 
 # For inputs of any number of dimensions, as SyncBN. In the root registry,
 # where builders of all scopes find it.
@@ -30,7 +32,7 @@ def unwrap_model(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     """Build the Runner of a config, whatever this process has run before.
 
     MMEngine names a run by the second in which it starts, and gives a second
@@ -41,13 +43,17 @@ def build_runner(cfg: Config) -> Runner:
     Args:
         cfg (Config): The config, with ``work_dir``; changed in place, see
             :func:`adapt_to_device`.
+        quiet (bool): Write MMEngine's log only to its file, see
+            :mod:`soco_mm.engine.quiet_log`. Defaults to False.
 
     Returns:
         Runner: The runner.
     """
+    if quiet:  # the log of what came before, to which notes of the device go
+        quieten(MMLogger.get_current_instance())
     adapt_to_device(cfg)
     cfg.setdefault('experiment_name', f'run_{next(_run_numbers)}')
-    return Runner.from_cfg(cfg)
+    return (QuietRunner if quiet else Runner).from_cfg(cfg)
 
 
 def adapt_to_device(cfg: Config) -> None:
@@ -71,17 +77,13 @@ def adapt_to_device(cfg: Config) -> None:
         wrapper.pop('dtype', None)
         native = getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
         wrapper.type = 'CPUAmpOptimWrapper' if native else 'OptimWrapper'
-        print_log(
+        tell(
             'There is no GPU: mixed precision is '
-            f'{"bfloat16" if native else "off"} on this CPU.',
-            logger='current',
+            f'{"bfloat16" if native else "off"} on this CPU.'
         )
     if not alone:
         replace_types(cfg.model, dict.fromkeys(SYNC_NORMS, BATCH_NORM))
-        print_log(
-            'There is no GPU: batch norm is not synchronised between processes.',
-            logger='current',
-        )
+        tell('There is no GPU: batch norm is not synchronised between processes.')
         # Without device_ids, which are for GPUs.
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False

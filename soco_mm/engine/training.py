@@ -5,7 +5,6 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import (
@@ -17,9 +16,11 @@ from soco_mm.checkpoint import (
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building
+from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
 from soco_mm.engine.initial_weights import check_initial_weights, safe_loading
 from soco_mm.engine.processes import from_first, this_process, together
+from soco_mm.engine.quiet_log import tell
 from soco_mm.engine.runtime import start_processes
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable
 from soco_mm.utils.texts import printable
@@ -31,6 +32,7 @@ def train_model(
     resume: bool | str | Path = False,
     amp: bool = False,
     launcher: str = 'none',
+    quiet: bool = False,
 ) -> Path:
     """Pretrain a model.
 
@@ -44,6 +46,8 @@ def train_model(
             Defaults to False.
         launcher (str): What started the processes: ``none``, ``pytorch``,
             ``slurm`` or ``mpi``. Defaults to ``none``.
+        quiet (bool): Show progress on the console, and write MMEngine's log
+            only to its file. Defaults to False.
 
     Returns:
         Path: The checkpoint of the last epoch.
@@ -67,14 +71,14 @@ def train_model(
     if seed is not None:
         cfg.train_dataloader.dataset.setdefault('seed', seed)
     with building():
-        runner = build_runner(cfg)
+        runner = build_runner(cfg, quiet)
         check_dataset(runner)
         if checkpoint is not None:
             check_resumable(runner, cfg.load_from)
         else:
             model = unwrap_model(runner.model)
             for note in check_initial_weights(cfg, model):
-                print_log(note, logger='current')
+                tell(note)
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
     if runner.auto_scale_lr:
         # MMEngine leaves gradient accumulation out of the batch size.
@@ -83,7 +87,7 @@ def train_model(
             base_batch_size=runner.auto_scale_lr['base_batch_size'] / accumulated,
         )
     with safe_loading():
-        runner.train()
+        run_training(runner)
     return latest_checkpoint(work_dir)
 
 
@@ -189,7 +193,7 @@ def check_dataset(runner: Runner) -> None:
     loader = runner.train_dataloader
     if isinstance(loader.dataset, ObjectViewDataset):
         for note in loader.dataset.check_images():
-            print_log(printable(note), logger='current', level=WARNING)
+            tell(printable(note), WARNING)
     if len(loader) == 0:
         raise SoCoError(
             f'The data set has {len(loader.dataset)} images, fewer than one '

@@ -1,6 +1,10 @@
+import importlib.util
+
+from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
 
 from soco_mm.registry import VISBACKENDS
+from soco_mm.utils import UsageError
 from soco_mm.utils.files import finite_or_none
 
 
@@ -13,3 +17,17 @@ class JSONVisBackend(LocalVisBackend):
 
     def _dump(self, value_dict: dict, file_path: str, file_format: str) -> None:
         super()._dump(finite_or_none(value_dict), file_path, file_format)
+
+
+def log_to_tensorboard(cfg: Config) -> None:
+    """Write the scalars of a training for TensorBoard, beside the JSON file.
+
+    Args:
+        cfg (Config): The config of the training; changed in place.
+
+    Raises:
+        UsageError: If TensorBoard is not installed.
+    """
+    if importlib.util.find_spec('tensorboard') is None:
+        raise UsageError('TensorBoard is not installed: pip install tensorboard')
+    cfg.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))

@@ -17,6 +17,7 @@ PRETRAIN = f'{EFFECTS}an_option_of_pretrain_changes_the_run'
 FINETUNE = f'{EFFECTS}an_option_of_finetune_changes_the_training'
 PROBE = f'{EFFECTS}an_option_of_probe_changes_what_is_evaluated'
 BROWSE = f'{EFFECTS}an_option_of_browse_changes_what_is_drawn'
+LOGGING = 'test_cli/test_logging_options.py::test_options_of_the_log_reach_the_job'
 INTEGRATION = 'test_integration.py::test_'
 MAKING = 'test_proposals/test_make.py::test_'
 BOX_FILES = 'test_proposals/test_box_files.py::test_'
@@ -56,7 +57,9 @@ OPTIONS = {
         '--scratch': FINETUNE,
         '--seed': FINETUNE,
         '--val': FINETUNE,
+        '--tensorboard': LOGGING,
         '--val-images': FINETUNE,
+        '--verbose': LOGGING,
         '--workers': FINETUNE,
     },
     'import': {
@@ -80,6 +83,8 @@ OPTIONS = {
         '--root': 'test_apis/test_pretrain_images.py::'
         'test_lists_and_coco_files_are_pretrained_on',
         '--stretch': PRETRAIN,
+        '--tensorboard': LOGGING,
+        '--verbose': LOGGING,
         '--workers': f'{EFFECTS}workers_of_pretrain_make_proposals_and_load_images',
     },
     'probe': {

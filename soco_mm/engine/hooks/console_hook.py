@@ -1,0 +1,187 @@
+import time
+
+import torch
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
+from torch.utils.data import DataLoader
+
+from soco_mm.log import logger
+from soco_mm.utils.live_line import LiveLine, clock, longest_that_fits
+
+
+class ConsoleHook(Hook):
+    """Show how a training goes: a live line, and one that stays per epoch.
+
+    On a terminal one line is drawn over and over again; elsewhere, as in a
+    pipe, a line is written every ``interval`` seconds. Lines that stay are
+    records of the logger ``soco_mm``.
+
+    No step waits for the device but one per second: the loss of the live line
+    is read at most that often. On a GPU this costs less than a step in a
+    hundred; all other numbers are on the host already.
+
+    Args:
+        interval (float): Seconds between two plain lines. Shorter epochs do
+            not get one each. Defaults to 10.
+    """
+
+    # After IterTimerHook, and before checkpoints are saved.
+    priority = 'LOW'
+    REFRESH = 1.0  # seconds
+
+    def __init__(self, interval: float = 10) -> None:
+        self.interval = interval
+        self.line = None
+        self.read = self.written = 0.0
+        self.losses = {}
+
+    def before_run(self, runner) -> None:
+        """Draw the line, before data and weights are loaded."""
+        if is_main_process():
+            self.line = LiveLine(['starting'])
+            self.written = time.time()
+
+    def before_train(self, runner) -> None:
+        """Say where a resumed training goes on."""
+        if not self.line:
+            return
+        if runner.iter:
+            logger.info(f'Resumed after {self._position(runner, runner.iter)}')
+        self.line.forms = [f'{self._position(runner, runner.iter)}  first step']
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
+        """Refresh the line if it is due."""
+        now = time.time()
+        if not self.line or now - self.read < self.REFRESH:
+            return
+        self.read = now
+        self.losses = {
+            name: float(torch.as_tensor(outputs[name]).detach())
+            for name in ('loss', 'loss_floor')
+            if outputs and name in outputs
+        }
+        done = runner.iter + 1
+        self.line.forms = self._forms(runner, done, self.losses)
+        due = not self.line.drawn and now - self.written >= self.interval
+        if due and batch_idx + 1 < len(runner.train_dataloader):
+            self._write(self.line.forms)
+
+    def after_train_epoch(self, runner) -> None:
+        """Write the line that stays, of the mean losses of the epoch."""
+        if not self.line:
+            return
+        last = runner.iter >= runner.max_iters
+        if not last and time.time() - self.written < self.interval:
+            return
+        steps = len(runner.train_dataloader)
+        scalars = runner.message_hub.log_scalars
+        losses = {
+            name: scalars[f'train/{name}'].mean(steps)
+            for name in ('loss', 'loss_floor')
+            if f'train/{name}' in scalars
+        }
+        self._write(self._forms(runner, runner.iter, losses))
+
+    def after_val_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
+        """Show how many images are evaluated."""
+        if not self.line:
+            return
+        total = len(runner.val_dataloader.dataset)
+        done = min(total, (batch_idx + 1) * batch_size_of(runner.val_dataloader))
+        self.line.forms = [f'evaluating {done}/{total} images']
+        if not self.line.drawn and time.time() - self.written >= self.interval:
+            self._write(self.line.forms)
+
+    def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
+        """Write what the evaluation gave."""
+        if self.line:
+            words = describe_metrics(metrics or {})
+            self._write([f'{self._position(runner, runner.iter)}  {words}'])
+
+    def after_run(self, runner) -> None:
+        """Take the line off."""
+        self.close()
+
+    def close(self) -> None:
+        """Take the line off, also where a training was stopped."""
+        if self.line:
+            self.line.stop()
+            self.line = None
+
+    def _write(self, forms: list[str]) -> None:
+        """Write a line that stays, which should not wrap on most terminals."""
+        self.written = time.time()
+        logger.info(longest_that_fits(forms[:2], 80))
+
+    def _position(self, runner, done: int) -> str:
+        """Where a training is after ``done`` iterations, in words."""
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            return f'step {done}/{runner.max_iters}'
+        steps = len(runner.train_dataloader)
+        epoch = max(1, -(-done // steps))
+        words = f'epoch {epoch}/{runner.max_epochs}'
+        step = done - (epoch - 1) * steps
+        return words if step in (0, steps) else f'{words}  step {step}/{steps}'
+
+    def _forms(self, runner, done: int, losses: dict) -> list[str]:
+        """The line after ``done`` iterations, long and short."""
+        seconds, waiting = (
+            runner.message_hub.get_scalar(f'train/{name}').mean(50)
+            for name in ('time', 'data_time')
+        )
+        images = batch_size_of(runner.train_dataloader) * get_world_size()
+        rate = f'{images / seconds:.1f}'
+        share = f'{100 * waiting / seconds:.0f} %'
+        left = clock(seconds * (runner.max_iters - done))
+        where = f'{self._position(runner, done)}  '
+        loss = f'loss {losses["loss"]:.3f}' if 'loss' in losses else ''
+        if 'loss_floor' in losses:
+            over = losses['loss'] - losses['loss_floor']
+            long = f'{loss}  {over:.3f} over its floor  '
+            short = f'{loss} (floor +{over:.3f})  '
+        else:
+            rates = next(iter(runner.optim_wrapper.get_lr().values()), [0.0])
+            long = short = f'{loss}  lr {rates[0]:.2g}  '.lstrip()
+        return [
+            f'{where}{long}{rate} images/s  waiting {share}  {left} left',
+            f'{where}{short}{rate} img/s  wait {share}  {left} left',
+            f'{where}{short}{rate} img/s  {left} left',
+            f'{where}{short}{left} left',
+        ]
+
+
+def batch_size_of(loader: DataLoader) -> int:
+    """Images of a batch; PyTorch does not note those of a batch sampler."""
+    return loader.batch_size or loader.batch_sampler.batch_size
+
+
+def describe_metrics(metrics: dict) -> str:
+    """Metrics in words: AP in percent, others as they are.
+
+    Example:
+        >>> from soco_mm.engine.hooks.console_hook import describe_metrics
+        >>> describe_metrics({'coco/bbox_mAP': 0.312, 'coco/bbox_mAP_50': 0.5})
+        'boxes AP 31.2 AP50 50.0'
+        >>> describe_metrics({'accuracy/top1': 71.5})
+        'accuracy/top1 71.5'
+    """
+    parts = []
+    for kind, name in (('bbox', 'boxes'), ('segm', 'masks')):
+        if f'coco/{kind}_mAP' in metrics:
+            found = [
+                f'{short} {100 * metrics[key]:.1f}'
+                for short, key in (
+                    ('AP', f'coco/{kind}_mAP'),
+                    ('AP50', f'coco/{kind}_mAP_50'),
+                )
+                if key in metrics
+            ]
+            parts.append(' '.join([name, *found]))
+    if not parts:
+        parts = [f'{name} {value:.4g}' for name, value in metrics.items()]
+    return '  '.join(parts) or 'nothing was found'
