@@ -8,8 +8,9 @@ from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry, root
 
 # By this table MMEngine finds configs of an installed package, here
-# ``soco_mm::soco/soco_r50_fpn_100e.py``.
-MODULE2PACKAGE.setdefault('soco_mm', 'soco_mm')
+# ``soco_mm::soco/soco_r50_fpn_100e.py``. It is given a module and not the name
+# of the distribution, whose folder would be a wrong one in an editable install.
+MODULE2PACKAGE.setdefault('soco_mm', 'soco_mm.version')
 
 
 class OwnScopeRegistry(Registry):
