@@ -32,9 +32,9 @@ class ConsoleHook(Hook):
 
     def __init__(self, interval: float = 10) -> None:
         self.interval = interval
-        self.line = None
+        self.line: LiveLine | None = None
         self.read = self.written = 0.0
-        self.losses = {}
+        self.losses: dict = {}
 
     def before_run(self, runner) -> None:
         """Draw the line, before data and weights are loaded."""
