@@ -7,8 +7,7 @@ _base_ = '../work_dirs/quickstart/exported/mask-rcnn_fpn_1x_coco.py'
 metainfo = dict(
     classes=('person', 'cat', 'cup', 'spoon', 'saucer', 'rocket', 'helmet', 'coin')
 )
-# Few regions, small images and few iterations: this shows that it runs, no
-# more.
+# Few regions, small images and few iterations: this only shows that it runs.
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes=8), mask_head=dict(num_classes=8)),
     train_cfg=dict(rpn_proposal=dict(max_per_img=200), rcnn=dict(sampler=dict(num=64))),

@@ -1,16 +1,16 @@
-"""Errors that a user can understand, and the names that were meant."""
+"""Errors that a user can understand, with suggestions for wrong names."""
 
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
-# How like two names must be, from 0 to 1.
+# How similar two names must be, from 0 to 1.
 CUTOFF = 0.6
-# By how much the second may be less like it than the first.
+# By how much less similar the second suggestion may be.
 TIE = 0.03
 
 
 class SoCoError(Exception):
-    """What a user can understand and fix; shown without a stack trace."""
+    """An error that a user can understand and fix; shown without a stack trace."""
 
     exit_code = 1
     # Another process of the training prints it.
@@ -35,8 +35,8 @@ def did_you_mean(
             Defaults to None, themselves.
 
     Returns:
-        str: A space and ``Did you mean X?`` with the known name that is most
-        like it, two if both are as near, or nothing if none is near.
+        str: A space and ``Did you mean X?`` with the most similar known name,
+        two if they are about as similar, or nothing if none is.
 
     Example:
         >>> from soco_mm.errors import did_you_mean

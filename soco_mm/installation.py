@@ -35,8 +35,8 @@ class Check(NamedTuple):
     """One thing to check.
 
     Attributes:
-        name (str): What it is, for a person.
-        run (Callable): Returns what to say; raises where it fails.
+        name (str): What it is, as printed.
+        run (Callable): Returns what to print; raises if the check fails.
         fix (str): The command that fixes a failure.
         needed (bool): Whether the main job cannot run without it.
     """
@@ -92,7 +92,7 @@ def check_installation(quiet: bool = False) -> bool:
             print(f'       fix: {check.fix}')
     if not quiet:
         print(
-            '\nEverything the main job needs is there.'
+            '\nEverything the main job needs is installed.'
             if healthy
             else '\nThe main job cannot run here yet.'
         )
@@ -110,7 +110,7 @@ def run_check(name: str) -> None:
 
 
 def version(name: str) -> str:
-    """Version of an installed package, or words that it is not there."""
+    """Version of an installed package, or ``not installed``."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -145,7 +145,7 @@ def check_selective_search() -> str:
     boxes = SelectiveSearch()(image)
     found = np.abs(boxes - [40, 30, 120, 90]).max(axis=1).min() <= 2
     if not found:
-        raise RuntimeError('it did not find a plain rectangle')
+        raise RuntimeError('it did not find a single-coloured rectangle')
     return f'it found the object among {len(boxes)} boxes'
 
 
@@ -160,7 +160,7 @@ def check_roi_align() -> str:
         feature.contiguous(), torch.tensor([[0.0, 2.0, 2.0, 6.0, 6.0]], device=device)
     )
     if abs(pooled.item() - 3.5) > 1e-5:
-        raise RuntimeError(f'it gave {pooled.item()} in place of 3.5')
+        raise RuntimeError(f'it gave {pooled.item()} instead of 3.5')
     return f'right on {device}'
 
 

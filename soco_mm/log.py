@@ -1,4 +1,4 @@
-"""What jobs say while they run."""
+"""Console output of the jobs."""
 
 import logging
 
@@ -6,7 +6,7 @@ logger = logging.getLogger('soco_mm')
 
 
 class ConsoleHandler(logging.Handler):
-    """Print records to the standard output that is current."""
+    """Print records to the current standard output."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one."""
@@ -14,10 +14,10 @@ class ConsoleHandler(logging.Handler):
 
 
 def log_to_console() -> None:
-    """Show what jobs say on the console, as the commands do.
+    """Print the log of the jobs on the console, as the commands do.
 
-    Programs that call :mod:`soco_mm.apis` configure the logger ``soco_mm``
-    as they like instead.
+    Programs that call :mod:`soco_mm.apis` can instead configure the logger
+    ``soco_mm`` themselves.
 
     Example:
         >>> from soco_mm.log import log_to_console, logger

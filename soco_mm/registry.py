@@ -7,17 +7,17 @@ plain names; those of other libraries carry their scope (``mmdet.ResNet``).
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry, root
 
-# By this table MMEngine finds configs of an installed package, here
-# ``soco_mm::soco/soco_r50_fpn_100e.py``. It is given a module and not the name
-# of the distribution, whose folder would be a wrong one in an editable install.
+# With this table MMEngine finds configs of an installed package, here
+# ``soco_mm::soco/soco_r50_fpn_100e.py``. It holds a module, not the name of the
+# distribution, whose folder would be the wrong one in an editable install.
 MODULE2PACKAGE.setdefault('soco_mm', 'soco_mm.version')
 
 
 class OwnScopeRegistry(Registry):
-    """A registry that builds in its own scope, whatever the current one.
+    """A registry that builds in its own scope, whatever the current one is.
 
-    MMDetection's ``init_detector``, for one, sets a scope for the rest of the
-    process, in which the components here are unknown.
+    MMDetection's ``init_detector``, for example, sets a scope for the rest of
+    the process, in which the components here are unknown.
     """
 
     def build(self, cfg, *args, **kwargs):
@@ -48,7 +48,7 @@ PROPOSALS = OwnScopeRegistry(
     'proposal generator', scope='soco_mm', locations=['soco_mm.proposals']
 )
 
-# Nothing of its own, but without them MMEngine warns at each look-up.
+# Registries without components: without them MMEngine warns at each look-up.
 for _parent in (
     root.LOOPS,
     root.LOG_PROCESSORS,

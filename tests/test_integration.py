@@ -101,9 +101,9 @@ def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
 def test_another_run_and_foreign_files_are_left_alone(finished, tmp_path, capsys):
     out, _ = finished
     for options, words in (
-        (['--epochs', '3', '--resume'], 'epochs: 4, now 3'),
-        (['--preset', 'released', '--resume'], 'preset: paper, now released'),
-        (['--epochs', '5'], 'epochs: 4, now 5). Continue it with --resume'),
+        (['--epochs', '3', '--resume'], 'was started with epochs=4, now 3'),
+        (['--preset', 'released', '--resume'], 'preset=paper, now released'),
+        (['--epochs', '5'], 'started with epochs=4, now 5). Continue it with --resume'),
     ):
         code, said = refusal(capsys, *PRETRAIN, '--out', out, *options)
         assert code == 2 and words in said
@@ -120,7 +120,7 @@ def test_a_finished_run_becomes_longer_without_its_flags(finished, tmp_path, cap
     shutil.copytree(finished[0], out)
     command = ['pretrain', '--out', out]
     printed = run([*SOCO_MM, *command, '--resume', '--epochs', '5']).stdout
-    assert 'Resumed with other settings: epochs: 4, now 5' in printed
+    assert 'Resumed with other settings: epochs=4, now 5' in printed
     assert '4 of 5 epochs are done' in printed
     state = torch.load(out / 'checkpoints/epoch_5.pth')['state_dict']
     assert state['target_net.steps'] == 10

@@ -26,7 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
-# Seen in a build log -> what was missing, and how to get it.
+# Text in a build log -> what was missing, and how to get it.
 KNOWN_FAILURES = (
     (
         r'Python\.h: No such file',
@@ -137,7 +137,7 @@ def cuda_version(torch) -> str:
 
 
 def jobs() -> int:
-    """Parallel compilers: one a core, each with about 2 GiB of memory."""
+    """Parallel compilers: one per core, each with about 2 GiB of memory."""
     if 'MAX_JOBS' in os.environ:
         return int(os.environ['MAX_JOBS'])
     cores = len(os.sched_getaffinity(0))
@@ -146,7 +146,7 @@ def jobs() -> int:
 
 
 def check_compiler() -> None:
-    """Refuse before the download where the build cannot work."""
+    """Refuse a build that cannot work, before the download."""
     compiler = os.environ.get('CXX', 'g++').split()[0]
     if shutil.which(compiler) is None:
         fail(
@@ -241,7 +241,7 @@ def run_logged(command, log: Path, env: dict, cwd=None) -> int:
 
 
 def show_progress(done: int, total: int, elapsed: float, parallel: int) -> None:
-    """Print how far the compilation is: on one line of a terminal, else on ten."""
+    """Print the progress of the compilation: one line on a terminal, else ten."""
     if done == total:
         rest = 'linking takes some seconds'
     else:
@@ -255,7 +255,7 @@ def show_progress(done: int, total: int, elapsed: float, parallel: int) -> None:
 
 
 def explain(log: Path) -> str:
-    """What a failed build is known to have died of."""
+    """The known reason why a build failed."""
     text = log.read_text(errors='replace')
     for pattern, meaning in KNOWN_FAILURES:
         if re.search(pattern, text):
@@ -280,7 +280,7 @@ def build(version: str, cuda: str, folder: Path) -> Path:
         MMCV_WITH_OPS='1',
         MAX_JOBS=str(jobs()),
         FORCE_CUDA='1' if cuda else '0',
-        # Debug information makes the build half as slow again and the
+        # Debug information makes the build take 1.5 times as long and the
         # wheel 15 times as large.
         CFLAGS=os.environ.get('CFLAGS', '') + ' -g0',
     )

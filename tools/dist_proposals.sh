@@ -2,7 +2,7 @@
 # Make proposals in several processes or on several machines:
 #   bash tools/dist_proposals.sh IMAGES STORE PROCESSES [arguments]
 # Each process keeps its shard in STORE.shards, of which STORE is made at the
-# end. The same command goes on after a kill. On several machines with a common
+# end. The same command continues after a kill. On several machines with a common
 # file system set NNODES, NODE_RANK, MASTER_ADDR and PORT on each; it then says
 # how to make STORE when all are done.
 set -euo pipefail

@@ -13,8 +13,8 @@ if [ "${1:-}" = --here ]; then
   python=python
 fi
 bash tools/setup_env.sh ${arguments[@]+"${arguments[@]}"}
-# A process per core, each with one thread; the tests of a file, which share
-# trainings, in one of them.
+# One process per core, each with one thread; the tests of a file share trainings
+# and run in the same process.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 exec "$python" -m pytest -n auto --maxprocesses 4 --dist loadfile \
   --no-loadscope-reorder "$@"

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Set up everything that soco_mm needs; run it as often as you like.
+# Set up everything that soco_mm needs; it can be run repeatedly.
 #
-#   bash tools/setup_env.sh          makes .venv beside this folder and fills it
+#   bash tools/setup_env.sh          makes .venv next to this folder and fills it
 #   bash tools/setup_env.sh --here   fills the environment that is active
 #   bash tools/setup_env.sh --force  goes through all steps again
 #
 # PYTHON   the interpreter to make .venv with (default: python3)
-# TORCH    what to install where there is no PyTorch (default: torch==2.13.0)
+# TORCH    what to install if there is no PyTorch (default: torch==2.13.0)
 # MAX_JOBS, FORCE_CUDA, XDG_CACHE_HOME: see tools/build_mmcv.py
 set -euo pipefail
 

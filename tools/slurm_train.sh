@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train on a Slurm cluster, one process a GPU:
+# Train on a Slurm cluster, one process per GPU:
 #   GPUS=16 GPUS_PER_NODE=8 bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of tools/train.py]
 # CPUS_PER_TASK and SRUN_ARGS are passed on to srun.
 set -euo pipefail

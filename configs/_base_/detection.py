@@ -5,7 +5,7 @@ norm_cfg = dict(type='SyncBN', requires_grad=True)
 # Nothing frozen, and batch norm in training mode everywhere.
 resnet = dict(frozen_stages=-1, norm_cfg=norm_cfg, norm_eval=False, init_cfg=None)
 neck = dict(norm_cfg=norm_cfg)
-# Of RGB images and of PyTorch's ResNet, where MMDetection's base has Caffe's.
+# For RGB images and PyTorch's ResNet; MMDetection's base has Caffe's.
 pytorch_resnet = dict(
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
@@ -32,8 +32,8 @@ parts = dict(
             mask_head=dict(norm_cfg=norm_cfg),
         ),
     ),
-    # The head is res5 and one more norm, Res5ROIHeadsExtraNorm of the authors'
-    # files.
+    # The head is res5 with an additional norm, Res5ROIHeadsExtraNorm in the
+    # authors' files.
     rcnn_c4=dict(
         roi_head=dict(
             shared_head=dict(
@@ -46,12 +46,12 @@ parts = dict(
         ),
         **pytorch_resnet,
     ),
-    # From the classification of ImageNet.
+    # Pretrained by classification of ImageNet.
     supervised=dict(backbone=imagenet),
     supervised_c4=dict(backbone=imagenet, roi_head=dict(shared_head=imagenet)),
     # As in the authors' files for Detectron2: 90 thousand iterations of 16 images
-    # (12.3 epochs) with steps at 2/3 and 8/9 of them, which 12 epochs cannot have,
-    # and a warm-up of 1000.
+    # (12.3 epochs) with steps at 2/3 and 8/9 of them, which 12 epochs cannot
+    # express, and a warm-up of 1000.
     optim_wrapper=dict(optimizer=dict(weight_decay=2.5e-5)),
     train_cfg=dict(
         _delete_=True, type='IterBasedTrainLoop', max_iters=90000, val_interval=10000

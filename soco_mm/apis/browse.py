@@ -18,7 +18,7 @@ from soco_mm.visualization import (
 from .results import BrowseResult
 
 INDEX = 'index.html'
-NAME_BYTES = 200  # of a picture's name; most file systems allow 255
+NAME_BYTES = 200  # of the name of a picture; most file systems allow 255
 
 
 def browse(
@@ -32,19 +32,19 @@ def browse(
 ) -> BrowseResult:
     """Draw what training will see, from its own data pipeline.
 
-    For each image a picture: its proposals, then its views side by side, the
+    One picture per image: its proposals, then its views side by side, the
     same object in the same colour, with the pyramid level written at each
-    box; proposals that do not count in a view are dashed. And a page that
-    shows all of them.
+    box; proposals that do not count in a view are dashed. An HTML page shows
+    all pictures.
 
     Args:
         config (str | Path): The config of the training, or its name under
             ``configs/soco``.
         out (str | Path, optional): The folder to write. Defaults to None,
             ``work_dirs/browse/NAME_OF_CONFIG``.
-        num_images (int): Of how many images. Defaults to 20.
-        start (int): Index of the first. Defaults to 0.
-        epoch (int): Of which epoch, from 0. Defaults to 0.
+        num_images (int): How many images to draw. Defaults to 20.
+        start (int): Index of the first image. Defaults to 0.
+        epoch (int): The epoch to draw, from 0. Defaults to 0.
         options (dict, optional): Values of the config to set, by dotted key.
             Defaults to None.
 
@@ -103,7 +103,7 @@ def browse(
         f'What {printable(Path(config).stem)} sees',
         f'Images of {printable(str(dataset.data_root))} in epoch {epoch}: '
         'some of the proposals, then the views after all augmentation. An '
-        'object has one colour in all views; at its box stands the pyramid '
+        'object has one colour in all views. The label of a box is the pyramid '
         'level that its features come from, if the model has several. Dashed '
         'boxes do not count in that view.',
         entries,
@@ -113,7 +113,7 @@ def browse(
 
 
 def picture_name(index: int, path: str) -> str:
-    """Name of a picture: the image's, without what file systems dislike."""
+    """Name of a picture: the image's, without characters that file systems refuse."""
     stem = re.sub(r'[^\w.-]+', '_', printable(Path(path).stem))
     stem = stem.encode()[:NAME_BYTES].decode(errors='ignore')
     return f'{index:06d}_{stem}.png'

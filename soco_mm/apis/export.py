@@ -29,9 +29,9 @@ def export_detector(
     backbone_only: bool = False,
     image: str | Path | None = None,
 ) -> TransferReport:
-    """Hand a pretrained model over to MMDetection.
+    """Export a pretrained model to MMDetection.
 
-    Writes a folder with the weights that a detector can use, by its own
+    Writes a folder with the weights that a detector can use, under its own
     names; a config of the detector that loads them; and ``report.json``.
 
     Args:
@@ -57,7 +57,7 @@ def export_detector(
 
     Raises:
         UsageError: If the detector's config cannot be read or built, or
-            something would be lost that is in the folder.
+            something in the folder would be lost.
         SoCoError: If the checkpoint is not of this config, or something that
             should match does not; then nothing is written.
     """
@@ -104,8 +104,8 @@ def export_weights(
     Args:
         checkpoint (str | Path): A checkpoint of a pretraining, or exported
             weights.
-        out (str | Path): The file to write. Detectron2 gets a YAML file of
-            the same name beside it.
+        out (str | Path): The file to write. Detectron2 also gets a YAML file
+            of the same name.
         format (str): The library, one of ``LIBRARIES``.
         config (Config | str | Path, optional): The config of the pretraining,
             or its name under ``configs/soco``. Defaults to None, the one in

@@ -42,9 +42,9 @@ def finetune(
 ) -> FinetuneResult:
     """Train an exported detector on a data set.
 
-    With ``resume`` whatever is None is as the run was started with, see
-    :func:`soco_mm.apis.pretrain.pretrain`; ``exported`` and ``train`` are
-    needed otherwise.
+    With ``resume``, an argument that is None keeps the value that the run was
+    started with, see :func:`soco_mm.apis.pretrain.pretrain`. Without it,
+    ``exported`` and ``train`` are needed.
 
     Args:
         exported (str | Path): The folder that ``soco-mm export`` has written.
@@ -67,8 +67,8 @@ def finetune(
             pixels. Defaults to None, as in the detector's config.
         workers (int, optional): Processes that load images. Defaults to None,
             one per core.
-        scratch (bool, optional): Start from random weights, to see what the
-            pretrained ones are worth. Defaults to None, no.
+        scratch (bool, optional): Start from random weights, to measure the
+            gain of the pretrained ones. Defaults to None, no.
         classes (Sequence[str], optional): Train and evaluate only these, in
             this order. Defaults to None, all categories of ``train``.
         seed (int, optional): Seed of all random numbers. Defaults to None, 0.
@@ -84,7 +84,8 @@ def finetune(
         FinetuneResult: Paths of what was made.
 
     Raises:
-        UsageError: If an argument is wrong, or ``out`` holds another job.
+        UsageError: If an argument is wrong, or the run in ``out`` was started
+            with others.
         SoCoError: If the data cannot be used, or the weights do not fit.
     """
     out = Path(out)
@@ -116,13 +117,13 @@ def finetune(
         return made
     plan.write_data()
     runner = train_detector(plan.cfg, resume, quiet=not verbose)
-    # Where nothing was found, MMEngine calls none the best.
+    # If nothing was detected, MMEngine calls no checkpoint the best.
     best = runner.message_hub.runtime_info.get('best_ckpt')
     best = Path(best or latest_checkpoint(out))
     atomic_write(made.checkpoint, best.read_bytes())
     with safe_loading(), nullcontext() if verbose else prints_to_log():
         runner.load_checkpoint(str(best))
     draw_predictions(runner, plan.copies[1], made.picture)
-    # The last, since a run is finished where it is.
+    # Written last, since it marks the run as finished.
     write_json(made.metrics, best_metrics(made.scalars, runner.max_epochs))
     return made

@@ -13,15 +13,15 @@ from soco_mm.engine.config import load_config
 from soco_mm.utils import SoCoError
 from soco_mm.version import __version__
 
-# Of each layout. Recipes of one layout train the same model; which one it was
-# does not show in the weights.
+# The config for each layout. Recipes of one layout train the same model, so the
+# weights do not show which one it was.
 MODELS = dict(FPN='released/soco_r50_fpn_100e', C4='released/soco_r50_c4_100e')
 
 
 def import_released(source: str | Path, out: str | Path) -> int:
     """Turn a released checkpoint, FPN, SoCo* or C4, into one of this plugin.
 
-    It says which model it is of, so that it is exported without a config.
+    It records the model's config, so that it can be exported without one.
 
     Args:
         source (str | Path): A checkpoint ``{'model': ..., 'epoch': ...}``.

@@ -41,10 +41,10 @@ def pretrain(
 ) -> PretrainResult:
     """Make proposals, pretrain and export, all into one folder.
 
-    What is there already is not made again. With ``resume`` whatever is None
-    is as the run was started with. Log interval and workers may then be
-    others, the run may become longer, and with another batch size the
-    schedules go on by the epochs that are done.
+    What already exists is not made again. With ``resume``, an argument that is
+    None keeps the value that the run was started with. Log interval and
+    workers may then differ, the run may become longer, and with another batch
+    size the schedules continue by the epochs that are done.
 
     Args:
         images (str | Path | Sequence, optional): The folder of unlabelled
@@ -61,7 +61,7 @@ def pretrain(
         workers (int, optional): Processes that load images, and that make
             proposals. Defaults to None, one per core.
         preset (str, optional): Settings of the proposals. Defaults to ``paper``.
-        proposals (str | Path, optional): Proposals made before. Defaults to None.
+        proposals (str | Path, optional): Existing proposals. Defaults to None.
         root (str | Path, optional): What the paths in a file of images are
             relative to. Defaults to None, the folder of the file.
         stretch (Sequence[float], optional): The percentiles of images of more
@@ -69,7 +69,7 @@ def pretrain(
             exported detector. Defaults to None: as in the config, else as in
             ``proposals``.
         detector (str | Path, optional): The MMDetection config of the
-            detector to hand over to, see :func:`export_detector`. Defaults to
+            detector to export to, see :func:`export_detector`. Defaults to
             None, the Mask R-CNN that the model is made for.
         adapt (bool, optional): Give that detector the norm layers and the
             normalisation of images that the model has. Defaults to None, no.
@@ -83,7 +83,8 @@ def pretrain(
         PretrainResult: Paths of what was made.
 
     Raises:
-        UsageError: If an argument is wrong, or ``out`` holds another job.
+        UsageError: If an argument is wrong, or the run in ``out`` was started
+            with others.
         SoCoError: If the images or the data stop the job, or the model does
             not fit the detector.
     """

@@ -1,4 +1,4 @@
-"""What frozen features are worth."""
+"""Measure the quality of frozen features."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def probe(
     workers: int | None = None,
     out: str | Path | None = None,
 ) -> ProbeResult:
-    """Measure what the frozen features of a backbone are worth.
+    """Measure the quality of a backbone's frozen features.
 
     Args:
         checkpoint (str | Path): A checkpoint of a pretraining, or exported
@@ -35,9 +35,9 @@ def probe(
         train (str | Path): The labelled images, one folder per class; or
             annotations (COCO, YOLO, Pascal VOC), whose objects are
             classified.
-        val (str | Path, optional): Those to classify, in folders of the same
-            names, or annotations. Defaults to None, those of the data set
-            that ``train`` names.
+        val (str | Path, optional): The images to classify, in folders of the
+            same names, or annotations. Defaults to None, those of the data
+            set that ``train`` names.
         images (str | Path, optional): The folder of the images of
             annotations. Defaults to None, where the layout says.
         val_images (str | Path, optional): The same for ``val``. Defaults to

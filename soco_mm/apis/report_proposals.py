@@ -25,9 +25,9 @@ class ReportResult(Shown):
         report (str): The HTML page.
         summary (ProposalSummary): Figures of the store.
         advice (list[str]): Sentences on what to change.
-        recall (dict, optional): Without annotations None; else figures of the
-            ``proposals`` and of ``random`` boxes, see
-            :func:`soco_mm.proposals.recall.measure_recall`.
+        recall (dict, optional): Figures of the ``proposals`` and of ``random``
+            boxes, see :func:`soco_mm.proposals.recall.measure_recall`; None
+            without annotations.
         pictures (int): Number of pictures.
         note (str): Why there are none.
     """
@@ -63,7 +63,7 @@ def report_proposals(
     images: str | Path | None = None,
     annotations: str | Path | None = None,
 ) -> ReportResult:
-    """Write a page by which a person can judge proposals.
+    """Write an HTML page to judge proposals by.
 
     Args:
         store (str | Path): The store of proposals.

@@ -1,4 +1,4 @@
-"""What the jobs have made."""
+"""Results of the jobs."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ class Shown:
     TITLE: str
 
     def _shown_values(self) -> dict[str, object]:
-        """What is in the table, by name."""
+        """Values of the table, by name."""
         return vars(self)
 
     def _shown_pictures(self) -> Sequence[Path]:
@@ -26,13 +26,13 @@ class Shown:
 
 @dataclass(frozen=True)
 class PretrainResult(Shown):
-    """What a pretraining has made.
+    """Files that a pretraining has written.
 
     Attributes:
         proposals (Path): The store of proposals.
         preview (Path): A picture of what training sees.
         checkpoint (Path): The checkpoint of the last epoch.
-        weights (Path): What a detector can use of it.
+        weights (Path): The weights in it that a detector can use.
         detector (Path): The MMDetection config that loads the weights.
         report (Path): Which tensors of the detector are filled.
         scalars (Path): Losses and times, one JSON line each.
@@ -54,7 +54,7 @@ class PretrainResult(Shown):
 
 @dataclass(frozen=True)
 class FinetuneResult(Shown):
-    """What a fine-tuning has made.
+    """Files that a fine-tuning has written.
 
     Attributes:
         checkpoint (Path): The checkpoint of the best epoch.
@@ -113,7 +113,7 @@ class BrowseResult(Shown):
     pictures: list[Path]
 
     def _shown_values(self) -> dict[str, object]:
-        """Where the pictures are, too."""
+        """The page and the folder of the pictures."""
         return dict(page=self.page, pictures=len(self.pictures))
 
     def _shown_pictures(self) -> Sequence[Path]:

@@ -19,15 +19,15 @@ class _DictCalls(ast.NodeTransformer):
 def read_assignment(text: str, name: str) -> object | None:
     """Read one value from the text of a resolved config; nothing is run.
 
-    MMEngine would run the text as a program, which that in a checkpoint from
-    elsewhere must not be.
+    MMEngine would run the text as a program, but a checkpoint from elsewhere
+    must not run code.
 
     Args:
         text (str): The text, as checkpoints hold it in ``meta``.
-        name (str): Name of a value at the top.
+        name (str): Name of a top-level value.
 
     Returns:
-        object: Plain data; None if it is not there, or is more than that.
+        object: Plain data; None if the value is missing or not plain data.
     """
     try:
         for statement in ast.parse(text).body:

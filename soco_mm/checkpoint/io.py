@@ -9,7 +9,7 @@ from torch import Tensor
 from soco_mm.utils import SoCoError, UsageError, atomic_write
 from soco_mm.utils.finite import non_finite
 
-# What PyTorch says of objects that it does not load, with their class.
+# PyTorch's messages about objects that it does not load, with their class.
 UNSAFE = re.compile(
     r'(?:GLOBAL|Unsupported class|instantiate) ([\w.]+\.\w+)|allowlisted|'
     r'Trying to call reduce'
@@ -18,11 +18,11 @@ PREFIX = 'module.'  # of a model that was wrapped for several processes
 
 
 def read_checkpoint(path: str | Path, allowed: tuple = ()) -> dict:
-    """Read a checkpoint, tensors and plain data alone, onto the CPU.
+    """Read a checkpoint onto the CPU: only tensors and plain data are loaded.
 
     Args:
         path (str | Path): The file.
-        allowed (tuple): Classes of plain data that it may hold besides.
+        allowed (tuple): Further classes of plain data that it may hold.
             Defaults to ().
 
     Returns:
@@ -39,7 +39,7 @@ def read_checkpoint(path: str | Path, allowed: tuple = ()) -> dict:
     if not path.is_file():
         raise UsageError(f'There is no checkpoint {path}.')
     if path.stat().st_size == 0:
-        raise SoCoError(f'{path} is empty, and so not a checkpoint.')
+        raise SoCoError(f'{path} is an empty file, not a checkpoint.')
     try:
         with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of how the file was pickled
@@ -55,7 +55,7 @@ def read_checkpoint(path: str | Path, allowed: tuple = ()) -> dict:
         raise SoCoError(f'{path} is not a checkpoint, or is truncated.') from None
     if not isinstance(checkpoint, dict):
         raise SoCoError(f'{path} holds no dictionary of weights.')
-    # What the optimiser has gathered matters where a training is resumed.
+    # The optimiser's state matters when a training is resumed.
     check_finite(
         {key: value for key, value in checkpoint.items() if key != 'optimizer'}, path
     )
@@ -66,8 +66,8 @@ def check_finite(values: dict, path: str | Path) -> None:
     """Refuse NaN and infinity.
 
     Args:
-        values (dict): Tensors, nested as you like.
-        path (str | Path): The file that they are of.
+        values (dict): Tensors, nested to any depth.
+        path (str | Path): The file that they are from.
 
     Raises:
         SoCoError: If a tensor holds one; it is named.
@@ -76,7 +76,7 @@ def check_finite(values: dict, path: str | Path) -> None:
         name = wrong[0].removeprefix('state_dict.').removeprefix('model.')
         more = f' and {len(wrong) - 1} more tensors' * (len(wrong) > 1)
         raise SoCoError(
-            f'{path} holds NaN or infinity in {name}{more}. Take '
+            f'{path} holds NaN or infinity in {name}{more}. Use '
             'an earlier checkpoint of that training.'
         )
 
@@ -91,8 +91,8 @@ def state_dict_of(checkpoint: dict, path: str | Path) -> dict[str, Tensor]:
     """The weights in a checkpoint.
 
     Args:
-        checkpoint (dict): A checkpoint with ``state_dict``, or the weights
-            alone, see :func:`read_checkpoint`.
+        checkpoint (dict): A checkpoint with ``state_dict``, or only the
+            weights, see :func:`read_checkpoint`.
         path (str | Path): The file, for messages.
 
     Returns:

@@ -25,7 +25,7 @@ def match_names(
 
     Most names are the same. Three parts have others:
 
-    - An FPN numbers its convolutions from its first stage, so that those of
+    - An FPN numbers its convolutions from its first stage, so the numbers in
       RetinaNet or FCOS, which start at C3, are one lower than the
       pretrained ones: a plain load would put P2's weights on P3.
     - The last stage of a ResNet is the backbone's in detectors with an FPN,
@@ -35,8 +35,8 @@ def match_names(
 
     Three things are left out where the detector has no place for them: levels
     below the first one of its FPN, norms of stages that its neck does not
-    read, and the box head, which is pretrained as a whole, so that one with
-    other layers starts anew.
+    read, and the box head, which is pretrained as a whole: one with other
+    layers starts from random weights.
 
     Args:
         weights (dict[str, Tensor]): Pretrained weights, see
@@ -111,16 +111,16 @@ def explain_mismatch(
     prefix: str,
     kinds: tuple[str, str],
 ) -> str:
-    """Say in words why a part of a detector does not fit.
+    """Say why a part of a detector does not fit.
 
     Args:
         weights (dict[str, Tensor]): Pretrained weights by the detector's
             names.
         detector (dict[str, Tensor]): The detector's state dict.
-        prefix (str): How the names of the part begin: ``backbone.`` or
+        prefix (str): How the names of the part start: ``backbone.`` or
             ``neck.``, for example.
         kinds (tuple[str]): Classes of the pretrained part and of the
-            detector's, empty for none.
+            detector's part, empty for none.
 
     Returns:
         str: The reason, and what to change.
@@ -150,8 +150,8 @@ def explain_mismatch(
         name = differing[0]
         return (
             f'{name} has the shape {list(detector[name].shape)}, but '
-            f'{list(weights[name].shape)} in the checkpoint: the two are '
-            f'of different widths or depths'
+            f'{list(weights[name].shape)} in the checkpoint: the two have '
+            f'different widths or depths'
         )
     missing, too_many = theirs - ours, ours - theirs
     if too_many and _blocks(too_many) <= _blocks(theirs):

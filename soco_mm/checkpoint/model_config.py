@@ -1,4 +1,4 @@
-"""The model that a checkpoint says it is of."""
+"""The model config in a checkpoint."""
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -19,8 +19,8 @@ def model_of(
     """The model's config that a checkpoint holds; nothing in it is run.
 
     MMEngine takes ``type='os.system'`` for the name of a function and calls
-    it, so that only components that are registered are accepted. Where other
-    weights would be loaded from (``init_cfg``) is left out.
+    it, so only registered components are accepted. ``init_cfg``, which would
+    load other weights, is left out.
 
     Args:
         checkpoint (dict): The checkpoint.
@@ -32,7 +32,7 @@ def model_of(
         Config: The ``model``.
 
     Raises:
-        SoCoError: If it holds none, or one of something that is not
+        SoCoError: If it holds none, or one with a component that is not
             registered.
     """
     model = read_model(checkpoint)

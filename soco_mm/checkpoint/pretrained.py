@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
-from soco_mm.utils.stretch import check_stretch, load_images
+from soco_mm.utils.stretch import as_percentiles, load_images
 from soco_mm.utils.texts import first_line
 
 from .config_text import read_assignment
@@ -21,7 +21,7 @@ from .io import read_checkpoint, state_dict_of
 from .model_config import model_of, says_model
 from .transfer import compare_tensors, detector_weights
 
-# What no detector has a place for, and what its names begin with.
+# Parts that no detector has a place for, and the start of their names.
 PRETEXT_PARTS = {
     'target network': 'target_net.',
     'projector': 'projector.',
@@ -149,8 +149,8 @@ class Pretrained:
             ) from error
         if not isinstance(net, MODELS.get('SoCo')):
             raise SoCoError(
-                f'{self.source} is of the model {type(net).__name__}, and not of '
-                'one that was pretrained with this plugin.'
+                f'{self.source} holds the model {type(net).__name__}, which was '
+                'not pretrained with this plugin.'
             )
         net.eval()
         own = detector_weights(net.state_dict())
@@ -178,7 +178,7 @@ def stretch_of(checkpoint: dict, cfg: Config | None = None) -> Stretch:
     """
     meta = checkpoint.get('meta') or {}
     if 'stretch' in meta:
-        return check_stretch(meta['stretch'])
+        return as_percentiles(meta['stretch'])
     loader: Any = read_assignment(str(meta.get('cfg', '')), 'train_dataloader')
     if loader is None and cfg is not None:
         loader = cfg.get('train_dataloader')
@@ -186,4 +186,4 @@ def stretch_of(checkpoint: dict, cfg: Config | None = None) -> Stretch:
         found = list(load_images(loader['dataset']['pipeline']))
     except (KeyError, TypeError):
         return None
-    return check_stretch(found[0].get('stretch')) if found else None
+    return as_percentiles(found[0].get('stretch')) if found else None

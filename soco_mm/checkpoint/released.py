@@ -1,4 +1,4 @@
-"""Names of the authors' released checkpoints, and what they are here."""
+"""Names in the authors' released checkpoints, and their names here."""
 
 import re
 

@@ -7,8 +7,8 @@ from soco_mm.utils import SoCoError
 
 # What the pretext task adds to the online network, and its target network.
 PRETEXT = ('target_net.', 'projector.', 'head.', 'data_preprocessor.')
-# Part of a detector -> what its names begin with. Other parts, such as the
-# head of a detector of one stage, go by their own name.
+# Part of a detector -> the start of its names. Other parts, such as the head of
+# a one-stage detector, are listed under their own name.
 PARTS = {
     'backbone': 'backbone.',
     'neck': 'neck.',
@@ -52,7 +52,7 @@ class PartReport:
     Attributes:
         total (int): Number of its tensors.
         filled (list): Name and shape of those with pretrained values.
-        new (list): Name and shape of those that start anew.
+        new (list): Name and shape of those that start from random values.
         shape_differs (list): Name, shape, and shape of the pretrained one.
     """
 
@@ -73,7 +73,7 @@ class TransferReport:
         max_difference (float): Largest difference between the features of
             the pretrained model and the detector, relative to their size.
         config (str): Path of the detector's config, empty if not written.
-        notes (list[str]): Sentences on what to mind in the training.
+        notes (list[str]): Notes for the training, one sentence each.
     """
 
     parts: dict[str, PartReport]
@@ -86,19 +86,19 @@ class TransferReport:
         """What keeps the weights from being those of the same model."""
         found = []
         for part in self.parts.values():
-            found += [f'{name} is missing' for name, _ in part.new]
+            found += [f'missing tensor {name}' for name, _ in part.new]
             found += [
-                f'{name} has the shape {theirs} and not {ours}'
+                f'{name} has the shape {theirs}, not {ours}'
                 for name, ours, theirs in part.shape_differs
             ]
-        return found + [f'{name} is too many' for name in self.unused]
+        return found + [f'unexpected tensor {name}' for name in self.unused]
 
     def to_dict(self) -> dict:
         """As plain data."""
         return asdict(self)
 
     def describe(self) -> str:
-        """As a table for people."""
+        """As a table to print."""
         width = max(11, *map(len, self.parts))
         lines = [f'{"part":{width}s}  filled   new  shape differs']
         for name, part in self.parts.items():
@@ -112,7 +112,7 @@ class TransferReport:
             unused = ', '.join(
                 f'{number} of the {name}' for name, number in numbers.items()
             )
-            lines.append(f'pretrained but without a place there: {unused}')
+            lines.append(f'pretrained, but not in the detector: {unused}')
         if self.max_difference == self.max_difference:
             lines.append(
                 'the features equal those of the pretrained '

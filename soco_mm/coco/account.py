@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Reason(NamedTuple):
-    """Why something of a file is left out or changed.
+    """Why something in a file is left out or changed.
 
     Attributes:
         one (str): What it is, in the singular.
@@ -50,8 +50,8 @@ EMPTIED = Reason(
 )
 TWICE = Reason('image that is listed twice', 'images that are listed twice', 'merged')
 BY_TAIL = Reason(
-    'file that is found by the end of its name alone',
-    'files that are found by the end of their name alone',
+    'file that is found only by the end of its name',
+    'files that are found only by the end of their name',
     'used',
 )
 ROOT = Reason(
@@ -66,7 +66,7 @@ class Account:
     """What was left out or changed in a file: how many, and an example.
 
     Attributes:
-        counts (Counter): Numbers by :class:`Reason`.
+        counts (Counter): How many, by :class:`Reason`.
         examples (dict): The first of each.
 
     Example:
@@ -97,7 +97,7 @@ class Account:
         ]
 
     def summary(self) -> str:
-        """The numbers alone, as ``3 crowds, 1 invisible object``."""
+        """Only the numbers, such as ``3 crowds, 1 invisible object``."""
         return ', '.join(
             f'{number} {reason.one if number == 1 else reason.many}'
             for reason, number in self.counts.items()

@@ -78,7 +78,7 @@ def read_annotations(
     split: str | None = 'train',
     masks: bool = True,
 ) -> Annotations:
-    """Read annotations, and see that a detector can be trained with them.
+    """Read annotations, and check that a detector can be trained with them.
 
     What tools often leave out is filled in: sizes of images, and ids, areas
     and ``iscrowd`` of objects, and the masks of crowds. Boxes are clipped to
@@ -93,8 +93,8 @@ def read_annotations(
             None, where the layout says.
         classes (Sequence[str], optional): Names of the classes. Defaults to
             None, those of the file in its order.
-        subset (bool): Leave objects of other classes out, which are refused
-            else. Defaults to False.
+        subset (bool): Leave out objects of other classes, which are otherwise
+            refused. Defaults to False.
         split (str, optional): Which images, where ``path`` is of a whole data
             set. Defaults to train.
         masks (bool): Read masks too, which a detector of boxes does not need.
@@ -107,7 +107,7 @@ def read_annotations(
         UsageError: If there are no annotations, they are malformed, or there
             is no such folder.
         SoCoError: If it has no object, two categories of one name, or objects
-            of which some alone have masks; boxes that are not in pixels; or
+            of which only some have masks; boxes that are not in pixels; or
             an image is missing, cannot be opened, or has another size than
             the file says.
     """
@@ -244,10 +244,10 @@ def _fit_masks(
     located: Sequence[LocatedImage],
     account: Account,
 ) -> bool:
-    """Read the masks of all objects; tells if they are trained with.
+    """Read the masks of all objects; returns whether they are trained with.
 
     Raises:
-        SoCoError: If some objects alone have masks, or none can be read.
+        SoCoError: If only some objects have masks, or none can be read.
     """
     missing, read, unreadable = [], 0, []
     for each in fitted:
@@ -271,7 +271,7 @@ def _fit_masks(
             f'{path}: none of the {len(unreadable)} segmentations can be '
             f'read: of {each.name(located)}, {reason}. Give polygons of three '
             "or more points, or RLE of the image's size; or remove "
-            '"segmentation" from all objects to train with boxes alone.'
+            '"segmentation" from all objects to train only with boxes.'
         )
     if missing:
         raise SoCoError(

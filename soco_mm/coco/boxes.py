@@ -1,4 +1,4 @@
-"""Boxes as a detector is trained with them, and ones that are not pixels."""
+"""Boxes in pixels, as a detector is trained with them; others are refused."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,16 +9,17 @@ from .structure import ObjectEntry
 
 Box = tuple[float, float, float, float]
 
-# In pixels; a box that reaches out so far is not reported.
+# In pixels; a box that reaches out of its image by no more is not reported.
 ROUNDING = 1e-3
-# Of the objects: fewer boxes in [0, 1] are mistakes, and invisible.
+# Share of the objects: if fewer boxes lie in [0, 1], they are single mistakes,
+# and invisible.
 SOME = 0.01
-# Of the objects reach out of their image where corners are read as sizes; for
-# corners at random it is three in four.
+# Share of the objects that reach out of their image if corners are read as
+# sizes; for random corners it is three in four.
 MANY = 0.25
-# Of the boxes may be no corners where the others are.
+# Share of the boxes that may not be corners although the others are.
 ODD = 0.02
-# In pixels; boxes of tools that count pixels from 1 reach out by less.
+# In pixels; boxes from tools that count pixels from 1 reach out by less.
 FAR = 2
 NAMED = 3  # examples in a sentence
 
@@ -55,7 +56,7 @@ def clip_box(box: Box, width: int, height: int) -> Box | None:
 
 
 def reaches_out(box: Box, width: int, height: int, tolerance: float = ROUNDING) -> bool:
-    """Whether a box reaches out of its image, by more than so many pixels."""
+    """Whether a box reaches out of its image by more than ``tolerance`` pixels."""
     x, y, w, h = box
     return max(-x, -y, x + w - width, y + h - height) > tolerance
 
@@ -112,7 +113,7 @@ def check_in_pixels(
 
 
 def is_fraction(box: Box) -> bool:
-    """Whether a box looks like parts of its image from 0 to 1."""
+    """Whether a box looks like fractions of its image, from 0 to 1."""
     return (
         min(box[2:]) > 0
         and all(0 <= each <= 1 for each in box)
@@ -127,12 +128,12 @@ def is_corners(box: Box, width: int, height: int) -> bool:
 
 
 def has_area_of_sides(each: ObjectEntry) -> bool:
-    """Whether the area that is noted is width times height."""
+    """Whether the given area is width times height."""
     return abs(each.box[2] * each.box[3] - each.area) <= max(1, 0.01 * each.area)
 
 
 def has_area_of_corners(each: ObjectEntry) -> bool:
-    """Whether the area that is noted is right for corners alone."""
+    """Whether the given area is right only for corners."""
     x1, y1, x2, y2 = each.box
     return not has_area_of_sides(each) and abs(
         (x2 - x1) * (y2 - y1) - each.area

@@ -15,7 +15,7 @@ from .files import AmbiguousName, NameFinder, clean_name, walk_files
 from .texts import read_text
 
 SPLITS = ('train', 'val', 'test')
-# What stands for nothing where every value is read as text.
+# Texts that mean "no value", since every value is read as text.
 _NOTHING = ('', '~', 'null', 'Null', 'NULL', 'None')
 
 
@@ -28,8 +28,8 @@ class DataYaml:
         root (str): The folder of the data set, absolute: its ``path``, else
             that of the file.
         names (dict[int, str]): Names of the classes by number.
-        splits (dict[str, list[str]]): Of train, val and test, as far as they
-            are there, the folders and lists of images as they are written.
+        splits (dict[str, list[str]]): For train, val and test, as far as they
+            exist, the folders and lists of images as they are written.
         keypoints (int): How many numbers follow the box of an object
             (``kpt_shape``).
     """
@@ -212,7 +212,7 @@ def _locate(data: DataYaml, split: str, entry: str) -> str:
     name = clean_name(entry)
     tried = [os.path.join(data.root, name), os.path.join(data.folder, name)]
     parts = [each for each in name.split('/') if each and each != '..']
-    # One folder alone, as "images", could be that of another split.
+    # A single folder name, such as "images", could be that of another split.
     last = len(parts) - 1 if name.startswith('/') else 1
     tried += [
         os.path.join(base, *parts[start:])
@@ -230,7 +230,7 @@ def _locate(data: DataYaml, split: str, entry: str) -> str:
 
 
 def _listed(data: DataYaml, path: str) -> list[str]:
-    """The images that a text file names, a path a line."""
+    """The images that a text file names, one path per line."""
     found: list[str] = []
     missing: list[str] = []
     finder = None

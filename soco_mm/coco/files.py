@@ -1,4 +1,4 @@
-"""Images that a file names in the way of another machine."""
+"""Find images whose paths were written on another machine."""
 
 import os
 import posixpath
@@ -24,15 +24,15 @@ def clean_name(name: str) -> str:
 
 
 class NameFinder:
-    """Finds the file that a name means, by its end where need be.
+    """Finds the file that a name means, if needed by the end of the name.
 
-    A file is found by its very name; else by its end: the folders in front
-    of it may be missing in the name, or in the path, if one path alone fits
-    so. Letter case and the two ways to write accents in Unicode do not count
-    for this.
+    A file is first looked up by its exact name, then by the end of the name:
+    leading folders may be missing in the name or in the path, if only one
+    path fits. Letter case and the two ways to write accents in Unicode are
+    then ignored.
 
     Args:
-        paths (Iterable[str]): The files that are there, relative to a folder,
+        paths (Iterable[str]): The files that exist, relative to a folder,
             with ``/`` between the parts.
 
     Example:

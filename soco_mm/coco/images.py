@@ -40,7 +40,7 @@ def locate_images(
         root (Path): The folder of the images.
         images (Sequence[ImageEntry]): The images.
         account (Account): Images that are listed twice, or found by the end
-            of their name alone, are counted here.
+            of their name only, are counted here.
 
     Returns:
         tuple: The images, each once, and for each entry its index in them.

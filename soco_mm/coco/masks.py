@@ -9,15 +9,15 @@ from pycocotools import mask as mask_tools
 
 from .values import to_number
 
-# A polygon that lies in its image and has so many pixels of area covers one.
+# A polygon inside its image with this area, in pixels, covers at least one pixel.
 SURE_AREA = 4
 
 
 def read_mask(mask: Any, height: int, width: int) -> list | dict | None:
-    """What of a segmentation is one: polygons, or RLE.
+    """The usable part of a segmentation: polygons, or RLE.
 
-    Polygons are lists of numbers x, y, x, y, ...; one of them alone need not
-    be in a list of its own, points may be pairs, and numbers may be text.
+    Polygons are lists of numbers x, y, x, y, ...; a single one need not be
+    in a list of its own, points may be pairs, and numbers may be text.
     Polygons of fewer than three points, which have no area, are left out.
 
     Args:
@@ -26,8 +26,8 @@ def read_mask(mask: Any, height: int, width: int) -> list | dict | None:
         width (int): Width of the image in pixels.
 
     Returns:
-        list | dict | None: Polygons or RLE that cover a pixel at least; None
-        if it has no mask, an empty list or dict among them.
+        list | dict | None: Polygons or RLE that cover at least one pixel;
+        None if there is no mask, which an empty list or dict means too.
 
     Raises:
         ValueError: If there is a mask that cannot be read; the text says why.
@@ -41,8 +41,8 @@ def read_mask(mask: Any, height: int, width: int) -> list | dict | None:
         mask = read_polygons(mask)
     else:
         raise ValueError('it is neither a list of polygons nor RLE')
-    # pycocotools takes memory for the length of each edge, and more than there
-    # is ends the process.
+    # pycocotools takes memory for the length of each edge; if there is not
+    # enough, the process ends.
     if isinstance(mask, list) and max(max(map(abs, polygon)) for polygon in mask) > far:
         raise ValueError('a point of it lies far outside of the image')
     if not covers_pixel(mask, height, width):
@@ -157,9 +157,9 @@ def decode_mask(mask: list | dict, height: int, width: int) -> np.ndarray:
 def run_lengths(counts: str) -> list[int]:
     """Read a compressed RLE as pycocotools does.
 
-    Each character holds five bits of a number and if there are more of it.
-    The numbers are lengths of runs, from the fourth on less that of the last
-    but one.
+    Each character holds five bits of a number, and whether more bits follow.
+    The numbers are lengths of runs; from the fourth on, each is stored as the
+    difference to the run two before it.
 
     Returns:
         list[int]: The runs, alternately outside and inside of the object;

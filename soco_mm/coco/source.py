@@ -1,4 +1,4 @@
-"""What a layout of labels is read into."""
+"""The common form into which every layout of labels is read."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -109,7 +109,7 @@ def list_of(content: Any, key: str, path: str | Path) -> list:
 def read_images(content: Any, path: str | Path) -> list[ImageEntry]:
     """The images of a COCO file.
 
-    LVIS has ``coco_url`` in place of ``file_name``.
+    LVIS has ``coco_url`` instead of ``file_name``.
 
     Args:
         content: What the JSON holds.
@@ -266,7 +266,7 @@ def optional_number(value: Any, name: str) -> float | None:
     """A number that may be missing.
 
     Raises:
-        ValueError: If it is there, but not a number.
+        ValueError: If it exists but is not a number.
     """
     try:
         return None if value is None else to_number(value)
@@ -280,7 +280,7 @@ def wrong(
     """The one sentence on an entry that cannot be read."""
     reason = f'it has no {error}' if isinstance(error, KeyError) else error
     if not isinstance(entry, dict):
-        reason = f'{entry!r:.40} is no object with keys'
+        reason = f'{entry!r:.40} is not an object with keys'
     id_ = entry.get('id') if isinstance(entry, dict) else None
     known = '' if id_ is None else f', id {id_!r}'
     return UsageError(

@@ -1,4 +1,4 @@
-"""Seeded subsets of COCO annotations, as Mini COCO (Section 4.3)."""
+"""Seeded subsets of COCO annotations, such as Mini COCO (Section 4.3)."""
 
 import hashlib
 import json
@@ -41,13 +41,13 @@ def coco_subset(
 ) -> dict:
     """Draw a share of the images of a COCO json.
 
-    Which images are drawn depends on their ids and the seed alone, not on
+    Which images are drawn depends only on their ids and the seed, not on
     their order in the file; and a smaller share is part of a larger one.
 
     Args:
         annotations (dict): The content of a COCO json.
-        fraction (float): The share of the images, above 0 and up to 1; one
-            image at least is drawn.
+        fraction (float): The share of the images, above 0 and up to 1; at
+            least one image is drawn.
         seed (int): Seed of the draw. Defaults to 0.
         path (str | Path): Where the content is from, for messages.
 
@@ -88,5 +88,5 @@ def coco_subset(
 
 
 def _hash(seed: int, image_id) -> bytes:
-    """By what an image is drawn."""
+    """The key by which images are drawn."""
     return hashlib.sha256(f'{seed} {image_id}'.encode()).digest()

@@ -11,7 +11,7 @@ from soco_mm.utils.sizes import THREADS
 
 
 def read_text(path: str | os.PathLike) -> str:
-    """Read a text in UTF-8 or, where it begins so, in UTF-16.
+    """Read a text in UTF-8 or, if it has that byte order mark, in UTF-16.
 
     Args:
         path (str | Path): The file.

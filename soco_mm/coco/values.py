@@ -24,7 +24,7 @@ def to_number(value: Any) -> float:
         try:
             if math.isfinite(float(value)):
                 return value
-        except OverflowError:  # of a whole number of hundreds of digits
+        except OverflowError:  # an integer of hundreds of digits
             pass
     raise ValueError(f'{value!r:.40} is not a finite number')
 

@@ -81,14 +81,14 @@ class VocFile:
 def read_voc(
     path: str | Path, images: str | Path | None = None, split: str | None = None
 ) -> Source:
-    """Read a data set with an xml file an image.
+    """Read a data set with one xml file per image.
 
     Corners of boxes are numbers of pixels from 1, both inside of the box: a
     box from ``xmin`` = 1 to ``xmax`` = W is as wide as the image. In
     continuous coordinates that is ``xmin - 1`` to ``xmax``, as Detectron2 has
     it; MMDetection's ``XMLDataset`` takes ``xmax - 1`` for the other corner
-    too, where boxes are a pixel smaller. Where more boxes begin at 0 than at
-    1, the tool has counted from 0, and corners are taken as they are.
+    too, which makes boxes a pixel smaller. If more boxes start at 0 than at
+    1, the tool counted from 0, and corners are taken as they are.
 
     Args:
         path (str | Path): The folder that holds ``Annotations``, a folder of
@@ -144,7 +144,7 @@ def read_voc(
 def find_layout(
     path: Path, images: str | Path | None = None, split: str | None = None
 ) -> VocLayout:
-    """Find the folders of a data set from the one or the list of it.
+    """Find the folders of a data set from one of them or from a list of images.
 
     Raises:
         UsageError: If something is missing.
@@ -350,8 +350,8 @@ def _others(layout: VocLayout, found: list[tuple[VocFile, str]]) -> list[VocFile
 def _first_pixel(xmls: list[VocFile]) -> int:
     """The number of the first pixel of an image, 0 or 1.
 
-    At that number are the corners of objects that the edge cuts off. All
-    splits of a data set are looked at, so that they are read alike.
+    Objects that the edge cuts off have their corners there. All splits of a
+    data set are looked at, so that they are read alike.
     """
     starts = [
         int(start // 1)

@@ -8,12 +8,12 @@ from xml.parsers import expat
 
 from soco_mm.errors import UsageError
 
-# No file of one image has so many bytes.
+# No xml file of one image is larger, in bytes.
 MAX_BYTES = 2**26
 
 
 class Entity(ValueError):
-    """A definition of an entity, which can grow without limit."""
+    """An entity is defined, which can expand without limit."""
 
 
 class PlacedElement(Element):
@@ -86,7 +86,7 @@ def children(element: PlacedElement, name: str) -> list[PlacedElement]:
 
 
 def value_of(element: PlacedElement, name: str, read: Callable[[str], Any]) -> Any:
-    """The value of the first child of a name.
+    """The value of the first child with a given name.
 
     Args:
         element (PlacedElement): The parent.

@@ -18,9 +18,9 @@ from .files import walk_files
 from .source import Source
 from .texts import read_texts
 
-# What tools put beside the labels.
+# Files that tools put next to the labels.
 NO_LABELS = ('classes.txt', 'predefined_classes.txt', 'notes.txt')
-# Of coordinates in [0, 1], as Ultralytics allows.
+# Tolerance of coordinates in [0, 1], as in Ultralytics.
 ROUNDING = 0.01
 UNLABELLED = Reason(
     'image without a txt file',
@@ -29,7 +29,7 @@ UNLABELLED = Reason(
 )
 STRAY = Reason('txt file without an image', 'txt files without an image')
 MASKS = Reason(
-    'polygon', 'polygons', 'used as boxes, since other objects have a box alone'
+    'polygon', 'polygons', 'used as boxes, since other objects have only a box'
 )
 ABSENT = Reason(
     'part of the data set without its images',
@@ -45,10 +45,10 @@ class Label:
     Attributes:
         line (int): Its line, from 1.
         category (int): The number of its class.
-        box (tuple): Centre x, centre y, width and height, in parts of the
-            image.
-        polygon (np.ndarray, optional): Points x, y in parts of the image,
-            (P, 2).
+        box (tuple): Centre x, centre y, width and height, as fractions of
+            the image's.
+        polygon (np.ndarray, optional): Points x, y as fractions of the
+            image's width and height, (P, 2).
     """
 
     line: int
@@ -60,19 +60,19 @@ class Label:
 def read_yolo(
     path: str | Path, split: str | None = 'train', root: str | Path | None = None
 ) -> Source:
-    """Read a data set with a ``data.yaml`` and a txt file an image.
+    """Read a data set with a ``data.yaml`` and one txt file per image.
 
     The labels of ``images/a.jpg`` are in ``labels/a.txt``, where the last
-    folder of the name ``images`` is replaced, else beside the image. A line
+    folder of the name ``images`` is replaced, else next to the image. A line
     is ``class x y w h``, centre and size of a box, or ``class x1 y1 x2 y2 x3
-    y3 ...``, a polygon; x and w are in parts of the width of the image as
+    y3 ...``, a polygon; x and w are fractions of the width of the image as
     training reads it, y and h of its height.
 
     Args:
         path (str | Path): The ``data.yaml``.
         split (str, optional): Which images: train, val or test; None for all.
             Defaults to train.
-        root (str | Path, optional): The folder that file names shall be
+        root (str | Path, optional): The folder that file names are made
             relative to. Defaults to None, the folder of the data set.
 
     Returns:
@@ -137,10 +137,10 @@ def read_yolo(
 
 
 def _all_images(data: DataYaml, account: Account) -> list[ImageList]:
-    """The images of all splits; those that are not here are counted.
+    """The images of all splits; splits whose images are missing are counted.
 
     Raises:
-        UsageError: If none is here.
+        UsageError: If all are missing.
     """
     found, missing = [], []
     for split in data.splits:
@@ -178,9 +178,9 @@ def find_labels(image: str) -> str | None:
 
 
 def _strays(images: ImageList) -> list[str]:
-    """The txt files in the folders of the labels that are of no image."""
+    """The txt files in the folders of the labels that belong to no image."""
     if images.folder is None:
-        return []  # a list may be a part of a folder
+        return []  # a list may name only a part of a folder
     folders = {
         images.folder,
         os.path.dirname(label_path(os.path.join(images.folder, 'a.jpg'))),
@@ -202,12 +202,12 @@ def _strays(images: ImageList) -> list[str]:
 
 
 def _is_other(name: str) -> bool:
-    """Whether a txt file holds no labels by its name."""
+    """Whether the name of a txt file says that it holds no labels."""
     return name in NO_LABELS or name.lower().startswith('readme')
 
 
 def _common_root(data: DataYaml, images: list[str], root: str | Path | None) -> str:
-    """The folder that all images are below of."""
+    """The folder that all images are in or below."""
     if root is None:
         return os.path.commonpath([data.root, *map(os.path.dirname, images)])
     base = os.path.abspath(root)
@@ -299,7 +299,7 @@ def parse_label(
             hint = ', not pixels' if value > 1 else ''
             raise ValueError(
                 f'{text} is not between 0 and 1. Values are '
-                'parts of the width and height of the image'
+                'fractions of the width and height of the image'
                 f'{hint}.'
             )
     if len(values) == 4:
@@ -370,7 +370,7 @@ def to_coco(label: Label, width: int, height: int) -> dict:
 
 
 def _unify(annotations: list[dict], account: Account) -> None:
-    """Use polygons as boxes where other objects have none; in place."""
+    """Use polygons as boxes if other objects have none; in place."""
     if all('segmentation' in each for each in annotations):
         return
     for each in annotations:

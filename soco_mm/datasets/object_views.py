@@ -6,7 +6,7 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from soco_mm.proposals import ProposalStore
-from soco_mm.proposals.pixels import check_sizes
+from soco_mm.proposals.pixels import compare_sizes
 from soco_mm.registry import DATASETS, TRANSFORMS
 from soco_mm.utils import ImageError, SoCoError
 
@@ -21,15 +21,15 @@ class ObjectViewDataset(Dataset):
     A sample is what the pipeline makes of ``dict(img_path, proposals,
     proposals_size, rng)``: the path of the image; its proposals as x1 y1 x2
     y2, float32, (P, 4), in pixels of an image of the width and height
-    ``proposals_size``; and a :class:`numpy.random.Generator` that depends on
-    the seed, the epoch and the image alone (see :class:`EpochSampler`).
+    ``proposals_size``; and a :class:`numpy.random.Generator` that depends only
+    on the seed, the epoch and the image (see :class:`EpochSampler`).
 
     Args:
         data_root (str): The folder of images.
         proposals (str): The proposals of these images, as written by
             ``soco-mm proposals``; its images are the data set.
         pipeline (list): Configs of the transforms.
-        num_images (int, optional): Use so many of them alone, drawn with
+        num_images (int, optional): Use only this many of them, drawn with
             the seed. Defaults to None, all.
         seed (int): Seed of the random numbers. Defaults to 0.
         max_refetch (int): How many images in a row may be unreadable before
@@ -64,7 +64,7 @@ class ObjectViewDataset(Dataset):
         if num_images is not None:
             if num_images > len(self.store):
                 raise SoCoError(
-                    f'The config wants {num_images} images (num_images), but '
+                    f'The config asks for num_images={num_images}, but '
                     f'{proposals} has proposals of {len(self.store)}.'
                 )
             rng = np.random.default_rng(seed)
@@ -94,7 +94,7 @@ class ObjectViewDataset(Dataset):
         )
 
     def load_image(self, index: int) -> dict:
-        """An image and its proposals before the views are made.
+        """Load an image and its proposals, before the views are made.
 
         Args:
             index (int): Index of the image.
@@ -109,15 +109,15 @@ class ObjectViewDataset(Dataset):
         """
         return self.loader(self.get_data_info(index))
 
-    def check_images(self) -> list[str]:
-        """Hold a sample of the images against the proposals.
+    def compare_images(self) -> list[str]:
+        """Compare a sample of the images with the proposals.
 
         Returns:
-            list[str]: What to know before the training, a sentence each.
+            list[str]: Notes before the training, one sentence each.
 
         Raises:
             SoCoError: If the images are missing, have sizes that their boxes
-                cannot be scaled to, or are read in another way than the
+                cannot be scaled to, or are read differently from when the
                 proposals were made.
         """
         known = self.store.header.get('stretch')
@@ -130,7 +130,7 @@ class ObjectViewDataset(Dataset):
                 'train_dataloader.dataset.pipeline.0.stretch='
                 f'"({low:g},{high:g})".'
             )
-        return check_sizes(self.store, self.data_root, self.chosen)
+        return compare_sizes(self.store, self.data_root, self.chosen)
 
     def __getitem__(self, idx: int) -> dict:
         """One sample; ``idx`` is ``epoch * len(self) + index``.

@@ -12,8 +12,8 @@ class EpochSampler(DefaultSampler):
 
     It yields ``epoch * len(dataset) + index``, so that a dataset can draw a
     sample's random numbers from the seed, the epoch and the image: the same
-    in any worker process, and after a resumed training. Index ``i`` alone is
-    epoch 0.
+    in any worker process, and in a resumed training. An index below
+    ``len(dataset)`` is of epoch 0.
     """
 
     def __iter__(self) -> Iterator[int]:

@@ -27,7 +27,7 @@ def read_data(
             to None, those of the data set that ``train`` names.
         val_images (str | Path, optional): The folder of their images. Defaults
             to None, ``images``.
-        classes (Sequence[str], optional): Read objects of these alone, in
+        classes (Sequence[str], optional): Read only objects of these, in
             this order. Defaults to None, all categories of ``train``.
         masks (bool): Read masks too. Defaults to True.
 
@@ -65,7 +65,7 @@ def short_hash(path: str | Path) -> str:
 
 
 def hash_of(annotations: Annotations) -> str:
-    """The start of the SHA-256 of a COCO json, or of what is read of others.
+    """The start of the SHA-256 of a COCO json, or of the content of other layouts.
 
     The labels of other layouts are in many files.
     """

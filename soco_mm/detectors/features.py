@@ -12,7 +12,7 @@ def load_input(image: str | Path | None) -> torch.Tensor:
     """A normalised image for the comparison of features, (1, 3, H, W)."""
     try:
         pixels = None if image is None else read_image(image)
-    except ImageError:  # it is gone since; noise serves as well
+    except ImageError:  # deleted since; noise serves as well
         pixels = None
     if pixels is None:
         return torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
@@ -33,7 +33,7 @@ def compare_features(
 ) -> float:
     """Compare backbone and neck, or res5, of both on an image.
 
-    Stages and levels are compared by number, those that both have.
+    The stages and levels that both have are compared, by number.
 
     Args:
         pretrained (nn.Module): The pretrained model, in evaluation mode.
@@ -86,7 +86,7 @@ def explain_difference(name: str) -> str:
     """Where to look if a stage or a level differs."""
     if name.startswith('P'):
         return (
-            'its neck is another one, or has other settings (norm_cfg, '
+            'its neck is of another class, or has other settings (norm_cfg, '
             'upsample_cfg, activations); set those of the pretraining'
         )
     return (
@@ -107,7 +107,7 @@ def features(net: nn.Module, image: torch.Tensor, with_neck: bool = True) -> dic
     neck = getattr(net, 'neck', None)
     if neck is not None:
         if with_neck:
-            # Levels above those of the backbone start anew.
+            # Levels above those of the backbone start from random weights.
             number = len(getattr(neck, 'lateral_convs', ()))
             found.update(
                 {
@@ -116,15 +116,15 @@ def features(net: nn.Module, image: torch.Tensor, with_neck: bool = True) -> dic
                 }
             )
     elif shared is not None:
-        # The norm after res5 of ResLayerExtraNorm starts anew.
+        # The norm after res5 of ResLayerExtraNorm starts from random weights.
         res5 = getattr(shared, 'layer4', shared)
         found['C5'] = res5(stages[-1])
     return found
 
 
-def stage_numbers(net: nn.Module, number: int = 4) -> list:
+def stage_numbers(net: nn.Module, num_stages: int = 4) -> list:
     """Which stages of a backbone are handed on, counted from 0."""
-    return list(getattr(net.backbone, 'out_indices', range(number)))
+    return list(getattr(net.backbone, 'out_indices', range(num_stages)))
 
 
 def start_level(net: nn.Module) -> int:
@@ -136,7 +136,7 @@ def start_level(net: nn.Module) -> int:
 
 
 def check_normalization(pretrained: nn.Module, detector: nn.Module) -> None:
-    """Refuse a detector that normalises images otherwise.
+    """Refuse a detector that normalises images differently.
 
     Raises:
         SoCoError: If it does.
@@ -146,16 +146,16 @@ def check_normalization(pretrained: nn.Module, detector: nn.Module) -> None:
     if not getattr(theirs, '_enable_normalize', False):
         return  # its pipeline may do so
     wrong = [
-        f'{name} {read(theirs, name)} and not {read(ours, name)}'
+        f'{name} {read(theirs, name)}, not {read(ours, name)}'
         for name in ('mean', 'std')
         if not torch.allclose(getattr(theirs, name), getattr(ours, name), atol=0.5)
     ]
     if not theirs._channel_conversion:
-        wrong.append('BGR and not RGB')
+        wrong.append('BGR, not RGB')
     if wrong:
         raise SoCoError(
-            'The detector normalises images otherwise than they were '
-            f'pretrained with ({"; ".join(wrong)}). Set '
+            'The detector normalises images differently from the '
+            f'pretraining ({"; ".join(wrong)}). Set '
             'model.data_preprocessor, or add --adapt.'
         )
 
@@ -166,7 +166,7 @@ def read(preprocessor: nn.Module, name: str) -> list:
 
 
 def frozen_notes(detector: nn.Module) -> list[str]:
-    """Sentences on what a detector would not train of what is pretrained."""
+    """Notes on pretrained parts that a detector would keep frozen."""
     frozen = []
     backbone = detector.backbone
     shared = getattr(getattr(detector, 'roi_head', None), 'shared_head', None)
@@ -186,7 +186,7 @@ def frozen_notes(detector: nn.Module) -> list[str]:
     if not frozen:
         return []
     return [
-        'note: the config keeps parts fixed that were pretrained '
+        'note: the config freezes pretrained parts '
         f'({", ".join(frozen)}), as is usual for supervised weights; '
         "SoCo's are meant to be trained as a whole, which --adapt sets"
     ]

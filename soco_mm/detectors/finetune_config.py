@@ -16,8 +16,8 @@ from soco_mm.detectors.pipelines import (
 )
 from soco_mm.utils import SoCoError, UsageError
 
-COCO_IMAGES = 118_287  # of train2017, for which 12 epochs are the standard
-# Parts of a detector that tell classes apart; an RPN does not.
+COCO_IMAGES = 118_287  # in train2017, for which 12 epochs are the standard
+# Parts of a detector that distinguish classes; an RPN does not.
 HEADS = ('roi_head', 'bbox_head', 'mask_head')
 
 
@@ -60,7 +60,7 @@ def finetune_config(
         train (Annotations): What it is trained with.
         val (Annotations): What it is evaluated on, of the same classes.
         epochs (int): Length of the training.
-        batch_size (int): Images a step.
+        batch_size (int): Images per step.
         evaluations (int): How often it is evaluated. Defaults to 10.
         scale (tuple, optional): Largest long and short side of the images, in
             pixels. Defaults to None, as in the detector's config.
@@ -134,7 +134,7 @@ def set_data(
     cfg.train_dataloader = dict(
         batch_size=batch_size,
         sampler=dict(type='DefaultSampler', shuffle=True),
-        # It would drop a last batch of both aspects even if it is full.
+        # It would drop the last batch of either aspect ratio even if it is full.
         batch_sampler=dict(type='AspectRatioBatchSampler', drop_last=False),
         dataset=dict(filter_cfg=dict(filter_empty_gt=True, min_size=0), **datasets[0]),
         **common,
@@ -182,7 +182,7 @@ def set_loops(cfg: Config, epochs: int, iterations: int, interval: int) -> None:
         type='LoggerHook', interval=min(50, max(1, iterations // 5))
     )
     cfg.log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
-    # Without a name, which would make it the one of an earlier training.
+    # Without a name: it would make this the visualizer of an earlier training.
     cfg.visualizer = dict(
         type='DetLocalVisualizer', vis_backends=[dict(type='soco_mm.JSONVisBackend')]
     )
@@ -204,31 +204,31 @@ def schedule(iterations: int) -> list:
     ]
 
 
-def set_classes(node, number: int, heads: bool = False) -> int:
-    """Set the number of classes of all heads but the RPN.
+def set_classes(node, num_classes: int, heads: bool = False) -> int:
+    """Set the number of classes of all heads except the RPN.
 
     Returns:
-        int: In how many places it was set.
+        int: Number of places where it was set.
     """
     if isinstance(node, (list, tuple)):
-        return sum(set_classes(each, number, heads) for each in node)
+        return sum(set_classes(each, num_classes, heads) for each in node)
     if not isinstance(node, dict):
         return 0
     found = 0
     for key, value in node.items():
         if key == 'num_classes' and heads:
-            node[key] = number
+            node[key] = num_classes
             found += 1
         elif heads or key in HEADS:
-            found += set_classes(value, number, True)
+            found += set_classes(value, num_classes, True)
     return found
 
 
 def drop_mask_head(model: Config, detector: str | Path) -> None:
-    """Leave the mask head of a two-stage detector out.
+    """Remove the mask head of a two-stage detector.
 
     Raises:
-        SoCoError: If it is of another kind, and needs masks.
+        SoCoError: If the detector is of another kind, and needs masks.
     """
     roi_head = model.get('roi_head', {})
     # Mask Scoring R-CNN and PointRend cannot be built without their masks.
@@ -236,7 +236,7 @@ def drop_mask_head(model: Config, detector: str | Path) -> None:
     if needed or not roi_head.get('mask_head'):
         raise SoCoError(
             f'The detector of {detector} is trained with masks, but not all '
-            'objects have a segmentation. Choose a detector of boxes.'
+            'objects have a segmentation. Choose a box detector.'
         )
     for key in ('mask_head', 'mask_roi_extractor'):
         if key in roi_head:

@@ -1,4 +1,4 @@
-"""A fine-tuning: its arguments, and what they lead to."""
+"""A fine-tuning: its arguments and its plan."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from mmengine.config import Config
 from soco_mm.coco import Annotations, write_annotations
 from soco_mm.engine import unwrap_model
 from soco_mm.engine.config import set_options
-from soco_mm.engine.job import begun_arguments, written_options
+from soco_mm.engine.job import resumed_arguments, written_options
 from soco_mm.engine.trial import naming
 from soco_mm.log import logger
 from soco_mm.utils import UsageError
@@ -28,7 +28,7 @@ from .trial import try_finetuning
 BATCH_SIZE = 4
 ANNOTATIONS = 'annotations'
 DRAWN = 'annotated.png'
-# Of what a config is computed, so that it cannot be set afterwards.
+# Keys from which a config is computed, so that they cannot be set afterwards.
 ARGUMENTS = {
     'train_dataloader.batch_size': '--batch-size',
     'train_cfg.max_epochs': '--epochs',
@@ -42,7 +42,7 @@ ARGUMENTS = {
 
 @dataclass(frozen=True)
 class FinetuneArguments:
-    """What a fine-tuning was asked for; None is what was not given.
+    """The arguments of a fine-tuning; None for those not given.
 
     Attributes are those of :func:`soco_mm.apis.finetune.finetune`.
     """
@@ -61,12 +61,12 @@ class FinetuneArguments:
     options: dict | None = None
 
     def complete(self, out: Path, resume: bool, workers: int) -> 'FinetuneArguments':
-        """Fill in what was not given, and refuse what would fail later.
+        """Fill in arguments that were not given, and refuse what would fail later.
 
         Args:
             out (Path): The folder of the run.
-            resume (bool): Whether it is continued: then with what it was
-                started with, else with defaults.
+            resume (bool): Whether it is continued: then with the arguments it
+                was started with, else with defaults.
             workers (int): Processes that load images.
 
         Returns:
@@ -78,7 +78,7 @@ class FinetuneArguments:
         """
         given = vars(self)
         if resume:
-            given = begun_arguments(out, given)
+            given = resumed_arguments(out, given)
         if given['exported'] is None or given['train'] is None:
             nothing = f': there is no run in {out} to resume.' if resume else '.'
             raise UsageError(
@@ -96,10 +96,10 @@ class FinetuneArguments:
 
 @dataclass
 class FinetunePlan:
-    """A fine-tuning before anything of it is written.
+    """A fine-tuning before anything is written.
 
     Attributes:
-        arguments (FinetuneArguments): What it was asked for, completed.
+        arguments (FinetuneArguments): Its arguments, completed.
         out (Path): The folder of the run.
         detector (Path): The detector's config.
         sources (dict[str, Annotations]): ``train`` and ``val`` as they were
@@ -190,7 +190,7 @@ class FinetunePlan:
         )
 
     def write_data(self) -> None:
-        """Write the copies and their picture, and say what is in them."""
+        """Write the copies and their picture, and log what is in them."""
         train, val = self.copies
         write_annotations(train, empty=False)
         write_annotations(val)
@@ -202,12 +202,12 @@ class FinetunePlan:
 
 
 def copy_in(out: Path, name: str, annotations: Annotations) -> Annotations:
-    """Annotations as they are copied into the folder of a run."""
+    """Annotations as copied into the folder of a run."""
     return replace(annotations, path=out / ANNOTATIONS / f'{name}.json')
 
 
 def check_arguments(seed: int, workers: int, options: dict) -> None:
-    """Refuse arguments that would fail later, or set half of something.
+    """Refuse arguments that would fail later, or set only a part of something.
 
     Raises:
         UsageError: If there is one.
@@ -229,7 +229,7 @@ def config_of(exported: str | Path) -> Path:
     """The detector's config in an exported folder.
 
     Raises:
-        UsageError: If it is none.
+        UsageError: If there is none.
     """
     name = exported_config(exported)
     config = Path(exported, name)

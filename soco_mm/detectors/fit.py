@@ -32,16 +32,16 @@ from soco_mm.utils import SoCoError
 
 WEIGHTS = 'soco_weights.pth'
 REPORT = 'report.json'
-# With its last stage, which is the head of models on C4.
+# Including its last stage, which is the R-CNN head in C4 models.
 BACKBONE = (PARTS['backbone'], PARTS['shared head'])
-# Of the tensors of a pretrained part. An FPN may have levels above those of
-# the backbone, such as P6 and P7.
+# Share of the tensors of a pretrained part. An FPN may have levels above those
+# of the backbone, such as P6 and P7.
 LEAST_FILLED = {'backbone': 0.9, 'neck': 0.5, 'shared head': 0.9}
 
 
 @dataclass(frozen=True)
 class HandOff:
-    """The detector that a model is handed over to.
+    """The detector that a model is exported to.
 
     Attributes:
         detector (str | Path, optional): Its MMDetection config, a path or
@@ -64,7 +64,7 @@ class FittedDetector(NamedTuple):
     Attributes:
         config (str): Name of its config in the folder.
         report (TransferReport): Which of its tensors were filled.
-        weights (dict[str, Tensor]): Those that were used, by its own names.
+        weights (dict[str, Tensor]): The weights used, under its own names.
     """
 
     config: str
@@ -97,13 +97,13 @@ def fit_detector(
             compared. Defaults to None, noise.
 
     Returns:
-        FittedDetector: The config, what was filled, and with what.
+        FittedDetector: The config, the report, and the weights.
 
     Raises:
         UsageError: If the detector cannot be built.
         SoCoError: If the model does not fit it.
     """
-    # First, since it says what is wrong with a checkpoint.
+    # Built first, since this says what is wrong with a checkpoint.
     net = pretrained.net
     model, detector = pretrained.model, handoff.detector
     if detector is None:
@@ -151,12 +151,12 @@ def try_fit(model: Config, handoff: HandOff, stretch: Stretch = None) -> None:
 
 
 def fill(detector: nn.Module, weights: dict, pretrained: nn.Module) -> TransferReport:
-    """Fill a detector and report; refuse one that is filled by half.
+    """Fill a detector and report; refuse one that is only partly filled.
 
     Args:
         detector (nn.Module): The detector.
         weights (dict): Pretrained weights by its names.
-        pretrained (nn.Module): The model that they are of.
+        pretrained (nn.Module): The model that they come from.
 
     Returns:
         TransferReport: What was filled.
@@ -171,14 +171,14 @@ def fill(detector: nn.Module, weights: dict, pretrained: nn.Module) -> TransferR
         prefix = PARTS[name]
         number = sum(key.startswith(prefix) for key in weights)
         if name != 'backbone' and not number:
-            continue  # it starts anew, which the report says
+            continue  # it starts from random weights, as the report says
         lost = any(key.startswith(prefix) for key in report.unused)
         filled = len(part.filled)
         if lost or part.shape_differs or filled < least * part.total:
             kinds = class_of(pretrained, prefix[:-1]), class_of(detector, prefix[:-1])
             reason = explain_mismatch(weights, state, prefix, kinds)
             if name == 'neck' and '--adapt' not in reason:
-                reason += '. --backbone-only hands over the backbone alone'
+                reason += '. --backbone-only exports only the backbone'
             raise SoCoError(
                 f'The weights do not fit the detector: of {number} pretrained '
                 f'tensors of the {name} {filled} have a place, and it has '

@@ -52,7 +52,7 @@ def inheriting_config(
         base = os.path.abspath(base)
     theirs = read_base_model(base, detector)
     changes = adaptation(theirs, model) if adapt else {}
-    # Not another download.
+    # Without downloading other weights.
     changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
     text = INHERITING.format(
         base=base,
@@ -63,7 +63,7 @@ def inheriting_config(
 
 
 def meant_config(name: str) -> str:
-    """``Did you mean ...?`` about a config that no library ships.
+    """``Did you mean ...?`` for a config that no library ships.
 
     Args:
         name (str): Its name, as ``mmdet::FOLDER/CONFIG.py``.
@@ -102,9 +102,9 @@ def read_base_model(base: str, detector: str | Path) -> Config:
         ) from None
     if lazy:
         raise UsageError(
-            f'The config {detector} is of the style with read_base(), from '
-            'which one with _base_ cannot inherit. Write it out in that style '
-            'first, with Config.fromfile(...).dump(...) of MMEngine.'
+            f'The config {detector} uses read_base(); a config with _base_ '
+            'cannot inherit from it. Convert it first, with '
+            'Config.fromfile(...).dump(...) of MMEngine.'
         )
     model = cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
@@ -114,12 +114,12 @@ def read_base_model(base: str, detector: str | Path) -> Config:
     if not isinstance(model.get('backbone'), dict):
         raise UsageError(
             f'The {model["type"]} of {detector} has no backbone of its own. Name '
-            'the config of a detector alone, not of what is built around one.'
+            'the config of only a detector, not of a model around one.'
         )
     if any(key.startswith('teacher') for key in model):
         raise UsageError(
             f'The detector of {detector} is trained with a '
-            'teacher. Name the config of the detector alone.'
+            'teacher. Name the config of only the detector.'
         )
     return model
 
@@ -132,7 +132,7 @@ def adaptation(theirs: Config, ours: Config) -> dict:
         ours (Config): That of the pretraining's.
 
     Returns:
-        dict: Changes of the former.
+        dict: Changes of ``theirs``.
     """
     pixels = dict(pixel_statistics(ours), bgr_to_rgb=True)
     if not theirs.get('data_preprocessor'):

@@ -13,7 +13,7 @@ C4_CONFIG = 'mask-rcnn_c4_1x_coco.py'
 FPN_TEXT = """\
 # Mask R-CNN with an FPN that starts from SoCo's weights (Section 4.2 of the
 # paper). Inherit from this file and set the data and num_classes of your own;
-# the learning rate is for 16 images a step.
+# the learning rate is for 16 images per step.
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
 {imports}
 # Synchronised batch norm in all layers, the new ones too; MMEngine makes it
@@ -34,7 +34,7 @@ model = dict(
 C4_TEXT = """\
 # Mask R-CNN on C4 that starts from SoCo's weights (Section 4.2 of the paper).
 # Inherit from this file and set the data and num_classes of your own; the
-# learning rate is for 16 images a step.
+# learning rate is for 16 images per step.
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py'
 
 # Synchronised batch norm in all layers; MMEngine makes it plain batch norm
@@ -93,8 +93,8 @@ def detector_config(model: Config, weights: str) -> tuple:
 
     Returns:
         tuple: Name and text of a config that inherits from MMDetection's: C4
-        if the model has a res5 head, else with an FPN, which starts anew if
-        the model has none.
+        if the model has a res5 head, else with an FPN, which starts from random
+        weights if the model has none.
     """
     resnet = model.backbone.type == 'mmdet.ResNet'
     end = (SGD if resnet else ADAMW) + SCHEDULE.format(load_from=beside(weights))
@@ -127,7 +127,7 @@ def detector_config(model: Config, weights: str) -> tuple:
 
 
 def beside(name: str) -> str:
-    """A string in a config: the path of a file beside it.
+    """A string in a config: the path of a file next to it.
 
     MMEngine puts the folder in as it is, also one with a quote in its name.
     """

@@ -15,7 +15,7 @@ SHOWN = 6  # images in a picture
 
 
 def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
-    """Draw some annotated images, those first that EXIF may have spoilt.
+    """Draw some annotated images, first those whose boxes EXIF may have moved.
 
     Args:
         train (Annotations): What is trained on.
@@ -35,14 +35,14 @@ def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
     return draw_objects(list(samples.values()), train.classes)
 
 
-def pick(ids: list, number: int) -> list:
-    """Some of many, evenly."""
-    return ids[:: max(1, len(ids) // number)][:number]
+def pick(ids: list, num_picked: int) -> list:
+    """Up to ``num_picked`` of the ids, evenly spaced."""
+    return ids[:: max(1, len(ids) // num_picked)][:num_picked]
 
 
 @torch.no_grad()
 def draw_predictions(
-    runner: Runner, val: Annotations, path: Path, number: int = SHOWN
+    runner: Runner, val: Annotations, path: Path, num_images: int = SHOWN
 ) -> None:
     """Draw annotated and predicted objects of some images side by side.
 
@@ -50,11 +50,11 @@ def draw_predictions(
         runner (Runner): A runner with the trained detector.
         val (Annotations): What it is evaluated on.
         path (Path): The PNG file to write.
-        number (int): Of how many images, evenly picked. Defaults to 6.
+        num_images (int): How many images, evenly picked. Defaults to 6.
     """
     dataset = runner.val_dataloader.dataset
     model = unwrap_model(runner.model).eval()
-    picked = pick(list(val.boxes), number)
+    picked = pick(list(val.boxes), num_images)
     indices = {
         dataset.get_data_info(index)['img_id']: index for index in range(len(dataset))
     }

@@ -38,7 +38,7 @@ def check_pipeline(pipeline: list, detector: str | Path) -> None:
     mixing = [
         each.type for each in found if 'Mosaic' in each.type or 'MixUp' in each.type
     ]
-    # Loading is that of a data set inside of another, which mixes images.
+    # If images are mixed, loading is in a data set inside of another.
     if not any(each.type.endswith('LoadAnnotations') for each in found):
         mixing = mixing or [pipeline[0].type]
     if mixing:

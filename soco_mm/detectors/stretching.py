@@ -39,8 +39,7 @@ def stretch_detector(path: Path, stretch: Sequence[float]) -> None:
         if not _replace_loading(dataset, list(stretch)):
             raise UsageError(
                 f'The {name} of the detector {path.name} does not read images '
-                'with LoadImageFromFile, so that --stretch cannot be handed '
-                'over to it.'
+                'with LoadImageFromFile, so --stretch cannot be passed on to it.'
             )
         dataset = dict(_delete_=True, **dataset)
         text += f'{name} = dict(dataset={pprint.pformat(dataset, sort_dicts=False)})\n'
@@ -52,7 +51,7 @@ def _replace_loading(node, stretch: list) -> int:
     """Replace ``LoadImageFromFile`` in a part of a config; in place.
 
     Returns:
-        int: In how many places.
+        int: Number of places.
     """
     if isinstance(node, list):
         return sum(_replace_loading(each, stretch) for each in node)

@@ -1,4 +1,4 @@
-"""What a fine-tuning uses, in words."""
+"""Summary of what a fine-tuning uses, as text."""
 
 import os
 from collections import Counter
@@ -8,11 +8,11 @@ from mmengine.config import Config
 
 from soco_mm.coco import Annotations
 
-MAX_DETECTIONS = 100  # of an image, in COCO's AP
+MAX_DETECTIONS = 100  # per image, in COCO's AP
 
 
 def describe_finetuning(cfg: Config, train: Annotations, val: Annotations) -> str:
-    """What will be trained, in words."""
+    """What will be trained, as one sentence."""
     masks = ''
     if 'segm' in cfg.val_evaluator.metric:
         masks = ' with masks'
@@ -21,7 +21,7 @@ def describe_finetuning(cfg: Config, train: Annotations, val: Annotations) -> st
         if train.masks != val.masks:
             without = val if train.masks else train
             reason = f'there are none in {without.path}'
-        masks = f' by their boxes alone ({reason})'
+        masks = f' only by their boxes ({reason})'
     left_out = len(train.images) - len(train.boxes)
     some = f' ({left_out} more have none and are left out)' * bool(left_out)
     names = ', '.join(train.classes[:5]) + ', ...' * (len(train.classes) > 5)
@@ -30,13 +30,13 @@ def describe_finetuning(cfg: Config, train: Annotations, val: Annotations) -> st
         f'Training {cfg.model.type} on {len(train.boxes)} images with '
         f'{train.num_boxes} objects{masks}{some}, {len(train.classes)} '
         f'classes ({names}); {cfg.train_cfg.max_epochs} epochs, '
-        f'{cfg.train_dataloader.batch_size} images a step, from {start}; '
+        f'{cfg.train_dataloader.batch_size} images per step, from {start}; '
         f'evaluated on {len(val.images)} images{shared(train, val)}'
     )
 
 
 def describe_account(split: str, annotations: Annotations, drawn: Path) -> list[str]:
-    """What of a file was left out or changed, a line each.
+    """What was left out of a file or changed, one line each.
 
     Args:
         split (str): What it is for, train or val.
@@ -44,7 +44,7 @@ def describe_account(split: str, annotations: Annotations, drawn: Path) -> list[
         drawn (Path): The picture of annotated images, to look at.
 
     Returns:
-        list[str]: Nothing if there is nothing to say.
+        list[str]: The lines; empty if there is nothing to say.
     """
     lines = [f'  {line}' for line in annotations.account.lines()]
     if absent := annotations.absent:
@@ -54,7 +54,7 @@ def describe_account(split: str, annotations: Annotations, drawn: Path) -> list[
             f'  {len(turned)} photos are turned or mirrored by EXIF, and their'
             ' sizes do not tell whether the boxes are of the photo as it is '
             f'shown (for example {annotations.images[turned[0]]}). Look at '
-            f'{drawn}: where boxes lie beside their objects, remove the '
+            f'{drawn}: if boxes lie next to their objects, remove the '
             'orientation from the files'
         )
     crowded = sum(
@@ -64,7 +64,7 @@ def describe_account(split: str, annotations: Annotations, drawn: Path) -> list[
     if crowded:
         lines.append(
             f'  {crowded} images have more than {MAX_DETECTIONS} objects of '
-            "a class; COCO's AP counts so many detections of an image alone, "
+            "a class; COCO's AP counts only this many detections per image, "
             'and most detectors make no more'
         )
     return [f'{split}, {annotations.path}:', *lines] if lines else []
@@ -79,6 +79,6 @@ def shared(train: Annotations, val: Annotations) -> str:
     if not trained & evaluated:
         return ''
     return (
-        f'. {len(trained & evaluated)} of them are trained with too, '
+        f'. {len(trained & evaluated)} of them are also trained with, '
         'which makes the metrics too good'
     )

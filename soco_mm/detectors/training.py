@@ -69,12 +69,12 @@ def train_detector(cfg: Config, resume: bool = False, quiet: bool = False) -> Ru
 
 
 def explain_failure(error: Exception) -> str | None:
-    """What a user can fix of an error in a training, if it is known."""
+    """What a user can do about a known error in a training; None if unknown."""
     # MMCV's assertion; a worker's trace of it has it in the last line.
     if found := re.findall('failed to load image: (.*)', str(error)):
         return (
-            f'{found[-1]} is damaged. Fix it and go on with --resume, or '
-            'take it out of the annotations and start anew with '
+            f'{found[-1]} is damaged. Fix it and continue with --resume, or '
+            'take it out of the annotations and start again with '
             '--overwrite.'
         )
     # PyTorch's, of a batch norm.
@@ -88,7 +88,7 @@ def explain_failure(error: Exception) -> str | None:
 
 
 def check_weights(model: torch.nn.Module, path: str | Path) -> None:
-    """Refuse pretrained weights of which a part would be dropped.
+    """Refuse pretrained weights if some of them would be dropped.
 
     Raises:
         SoCoError: If a tensor has no place in the model.
@@ -108,10 +108,10 @@ def check_weights(model: torch.nn.Module, path: str | Path) -> None:
 
 
 def best_metrics(scalars: Path, epochs: int) -> dict:
-    """The evaluation with the highest AP, out of the logged scalars.
+    """The evaluation with the highest AP, from the logged scalars.
 
     Args:
-        scalars (Path): What was logged, a JSON line each.
+        scalars (Path): The log, one JSON object per line.
         epochs (int): Length of the training.
 
     Returns:

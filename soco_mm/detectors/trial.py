@@ -1,4 +1,4 @@
-"""A fine-tuning that is built before anything of it is written."""
+"""Build a fine-tuning before anything is written, to see whether it works."""
 
 import os
 import tempfile
@@ -43,9 +43,9 @@ def try_finetuning(cfg: Config, train: Annotations, val: Annotations) -> Runner:
             return build_trial(trial)
 
 
-def first_images(annotations: Annotations, path: Path, number: int) -> Annotations:
-    """The first images with objects alone, under another path."""
-    ids = list(annotations.boxes)[:number]
+def first_images(annotations: Annotations, path: Path, num_images: int) -> Annotations:
+    """Only the first images with objects, under another path."""
+    ids = list(annotations.boxes)[:num_images]
     boxes = {each: annotations.boxes[each] for each in ids}
     content = dict(
         annotations.content,

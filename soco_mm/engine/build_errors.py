@@ -1,4 +1,4 @@
-"""What MMEngine says where a component cannot be built, and what was meant."""
+"""MMEngine's errors when a component cannot be built, with suggestions."""
 
 import inspect
 import re
@@ -17,7 +17,7 @@ UNKNOWN_ARGUMENT = re.compile(
 
 
 def reason_of(error: Exception) -> str:
-    """Why a component cannot be built, in words.
+    """Why a component cannot be built, as text.
 
     Args:
         error (Exception): What building it raised.
@@ -32,7 +32,7 @@ def reason_of(error: Exception) -> str:
         >>> reason_of(KeyError('LarsX is not in the mmengine::runner registry.'))
         'there is no runner LarsX.'
     """
-    # Of an assertion without words the line says what was expected.
+    # For an assertion without a text, its line says what was expected.
     text = str(error) or traceback.extract_tb(error.__traceback__)[-1].line or ''
     if text == 'None is not a callable object':
         # MMEngine looks the optimizer up and does not look at what it found.
@@ -74,7 +74,7 @@ def parameters(cls: str | None) -> set[str]:
         for component in registry.module_dict.values():
             if inspect.isclass(component) and component.__name__ == cls:
                 for base in inspect.getmro(component)[:-1]:
-                    # Of built-in types it is not known.
+                    # Not known for built-in types.
                     with suppress(ValueError):
                         found |= set(inspect.signature(base).parameters)
     return found - {'self', 'args', 'kwargs'}

@@ -18,8 +18,8 @@ from .build_errors import reason_of
 CONFIG_ROOT = configs_root()
 RECIPES = CONFIG_ROOT / 'soco'
 
-# What MMEngine's Runner reads of a config besides its own arguments, and what
-# reading a config itself does.
+# Keys of a config that MMEngine's Runner reads in addition to its own arguments,
+# and those that reading a config uses.
 READ = {
     *inspect.signature(Runner.__init__).parameters,
     'model_wrapper_cfg',
@@ -37,7 +37,7 @@ NAMED = 3  # places in a sentence
 
 @contextmanager
 def building(what: str = 'a training') -> Iterator[None]:
-    """Say in a sentence why something cannot be built from a config.
+    """Turn errors while building from a config into one sentence.
 
     Args:
         what (str): What is built. Defaults to ``a training``.
@@ -83,25 +83,24 @@ def set_options(
                     f'--cfg-options cannot set {key}, on which '
                     f'more depends. Set it with {argument}.'
                 )
-        before = check_key(cfg, key)
+        before = read_key(cfg, key)
         check_read(cfg, key, arguments)
         check_number(key, before, options[key])
     cfg.merge_from_dict(options)
 
 
-def check_key(cfg: Config, key: str) -> Any:
-    """Refuse a dotted key that is not in the config.
+def read_key(cfg: Config, key: str) -> Any:
+    """Read the value under a dotted key; refuse a key that is not in the config.
 
-    What is inside the arguments of a component or a data loader may be new,
-    since a config states only what differs from the defaults, and the
-    component refuses what it does not know; any other new key is taken for a
-    misspelling.
+    Arguments of a component or a data loader may be new, since a config
+    states only what differs from the defaults, and the component refuses what
+    it does not know; any other new key is taken for a misspelling.
 
     Returns:
         The value under the key, None if it is new.
 
     Raises:
-        UsageError: If the key is not there.
+        UsageError: If the key does not exist.
     """
     node = cfg._cfg_dict
     in_component = False
@@ -145,8 +144,8 @@ def meant_key(cfg: Config, parts: list[str], depth: int, node: dict) -> str:
     siblings = {str(name): '.'.join([*before, str(name), *after]) for name in node}
     read = [key for top in READ.intersection(cfg) for key in find_keys(cfg[top], top)]
     there = [name for name, key in siblings.items() if key in read]
-    # Or the place is wrong: batch_size is train_dataloader.batch_size. Of
-    # several the shortest is shown.
+    # Or the place is wrong: batch_size is train_dataloader.batch_size. The
+    # shortest of several is shown.
     read.sort(key=len, reverse=True)
     ends = {key.rpartition('.')[2]: key for key in read}
     return (
@@ -170,9 +169,9 @@ def find_keys(node: Any, path: str) -> Iterator[str]:
 def check_read(cfg: Config, key: str, arguments: dict[str, str]) -> None:
     """Refuse a key of a variable, which nothing reads any more.
 
-    Configs give a value a name to write it once, as ``train_pipeline``; when
-    the config is read, it is copied to the places where it is used, and
-    another value under the name would change nothing.
+    Configs name a value to write it only once, such as ``train_pipeline``;
+    when the config is read, it is copied to where it is used, and another
+    value under the name would change nothing.
 
     Args:
         cfg (Config): The config.
@@ -208,7 +207,7 @@ def check_read(cfg: Config, key: str, arguments: dict[str, str]) -> None:
 
 
 def check_number(key: str, before: Any, value: Any) -> None:
-    """Refuse text in the place of a number, which might be noticed late.
+    """Refuse text instead of a number, which might be noticed late.
 
     Raises:
         UsageError: If there is some.
@@ -220,16 +219,16 @@ def check_number(key: str, before: Any, value: Any) -> None:
         and value != 'dynamic'
     ):
         raise UsageError(
-            f'The config key {key} is {before!r}, and {value!r} is no such value.'
+            f'The config key {key} is {before!r}; {value!r} is not a value for it.'
         )
 
 
 def find_value(node: Any, value: Any, path: str) -> list[str]:
-    """Dotted keys under which a value stands in a part of a config.
+    """Dotted keys under which a value is found in a part of a config.
 
-    A dict is found also where more keys were added to it.
+    A dict is found also if more keys were added to it.
     """
-    # A number can stand anywhere by chance.
+    # The same number can occur anywhere by chance.
     if not isinstance(value, (str, dict, list, tuple)) or not value:
         return []
     same = node == value or (
@@ -324,9 +323,9 @@ def load_config(
     Args:
         path (str | Path): The config, or its name under ``configs/soco``.
         options (dict, optional): Values by dotted key, as ``--cfg-options``
-            gives them; each key must be there already. Defaults to None.
-        arguments (dict, optional): What cannot be set so: the argument of the
-            job that sets it, by dotted key. Defaults to None.
+            gives them; each key must already exist. Defaults to None.
+        arguments (dict, optional): What cannot be set this way: the argument
+            of the job that sets it, by dotted key. Defaults to None.
 
     Returns:
         Config: The config.

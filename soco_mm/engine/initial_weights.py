@@ -22,9 +22,9 @@ FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 
 @contextmanager
 def safe_loading() -> Iterator[None]:
-    """MMEngine reads checkpoints as :func:`read_checkpoint` does.
+    """Let MMEngine read checkpoints as :func:`read_checkpoint` does.
 
-    Those that it downloads are read as weights alone.
+    Those that it downloads are read as weights only.
     """
     before = os.environ.get(FORCE)
     os.environ[FORCE] = '1'
@@ -45,10 +45,10 @@ def load_from_file(filename: str, map_location=None) -> dict:
     return dict(checkpoint, state_dict=state_dict_of(checkpoint, filename))
 
 
-def check_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
-    """Refuse weights of which no tensor fits the model.
+def match_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
+    """Count the initial weights that fit the model; refuse a file if none does.
 
-    MMEngine would load what fits, nothing too, and go on.
+    MMEngine would load whatever fits, even nothing, and continue.
 
     Args:
         cfg (dict): The config of a training that is not resumed.
@@ -58,7 +58,7 @@ def check_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
         list[str]: For each file how many tensors fit, part by part.
 
     Raises:
-        UsageError: If a file is not there.
+        UsageError: If a file does not exist.
         SoCoError: If it cannot be read, is not safe to load, or nothing in it
             fits.
     """
@@ -125,7 +125,7 @@ def explain_misfit(report: TransferReport, names: list[str], wanted: list[str]) 
     )
     if any(f'backbone.{name}' in wanted for name in names):
         reason += (
-            '. It is a backbone alone: set model.backbone.init_cfg to '
+            '. It holds only a backbone: set model.backbone.init_cfg to '
             "dict(type='Pretrained', checkpoint=...)"
         )
     elif any(f'backbone.{name}' in names for name in wanted):

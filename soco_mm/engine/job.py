@@ -29,7 +29,7 @@ HARMLESS = (
     'val_dataloader.persistent_workers',
     'visualizer',
 )
-# A run is resumed with other values of these by the epochs that are done,
+# A run can be resumed with other values of these, by the epochs that are done,
 # see :func:`soco_mm.engine.resume_by_progress`.
 CONVERTED = (
     'epochs',
@@ -45,7 +45,7 @@ CONVERTED = (
 )
 
 
-def begun_arguments(out: Path, given: dict) -> dict:
+def resumed_arguments(out: Path, given: dict) -> dict:
     """The arguments of a run that is resumed.
 
     Args:
@@ -54,8 +54,8 @@ def begun_arguments(out: Path, given: dict) -> dict:
             not; ``options`` are values of the config by dotted key.
 
     Returns:
-        dict: The same, with those that the run was begun with in the place of
-        None. Options that are given now are added to those of the run. Where
+        dict: The same, with the values that the run was started with instead
+        of None. Options that are given now are added to those of the run. If
         there is no run, the arguments as they are.
 
     Raises:
@@ -64,17 +64,18 @@ def begun_arguments(out: Path, given: dict) -> dict:
     there = read_job(out)
     if there is None:
         return given
-    begun = {**there, **there.get('given', {})}
-    begun['options'] = read_options(there.get('options') or {})
+    started = {**there, **there.get('given', {})}
+    started['options'] = read_options(there.get('options') or {})
     merged = {
-        key: begun.get(key) if value is None else value for key, value in given.items()
+        key: started.get(key) if value is None else value
+        for key, value in given.items()
     }
-    merged['options'] = {**begun['options'], **(given.get('options') or {})}
+    merged['options'] = {**started['options'], **(given.get('options') or {})}
     return merged
 
 
 def written_options(options: dict) -> dict:
-    """Values of a config as a job holds them, tuples and lists apart."""
+    """Values of a config as a job holds them: tuples stay distinct from lists."""
     return {key: repr(value) for key, value in options.items()}
 
 
@@ -119,12 +120,12 @@ def claim_run(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
     Args:
         out (Path): The folder.
         job (dict): What the run depends on, plain data.
-        resume (bool): Whether a run that is there is continued.
+        resume (bool): Whether an existing run is continued.
         overwrite (bool): Whether it is deleted.
 
     Returns:
-        dict: What differs from the run that is there, the value then and now
-        by key; empty if there is none.
+        dict: What differs from the existing run, the value then and now by
+        key; empty if there is none.
 
     Raises:
         UsageError: If the folder holds another run or other files, the same
@@ -132,7 +133,7 @@ def claim_run(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
     """
     marker = out / JOB
     if overwrite and marker.is_file():
-        # The marker last: what a kill leaves can still be overwritten.
+        # The marker is removed last: what a kill leaves can still be overwritten.
         for path in sorted(out.iterdir(), key=marker.__eq__):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -141,7 +142,7 @@ def claim_run(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
     claim(out, 'a run', JOB)
     changed = {}
     if (there := read_job(out)) is not None:
-        changed = check_same(out, there, job, resume)
+        changed = compare_jobs(out, there, job, resume)
         if changed:
             logger.info(f'Resumed with other settings: {in_words(changed)}')
     make_writable(out)
@@ -149,8 +150,8 @@ def claim_run(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
     return changed
 
 
-def check_same(out: Path, there: dict, job: dict, resume: bool) -> dict:
-    """See that the run in a folder can be continued as a job says.
+def compare_jobs(out: Path, there: dict, job: dict, resume: bool) -> dict:
+    """Compare the run in a folder with a job that shall continue it.
 
     Returns:
         dict: What differs, the value then and now by key.
@@ -158,7 +159,7 @@ def check_same(out: Path, there: dict, job: dict, resume: bool) -> dict:
     Raises:
         UsageError: If it is another run, or ``resume`` is not set.
     """
-    # As it is read again.
+    # In the form in which it is read back.
     job = json.loads(json.dumps(job, default=str))
     older = [key for key in job if key in OF_CONFIG and key not in there]
     if older:
@@ -190,9 +191,9 @@ def check_same(out: Path, there: dict, job: dict, resume: bool) -> dict:
             if resume
             else 'Choose another folder, or delete that run with --overwrite'
         )
-        raise UsageError(f'{out} holds another run ({in_words(refused)}). {advice}.')
+        raise UsageError(f'{out} was started with {in_words(refused)}. {advice}.')
     if not resume:
-        what = f' ({in_words(changed)})' * bool(changed)
+        what = f' (started with {in_words(changed)})' * bool(changed)
         raise UsageError(
             f'{out} already holds this run{what}. Continue it '
             'with --resume, or choose another folder.'

@@ -1,4 +1,4 @@
-"""A pretraining on a folder of images: its arguments, and what they lead to."""
+"""A pretraining on a folder of images: its arguments and its plan."""
 
 import copy
 import os
@@ -18,7 +18,7 @@ from soco_mm.utils import SoCoError, UsageError
 from soco_mm.utils.texts import printable
 
 from .config import load_config
-from .job import begun_arguments, written_options
+from .job import resumed_arguments, written_options
 from .schedules import set_epochs
 from .trial import naming, try_pretraining
 
@@ -39,7 +39,7 @@ ARGUMENTS = {
 
 @dataclass(frozen=True)
 class PretrainArguments:
-    """What a pretraining was asked for; None is what was not given.
+    """The arguments of a pretraining; None for those not given.
 
     Attributes are those of :func:`soco_mm.apis.pretrain.pretrain`.
     """
@@ -82,16 +82,16 @@ class PretrainArguments:
         ):
             if key in (self.options or {}) and value is not None:
                 raise UsageError(
-                    f'{argument} and --cfg-options {key} set the same. Leave one out.'
+                    f'{argument} and --cfg-options {key} set the same. Give only one.'
                 )
 
     def complete(self, out: Path, resume: bool) -> 'PretrainArguments':
-        """Fill in what was not given.
+        """Fill in the arguments that were not given.
 
         Args:
             out (Path): The folder of the run.
-            resume (bool): Whether it is continued: then with what it was
-                started with, else with defaults.
+            resume (bool): Whether it is continued: then with the arguments it
+                was started with, else with defaults.
 
         Returns:
             PretrainArguments: The arguments.
@@ -101,7 +101,7 @@ class PretrainArguments:
         """
         given = vars(self)
         if resume:
-            given = begun_arguments(out, given)
+            given = resumed_arguments(out, given)
         if given['images'] is None:
             nothing = f': there is no run in {out} to resume.' if resume else '.'
             raise UsageError(f'Name the folder of images{nothing}')
@@ -120,10 +120,10 @@ class PretrainArguments:
 
 @dataclass
 class PretrainPlan:
-    """A pretraining before anything of it is written.
+    """A pretraining before anything is written.
 
     Attributes:
-        arguments (PretrainArguments): What it was asked for, completed.
+        arguments (PretrainArguments): Its arguments, completed.
         out (Path): The folder of the run.
         cfg (Config): The config of the training.
         images (ImageSet): The images.
@@ -184,7 +184,7 @@ class PretrainPlan:
         """Build the training and load an image, before anything is written.
 
         Args:
-            resume (bool): Whether it goes on from a checkpoint of its own.
+            resume (bool): Whether it continues from its own checkpoint.
 
         Raises:
             SoCoError: If something cannot be built, or an image cannot be made
@@ -200,7 +200,7 @@ class PretrainPlan:
             try_pretraining(trial, self.images)
 
     def get_proposals(self, workers: int | None) -> ProposalStore:
-        """Open the proposals that are there, else make them.
+        """Open existing proposals, or make them.
 
         Args:
             workers (int, optional): Number of processes; None for one per
@@ -256,11 +256,11 @@ class PretrainPlan:
 
 
 def choose_batch_size(cfg: Config, options: dict) -> int:
-    """Images per step where the arguments do not say.
+    """Images per step if the arguments do not say.
 
     Args:
         cfg (Config): The config of the training.
-        options (dict): The values of it that were set.
+        options (dict): The values that were set in it.
 
     Returns:
         int: As the config says; on a CPU no more than 16, unless it was set.
@@ -288,5 +288,5 @@ def absolute(images: ImageSource) -> str | list[str]:
 
 
 def as_given(name: str | Path) -> str:
-    """A config as a job notes it: the whole path, or the name as it is."""
+    """A config as a job records it: the absolute path, or the name as it is."""
     return os.path.abspath(name) if os.path.isfile(name) else str(name)

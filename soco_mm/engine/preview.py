@@ -23,7 +23,7 @@ def build_dataset(cfg: Config) -> Dataset:
         Dataset: The data set.
 
     Raises:
-        SoCoError: If the config has none, or one of wrong parameters; or the
+        SoCoError: If the config has none, or one with wrong parameters; or the
             proposals cannot be read.
     """
     with building('a data set (train_dataloader.dataset)'):
@@ -34,13 +34,13 @@ def build_dataset(cfg: Config) -> Dataset:
         return DATASETS.build(data)
 
 
-def draw_preview(cfg: Config, path: str | Path, number: int = 5) -> Path:
+def draw_preview(cfg: Config, path: str | Path, num_images: int = 5) -> Path:
     """Draw what training will see: proposals, and an object in all views.
 
     Args:
         cfg (Config): The config of the training.
         path (str | Path): The PNG file to write.
-        number (int): Of how many images, evenly picked. Defaults to 5.
+        num_images (int): How many images, evenly picked. Defaults to 5.
 
     Returns:
         Path: The file.
@@ -51,11 +51,11 @@ def draw_preview(cfg: Config, path: str | Path, number: int = 5) -> Path:
     """
     dataset = build_dataset(cfg)
     samples = []
-    step = max(1, len(dataset) // number)
-    for index in range(0, len(dataset), step)[:number]:
+    step = max(1, len(dataset) // num_images)
+    for index in range(0, len(dataset), step)[:num_images]:
         try:
             info = dataset.load_image(index)
-        except ImageError:  # it is gone since the proposals were made
+        except ImageError:  # deleted since the proposals were made
             continue
         sample = dataset[index]
         samples.append(
@@ -73,17 +73,17 @@ def draw_preview(cfg: Config, path: str | Path, number: int = 5) -> Path:
 
 
 def box_levels(cfg: Config) -> Callable[[Tensor], list[str]]:
-    """How the model names the level of each box of a view.
+    """A function that names the pyramid level of each box of a view.
 
     Args:
         cfg (Config): The config of the training.
 
     Returns:
-        Callable: From boxes, (K, 4), to a list of K names; of none for a
-        model with a single level.
+        Callable: From boxes, (K, 4), to a list of K names; an empty list for
+        a model with a single level.
 
     Raises:
-        SoCoError: If the config has no RoI extractor, or one of wrong
+        SoCoError: If the config has no RoI extractor, or one with wrong
             parameters.
     """
     with building('levels of boxes (model.roi_head.bbox_roi_extractor)'):

@@ -36,7 +36,7 @@ def first_of(value: float) -> float:
 
 
 def together(function: Callable):
-    """Call a function on all processes; what one raises stops all.
+    """Call a function on all processes; an error on one stops all.
 
     Args:
         function (Callable): What to call.
@@ -45,8 +45,8 @@ def together(function: Callable):
         What it returns.
 
     Raises:
-        SoCoError: The one of the first process that raised it; on the others
-            it is ``silent``, so that it is printed once.
+        SoCoError: The error of the first process that raised one; on the
+            others it is ``silent``, so that it is printed once.
     """
     result, error = None, None
     try:
@@ -73,5 +73,5 @@ def from_first(value):
 
 
 def this_process() -> str:
-    """This process in words."""
+    """Rank and host of this process, for messages."""
     return f'process {get_rank()} on {socket.gethostname()}'

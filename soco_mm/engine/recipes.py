@@ -15,9 +15,9 @@ from .config import (
     CONFIG_ROOT,
     READ,
     RECIPES,
-    check_key,
     find_config,
     find_keys,
+    read_key,
     recipe_names,
 )
 
@@ -67,7 +67,7 @@ class Setting:
 
 
 def list_recipes() -> list[Recipe]:
-    """All recipes under ``configs/soco``.
+    """The recipes under ``configs/soco``.
 
     Example:
         >>> from soco_mm.engine.recipes import list_recipes
@@ -157,7 +157,7 @@ def trace_config(config: str | Path, key: str | None = None) -> list[Setting]:
         return settings
     under = [each for each in settings if f'{each.key}.'.startswith(f'{key}.')]
     if not under:
-        check_key(cfg, key)
+        read_key(cfg, key)
         keys = [each for top in READ & set(cfg) for each in find_keys(cfg[top], top)]
         meant = did_you_mean(key, keys)
         raise UsageError(
@@ -182,13 +182,13 @@ def trace_file(path: Path) -> dict[str, tuple[Any, Path]]:
 
 
 def leaves(node: Any, key: str = '') -> Iterator[tuple[str, Any]]:
-    """Yield dotted key and value of what a config holds besides dicts.
+    """Yield dotted key and value of everything in a config except dicts.
 
     Lists are values, unless they hold dicts.
     """
     items: Iterable[tuple[Any, Any]]
     if isinstance(node, dict) and node:
-        # MMEngine notes what is inherited from a library.
+        # MMEngine records what is inherited from a library.
         items = [item for item in node.items() if item[0] != '_scope_']
     elif isinstance(node, (list, tuple)) and any(isinstance(x, dict) for x in node):
         items = enumerate(node)

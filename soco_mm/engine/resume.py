@@ -10,16 +10,16 @@ from soco_mm.utils.differences import in_words
 
 from .quiet_log import tell
 
-# Under which a checkpoint notes how it was trained, in its ``meta``.
+# The key in a checkpoint's ``meta`` that records how it was trained.
 NOTED = 'soco_mm_training'
-# In a message hub, see :class:`soco_mm.engine.hooks.TargetUpdateHook`.
+# The key in a message hub, see :class:`soco_mm.engine.hooks.TargetUpdateHook`.
 SKIPPED = 'skipped_steps'
-# What a scheduler's state holds of its progress; the rest is its shape.
+# The entries of a scheduler's state that are its progress; the rest is its shape.
 PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose')
 
 
 def describe_training(runner: Runner) -> dict:
-    """What the length of a training depends on, to be kept in checkpoints."""
+    """What the length of a training depends on; it is saved in checkpoints."""
     return dict(
         batch_size=runner.train_dataloader.batch_size,
         processes=runner.world_size,
@@ -29,16 +29,16 @@ def describe_training(runner: Runner) -> dict:
 
 
 def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
-    """Make a checkpoint one of this training, by the epochs that are done.
+    """Convert a checkpoint to this training, by the epochs that are done.
 
-    Called before MMEngine resumes from the checkpoint. If the training has
-    the same iterations in an epoch, schedules and settings of the optimiser
-    as the one that the checkpoint is of, nothing is changed. Otherwise the
+    Called before MMEngine resumes from the checkpoint. If this training has
+    the same iterations per epoch, schedules and settings of the optimiser as
+    the training of the checkpoint, nothing is changed. Otherwise the
     iterations that are done become those of as many epochs here; the
     schedules are as if all of them had been done here; and learning rate,
     weight decay and so on are those of this training. The target network's
-    momentum follows the iterations. The weights and what the optimiser has
-    gathered stay.
+    momentum follows the iterations. The weights and the optimiser's state
+    stay.
 
     Args:
         runner (Runner): The runner, whose optimiser and schedules are built.
@@ -72,7 +72,7 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
         ):
             raise SoCoError(
                 'A training that does not count in epochs, or whose schedule '
-                'follows its metrics, can only be resumed as it was begun '
+                'follows its metrics, can only be resumed as it was started '
                 f'({changed}).'
             )
         groups = checkpoint['optimizer']['param_groups']
@@ -87,7 +87,7 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
             checkpoint['param_schedulers'] = [
                 each.state_dict() for each in runner.param_schedulers
             ]
-    # Steps by the epochs that are done, as the schedules.
+    # Steps follow from the epochs that are done, as the schedules do.
     hub = checkpoint.get('message_hub') or {}
     hub.get('runtime_info', {}).pop(SKIPPED, None)
     tell(
@@ -98,7 +98,7 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
 
 
 def is_same(runner: Runner, checkpoint: dict) -> bool:
-    """Whether a checkpoint is of a training with the same schedule."""
+    """Whether a checkpoint comes from a training with the same schedule."""
     meta = checkpoint['meta']
     if isinstance(runner.train_loop, EpochBasedTrainLoop) and (
         meta['iter'] != meta['epoch'] * len(runner.train_dataloader)
@@ -135,7 +135,7 @@ def can_replay(schedulers: list | None) -> bool:
 def replay(schedulers: list, epochs: int, iterations: int) -> None:
     """Step schedulers that were just built as a training does.
 
-    They go by recurrence, so that the values are those of a training that was
+    Their values follow by recurrence, so they are those of a training that was
     not stopped, to the last bit.
     """
     with warnings.catch_warnings():
@@ -155,7 +155,7 @@ def check_groups(saved: list, built: list) -> None:
     """Refuse the state of another optimiser.
 
     Raises:
-        SoCoError: If it is.
+        SoCoError: If it is of another optimiser.
     """
     fits = len(saved) == len(built) and all(
         len(old['params']) == len(new['params'])

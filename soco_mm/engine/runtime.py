@@ -18,7 +18,7 @@ from soco_mm.utils import UsageError
 
 from .quiet_log import QuietRunner, quieten, tell
 
-# For inputs of any number of dimensions, as SyncBN. In the root registry,
+# For inputs of any number of dimensions, like SyncBN. In the root registry,
 # where builders of all scopes find it.
 BATCH_NORM = 'SoCoBatchNormXd'
 SYNC_NORMS = ('SyncBN', 'MMSyncBN')  # PyTorch's and MMCV's
@@ -35,8 +35,8 @@ def unwrap_model(model: nn.Module) -> nn.Module:
 def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     """Build the Runner of a config, whatever this process has run before.
 
-    MMEngine names a run by the second in which it starts, and gives a second
-    run of that name the logger, the message hub and the visualizer of the
+    MMEngine names a run by the second in which it starts, and gives another
+    run with that name the logger, the message hub and the visualizer of the
     first: it would write its scalars into the other's folder. So each run of
     a process gets a number.
 
@@ -59,9 +59,9 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
 def adapt_to_device(cfg: Config) -> None:
     """Change a config so that it runs where there is no GPU.
 
-    Three things work on a GPU alone: synchronised batch norm, MMEngine's
-    mixed precision and its set-up of distributed training. On a GPU nothing
-    of them is changed.
+    Three things work only on a GPU: synchronised batch norm, MMEngine's
+    mixed precision and its set-up of distributed training. On a GPU none of
+    them is changed.
 
     Args:
         cfg (Config): The config of a training; changed in place.
@@ -99,7 +99,7 @@ def start_processes(cfg: Config) -> None:
         cfg (Config): The config, with ``launcher``.
 
     Raises:
-        UsageError: If they were not started as they must be.
+        UsageError: If they were not started as required.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none' or is_distributed():
@@ -129,7 +129,7 @@ def use_plain_sync_norm(model: Config) -> None:
 
 
 def replace_types(node, names: dict[str, str]) -> None:
-    """Replace components by others wherever they stand in a config.
+    """Replace components by others everywhere in a config.
 
     Args:
         node: A config or a part of one; changed in place.

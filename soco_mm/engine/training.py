@@ -18,7 +18,7 @@ from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
-from soco_mm.engine.initial_weights import check_initial_weights, safe_loading
+from soco_mm.engine.initial_weights import match_initial_weights, safe_loading
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.quiet_log import tell
 from soco_mm.engine.runtime import start_processes
@@ -54,7 +54,7 @@ def train_model(
 
     Raises:
         UsageError: If ``work_dir`` holds another training, or the checkpoint
-            is not there.
+            does not exist.
         SoCoError: If something in the config or the data stops the training,
             or its loss or weights are not finite.
     """
@@ -77,11 +77,11 @@ def train_model(
             check_resumable(runner, cfg.load_from)
         else:
             model = unwrap_model(runner.model)
-            for note in check_initial_weights(cfg, model):
+            for note in match_initial_weights(cfg, model):
                 tell(note)
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
     if runner.auto_scale_lr:
-        # MMEngine leaves gradient accumulation out of the batch size.
+        # MMEngine does not count gradient accumulation in the batch size.
         runner.auto_scale_lr = dict(
             runner.auto_scale_lr,
             base_batch_size=runner.auto_scale_lr['base_batch_size'] / accumulated,
@@ -101,7 +101,7 @@ def choose_checkpoint(work_dir: str | Path, resume: bool | str | Path) -> Path |
         resume (bool | str | Path): See :func:`train_model`.
 
     Returns:
-        Path, optional: The checkpoint, None to begin anew.
+        Path, optional: The checkpoint, None to start from the beginning.
 
     Raises:
         UsageError: On all processes, if there are checkpoints but ``resume``
@@ -113,7 +113,7 @@ def choose_checkpoint(work_dir: str | Path, resume: bool | str | Path) -> Path |
     def refuse():
         if not resume and own:
             raise UsageError(
-                f'{work_dir} holds the checkpoints of a training already. '
+                f'{work_dir} already holds the checkpoints of a training. '
                 'Continue it with --resume, or choose another folder.'
             )
         if isinstance(resume, (str, Path)) and not Path(resume).is_file():
@@ -165,7 +165,7 @@ def choose_checkpoint(work_dir: str | Path, resume: bool | str | Path) -> Path |
 def check_resumable(runner: Runner, path: str | Path) -> None:
     """Refuse a checkpoint that is not of this model.
 
-    MMEngine would load what fits and only warn of the rest.
+    MMEngine would load what fits and only warn about the rest.
 
     Raises:
         SoCoError: If it is of another architecture, holds NaN or infinity, or
@@ -185,14 +185,14 @@ def check_resumable(runner: Runner, path: str | Path) -> None:
 
 
 def check_dataset(runner: Runner) -> None:
-    """Refuse a data set that is not there or does not fill one batch.
+    """Refuse a data set that is missing or does not fill one batch.
 
     Raises:
-        SoCoError: If so, or if its images do not fit their proposals.
+        SoCoError: If it is refused, or its images do not fit their proposals.
     """
     loader = runner.train_dataloader
     if isinstance(loader.dataset, ObjectViewDataset):
-        for note in loader.dataset.check_images():
+        for note in loader.dataset.compare_images():
             tell(printable(note), WARNING)
     if len(loader) == 0:
         raise SoCoError(

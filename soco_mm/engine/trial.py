@@ -1,4 +1,4 @@
-"""A training that is built before anything of it is written."""
+"""Build a training before anything is written, to see whether it works."""
 
 import copy
 import io
@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 
 from soco_mm.engine import unwrap_model
 from soco_mm.engine.config import building
-from soco_mm.engine.initial_weights import check_initial_weights
+from soco_mm.engine.initial_weights import match_initial_weights
 from soco_mm.engine.runtime import build_runner
 from soco_mm.proposals import Proposals, ProposalStore
 from soco_mm.proposals.listing import ImageSet
@@ -25,12 +25,12 @@ TRIED = 8  # images, of which one should be readable
 
 
 def build_trial(cfg: Config) -> Runner:
-    """Build all of a training in a folder that is removed, to see if it works.
+    """Build a whole training in a temporary folder, to see whether it works.
 
     Nothing is loaded, logged or kept.
 
     Args:
-        cfg (Config): The config, with data sets that are there; not changed.
+        cfg (Config): The config, with existing data sets; not changed.
 
     Returns:
         Runner: The runner.
@@ -57,13 +57,13 @@ def build_trial(cfg: Config) -> Runner:
 
 @contextmanager
 def naming(options: dict[str, Any]) -> Iterator[None]:
-    """Name the options that were set where a config cannot be built.
+    """Name the options that were set if a config cannot be built.
 
     Args:
         options (dict): Values by dotted key.
 
     Raises:
-        SoCoError: With the text of one, and the options.
+        SoCoError: The error that was raised, followed by the options.
     """
     try:
         yield
@@ -80,7 +80,7 @@ def naming(options: dict[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what is said, which the training itself will say."""
+    """Silence output that the training itself will print again."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -101,8 +101,8 @@ def try_pretraining(cfg: Config, images: ImageSet) -> None:
         images (ImageSet): The images, of which no proposals are needed.
 
     Raises:
-        SoCoError: If something cannot be built, or an image not be made into
-            views.
+        SoCoError: If something cannot be built, or an image cannot be made
+            into views.
     """
     with tempfile.TemporaryDirectory() as folder:
         trial = copy.deepcopy(cfg)
@@ -125,8 +125,8 @@ def try_pretraining(cfg: Config, images: ImageSet) -> None:
         loader.dataset.pop('num_images', None)
         runner = build_trial(trial)
         with quiet():
-            check_initial_weights(trial, unwrap_model(runner.model))
-        # Without one, the proposals will say why.
+            match_initial_weights(trial, unwrap_model(runner.model))
+        # If no image can be read, making the proposals will say why.
         index = readable.index(True) if any(readable) else None
         load_sample(runner, index)
 
@@ -135,8 +135,8 @@ def load_sample(runner: Runner, index: int | None) -> None:
     """Load a sample, as a worker process does.
 
     Raises:
-        SoCoError: If the pipeline fails on it, for other reasons than that
-            the image cannot be read.
+        SoCoError: If the pipeline fails on it for another reason than an
+            unreadable image.
     """
     if index is None:
         return

@@ -1,4 +1,4 @@
-"""What frozen features are worth: probes with labelled images."""
+"""Quality of frozen features: probes with labelled images."""
 
 from .backbone import backbone_config, backbone_weights, fill_backbone, load_backbone
 from .classifier import LinearProbe

@@ -22,8 +22,8 @@ def backbone_config(model: dict) -> dict:
         model (dict): The ``model`` of the pretraining's config.
 
     Returns:
-        dict: Its backbone, with plain batch norm. A C4 model's gets res5 back,
-        which was its R-CNN head, as the last stage.
+        dict: Its backbone, with plain batch norm. In a C4 model res5, which
+        was the R-CNN head, becomes the last stage again.
 
     Raises:
         SoCoError: If it has none.
@@ -50,7 +50,7 @@ def backbone_config(model: dict) -> dict:
 
 
 def backbone_weights(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of the whole backbone, by its own names.
+    """Weights of the whole backbone, under its own names.
 
     Args:
         state_dict (dict[str, Tensor]): Weights of a pretraining, or exported
@@ -92,10 +92,10 @@ def fill_backbone(
     Args:
         backbone (nn.Module): The backbone.
         weights (dict[str, Tensor]): Weights of a pretraining.
-        path (str | Path): The file that they are of, for messages.
+        path (str | Path): The file that they are from, for messages.
 
     Raises:
-        SoCoError: If they are not of this backbone.
+        SoCoError: If they do not belong to this backbone.
     """
     weights = backbone_weights(weights)
     wrong = compare_tensors(backbone.state_dict(), weights).mismatches()

@@ -16,11 +16,11 @@ from soco_mm.utils import (
     list_images,
     read_image,
 )
-from soco_mm.utils.stretch import check_stretch
+from soco_mm.utils.stretch import as_percentiles
 
 
 def find_classes(folder: str | Path) -> list[str]:
-    """Names of the class folders in a folder, sorted; hidden ones left out.
+    """Names of the class folders in a folder, sorted, without hidden ones.
 
     Raises:
         UsageError: If there is no such folder, or fewer than two classes.
@@ -29,7 +29,7 @@ def find_classes(folder: str | Path) -> list[str]:
     if not folder.is_dir():
         raise UsageError(
             f'There is no folder {folder}. Name the folder that '
-            'holds one folder of images a class.'
+            'holds one folder of images per class.'
         )
     classes = sorted(
         entry.name
@@ -48,15 +48,15 @@ def find_classes(folder: str | Path) -> list[str]:
 
 @DATASETS.register_module()
 class ClassFolders(BaseDataset):
-    """Labelled images, one folder a class, as ImageNet is laid out.
+    """Labelled images, one folder per class, as in ImageNet.
 
-    Within a class images may be nested; those outside of any are left out.
+    Within a class images may be nested; images outside of any are left out.
 
     Args:
         data_root (str): The folder that holds the class folders.
         classes_of (str, optional): The folder whose class folders number the
-            classes: for validation that of training, of which it may have
-            some classes alone. Defaults to None, ``data_root``.
+            classes: for validation the folder of training, of which it may
+            have only some classes. Defaults to None, ``data_root``.
         **kwargs: Other arguments of :class:`mmcls.datasets.BaseDataset`.
 
     Raises:
@@ -85,8 +85,8 @@ class ClassFolders(BaseDataset):
         if not found:
             raise UsageError(
                 f'{self.data_root} holds images, but no class '
-                'folders. Put those of each class into a folder '
-                'of its own.'
+                'folders. Put those of each class into their '
+                'own folder.'
             )
         names = {path.partition('/')[0] for path in found}
         unknown = sorted(names - labels.keys())
@@ -120,8 +120,8 @@ class ClassFolders(BaseDataset):
 class LoadRGBImage(BaseTransform):
     """Read ``img_path`` into ``img`` as pretraining does: RGB, (H, W, 3).
 
-    Where there is a ``bbox`` (x1, y1, x2, y2 in whole pixels, continuous), it
-    is that part of the image.
+    If there is a ``bbox`` (x1, y1, x2, y2 in whole pixels, continuous), only
+    that part of the image is read.
 
     Args:
         stretch (tuple, optional): See
@@ -132,7 +132,7 @@ class LoadRGBImage(BaseTransform):
     """
 
     def __init__(self, stretch: tuple[float, float] | None = None) -> None:
-        self.stretch = check_stretch(stretch)
+        self.stretch = as_percentiles(stretch)
         # Objects of one image follow each other in validation.
         self.last: tuple = (None, None)
 

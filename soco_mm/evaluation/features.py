@@ -12,10 +12,10 @@ from .classifier import LinearProbe
 def extract_features(
     model: LinearProbe, loader: DataLoader, progress: Callable[[], None] = lambda: None
 ) -> tuple[Tensor, Tensor]:
-    """L2-normalised pooled features of the last stage, of each image.
+    """L2-normalised pooled features of the last stage, for each image.
 
     Args:
-        model (LinearProbe): The model, of which the classifier is not used.
+        model (LinearProbe): The model; its classifier is not used.
         loader (DataLoader): Batches of ``inputs`` and ``data_samples``.
         progress (Callable): Called after each image. Defaults to nothing.
 

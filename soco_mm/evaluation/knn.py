@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-# Similarities that are held at once: 0.25 GiB.
+# Similarities that are held in memory at once: 0.25 GiB.
 MAX_SIMILARITIES = 2**26
 TEMPERATURE = 0.07
 
@@ -17,8 +17,8 @@ def knn_scores(
 ) -> Tensor:
     r"""Let the k nearest training images of each image vote for its class.
 
-    Near is where the cosine similarity s is large, and a neighbour's vote has
-    the weight :math:`\exp(s / T)`, as in `Unsupervised Feature Learning via
+    Neighbours are near if their cosine similarity s is large; a neighbour's vote
+    has the weight :math:`\exp(s / T)`, as in `Unsupervised Feature Learning via
     Non-Parametric Instance Discrimination
     <https://arxiv.org/abs/1805.01978>`_.
 

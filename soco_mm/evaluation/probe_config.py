@@ -17,7 +17,7 @@ PRETRAINING = 'soco_r50_fpn_100e'
 def read_backbone(
     checkpoint: str | Path, config: str | Path | None = None
 ) -> Pretrained:
-    """The pretrained model of which only the backbone is used.
+    """Read a pretrained model, of which only the backbone is used.
 
     Args:
         checkpoint (str | Path): A checkpoint of a pretraining, or exported

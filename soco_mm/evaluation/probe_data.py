@@ -20,7 +20,7 @@ def choose_data(
 
     Args:
         cfg (Config): The config of a probe.
-        train (str | Path, optional): A folder with one folder of images a
+        train (str | Path, optional): A folder with one folder of images per
             class, or annotations, whose objects are classified. Defaults to
             None, as the config says.
         val (str | Path, optional): The same for validation. Defaults to None,
@@ -52,7 +52,7 @@ def choose_data(
             raise UsageError(
                 f'{val} holds annotations, but '
                 f'{train or voters.data_root} class folders. '
-                'Give two of a kind.'
+                'Give two of the same kind.'
             )
         voters.data_root = str(train or voters.data_root)
         queries.data_root = str(val or queries.data_root)
@@ -60,7 +60,7 @@ def choose_data(
         classes = find_classes(voters.data_root)
         if os.path.realpath(queries.data_root) == os.path.realpath(voters.data_root):
             logger.info(
-                f'The images in {voters.data_root} are learnt from and '
+                f'The images in {voters.data_root} are both trained on and '
                 'classified, which makes the accuracy too good'
             )
         return tuple(classes)
@@ -71,7 +71,7 @@ def choose_data(
         )
     if val is not None and not holds_annotations(val):
         raise UsageError(
-            f'{train} holds annotations, but {val} does not. Give two of a kind.'
+            f'{train} holds annotations, but {val} does not. Give two of the same kind.'
         )
     cfg.train_dataloader.dataset = _crops(voters, train, images, 'train')
     cfg.val_dataloader.dataset = _crops(
@@ -86,7 +86,7 @@ def choose_data(
 def _crops(
     dataset: ConfigDict, annotations: str | Path, images: str | Path | None, split: str
 ) -> ConfigDict:
-    """Config of the objects of annotations in place of a folder of images."""
+    """Config of annotated objects instead of a folder of images."""
     return ConfigDict(
         type='ObjectCrops',
         annotations=str(annotations),
@@ -98,10 +98,10 @@ def _crops(
 
 
 def _read_crops(cfg: Config) -> tuple[str, ...]:
-    """Read both data sets of objects once and say what is in them.
+    """Read both data sets of objects once and log what is in them.
 
     Returns:
-        tuple[str]: Names of the classes; both configs have them then.
+        tuple[str]: Names of the classes, which both configs now have.
     """
     classes = None
     seen: set = set()
@@ -117,7 +117,7 @@ def _read_crops(cfg: Config) -> tuple[str, ...]:
         lines = describe_crops(crops)
         if twice := len(paths & seen):
             lines.append(
-                f'  {twice} images are in train too, which makes the accuracy too good'
+                f'  {twice} images are also in train, which makes the accuracy too good'
             )
         seen = paths
         head = (
@@ -129,7 +129,7 @@ def _read_crops(cfg: Config) -> tuple[str, ...]:
 
 
 def describe_crops(crops: ObjectCrops) -> list[str]:
-    """What of annotations was left out or changed, a line each."""
+    """What was left out of annotations or changed, one line each."""
     lines = [f'  {line}' for line in crops.account.lines()]
     if crops.turned:
         lines.append(

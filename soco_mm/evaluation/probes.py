@@ -26,12 +26,12 @@ from soco_mm.utils.progress import ImageProgress
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What frozen features are worth.
+    """The accuracy that frozen features reach.
 
     Attributes:
         method (str): ``knn`` or ``linear``.
         checkpoint (str): The weights.
-        train (str): What votes or is learnt from.
+        train (str): The images or objects that vote or are trained on.
         val (str): What is classified.
         samples (str): What is counted, ``images`` or ``objects``.
         num_classes (int): Number of classes.
@@ -41,7 +41,7 @@ class ProbeResult:
         top5 (float, optional): The same for the best five; only where there
             are more than five classes.
         k (int, optional): knn: how many vote.
-        temperature (float, optional): knn: of the weights of the votes.
+        temperature (float, optional): knn: temperature of the votes' weights.
         epochs (int, optional): linear: length of the training.
     """
 
@@ -68,13 +68,13 @@ class ProbeResult:
         write_json(Path(folder, f'{self.method}.json'), self.to_dict())
 
     def describe(self) -> str:
-        """What was measured, in words."""
+        """What was measured, as one sentence."""
         accuracies = [f'top-1 {self.top1:.2f} %']
         if self.top5 is not None:
             accuracies.append(f'top-5 {self.top5:.2f} %')
         return (
             f'{self.method}: {", ".join(accuracies)} ({self.num_val} {self.samples} '
-            f'in {self.num_classes} classes, learnt from {self.num_train})'
+            f'in {self.num_classes} classes, trained on {self.num_train})'
         )
 
 
@@ -96,9 +96,9 @@ def knn_probe(
             pipeline are used.
         checkpoint (str | Path): A checkpoint of a pretraining, or exported
             weights.
-        train (str | Path): The images that vote, one folder a class; or
+        train (str | Path): The images that vote, one folder per class; or
             annotations, whose objects vote.
-        val (str | Path, optional): Those to classify, in folders of the same
+        val (str | Path, optional): Images to classify, in folders of the same
             names, or annotations. Defaults to None, those of the data set
             that ``train`` names.
         k (int): How many images or objects vote. Defaults to 20.
@@ -179,8 +179,8 @@ def linear_probe(
             weights.
         work_dir (str | Path): Where checkpoints, logs and ``linear.json``,
             the result, go.
-        train (str | Path, optional): The training images, one folder a class;
-            or annotations, whose objects are learnt from. Defaults to None,
+        train (str | Path, optional): The training images, one folder per class;
+            or annotations, whose objects are trained on. Defaults to None,
             as the config says.
         val (str | Path, optional): The images to classify, in folders of the
             same names, or annotations. Defaults to None, those of the data
@@ -205,8 +205,8 @@ def linear_probe(
     last = latest_checkpoint(work_dir)
     if last and not resume:
         raise UsageError(
-            f'{work_dir} holds the checkpoints of a training '
-            'already. Choose another folder.'
+            f'{work_dir} already holds the checkpoints of a '
+            'training. Choose another folder.'
         )
     classes = choose_data(cfg, train, val, images, val_images)
     topk = prepare(cfg, checkpoint, len(classes))
@@ -238,7 +238,7 @@ def prepare(cfg: Config, checkpoint: str | Path, num_classes: int) -> tuple[int,
     """Set weights and number of classes, and check them; in place.
 
     Returns:
-        tuple[int]: The k of the top-k accuracies that say something.
+        tuple[int]: The k of the top-k accuracies to report.
     """
     with building('a backbone'):
         backbone = MODELS.build(cfg.model.backbone)
@@ -254,7 +254,7 @@ def prepare(cfg: Config, checkpoint: str | Path, num_classes: int) -> tuple[int,
 
 
 def of_config(cfg: Config, method: str, samples: str) -> dict:
-    """What was measured, to begin the result with."""
+    """The first entries of the result: what was measured."""
     train, val = (
         each.get('annotations') or each.data_root
         for each in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset)
@@ -271,7 +271,7 @@ def of_config(cfg: Config, method: str, samples: str) -> dict:
 
 @contextmanager
 def in_a_sentence() -> Iterator[None]:
-    """Take the stack trace off errors that come from a loader's process."""
+    """Remove the stack trace from errors that come from a loader's process."""
     try:
         yield
     except SoCoError as error:

@@ -11,7 +11,7 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
     """Move a batch of views to the device and normalise it there.
 
     Args:
-        mean (Sequence[float]): Mean of each channel, of 0 to 255.
+        mean (Sequence[float]): Mean of each channel, from 0 to 255.
         std (Sequence[float]): Standard deviation of each channel.
         non_blocking (bool): Do not wait for the transfer, which needs pinned
             memory to have an effect. Defaults to True.

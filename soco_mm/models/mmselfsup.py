@@ -1,7 +1,7 @@
-"""The one place through which parts of MMSelfSup come in.
+"""The only module that imports from MMSelfSup.
 
-Its successor can stand in here. ``mmselfsup.datasets`` is never imported: it
-needs torchvision, of which there is no build for every PyTorch.
+Its successor can be used here instead. ``mmselfsup.datasets`` is never
+imported: it needs torchvision, which is not built for every PyTorch.
 """
 
 from mmselfsup.models import NonLinearNeck

@@ -1,6 +1,6 @@
 import numpy as np
 
-# How the boxes of an image came about, the order in which filters are tried.
+# How the boxes of an image were chosen, in the order in which filters are tried.
 STATUS = ('filtered', 'aspect_only', 'min_side_only', 'whole_image')
 FALLBACK_SIDE = 32
 
@@ -9,8 +9,8 @@ class ProposalFilter:
     r"""Keep the proposals whose shape and size suit (Section 3.2).
 
     Keeps :math:`1/r \le w/h \le r` and :math:`s_0 \le \sqrt{wh}/\sqrt{WH} \le
-    s_1`, and w, h >= ``min_side``. An image left with none falls back to the
-    filter on the aspect ratio alone, then to w, h >= 32 pixels alone, then to
+    s_1`, and w, h >= ``min_side``. An image left with none falls back to only
+    the filter on the aspect ratio, then to only w, h >= 32 pixels, then to
     the whole image.
 
     Args:

@@ -27,8 +27,7 @@ class _Task(NamedTuple):
 class _Process:
     """A worker process, with a pipe of its own and one image at a time.
 
-    What happens to one worker, whenever it happens, thus concerns the image
-    it is on and nothing else.
+    Whatever happens to a worker thus affects only the image it works on.
     """
 
     def __init__(self, settings: dict, root: str) -> None:
@@ -48,7 +47,7 @@ class _Process:
         try:
             self.pipe.send((task.path, task.failure is None))
         except OSError:
-            pass  # it has ended, which is noticed next
+            pass  # it has ended, as the next read shows
 
     def take(self) -> Proposals | None:
         """The result that it has sent, None if it says that it is ready.
@@ -65,7 +64,7 @@ class _Process:
         return result
 
     def end(self, timeout: float) -> str:
-        """End it; says why it has ended, in words after 'the generator'."""
+        """End it; returns why it has ended, as words after 'the generator'."""
         late = time.monotonic() >= self.deadline
         if late:
             self.process.kill()
@@ -84,9 +83,9 @@ def generate_proposals(
     """Make proposals for images, in worker processes.
 
     An image on which the native code crashes, whose worker is killed (for
-    memory), or that takes longer than ``settings['timeout']`` seconds costs
-    its image alone, which gets the whole image as its box; if it cannot be
-    read within the same limits, it has none.
+    memory), or that takes longer than ``settings['timeout']`` seconds affects
+    no other: it gets the whole image as its box; if it cannot be read within
+    the same limits, it has none.
 
     Args:
         root (str | Path): The folder of images.
@@ -153,7 +152,7 @@ def generate_proposals(
                     workers.remove(worker)
                     idle.append(worker)
     finally:
-        # To wait until a process ends of itself would take longer.
+        # Waiting until a process ends by itself would take longer.
         for worker in workers + idle:
             worker.process.kill()
         for worker in workers + idle:
@@ -161,7 +160,7 @@ def generate_proposals(
 
 
 def _remaining(deadline: float) -> float | None:
-    """Seconds until then; None for ever."""
+    """Seconds until then; None for no limit."""
     if deadline == float('inf'):
         return None
     return max(0, deadline - time.monotonic())

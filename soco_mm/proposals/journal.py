@@ -28,12 +28,12 @@ class Journal:
     Args:
         folder (str | Path): The folder; it is made if needed.
         settings (dict): What the results are made with, of JSON's types.
-        replaces (bool): Whether this run replaces a store that is there. Then
-            it goes on only with results of such a run and deletes others.
+        replaces (bool): Whether this run replaces an existing store. Then
+            it continues only from results of such a run and deletes others.
             Defaults to False.
 
     Attributes:
-        replaces (bool): Whether the run that began it replaces a store.
+        replaces (bool): Whether the run that started it replaces a store.
         failed (set[str]): The images that failed.
         seconds (dict[str, float]): CPU time by image, where it is known.
 
@@ -75,12 +75,12 @@ class Journal:
             return
         except (OSError, ValueError) as error:
             raise UsageError(
-                f'{path} cannot be read ({error}). Start anew with --overwrite.'
+                f'{path} cannot be read ({error}). Start again with --overwrite.'
             ) from None
         if difference := describe_difference(there, settings):
             raise UsageError(
                 f'{self.folder} holds an unfinished run with other settings '
-                f'({difference}). Use the same, or start anew with '
+                f'({difference}). Use the same, or start again with '
                 '--overwrite.'
             )
 
@@ -151,7 +151,7 @@ class Journal:
 
 
 def describe_difference(there: dict, wanted: dict, prefix: str = '') -> str:
-    """Put into words where two settings differ, empty if they do not."""
+    """Say where two settings differ; empty if they do not."""
     parts = []
     for key in sorted({*there, *wanted}):
         old, new = there.get(key), wanted.get(key)
@@ -159,5 +159,5 @@ def describe_difference(there: dict, wanted: dict, prefix: str = '') -> str:
         if isinstance(old, dict) and isinstance(new, dict):
             parts.append(describe_difference(old, new, f'{name}.'))
         elif old != new:
-            parts.append(f'{name} {old} and not {new}')
+            parts.append(f'{name} {old}, not {new}')
     return '; '.join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""What a store consists of, for those who write and those who read it."""
+"""The files of a store, for writing and reading it."""
 
 import hashlib
 import json
@@ -65,7 +65,7 @@ def unusable(path: str, reason: str) -> Proposals:
 
 
 def header_hash(header: dict) -> str:
-    """SHA-256 of a header but for the hash in it.
+    """SHA-256 of a header without the hash in it.
 
     The header holds the hashes of the arrays, so this one names the whole
     store.

@@ -23,7 +23,7 @@ class ImageSet(NamedTuple):
     Attributes:
         root (str): The folder that the paths are relative to, absolute.
         paths (list[str]): The paths, each once, sorted by their bytes.
-        notes (list[str]): What is left out of a folder, a sentence each.
+        notes (list[str]): What is left out of a folder, one sentence each.
     """
 
     root: str
@@ -39,8 +39,9 @@ def list_input(
     """Find out which images are meant.
 
     Args:
-        images (str | Path | Sequence): A folder of images, nested as it
-            likes, or several; a text file with a path a line; or a COCO json.
+        images (str | Path | Sequence): A folder of images, nested to any
+            depth, or several; a text file with one path per line; or a COCO
+            json.
         root (str | Path, optional): What the paths in a file are relative to.
             Defaults to None, the folder of the file.
         exclude (Sequence[str | Path]): Folders of results, which are left out
@@ -57,7 +58,7 @@ def list_input(
     if not isinstance(images, (str, Path)):
         if len(images) > 1:
             folders = dict.fromkeys(map(os.path.abspath, images))
-            # Not twice what is in one of them that lies in another.
+            # If one folder lies in another, its images count once.
             outer = [
                 each
                 for each in folders
@@ -101,7 +102,7 @@ def list_input(
 def _list_folders(
     folders: list[str], root: str | Path | None, exclude: Sequence[str | Path]
 ) -> ImageSet:
-    """The images of several folders, absolute, as of one above them all."""
+    """The images of several absolute folders, relative to one above them all."""
     if root is not None:
         raise UsageError(
             '--root is for the paths in a file, but several folders are given.'
@@ -137,7 +138,7 @@ def _read(path: Path) -> list[str]:
 
 
 def _find(names: list[str], root: str, source: Path) -> list[str]:
-    """Names of another machine, whose folders are not there, by their end."""
+    """Find names written on another machine, with other folders, by their end."""
     if any(os.path.exists(os.path.join(root, name)) for name in names):
         return names
     finder = NameFinder(walk_files(root))

@@ -25,7 +25,7 @@ from .summary import ProposalSummary, summarize, warn_of_depth
 from .worker import Worker
 
 UNFINISHED = '.unfinished'
-# When all of so many images fail first, the generator cannot work.
+# If the first images, this many, all fail, the generator cannot work.
 TRIED = 20
 ADVICE = 'Choose another place, or replace it with --overwrite.'
 
@@ -44,8 +44,8 @@ def make_proposals(
     """Make the object proposals of a set of images.
 
     Results are kept in ``OUT.unfinished`` as they come, so that a run that
-    was killed goes on where it was; the store appears at the end. A store of
-    the same settings that is there already is completed with the images that
+    was killed continues where it was; the store appears at the end. An
+    existing store with the same settings is completed with the images that
     are not in it. Images that cannot be used are left out and listed, with
     the reason, in ``failures.jsonl`` in the store.
 
@@ -63,10 +63,10 @@ def make_proposals(
             one per core.
         shard (tuple, optional): i and n, to make the i-th of n parts, from 1.
             Defaults to None, all.
-        overwrite (bool): Make all again and replace the store that is there.
+        overwrite (bool): Make all again and replace an existing store.
             Defaults to False.
-        retry_failed (bool): Try images that failed before again. Defaults to
-            False.
+        retry_failed (bool): Try again the images that failed before. Defaults
+            to False.
 
     Returns:
         ProposalSummary: The figures of the store.
@@ -115,12 +115,12 @@ class _Task:
 def _complete(
     out: Path, task: _Task, header: dict, listing: str, overwrite: bool
 ) -> ProposalSummary:
-    """Write the store, with what is there already or was made before a kill."""
+    """Write the store, including what exists or was made before a kill."""
     # The folder of images may move.
     made_by = {key: value for key, value in header.items() if key != 'root'}
     unfinished = out.with_name(out.name + UNFINISHED)
     with closing(Journal(unfinished, made_by, overwrite)) as journal:
-        # Also a run that goes on may be one that makes all again.
+        # A continued run, too, may be one that makes all again.
         earlier = None
         if not journal.replaces:
             earlier = _earlier(out, header, task.paths)
@@ -148,7 +148,7 @@ def _complete(
 
 
 def _generate(journal: Journal, task: _Task) -> int:
-    """Make what is not in the journal; returns how many were there."""
+    """Make what is not in the journal; returns how many were in it."""
     paths, shard = task.paths, task.shard
     todo = [
         path
@@ -180,7 +180,7 @@ def _generate(journal: Journal, task: _Task) -> int:
     except KeyboardInterrupt:
         logger.info(
             f'\n{len(journal)} of {len(paths)} images are done and kept; '
-            'the same command goes on.'
+            'the same command continues.'
         )
         raise
     if paths and len(journal.failed) == len(journal) and (not shard or done >= TRIED):
@@ -226,11 +226,11 @@ def _check_generator(settings: dict) -> None:
 
 
 def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | None:
-    """The store that is there already, if this run may complete it.
+    """The existing store, if this run may complete it.
 
     Raises:
-        UsageError: If it was made in another way, or holds images that this
-            run would drop.
+        UsageError: If it was made with other settings, or holds images that
+            this run would drop.
     """
     if not (out / MARKER).is_file():
         return None
@@ -245,7 +245,7 @@ def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | N
     old, new = ({key: each.get(key) for key in same} for each in (store.header, header))
     difference = describe_difference(old, new)
     if difference:
-        raise UsageError(f'{out} was made in another way ({difference}). {ADVICE}')
+        raise UsageError(f'{out} was made with other settings ({difference}). {ADVICE}')
     wanted = set(paths)
     gone = [path for path in store if path not in wanted]
     if gone:
@@ -266,7 +266,7 @@ def merge_proposals(
         shards (Sequence[str | Path]): The stores of all shards.
         out (str | Path): The store to write; one of the same settings and
             fewer images is replaced.
-        overwrite (bool): Replace any store that is there. Defaults to False.
+        overwrite (bool): Replace any existing store. Defaults to False.
 
     Returns:
         ProposalSummary: The figures of the store.

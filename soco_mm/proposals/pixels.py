@@ -1,4 +1,4 @@
-"""Proposals held against the pixels of the images they are opened with."""
+"""Compare proposals with the sizes of the images they are used with."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from soco_mm.utils.sizes import sample_indices
 
 from .store import ProposalStore
 
-ROUNDING = 1  # of a side, in pixels, by whoever resized an image
+ROUNDING = 1  # error of a side, in pixels, from resizing an image
 
 
 def scale_between(
@@ -22,7 +22,7 @@ def scale_between(
 
     Returns:
         tuple: The factors of x and y; None if the image was changed in
-        another way, as by a crop or by 90 degrees.
+        another way, such as by a crop or a turn of 90 degrees.
 
     Example:
         >>> from soco_mm.proposals.pixels import scale_between
@@ -52,10 +52,10 @@ def explain_sizes(known: tuple[int, int], size: tuple[int, int]) -> str:
     )
 
 
-def check_sizes(
+def compare_sizes(
     store: ProposalStore, root: str, indices: Sequence[int] | None = None
 ) -> list[str]:
-    """Hold a sample of the images against what the store says of them.
+    """Compare a sample of the images with what the store says of them.
 
     Args:
         store (ProposalStore): The proposals.
@@ -64,7 +64,7 @@ def check_sizes(
             Defaults to None, all.
 
     Returns:
-        list[str]: What to know before the training, a sentence each.
+        list[str]: Notes before the training, one sentence each.
 
     Raises:
         SoCoError: If all images are missing, or one has a size that its boxes
@@ -79,7 +79,7 @@ def check_sizes(
         if isinstance(head, ImageError):
             if not os.path.exists(os.path.join(root, path)):
                 missing.append(path)
-            continue  # another takes its place
+            continue  # training uses another image instead
         known = store.size(index)
         if head.size == known:
             continue

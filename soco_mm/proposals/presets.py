@@ -5,7 +5,7 @@ from typing import Any
 import cv2
 
 from soco_mm.utils import UsageError, did_you_mean
-from soco_mm.utils.stretch import check_stretch
+from soco_mm.utils.stretch import as_percentiles
 from soco_mm.version import __version__
 
 _LIMITS = dict(max_boxes=None, seed=0, max_pixels=100_000_000, timeout=60, stretch=None)
@@ -78,7 +78,7 @@ def build_settings(
             {key: changes.pop(key) for key in _SEARCH if key in changes}
         )
     elif method == 'random':
-        # Drawn as the filter would have them.
+        # Drawn from the shapes and sizes that the filter keeps.
         settings['generator'] = dict(
             type='RandomBoxes', max_aspect=aspect, size_range=size_range
         )
@@ -101,7 +101,7 @@ def build_settings(
     if changes:
         flags = ', '.join(f'--{key.replace("_", "-")}' for key in changes)
         raise UsageError(f'{flags} does nothing with --method {method}; leave it out.')
-    settings['stretch'] = check_stretch(settings['stretch'])
+    settings['stretch'] = as_percentiles(settings['stretch'])
     if settings['timeout'] <= 0:
         raise UsageError(
             'The time limit of an image must be more than 0 '

@@ -8,13 +8,13 @@ class RandomBoxes:
     r"""Random boxes, the control of Table 5(c).
 
     Drawn from the shapes and sizes that the paper keeps, so that they differ
-    from its proposals in not being of objects alone: :math:`\log(w/h)` uniform
+    from its proposals only in not being of objects: :math:`\log(w/h)` uniform
     in :math:`\pm\log r`, :math:`\sqrt{wh}/\sqrt{WH}` uniform in
     :math:`[s_0, s_1]`, the place uniform within the image. Where an image is
     so long that too few shapes fit into it, boxes are cut to it.
 
     Args:
-        num_boxes (int): Boxes of an image. Defaults to 32.
+        num_boxes (int): Boxes per image. Defaults to 32.
         max_aspect (float): r. Defaults to 3.
         size_range (tuple): :math:`s_0` and :math:`s_1`. Defaults to
             (0.3, 0.8).

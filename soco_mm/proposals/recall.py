@@ -16,7 +16,7 @@ from .random_boxes import RandomBoxes
 from .store import ProposalStore
 
 THRESHOLDS = (0.5, 0.7)
-# By the area of the annotation in pixels, from and below, as COCO has them.
+# Ranges of the annotation's area in pixels (from, below), as in COCO.
 OBJECT_SIZES = dict(
     all=(0, np.inf), small=(0, 32**2), medium=(32**2, 96**2), large=(96**2, np.inf)
 )
@@ -205,7 +205,7 @@ def best_overlaps(
     Args:
         store (ProposalStore): The proposals.
         objects (Objects): The objects.
-        seed (int): Of the random boxes. Defaults to 0.
+        seed (int): Seed of the random boxes. Defaults to 0.
 
     Returns:
         tuple: With the proposals, and with the same number of random boxes of
@@ -221,7 +221,7 @@ def best_overlaps(
     for index, start, stop in zip(images.tolist(), starts, stops):
         proposals = store.boxes(index)
         width, height = store.size(index)
-        # The generator looks at the shape alone; this takes no memory.
+        # The generator only looks at the shape; this takes no memory.
         blank = np.broadcast_to(np.uint8(0), (height, width, 3))
         random = RandomBoxes(len(proposals), **shape)(blank, rng)
         these = objects.boxes[start:stop]

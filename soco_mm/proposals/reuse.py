@@ -1,4 +1,4 @@
-"""Proposals that were made before, for other images or the same."""
+"""Check that proposals made earlier are of the images given."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from soco_mm.utils import UsageError
 from soco_mm.utils.texts import printable
 
 from .listing import ImageSet
-from .pixels import check_sizes
+from .pixels import compare_sizes
 from .store import ProposalStore
 from .summary import warn_of_depth
 
@@ -26,13 +26,13 @@ def check_proposals(
     Raises:
         SoCoError: If they cannot be read, or an image has a size that its
             boxes cannot be scaled to.
-        UsageError: If none of these has proposals, or one that has is there
-            but not among these.
+        UsageError: If none of these has proposals, or an existing image with
+            proposals is not among these.
     """
     store = ProposalStore.open(proposals)
     given = set(images.paths)
     others = [path for path in store if path not in given]
-    # Some may have been deleted since, but none is trained on unasked.
+    # Some may have been deleted since; but images not given are not trained on.
     there = [path for path in others if Path(images.root, path).is_file()]
     if there or len(others) == len(store):
         raise UsageError(
@@ -52,5 +52,5 @@ def check_proposals(
             f'{lacking} of {len(given)} images have no proposals in '
             f'{proposals} and are not trained on'
         )
-    check_sizes(store, images.root)  # the training says what it returns
+    compare_sizes(store, images.root)  # the training says what it returns
     warn_of_depth(images.root, list(store), stretch)

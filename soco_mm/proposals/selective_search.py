@@ -99,5 +99,5 @@ class SelectiveSearch:
         xywh = np.asarray(search.process(), np.float32).reshape(-1, 4)
         boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)
         boxes *= np.tile([width / image.shape[1], height / image.shape[0]], 2)
-        # OpenCV returns them in an order that it draws at random.
+        # OpenCV returns them in random order.
         return np.unique(boxes.astype(np.float32), axis=0)

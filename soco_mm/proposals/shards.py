@@ -35,8 +35,8 @@ def hash_listing(paths: Sequence[str]) -> str:
 def take_shard(paths: Sequence[str], index: int, count: int) -> list[str]:
     """The paths of one of several shards.
 
-    Which one an image is in depends on its path alone, so that shards can be
-    completed when images were added.
+    Which one an image is in depends only on its path, so that shards can be
+    completed after images were added.
 
     Args:
         paths (Sequence[str]): All paths.
@@ -84,7 +84,7 @@ def open_shards(shards: Sequence[str | Path]) -> tuple[list[ProposalStore], dict
         if store.header['listing'] != first.header['listing']:
             raise UsageError(
                 f'{store.folder} was made of another set of images than '
-                f'{first.folder}. Make the shards anew from one set.'
+                f'{first.folder}. Make the shards again from one set.'
             )
         there, wanted = (
             {key: each.header.get(key) for key in _COMMON} for each in (store, first)
@@ -93,7 +93,7 @@ def open_shards(shards: Sequence[str | Path]) -> tuple[list[ProposalStore], dict
         if difference:
             raise UsageError(
                 f'{store.folder} was made with other settings than '
-                f'{first.folder} ({difference}). Make it anew.'
+                f'{first.folder} ({difference}). Make it again.'
             )
         if shard['index'] in places:
             raise UsageError(

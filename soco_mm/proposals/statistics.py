@@ -13,18 +13,18 @@ SIZE_EDGES = np.linspace(0, 1, 51)
 # log2 of the aspect ratio: eighths of an octave.
 ASPECT_EDGES = np.linspace(-5, 5, 81)
 
-# There is advice if more than this share of the objects is out of reach, and
-# the value in it leaves no more than this out.
+# Advice is given if more than this share of the objects is out of reach, and
+# the advised value leaves out no more than this.
 OBJECTS_SHARE = 0.2
 IMAGES_SHARE = 0.1  # the same for images on a fall-back
-TRAINING_BOXES = 4  # drawn of an image by the recipes, K
-SEARCHED_SIDE = 16  # pixels of the smallest object that segments resolve
-# Smaller sides count as this; a generator may return lines.
+TRAINING_BOXES = 4  # drawn per image by the recipes, K
+SEARCHED_SIDE = 16  # pixels, of the smallest object that segments resolve
+# Smaller sides count as this many pixels; a generator may return lines.
 THINNEST = 1e-6
 
 
 class Histogram(NamedTuple):
-    """Numbers by bins.
+    """Counts per bin.
 
     Attributes:
         edges (np.ndarray): Of the bins, ascending, (B + 1,). What lies beyond
@@ -136,8 +136,8 @@ def generator_parameters(generator: dict) -> dict:
         generator (dict): ``type`` and what was set, from a header.
 
     Returns:
-        dict: The parameters without ``type``; of a class that is not ours
-        what was set alone.
+        dict: The parameters without ``type``; for a class that is not ours,
+        only what was set.
     """
     known = {each.__name__: each for each in (SelectiveSearch, RandomBoxes)}
     parameters = {key: generator[key] for key in generator if key != 'type'}
@@ -164,8 +164,8 @@ def advise(
             pixels, (G, 2).
 
     Returns:
-        list[str]: Sentences, of which each names a flag and a value; none if
-        all is well.
+        list[str]: Sentences, each with a flag and a value; empty if all is
+        well.
     """
     advice = []
     if boxes is not None and len(boxes):
@@ -238,7 +238,7 @@ def _fit_resolution(header: dict, boxes: np.ndarray, sizes: np.ndarray) -> list[
         return []
     longest = sizes.max(1)
     side = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))
-    # From which value on an object is large enough, or its image is hardly
+    # The value from which an object is large enough, or its image is hardly
     # reduced.
     needed = np.minimum(SEARCHED_SIDE * longest / side, longest / 2)
     lost = needed > max_side
@@ -297,7 +297,7 @@ def _want_more_boxes(summary: ProposalSummary, header: dict) -> list[str]:
         return []
     few = (
         f'Half of the images have at most {median:g} boxes, but training '
-        f'draws {TRAINING_BOXES} of an image; '
+        f'draws {TRAINING_BOXES} per image; '
     )
     finer = _finer(header['generator'])
     limit = header.get('max_boxes')
@@ -309,7 +309,7 @@ def _want_more_boxes(summary: ProposalSummary, header: dict) -> list[str]:
 
 
 def _finer(generator: dict) -> str:
-    """Flags with which selective search finds more boxes, if it is that."""
+    """Flags with which selective search finds more boxes, if it is used."""
     if generator['type'] != 'SelectiveSearch':
         return ''
     search = generator_parameters(generator)

@@ -26,7 +26,7 @@ from .writer import write_files
 MARKER = 'path_offsets.npy'  # a name that nothing else has
 DAMAGED = (
     '{} is damaged or missing: its bytes do not have the hash in the '
-    'header. Make the proposals anew.'
+    'header. Make the proposals again.'
 )
 
 
@@ -58,7 +58,7 @@ class ProposalStore:
         self.arrays = arrays
 
     def __reduce__(self):
-        # Another process maps the files anew; a copy could be gigabytes.
+        # Another process maps the files again; a copy could be gigabytes.
         return ProposalStore.open, (self.folder,)
 
     @classmethod
@@ -88,13 +88,13 @@ class ProposalStore:
                 array = array.view(np.ndarray)  # slices of these are quicker
             except (OSError, ValueError, EOFError) as error:
                 raise SoCoError(
-                    f'{path} is missing or damaged ({error}). Make the proposals anew.'
+                    f'{path} is missing or damaged ({error}). Make the proposals again.'
                 ) from None
             known = header['arrays'][name]
             if array.dtype != dtype or list(array.shape) != known['shape']:
                 raise SoCoError(
                     f'{path} does not fit the header of its '
-                    'store. Make the proposals anew.'
+                    'store. Make the proposals again.'
                 )
             _check_sample(path, known)
             arrays[name] = array
@@ -105,7 +105,7 @@ class ProposalStore:
         """Write a store; it appears whole or not at all.
 
         Args:
-            folder (str | Path): Where to; a store there is replaced.
+            folder (str | Path): The folder; an existing store is replaced.
             header (dict): What the boxes were made with.
             results (Iterable[Proposals]): The images, sorted by
                 :func:`encode_path`, each once. Those without boxes are left
@@ -118,7 +118,7 @@ class ProposalStore:
             write_files(partial, header, results)
 
     def verify(self) -> None:
-        """Read all bytes and hold them against the header.
+        """Read all bytes and compare them with the header.
 
         Raises:
             SoCoError: If they differ.
@@ -172,7 +172,7 @@ class ProposalStore:
         return tuple(self.arrays['sizes'][index].tolist())
 
     def status(self, index: int) -> str:
-        """How the boxes of an image came about, one of :data:`STATUS`."""
+        """How the boxes of an image were chosen, one of :data:`STATUS`."""
         return STATUS[self.arrays['status'][index]]
 
     def index(self, path: str) -> int:
@@ -237,7 +237,7 @@ def read_header(folder: Path) -> dict:
         ) from None
     except (OSError, ValueError) as error:
         raise SoCoError(
-            f'The header {path} cannot be read ({error}). Make the proposals anew.'
+            f'The header {path} cannot be read ({error}). Make the proposals again.'
         ) from None
     if not isinstance(header, dict):
         header = {}
@@ -245,18 +245,18 @@ def read_header(folder: Path) -> dict:
         raise SoCoError(
             f'{folder} holds {header.get("format", "something else")} of '
             f'version {header.get("version")}, but version {VERSION} of '
-            f'{FORMAT} is needed. Make the proposals anew.'
+            f'{FORMAT} is needed. Make the proposals again.'
         )
     if header.get('hash') != header_hash(header):
         raise SoCoError(
             f'The header {path} was changed: it does not have its '
-            'hash. Make the proposals anew.'
+            'hash. Make the proposals again.'
         )
     return header
 
 
 def _check_sample(path: Path, known: dict) -> None:
-    """Hold a sample of a file's bytes against the header.
+    """Compare a sample of a file's bytes with the header.
 
     Raises:
         SoCoError: If it differs, or the file is missing.

@@ -1,4 +1,4 @@
-"""Figures of a store of proposals, in words."""
+"""Figures of a store of proposals, as text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from .store import ProposalStore
 
 
 def warn_of_depth(root: str, paths: Sequence[str], stretch: tuple | None) -> None:
-    """Say so where the reduction to 8 bits leaves few grey levels.
+    """Warn if the reduction to 8 bits leaves few grey levels.
 
     Args:
         root (str): The folder of images.
@@ -61,15 +61,15 @@ class ProposalSummary:
     seconds_per_image: float | None
 
     def describe(self) -> str:
-        """The figures in words."""
+        """The figures as text."""
         quantiles = self.boxes_per_image
         lines = [
             f'Proposals: {printable(self.store)}',
             f'  {self.images} images, {self.boxes} boxes; '
-            f'{quantiles["median"]:.0f} an image ({quantiles["p10"]:.0f} to '
+            f'{quantiles["median"]:.0f} per image ({quantiles["p10"]:.0f} to '
             f'{quantiles["p90"]:.0f} in four fifths of them, '
             f'{quantiles["min"]:.0f} to {quantiles["max"]:.0f} in all); '
-            f'{self.bytes_per_image:.0f} bytes an image',
+            f'{self.bytes_per_image:.0f} bytes per image',
         ]
         if self.seconds_per_image is not None:
             lines[-1] += f', {self.seconds_per_image:.3f} CPU-seconds'

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from soco_mm.registry import PROPOSALS
-from soco_mm.utils import ImageError, check_image
+from soco_mm.utils import ImageError, read_intact_image
 
 from .filters import ProposalFilter
 from .layout import Proposals, encode_path, unusable
@@ -19,7 +19,7 @@ from .layout import Proposals, encode_path, unusable
 class Worker:
     """Makes the proposals of one image at a time.
 
-    What comes out depends on the settings, the path and the image alone.
+    The result depends only on the settings, the path and the image.
 
     Args:
         settings (dict): See :func:`build_settings`.
@@ -52,10 +52,12 @@ class Worker:
 
     def _work(self, path: str, use_generator: bool) -> Proposals:
         try:
-            image = check_image(Path(self.root, path), self.max_pixels, self.stretch)
+            image = read_intact_image(
+                Path(self.root, path), self.max_pixels, self.stretch
+            )
         except ImageError as error:
             return unusable(path, str(error))
-        except Exception as error:  # it costs its image alone
+        except Exception as error:  # only this image is lost
             return unusable(path, f'cannot be read ({error})')
         height, width = image.shape[:2]
         rng = np.random.default_rng([self.seed, zlib.crc32(encode_path(path))])
@@ -73,8 +75,8 @@ class Worker:
 
 
 def clean_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The boxes of a generator, clipped to the image, those of no area left
-    out, float32, (P, 4).
+    """The boxes of a generator, clipped to the image, without empty ones,
+    float32, (P, 4).
 
     Raises:
         ValueError: If they are not finite numbers of shape (P, 4).
@@ -84,14 +86,14 @@ def clean_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
         return np.zeros((0, 4), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
         raise ValueError(
-            f'it returned {boxes.shape} and not finite numbers of shape (P, 4)'
+            f'it returned {boxes.shape}, not finite numbers of shape (P, 4)'
         )
     boxes = boxes.clip(0, np.float32([width, height, width, height]))
     return boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)]
 
 
 def serve(pipe: Connection, settings: dict, root: str) -> None:
-    """Be a worker process.
+    """Run a worker process.
 
     Sends None once it is ready, then takes pairs of a path and
     ``use_generator`` and sends what became of each, until the pipe closes.
@@ -102,7 +104,7 @@ def serve(pipe: Connection, settings: dict, root: str) -> None:
         root (str): The folder of images.
     """
     # An interrupt is for the parent, which ends its workers. A worker that is
-    # busy while its parent is killed would not notice the closed pipe.
+    # busy when its parent is killed would not notice the closed pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2

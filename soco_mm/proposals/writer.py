@@ -60,7 +60,7 @@ def write_files(folder: Path, header: dict, results: Iterable[Proposals]) -> Non
         num_boxes=boxes.rows,
         num_failures=failed,
         status=numbers,
-        # In an order of their own, so that equal stores have equal bytes.
+        # In a fixed order, so that equal stores have equal bytes.
         **{key: header[key] for key in sorted(header)},
         arrays={
             name: writer.close()

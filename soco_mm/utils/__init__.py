@@ -11,7 +11,7 @@ from .files import (
     read_json,
     write_json,
 )
-from .image import ImageError, check_image, read_image
+from .image import ImageError, read_image, read_intact_image
 from .image_files import ImageListing, list_images
 from .sizes import ImageHead, read_head, read_heads, read_size, read_sizes
 
@@ -25,7 +25,6 @@ __all__ = [
     'atomic_folder',
     'atomic_stream',
     'atomic_write',
-    'check_image',
     'did_you_mean',
     'exclusive',
     'file_hash',
@@ -34,6 +33,7 @@ __all__ = [
     'read_head',
     'read_heads',
     'read_image',
+    'read_intact_image',
     'read_json',
     'read_size',
     'read_sizes',

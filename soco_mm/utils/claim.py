@@ -25,16 +25,16 @@ def claim(
     Args:
         out (str | Path): The folder; a file, if there is a ``suffix``.
         kind (str): What the job writes, such as ``a proposal store``.
-        is_own (str | Callable): How an earlier result is known: the name of a
-            file in the folder, or a function of the path.
-        suffix (str): What the name of a file ends in. Defaults to an empty
-            string, for a folder.
+        is_own (str | Callable): How an earlier result is recognised: the name
+            of a file in the folder, or a function of the path.
+        suffix (str): The suffix of the file. Defaults to an empty string, for
+            a folder.
         files (Collection[str], optional): All that an earlier result holds;
             anything else would be lost. Defaults to None, anything.
         replace (bool): Whether an earlier result may be replaced. Defaults to
             True.
-        advice (str): What to do where it may not. Defaults to choosing
-            another place.
+        advice (str): What to do if it may not be replaced. Defaults to
+            choosing another place.
 
     Returns:
         Path: The folder or file.
@@ -72,7 +72,8 @@ def claim(
             raise UsageError(f'{out} already holds {kind}. {advice}')
         if files is not None and (others := content.difference(files)):
             raise UsageError(
-                f'{out} holds {min(others)} besides {kind}, which would be lost. '
+                f'{out} also holds {min(others)}, which is not part of {kind} and '
+                'would be lost. '
                 'Choose another place.'
             )
     make_writable(out.parent)

@@ -1,4 +1,4 @@
-"""What is left of images of more than 8 bits."""
+"""Grey levels that images of more than 8 bits keep."""
 
 import os
 from collections.abc import Sequence
@@ -9,32 +9,32 @@ import numpy as np
 from .image import ImageError, decode_deep, decode_image
 from .sizes import read_heads, sample_indices
 
-DECODED = 16  # of those that may be deep
+DECODED = 16  # images that may be deep
 FEW_LEVELS = 64  # of 256
 STRETCH = '--stretch 0.5 99.5'
 
 
 class DepthLoss(NamedTuple):
-    """What the reduction to 8 bits leaves of images that use a small range.
+    """Loss of grey levels in images that use a small part of their range.
 
     Attributes:
-        path (str): An image, that with the fewest levels.
+        path (str): The image with the fewest levels.
         levels (int): Its grey levels after the reduction.
         before (int): Its grey levels in the file.
-        number (int): How many of the images looked at have few levels left.
+        num_images (int): How many of the images looked at have few levels left.
         looked_at (int): How many were looked at.
     """
 
     path: str
     levels: int
     before: int
-    number: int
+    num_images: int
     looked_at: int
 
     def describe(self) -> str:
         """A warning."""
         return (
-            f'WARNING: {self.number} of {self.looked_at} images looked at '
+            f'WARNING: {self.num_images} of {self.looked_at} images looked at '
             'have more than 8 bits, of which they use a small range: with 8 '
             f'bits, {self.levels} grey level{"s" * (self.levels > 1)} of '
             f'{self.before} are left of {self.path}. Use the whole range with '

@@ -1,4 +1,4 @@
-"""What differs between two sets of values, in words."""
+"""What differs between two sets of values, as text."""
 
 
 def flatten(values: dict, prefix: str = '') -> dict:
@@ -23,7 +23,7 @@ def flatten(values: dict, prefix: str = '') -> dict:
 
 
 def in_words(changed: dict[str, tuple], most: int = 4) -> str:
-    """What differs, such as ``epochs: 2, now 3``.
+    """What differs, such as ``epochs=2, now 3``.
 
     Args:
         changed (dict[str, tuple]): The value then and now by key.
@@ -33,9 +33,8 @@ def in_words(changed: dict[str, tuple], most: int = 4) -> str:
         str: The words.
     """
     words = [
-        '{}: {}, now {}'.format(
-            key if '.' in key else key.replace('_', ' '),
-            *('none' if value is None else value for value in values),
+        '{}={}, now {}'.format(
+            key, *('none' if value is None else value for value in values)
         )
         for key, values in list(changed.items())[:most]
     ]

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from soco_mm.errors import UsageError
 
-# A file under this suffix was not finished.
+# A file with this suffix was not finished.
 PARTIAL = '.partial'
 # The folder that is being replaced.
 OLD = '.old'
@@ -33,9 +33,9 @@ def atomic_write(path: str | Path, data: bytes | str) -> None:
 
 
 def finite_or_none(value):
-    """Plain data with None in the place of NaN and infinity.
+    """Plain data with None instead of NaN and infinity.
 
-    JSON has neither; Python would write them as if it had.
+    JSON has neither, but Python would write them.
     """
     if isinstance(value, dict):
         return {key: finite_or_none(each) for key, each in value.items()}
@@ -85,7 +85,7 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
     """Fill a folder that appears whole or not at all.
 
     Args:
-        folder (str | Path): The folder; what is there is replaced at the end.
+        folder (str | Path): The folder; an existing one is replaced at the end.
 
     Yields:
         Path: The folder to fill, under a temporary name.
@@ -117,7 +117,7 @@ def exclusive(folder: str | Path, what: str) -> Iterator[None]:
     """Keep other processes from making the same folder at the same time.
 
     Args:
-        folder (str | Path): The folder, which need not be there.
+        folder (str | Path): The folder, which need not exist.
         what (str): What is being made, for the message.
 
     Raises:
@@ -141,7 +141,7 @@ def exclusive(folder: str | Path, what: str) -> Iterator[None]:
                 break
         except FileNotFoundError:
             pass
-        stream.close()  # the one who had it has removed it just now
+        stream.close()  # the process that held it has just removed it
     try:
         yield
     finally:

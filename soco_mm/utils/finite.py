@@ -28,7 +28,7 @@ def non_finite(values) -> list[str]:
     Waits for the device once, however many tensors there are.
 
     Args:
-        values (dict | list): Tensors, nested as you like.
+        values (dict | list): Tensors, nested to any depth.
 
     Returns:
         list[str]: Their dotted names.

@@ -16,7 +16,7 @@ from .opening import (
 )
 from .stretch import reduce_depth
 
-# Objects of fewer pixels hold nothing to learn from.
+# Smaller images have nothing to learn from.
 MIN_SIDE = 8
 Percentiles = tuple[float, float]
 
@@ -73,8 +73,8 @@ def decode_deep(data: np.ndarray) -> np.ndarray:
         data (np.ndarray): The bytes, uint8, (B,).
 
     Returns:
-        np.ndarray: RGB, (H, W, 3); uint8 as of :func:`decode_image` if the
-        file has 8 bits a channel.
+        np.ndarray: RGB, (H, W, 3); uint8 as from :func:`decode_image` if the
+        file has 8 bits per channel.
 
     Raises:
         ImageError: If it is not an image.
@@ -129,14 +129,14 @@ def _decode_by_pillow(data: np.ndarray) -> np.ndarray:
 
 
 def explain_damage(error: Exception) -> str:
-    """What an error of Pillow says of an image, in words."""
+    """What a Pillow error says about an image, in words."""
     text = str(error)
     if 'truncated' in text.lower():
         text = 'its end is missing'
     return f'is damaged ({text})'
 
 
-def check_image(
+def read_intact_image(
     path: str | Path, max_pixels: int | None = None, stretch: Percentiles | None = None
 ) -> np.ndarray:
     """Read an image and refuse it if it is truncated, too small or too large.
@@ -146,7 +146,7 @@ def check_image(
 
     Args:
         path (str | Path): The file.
-        max_pixels (int, optional): An image of more is refused before it is
+        max_pixels (int, optional): A larger image is refused before it is
             decoded. Defaults to None, no limit.
         stretch (tuple, optional): See :func:`read_image`.
 
@@ -169,7 +169,7 @@ def check_image(
     except ImageError:
         raise
     except UnidentifiedImageError:
-        pass  # a format that OpenCV alone knows, or no image
+        pass  # a format that only OpenCV knows, or no image
     except Exception as error:  # Pillow raises nearly anything on bad bytes
         if not is_pillow_limit(error):
             raise ImageError(explain_damage(error)) from None

@@ -14,7 +14,7 @@ from soco_mm.errors import UsageError
 
 from .opening import open_image
 
-# Images; a file of such a name is not opened to find out.
+# Suffixes of images; such a file is not opened to find out.
 IMAGE_SUFFIXES = frozenset(
     [
         '.apng',
@@ -37,7 +37,7 @@ IMAGE_SUFFIXES = frozenset(
         '.webp',
     ]
 )
-# No images; not opened either.
+# Suffixes of other files; not opened either.
 OTHER_SUFFIXES = frozenset(
     [
         '.7z',
@@ -101,12 +101,12 @@ OTHER_SUFFIXES = frozenset(
         '.zip',
     ]
 )
-# By what the folders of proposals and exports are known; that of a run has
-# JOB, and folders that begin with these.
+# Files by which folders of proposals and exports are recognised; the folder of
+# a run has JOB, and folders whose names start with these.
 RESULT_MARKERS = ('path_offsets.npy', 'soco_weights.pth')
 JOB = 'job.json'
 RUN_PARTS = ('annotations', 'checkpoints', 'exported', 'proposals', 'vis_data')
-# Beside a folder of results, by the end of its name.
+# Suffixes of folders next to a folder of results.
 _UNFINISHED = ('.unfinished', '.partial', '.old', '.shards')
 
 
@@ -117,7 +117,7 @@ class ImageListing:
     Attributes:
         paths (list[str]): The images, relative to the folder, with ``/``
             between the parts, sorted.
-        others (Counter): Numbers of other files by their suffix in lower
+        others (Counter): How many other files, by their suffix in lower
             case, empty for names without one.
         results (list[str]): Folders of earlier results, relative, which are
             left out with all that is in them.
@@ -128,7 +128,7 @@ class ImageListing:
     results: list[str] = field(default_factory=list)
 
     def describe(self) -> list[str]:
-        """What is left out, a sentence each; empty if nothing is."""
+        """What is left out, one sentence each; empty if nothing is."""
         lines = []
         if number := sum(self.others.values()):
             counts = ', '.join(
@@ -157,8 +157,8 @@ def list_images(folder: str | Path, exclude: Sequence[str | Path] = ()) -> Image
 
     Args:
         folder (str | Path): The folder.
-        exclude (Sequence[str | Path]): Folders to leave out, which are to
-            hold results. Defaults to none.
+        exclude (Sequence[str | Path]): Folders to leave out, which will hold
+            results. Defaults to none.
 
     Returns:
         ImageListing: The images, and what else is there.
@@ -195,7 +195,7 @@ def list_images(folder: str | Path, exclude: Sequence[str | Path] = ()) -> Image
             listing.results.append(relative.replace(os.sep, '/'))
             folders.clear()
             continue
-        # Sorted: of a folder and a link to it, the same one counts always.
+        # Sorted, so that of a folder and a link to it always the same one counts.
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         for name in files:
             if name.startswith('.'):
@@ -228,7 +228,7 @@ def holds_results(folders: Sequence[str], files: Sequence[str]) -> bool:
 
 
 def is_image(path: str) -> bool:
-    """Whether OpenCV or Pillow knows a file as an image, by its beginning."""
+    """Whether OpenCV or Pillow recognises a file as an image, by its first bytes."""
     try:
         open_image(path).close()
         return True

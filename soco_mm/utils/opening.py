@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 from PIL.ExifTags import Base
 
-# Pillow knows these by their beginning, but draws them with other programs,
-# or cannot read them at all.
+# Pillow recognises these by their first bytes, but draws them with other
+# programs, or cannot read them at all.
 _NO_PHOTOS = {'BUFR', 'EPS', 'FITS', 'GRIB', 'HDF5', 'MPEG', 'WAL', 'WMF', 'XVTHUMB'}
 _limit_lock = threading.Lock()
 
@@ -21,7 +21,7 @@ def open_image(file: str | IO[bytes]) -> Image.Image:
         file (str | IO): The path, or a stream of its bytes.
 
     Returns:
-        Image.Image: The image, to be closed.
+        Image.Image: The image, which the caller closes.
 
     Raises:
         PIL.UnidentifiedImageError: If Pillow does not know its format.
@@ -30,8 +30,8 @@ def open_image(file: str | IO[bytes]) -> Image.Image:
     try:
         return _open(file)
     except Image.DecompressionBombError:
-        # The limit is of the whole process; without one, nothing that others
-        # read at the same time is refused.
+        # The limit is one for the whole process; without it, nothing that other
+        # threads read at the same time is refused.
         with _limit_lock:
             limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
@@ -51,7 +51,7 @@ def _open(file) -> Image.Image:
 
 
 def is_pillow_limit(error: Exception) -> bool:
-    """Whether an error is of Pillow's limit for notes in an image.
+    """Whether an error comes from Pillow's limit for texts in an image.
 
     OpenCV has none.
     """
@@ -61,7 +61,7 @@ def is_pillow_limit(error: Exception) -> bool:
 def read_orientation(image: Image.Image) -> int:
     """The EXIF orientation that OpenCV applies, from 1 (none) to 8.
 
-    ``Image.getexif`` would look at other notes too, which OpenCV does not,
+    ``Image.getexif`` would also look at other metadata, which OpenCV ignores,
     and would decode some images for it.
     """
     if isinstance(image, TiffImagePlugin.TiffImageFile):

@@ -12,15 +12,15 @@ from rich.progress import (
 
 
 class ImageProgress:
-    """A progress bar on a terminal, and a line now and then elsewhere.
+    """A progress bar on a terminal, and a line from time to time elsewhere.
 
     Use it in a ``with`` statement.
 
     Args:
         title (str): What is being made.
         total (int): How many there are.
-        done (int): How many were done before, which do not count for the
-            rate. Defaults to 0.
+        done (int): How many were done before; they do not count for the rate.
+            Defaults to 0.
         failed (int): How many of these failed. Defaults to 0.
         plain (bool): Write lines on a terminal too. Defaults to False.
         samples (str): What is counted. Defaults to images.

@@ -1,4 +1,4 @@
-"""Where the files are that come with the package besides its modules."""
+"""Where the files are that come with the package next to its modules."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ from .opening import (
     stored_size,
 )
 
-# Of those that Pillow names so, OpenCV reads all.
+# OpenCV reads all images of the formats that Pillow names so.
 OPENCV_FORMATS = {
     'AVIF',
     'BMP',
@@ -31,16 +31,16 @@ OPENCV_FORMATS = {
     'TIFF',
     'WEBP',
 }
-# Of these it turns all that EXIF says; others depend on its version.
+# In these it applies every EXIF orientation; others depend on its version.
 TURNED_FORMATS = {'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP'}
-# What is waited for is the storage, perhaps on another machine.
+# Threads: most of the time goes into waiting for storage, perhaps a remote one.
 THREADS = 8
-SAMPLE = 64  # images of many that are looked at
+SAMPLE = 64  # images that are looked at, of many
 
 
-def sample_indices(number: int, most: int = SAMPLE) -> list[int]:
-    """Up to so many indices, evenly spaced, with the first and the last."""
-    indices = np.linspace(0, number - 1, min(number, most)).round()
+def sample_indices(total: int, max_samples: int = SAMPLE) -> list[int]:
+    """Up to ``max_samples`` indices, evenly spaced, with the first and the last."""
+    indices = np.linspace(0, total - 1, min(total, max_samples)).round()
     return indices.astype(int).tolist()
 
 
@@ -53,7 +53,7 @@ def read_sizes(
         root (str): The folder of images.
         paths (Iterable[str]): Paths of the images relative to it.
         min_side (int): An image with a shorter side cannot be used. Defaults
-            to the one of :func:`soco_mm.utils.image.check_image`.
+            to the one of :func:`soco_mm.utils.image.read_intact_image`.
 
     Yields:
         tuple | ImageError: Of each image width and height in pixels as
@@ -103,9 +103,9 @@ class ImageHead(NamedTuple):
             image.
         orientation (int): The EXIF orientation that is applied for this, from
             1 (none) to 8; an image is turned by 90 degrees from 5 on.
-        deep (bool): Whether it may have more than 8 bits a channel.
-        opencv (bool): Whether OpenCV knows its format, without which
-            detectors cannot be trained on it.
+        deep (bool): Whether it may have more than 8 bits per channel.
+        opencv (bool): Whether OpenCV knows its format; otherwise detectors
+            cannot be trained on it.
     """
 
     size: tuple[int, int]
@@ -162,9 +162,9 @@ def read_head(path: str) -> ImageHead:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether an image may have more than 8 bits a channel."""
-    # Pillow reduces what has several such channels as it decodes, by a mode
-    # such as RGB;16B.
+    """Whether an image may have more than 8 bits per channel."""
+    # Pillow reduces images with several such channels while decoding, by a
+    # mode such as RGB;16B.
     return (
         image.mode[0] in 'IF' or ';16' in str(image.tile) or image.format == 'JPEG2000'
     )

@@ -7,11 +7,11 @@ import numpy as np
 from soco_mm.errors import UsageError
 
 
-def check_stretch(stretch: Sequence[float] | None) -> tuple[float, float] | None:
-    """Refuse what is not two percentiles; see :func:`reduce_depth`.
+def as_percentiles(stretch: Sequence[float] | None) -> tuple[float, float] | None:
+    """Two percentiles as a tuple, or None; see :func:`reduce_depth`.
 
     Raises:
-        UsageError: If so.
+        UsageError: If they are not two percentiles.
     """
     if stretch is None:
         return None
@@ -33,13 +33,13 @@ def reduce_depth(image: np.ndarray, stretch: tuple[float, float]) -> np.ndarray:
 
     The values at two percentiles of all pixels and channels become 0 and 255,
     those between them lie linearly, those beyond are clipped. Where both are
-    the same, as on a plain ground, the least and largest value take their
-    place; an image of one value becomes black.
+    the same, as with a plain background, the smallest and largest value are
+    used instead; an image of one value becomes black.
 
     Args:
-        image (np.ndarray): Of any shape; float, uint8 or other integers. One
-            of uint8 is returned as it is. Values that are not finite become
-            0.
+        image (np.ndarray): Of any shape; float, uint8 or other integers. A
+            uint8 image is returned as it is. Values that are not finite
+            become 0.
         stretch (tuple): The lower and upper percentile, from 0 to 100.
 
     Returns:
@@ -60,7 +60,7 @@ def reduce_depth(image: np.ndarray, stretch: tuple[float, float]) -> np.ndarray:
 def value_range(image: np.ndarray, stretch: tuple[float, float]) -> tuple[float, float]:
     """The values of an image at two percentiles; see :func:`reduce_depth`."""
     if image.dtype == np.uint16:
-        # Much quicker than to sort them.
+        # Much quicker than sorting them.
         counts = np.bincount(image.reshape(-1), minlength=1 << 16)
         below = np.cumsum(counts)
         ranks = np.ceil(np.array(stretch) / 100 * below[-1]).clip(1)

@@ -1,4 +1,4 @@
-"""Texts of other programs, as messages show them."""
+"""Paths and errors as messages show them."""
 
 
 def printable(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What a person looks at. Images are RGB, uint8, (H, W, 3)."""
+"""Figures and HTML pages. Images are RGB, uint8, (H, W, 3)."""
 
 from .drawing import (
     draw_boxes,

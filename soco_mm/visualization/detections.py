@@ -7,18 +7,18 @@ from soco_mm.utils import ImageError, read_image
 
 from .drawing import PAPER, draw_boxes, draw_tags, join, label, object_colors
 
-SIDE = 480  # longest of an image in the picture, in pixels
+SIDE = 480  # longest side of an image in the picture, in pixels
 OPACITY = 0.4  # of a mask
-TAGGED = 12  # objects of an image with a name; more would hide them
+TAGGED = 12  # named objects per image; more names would hide the objects
 LIKELIEST = 5  # predictions that are drawn where all are unlikely
 
 
 def draw_detections(
     samples: Sequence[dict], classes: Sequence[str], score_thr: float = 0.3
 ) -> np.ndarray:
-    """Draw annotated objects and, beside them, predicted ones.
+    """Draw annotated objects and, next to them, predicted ones.
 
-    Where all predictions are unlikely, the five likeliest are drawn.
+    If all predictions are unlikely, the five likeliest are drawn.
 
     Args:
         samples (Sequence[dict]): For each image its ``path``; ``boxes``, the
@@ -28,11 +28,11 @@ def draw_detections(
             objects, (H, W) each, and ``found_masks`` of the predicted ones,
             (P, H, W). All in pixels of the image.
         classes (Sequence[str]): Names of the classes; each has a colour.
-        score_thr (float): The least score of a prediction that is likely.
+        score_thr (float): The lowest score of a likely prediction.
             Defaults to 0.3.
 
     Returns:
-        np.ndarray: A row an image, RGB, uint8.
+        np.ndarray: One row per image, RGB, uint8.
     """
     colors = object_colors(len(classes))
     rows = []
@@ -70,7 +70,7 @@ def draw_objects(
         samples (Sequence[dict]): For each image its ``path`` and ``boxes``,
             (x, y, w, h, index of the class) in pixels.
         classes (Sequence[str]): Names of the classes; each has a colour.
-        columns (int): How many images a row. Defaults to 3.
+        columns (int): Images per row. Defaults to 3.
 
     Returns:
         np.ndarray: The images, RGB, uint8; a blank one if there are none.
@@ -94,7 +94,7 @@ def _objects(number: int) -> str:
 
 
 def _draw_truth(sample: dict, classes: Sequence[str]) -> tuple:
-    """The reduced image, its scale, the same with objects, their number."""
+    """The reduced image, its scale, the image with objects, and their number."""
     image = read_image(sample['path'])
     scale = SIDE / max(image.shape[:2])
     size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
@@ -131,6 +131,6 @@ def _draw(
     drawn = draw_boxes(drawn, boxes, colors)
     if len(texts) <= TAGGED:
         draw_tags(drawn, texts, boxes, colors)
-    # High images get as wide as the others, so that columns are aligned.
+    # High images are padded to the width of the others, so that columns align.
     pad = SIDE - drawn.shape[1]
     return np.pad(drawn, [(0, 0), (0, pad), (0, 0)], constant_values=PAPER)

@@ -15,13 +15,13 @@ LABEL_SCALE = 0.42
 TAG_SCALE = 0.45
 
 
-def object_colors(number: int) -> np.ndarray:
-    """Distinct bright colours, RGB, uint8, (number, 3)."""
-    if not number:  # which OpenCV refuses
+def object_colors(num_colors: int) -> np.ndarray:
+    """Distinct bright colours, RGB, uint8, (num_colors, 3)."""
+    if not num_colors:  # OpenCV refuses an empty array
         return np.zeros((0, 3), np.uint8)
-    hsv = np.full((1, number, 3), 255, np.uint8)
+    hsv = np.full((1, num_colors, 3), 255, np.uint8)
     # Steps of the golden ratio keep neighbours far apart.
-    hsv[0, :, 0] = (np.arange(number) * 0.618 % 1 * 179).astype(np.uint8)
+    hsv[0, :, 0] = (np.arange(num_colors) * 0.618 % 1 * 179).astype(np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
 
 
@@ -36,8 +36,8 @@ def draw_boxes(
     Args:
         image (np.ndarray): RGB, uint8, (H, W, 3).
         boxes (np.ndarray): x1 y1 x2 y2 in pixels, (P, 4).
-        colors (np.ndarray, optional): RGB, (P, 3). Defaults to None, a colour
-            a box.
+        colors (np.ndarray, optional): RGB, (P, 3). Defaults to None, one
+            colour per box.
         thickness (int): Of the lines, in pixels. Defaults to 2.
 
     Returns:
@@ -66,9 +66,9 @@ def draw_dashed_box(
         image (np.ndarray): RGB, uint8, (H, W, 3).
         box (np.ndarray): x1 y1 x2 y2 in pixels, (4,).
         color (np.ndarray): RGB, (3,).
-        dash (int): About the length of a dash in pixels; an edge starts and
+        dash (int): Approximate length of a dash in pixels; an edge starts and
             ends with one and has two or more. Defaults to 8.
-        gap (int): About the pixels between two. Defaults to 6.
+        gap (int): Approximate gap between two, in pixels. Defaults to 6.
     """
     x1, y1, x2, y2 = (round(float(value)) for value in box)
     line = tuple(map(int, color))
@@ -97,8 +97,8 @@ def draw_tags(
 ) -> None:
     """Write a short text at a corner of each box on an image, in place.
 
-    The first at the top left of its box, the next at the top right and so on,
-    as boxes may coincide; or at the corner where they cover each other least.
+    The first is at the top left of its box, the next at the top right and so
+    on, since boxes may coincide; or at the corner where they overlap least.
 
     Args:
         image (np.ndarray): RGB, uint8, (H, W, 3).
@@ -131,8 +131,8 @@ def place_tag(
 ) -> tuple[slice, slice]:
     """Find the place of a short text at a corner of a box.
 
-    Inside of the box, or above or below one of which it would cover more than
-    a quarter; always inside of the image.
+    Inside of the box, or above or below it if the text would cover more than
+    a quarter of it; always inside of the image.
 
     Args:
         image (np.ndarray): RGB, uint8, (H, W, 3).
@@ -170,7 +170,8 @@ def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
             to 12.
 
     Returns:
-        np.ndarray: A row an image: the image with proposals, then its views.
+        np.ndarray: One row per image: the image with proposals, then its
+        views.
     """
     rows = []
     for sample in samples:

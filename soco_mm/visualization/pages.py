@@ -1,4 +1,4 @@
-"""HTML pages and SVG drawings from the templates beside this file."""
+"""HTML pages and SVG drawings from the templates next to this file."""
 
 import base64
 import re
@@ -45,7 +45,7 @@ def percent(share: float) -> str:
 
 
 def mark_flags(text: str) -> Markup:
-    """Set command-line flags and their values as code.
+    """Mark command-line flags and their values as code.
 
     >>> mark_flags('lower --min-size 5, or < 5')
     Markup('lower <code>--min-size 5</code>, or &lt; 5')

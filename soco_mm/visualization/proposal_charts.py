@@ -25,7 +25,7 @@ def draw_charts(
     last = (edges[-2] + edges[-1]) / 2
     step = max(1, round_step(edges[-1], 5))
     ticks = [(each, f'{each:g}') for each in np.arange(0, last, step)]
-    number = draw_histogram(edges, counts, ticks, 'Boxes of an image')
+    number = draw_histogram(edges, counts, ticks, 'Boxes per image')
 
     edges, counts = histograms['size']
     ticks = [(each / 10, f'{each / 10:g}') for each in range(0, 11, 2)]
@@ -51,7 +51,7 @@ def draw_charts(
 
     dashed = ' Dashed: what is kept.' if kept else ''
     return [
-        (number, 'Boxes of an image. The last bar has all images with more.'),
+        (number, 'Boxes per image. The last bar has all images with more.'),
         (size, f'Relative size, √(wh) / √(WH).{dashed}'),
         (aspect, f'Aspect ratio, w / h, on a logarithmic scale.{dashed}'),
     ]
@@ -60,7 +60,7 @@ def draw_charts(
 def _crop(
     edges: np.ndarray, series: Sequence[np.ndarray], places: Sequence[float]
 ) -> tuple:
-    """Leave out empty bins at the ends, keep some places in sight."""
+    """Leave out empty bins at the ends, but keep given places visible."""
     used = np.flatnonzero(sum(series))
     bins = np.searchsorted(edges, places).tolist()
     first = max(0, min([used[0], *bins]) - 2)

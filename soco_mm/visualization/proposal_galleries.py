@@ -22,10 +22,11 @@ class Picture(NamedTuple):
     """An image with its boxes, or why it is not shown.
 
     Attributes:
-        path (str): Of the image.
+        path (str): Path of the image.
         boxes (int): Number of its boxes.
         jpeg (bytes): The picture, empty if there is none.
-        problem (str): A sentence that says why. Defaults to none.
+        problem (str): A sentence that says why there is none. Defaults to an
+            empty string.
     """
 
     path: str
@@ -63,7 +64,7 @@ def draw_picture(image: np.ndarray, boxes: np.ndarray) -> bytes:
 def draw_galleries(
     store: ProposalStore, folder: str | Path | None
 ) -> tuple[dict[str, list[Picture]], str]:
-    """Draw the images with the fewest boxes, and some of all.
+    """Draw the images with the fewest boxes, and a selection of all.
 
     Args:
         store (ProposalStore): Proposals of one image or more.

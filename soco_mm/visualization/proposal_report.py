@@ -1,4 +1,4 @@
-"""The page by which a person judges proposals."""
+"""The HTML report on proposals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -43,7 +43,7 @@ def render_report(
     galleries: Mapping[str, Sequence[Picture]] | None = None,
     note: str = '',
 ) -> str:
-    """Write the page: HTML that needs nothing but itself.
+    """Write the page: HTML that needs no other file.
 
     Args:
         summary (dict): ``store``, ``images``, ``boxes``, ``boxes_per_image``,
@@ -61,7 +61,8 @@ def render_report(
             were left out. Defaults to None.
         galleries (dict, optional): Pictures by their headings. Defaults to
             None.
-        note (str): A sentence in the place of the pictures. Defaults to none.
+        note (str): A sentence instead of the pictures. Defaults to an empty
+            string.
 
     Returns:
         str: The page.

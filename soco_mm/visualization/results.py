@@ -1,4 +1,4 @@
-"""What a job has made, as a notebook shows it."""
+"""The result of a job, as a notebook shows it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +21,8 @@ def render_result(
         title (str): One line above.
         values (dict): What was made, mostly paths, by name; a dash
             stands for None.
-        pictures (Sequence[Path]): Image files; those that are not there are
-            left out. Defaults to none.
+        pictures (Sequence[Path]): Image files; missing ones are left out.
+            Defaults to none.
 
     Returns:
         Markup: A part of an HTML page that needs no other file.

@@ -27,10 +27,10 @@ def draw_histogram(
     Args:
         edges (np.ndarray): Of the bins, ascending, (B + 1,).
         counts (np.ndarray): Numbers in the bins, (B,).
-        ticks (Sequence[tuple]): Places on the axis and their labels; those
+        ticks (Sequence[tuple]): Positions on the axis and their labels; those
             outside are left out.
-        title (str): What is shown, for those who do not see it.
-        bounds (Sequence[tuple]): Places that are marked by a line, and their
+        title (str): What is shown, for screen readers.
+        bounds (Sequence[tuple]): Positions that are marked by a line, and their
             labels. Defaults to none.
         compared (np.ndarray, optional): Numbers of another distribution in
             the bins, drawn as a line, (B,). Defaults to None.

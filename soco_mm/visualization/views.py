@@ -15,8 +15,8 @@ from .drawing import (
 )
 from .pages import render
 
-ENLARGE = 2  # at which the levels can be read
-LINE = 2  # pixels
+ENLARGE = 2  # factor at which the level labels are legible
+LINE = 2  # width in pixels
 
 
 class DrawnView(NamedTuple):
@@ -51,12 +51,12 @@ def draw_view(view: DrawnView, colors: np.ndarray) -> np.ndarray:
         view.image, None, fx=ENLARGE, fy=ENLARGE, interpolation=cv2.INTER_NEAREST
     )
     boxes = view.boxes * ENLARGE
-    # Those that count last: others may repeat them.
+    # Valid boxes are drawn last: others may repeat them.
     for k in np.flatnonzero(~view.valid):
         draw_dashed_box(picture, boxes[k], colors[k])
     counting = np.flatnonzero(view.valid)
     for rank, k in enumerate(counting):
-        # Later boxes may coincide with this one: it becomes their rim.
+        # A later box may coincide with this one, which then shows as its rim.
         distance = np.abs(boxes[counting[rank + 1 :]] - boxes[k])
         over = int((distance <= LINE).all(-1).sum())
         picture = draw_boxes(

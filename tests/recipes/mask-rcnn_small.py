@@ -33,5 +33,5 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=50)),
 )
-# For 16 images a step.
+# For 16 images per step.
 optim_wrapper = dict(optimizer=dict(lr=0.2, weight_decay=2.5e-5))

@@ -165,7 +165,7 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
 
     with pytest.raises(UsageError, match='--resume'):
         finetune(**job)
-    with pytest.raises(UsageError, match=r'epochs: 2, now 3\).*--resume'):
+    with pytest.raises(UsageError, match=r'epochs=2, now 3\).*--resume'):
         finetune(**dict(job, epochs=3))
     before = made.checkpoint.read_bytes()
     assert finetune(**job, resume=True).checkpoint.read_bytes() == before
@@ -630,7 +630,7 @@ def test_a_run_is_not_resumed_with_other_contents(exported, mixed, tmp_path, sto
     before = path.read_bytes()
     torch.save(torch.load(path), path)
     with pytest.raises(
-        UsageError, match=r'another run \(contents of weights: \w+, now'
+        UsageError, match=r'was started with contents_of_weights=\w+, now'
     ):
         finetune(resume=True, **job)
     path.write_bytes(before)
@@ -638,8 +638,8 @@ def test_a_run_is_not_resumed_with_other_contents(exported, mixed, tmp_path, sto
     path.write_text(path.read_text().replace('thing', 'object'))
     with pytest.raises(
         UsageError,
-        match=r'another run \(contents of train: \w+, now \w+; contents '
-        'of val',
+        match=r'was started with contents_of_train=\w+, now \w+; contents_'
+        'of_val',
     ):
         finetune(resume=True, **job)
 

@@ -402,7 +402,7 @@ def test_command_prints_the_result(folders, weights, capsys):
     cli(weights, '--train', train, '--val', val, '--k', 3, '--workers', 0)
     printed = capsys.readouterr().out
     assert printed.startswith('knn: top-1 ')
-    assert '(15 images in 3 classes, learnt from 36)' in printed
+    assert '(15 images in 3 classes, trained on 36)' in printed
     with pytest.raises(UsageError, match='--lr is for --method linear'):
         cli(weights, '--train', train, '--val', val, '--lr', 3)
     with pytest.raises(UsageError, match='--k is for --method knn'):
@@ -413,7 +413,7 @@ def test_command_prints_the_result(folders, weights, capsys):
 
 def test_command_takes_annotations(annotations, weights, capsys):
     cli(weights, '--train', annotations / 'yolo/data.yaml', '--k', 3, '--workers', 0)
-    assert '(15 objects in 3 classes, learnt from 36)' in (capsys.readouterr().out)
+    assert '(15 objects in 3 classes, trained on 36)' in (capsys.readouterr().out)
     cli(
         weights,
         '--train',

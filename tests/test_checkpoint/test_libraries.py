@@ -254,10 +254,10 @@ def test_detectron2_computes_the_same(pretrained, detectron2_results, detector):
     names = [f'C{n}' for n in stages] + [f'P{n}' for n in levels] + objects
     assert_equal_features(model.features(inputs(name)), result['features'], names)
     buffers = ('anchor_generator.', 'pixel_')
-    starts_anew = [
+    starts_random = [
         key for key in result['missing'] if not any(part in key for part in buffers)
     ]
-    assert starts_anew and all(key.startswith(new) for key in starts_anew)
+    assert starts_random and all(key.startswith(new) for key in starts_random)
     assert bool(result['unexpected']) == bool(unexpected)
     assert all(key.startswith(unexpected) for key in result['unexpected'])
     assert result['channels'] == 'RGB'

@@ -645,7 +645,7 @@ def test_masks_are_not_read_for_a_detector_of_boxes(read, content):
     'damage, words',
     [
         (lambda c: c.update(categories=[]), 'annotation 0 .* no category 2'),
-        (lambda c: c['annotations'].insert(1, 7), 'annotation 1 .* no object'),
+        (lambda c: c['annotations'].insert(1, 7), 'annotation 1 .* not an object'),
         (lambda c: c['images'][0].update(id=[]), 'image 0 .*unhashable'),
         (
             lambda c: c['annotations'][0].update(bbox=[1, 2, 10**400, 4]),

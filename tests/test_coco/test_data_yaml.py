@@ -115,7 +115,7 @@ def test_a_split_may_be_a_list(data, tmp_path):
 
 
 def test_one_split_is_not_taken_for_another(data, tmp_path):
-    """As the folder of the last name alone would be."""
+    """As the folder of only the last name would be."""
     (tmp_path / 'set/images').symlink_to(tmp_path / 'set/train/images')
     found = data('train: images\nval: /content/val/images\nnames: [nut]\n')
     with pytest.raises(

@@ -30,7 +30,7 @@ EXPECTED = {
     '07b-zero-area-and-outside': ['9 invisible objects: outside'],
     '08-voc-difficult-ignore': ['3 ignored objects: not trained with'],
     '09-flat-polygons': [],
-    '10-windows-paths': ['3 files that are found by the end of their name'],
+    '10-windows-paths': ['3 files that are found only by the end of their name'],
     '12-some-boxes-normalised': '4 of 9 boxes look normalised: annotation 0',
     '15-xmp-annotated-as-mmcv-shows': [],
     '15b-xmp-annotated-turned': '120x160 pixels, but it has 160x120',

@@ -216,8 +216,7 @@ def test_what_rounding_makes_is_no_mistake(square):
 def test_mixed_boxes_and_polygons_become_boxes(square):
     source = square('0 .5 .5 .5 .2\n1 .1 .1 .5 .1 .5 .6\n')
     assert source.account.lines() == [
-        '1 polygon: used as boxes, since other objects have a box alone '
-        '(labels/a.txt:2)'
+        '1 polygon: used as boxes, since other objects have only a box (labels/a.txt:2)'
     ]
     assert [each['bbox'] for each in source.content['annotations']] == [
         pytest.approx([10, 8, 20, 4]),

@@ -85,7 +85,7 @@ def test_a_recipe_trains_a_step_in_small(name):
         sets = select.get('view_sets') or [range(len(specs))]
         mask = [index in views for views in sets for _ in range(select.num_proposals)]
         valid.append(torch.tensor(mask).expand(2, slots))
-    loss = model.object_loss(views, boxes, valid)
+    loss = model.loss(views, boxes, valid)['loss']
     loss.backward()
     assert abs(loss.item()) <= 4 * (len(specs) - 1)
     for key, parameter in model.named_parameters():

@@ -44,17 +44,17 @@ def test_loaded_proposals_follow_the_pixels(made):
     dataset = build(made, stretch=(1, 99))
     before = dataset.load_image(0)['proposals']
     assert (before == dataset.store.boxes(0)).all()
-    assert dataset.check_images() == []
+    assert dataset.compare_images() == []
     write(made / 'a.png', 40, 30)
     loaded = dataset.load_image(0)
     assert loaded['image'].shape == (30, 40, 3)
     assert (loaded['proposals'] == before / 2).all()
     assert (dataset[0]['proposals'] == before / 2).all()
-    (note,) = dataset.check_images()
+    (note,) = dataset.compare_images()
     assert 'a.png has 40x30 pixels, not 80x60' in note
     write(made / 'a.png', 60, 80)
     # Not ImageError, for which another image takes its place.
-    for read in (dataset.check_images, lambda: dataset[0]):
+    for read in (dataset.compare_images, lambda: dataset[0]):
         with pytest.raises(
             SoCoError, match='a.png has 60x80 pixels, but its proposals '
         ):
@@ -68,12 +68,12 @@ def test_proposals_of_no_known_size_are_as_they_are(made):
 
 
 def test_images_are_read_as_their_proposals_were_made(made):
-    assert build(made, stretch=(1, 99)).check_images() == []
+    assert build(made, stretch=(1, 99)).compare_images() == []
     for stretch in (None, (2, 98)):
         with pytest.raises(
             SoCoError, match=r'made with --stretch 1 99, .*pipeline.0.stretch="\(1'
         ):
-            build(made, stretch=stretch).check_images()
+            build(made, stretch=stretch).compare_images()
 
 
 def test_detectors_read_the_pixels_of_pretraining(made, demo_images):

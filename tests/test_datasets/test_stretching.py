@@ -62,7 +62,7 @@ def test_proposals_of_stretched_images_find_what_8_bits_hide(thermal, tmp_path, 
 
     assert best(found[0.5, 99.5]) > 0.9
     # Nothing is mixed unasked.
-    with pytest.raises(UsageError, match='made in another way .*stretch'):
+    with pytest.raises(UsageError, match='made with other settings .*stretch'):
         make_proposals(
             thermal,
             tmp_path / 'store None',
@@ -88,7 +88,7 @@ def test_training_reads_images_as_their_proposals_were_made(thermal, tmp_path):
     assert choose((2, 98)) == (2, 98)
     assert choose(proposals=store) == choose((1, 99), store) == (1, 99)
     assert choose(options={f'{LINE}.0.stretch': (3, 97)}) == (3, 97)
-    with pytest.raises(UsageError, match='with --stretch 1 99 and not --stretch 2 98'):
+    with pytest.raises(UsageError, match='with --stretch 1 99, not --stretch 2 98'):
         choose((2, 98), store)
     with pytest.raises(UsageError, match='made without --stretch 2 98'):
         choose((2, 98), plain)

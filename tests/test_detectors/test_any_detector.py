@@ -222,7 +222,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(pretrained, tmp_path):
         refused(tmp_path, words, path, detector=config)
     refused(
         tmp_path,
-        'of different widths or depths',
+        'have different widths or depths',
         path,
         detector=f'mmdet::{retinanet}',
         adapt=True,
@@ -263,7 +263,7 @@ def test_what_is_no_config_of_a_detector_is_refused(pretrained, tmp_path):
         ),
         (
             'from mmdet.models import FPN\nmodel = dict(neck=FPN)',
-            r'style with read_base\(\)',
+            r'uses read_base\(\)',
         ),
     ):
         config.write_text(text)
@@ -313,7 +313,7 @@ def test_other_pixels_are_refused_or_replaced(pretrained, tmp_path):
             "model['backbone']['style'] = 'pytorch'\n"
         )
     refused(
-        tmp_path, r'normalises images otherwise.*BGR and not RGB', path, detector=config
+        tmp_path, r'normalises images differently.*BGR, not RGB', path, detector=config
     )
     report = export_detector(path, tmp_path / 'out', detector=config, adapt=True)
     pixels = build_detector(report.config).data_preprocessor
@@ -418,6 +418,6 @@ def test_nothing_is_lost_when_an_export_is_replaced(pretrained, tmp_path):
     with pytest.raises(UsageError, match='is in .*which is replaced'):
         export_detector(path, out, detector=config)
     (out / 'mine.py').write_text("_base_ = 'mask-rcnn_fpn_1x_coco.py'")
-    with pytest.raises(UsageError, match='holds mine.py besides an export'):
+    with pytest.raises(UsageError, match='also holds mine.py'):
         export_detector(path, out)
     assert (out / 'mine.py').is_file() and (out / WEIGHTS).is_file()

@@ -16,7 +16,7 @@ from soco_mm.checkpoint import read_checkpoint, state_dict_of
 from soco_mm.checkpoint.model_config import model_of
 from soco_mm.detectors.training import check_weights
 from soco_mm.engine.config import load_config
-from soco_mm.engine.initial_weights import check_initial_weights, safe_loading
+from soco_mm.engine.initial_weights import match_initial_weights, safe_loading
 from soco_mm.engine.training import train_model
 from soco_mm.evaluation import load_backbone
 from soco_mm.evaluation.probe_config import read_backbone
@@ -50,18 +50,18 @@ def files(folder):
         plain='could run code',
         text='is not a checkpoint',
         page='is not a checkpoint',
-        empty='is empty',
+        empty='an empty file',
         cut='truncated',
     )
 
 
 def load_from(path, model, out):
-    check_initial_weights(dict(load_from=str(path)), model)
+    match_initial_weights(dict(load_from=str(path)), model)
 
 
 def pretrained(path, model, out):
     model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(path))
-    check_initial_weights({}, model)
+    match_initial_weights({}, model)
 
 
 def while_training(path, model, out):
@@ -138,7 +138,7 @@ def test_config_in_a_checkpoint_runs_nothing(call, tmp_path):
             dict(type='SoCo', backbone=dict(type='mmdet.ResNet', xyz=1)),
             'cannot be built',
         ),
-        (dict(type='mmdet.ResNet', depth=18), 'of the model ResNet'),
+        (dict(type='mmdet.ResNet', depth=18), 'the model ResNet'),
     ],
 )
 def test_checkpoint_of_another_project_gets_a_sentence(model, message, tmp_path):
@@ -187,7 +187,7 @@ def test_module_is_stripped_wherever_weights_are_read(tmp_path):
     export_weights(path, tmp_path / 'out.pth', format='timm')
     load_backbone(small_model.backbone, path)
     resume(path, small_model, None)
-    (notes,) = check_initial_weights(dict(load_from=path), small_model)
+    (notes,) = match_initial_weights(dict(load_from=path), small_model)
     assert f'{len(state)} of {len(state)} tensors' in notes
     # MMEngine strips nothing where there is a prefix.
     small_model.backbone.init_cfg = dict(
@@ -211,11 +211,11 @@ def test_weights_that_do_not_fit_at_all_are_refused(small_model, tmp_path):
     ):
         torch.save(state, path)
         with pytest.raises(SoCoError, match=f'load_from: .*{message}'):
-            check_initial_weights(dict(load_from=str(path)), small_model)
+            match_initial_weights(dict(load_from=str(path)), small_model)
     torch.save({'backbone.conv1.weight': small_model.backbone.conv1.weight.data}, path)
     small_model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(path))
     with pytest.raises(SoCoError, match='model.backbone.init_cfg: .*prefix='):
-        check_initial_weights({}, small_model)
+        match_initial_weights({}, small_model)
     assert CheckpointLoader._schemes[''].__name__ == 'load_from_local'
 
 
@@ -224,7 +224,7 @@ def test_what_fits_is_counted_part_by_part(small_model, tmp_path):
     state = small_model.state_dict()
     backbone = {n: v for n, v in state.items() if n.startswith('backbone.')}
     torch.save(dict(state_dict=backbone), path)
-    (note,) = check_initial_weights(dict(load_from=str(path)), small_model)
+    (note,) = match_initial_weights(dict(load_from=str(path)), small_model)
     assert f'load_from: {len(backbone)} of {len(state)} tensors' in note
     rows = {line.split()[0]: line for line in note.splitlines()[1:]}
     number = len(backbone)

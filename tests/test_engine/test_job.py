@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from soco_mm.engine.job import begun_arguments, claim_run, written_options
+from soco_mm.engine.job import claim_run, resumed_arguments, written_options
 from soco_mm.utils import UsageError
 
 JOB = dict(
@@ -74,11 +74,11 @@ def test_what_is_harmless_or_converted_may_differ(run, capsys, key, value):
 @pytest.mark.parametrize(
     'key, value, words',
     [
-        ('epochs', 1, 'epochs: 2, now 1'),
-        ('preset', 'released', 'preset: paper, now released'),
-        ('settings.x.size', [96, 64], r'x.size: \[96, 96\], now \[96, 64\]'),
+        ('epochs', 1, 'epochs=2, now 1'),
+        ('preset', 'released', 'preset=paper, now released'),
+        ('settings.x.size', [96, 64], r'x.size=\[96, 96\], now \[96, 64\]'),
         ('settings.optim_wrapper.optimizer.type', 'SGD', 'LARS, now SGD'),
-        ('images', '/c', r"images: \['/a', '/b'\], now /c"),
+        ('images', '/c', r"images=\['/a', '/b'\], now /c"),
     ],
 )
 def test_what_makes_another_run_is_named_in_words(run, key, value, words):
@@ -93,13 +93,13 @@ def test_the_name_of_a_config_is_not_what_it_says(run):
     assert claim_run(run, changed(config='/copied/config.py'), True, False) == {}
 
 
-def test_a_resumed_run_takes_what_is_not_given_from_its_begin(run):
+def test_a_resumed_run_takes_what_is_not_given_from_its_start(run):
     given = dict.fromkeys(['images', 'epochs', 'options'])
-    assert begun_arguments(run, given) == dict(
+    assert resumed_arguments(run, given) == dict(
         images=['/a', '/b'], epochs=2, options={'x.size': (96, 96)}
     )
     given.update(epochs=3, options={'log_level': 'ERROR'})
-    assert begun_arguments(run, given) == dict(
+    assert resumed_arguments(run, given) == dict(
         images=['/a', '/b'],
         epochs=3,
         options={'x.size': (96, 96), 'log_level': 'ERROR'},
@@ -108,7 +108,7 @@ def test_a_resumed_run_takes_what_is_not_given_from_its_begin(run):
 
 def test_without_a_run_arguments_are_as_given(tmp_path):
     given = dict(images=None, epochs=3)
-    assert begun_arguments(tmp_path, given) == given
+    assert resumed_arguments(tmp_path, given) == given
 
 
 def test_a_run_of_a_version_that_noted_less_is_refused(run):

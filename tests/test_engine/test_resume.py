@@ -170,7 +170,7 @@ def test_what_is_converted_is_said(tmp_path):
     runner, *_ = build(tmp_path / 'run', resume=True, batch=4, epochs=6)
     runner.train()
     log = max(tmp_path.glob('run/*/*.log')).read_text()
-    assert ('batch size: 2, now 4; epochs: 4, now 6): 2 of 6 epochs are done') in log
+    assert ('batch_size=2, now 4; epochs=4, now 6): 2 of 6 epochs are done') in log
 
 
 def test_fewer_epochs_than_are_done_are_refused(tmp_path):

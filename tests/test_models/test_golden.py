@@ -19,7 +19,7 @@ def test_imported_released_model_gives_the_released_loss_and_gradients():
     assert keys.missing_keys == ['target_net.steps']
 
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    loss = model.object_loss(*golden.inputs())
+    loss = model.loss(*golden.inputs())['loss']
     loss.backward()
     assert loss.shape == ()
     assert loss.item() == pytest.approx(golden.LOSS, rel=1e-4)

@@ -144,7 +144,7 @@ def check(config: str, checkpoint: dict, inputs: tuple, names: dict) -> None:
     keys = model.load_state_dict(state_dict, strict=False)
     assert keys.unexpected_keys == []
     assert keys.missing_keys == ['target_net.steps']
-    loss = model.object_loss(*inputs)
+    loss = model.loss(*inputs)['loss']
 
     assert loss.dtype == torch.float64
     assert loss.item() == pytest.approx(expected, rel=1e-9)

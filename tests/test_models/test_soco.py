@@ -63,7 +63,7 @@ def test_loss_equals_a_loop_over_equations_5_and_6(small_model):
     views, boxes, valid = make_inputs()
     valid[0][0, 1] = valid[1][0, 2] = False
     valid[2][1] = False  # an image without a proposal in one pair
-    loss = small_model.object_loss(views, boxes, valid)
+    loss = small_model.loss(views, boxes, valid)['loss']
     with torch.no_grad():
         expected = eq5_and_6(small_model, views, boxes, valid)
     assert loss.item() == pytest.approx(expected, abs=1e-5)
@@ -77,7 +77,7 @@ def test_boxes_of_invalid_proposals_have_no_influence(small_model, training):
     losses = []
     for garbage in (0.0, 1e6, float('nan')):
         boxes[1][0, 1] = boxes[2][1, 2] = garbage
-        losses.append(small_model.object_loss(views, boxes, valid).item())
+        losses.append(small_model.loss(views, boxes, valid)['loss'].item())
     assert losses[0] == losses[1] == losses[2]
     assert math.isfinite(losses[0])
 
@@ -88,7 +88,7 @@ def test_equal_networks_and_views_need_only_the_predictor(small_model):
     small_model.head.predictor = torch.nn.Identity()
     views, boxes, valid = make_inputs(sizes=(64, 64, 64))
     views, boxes = [views[0]] * 3, [boxes[0]] * 3
-    loss = small_model.object_loss(views, boxes, valid)
+    loss = small_model.loss(views, boxes, valid)['loss']
     assert loss.item() == pytest.approx(-8, abs=1e-4)
 
 
@@ -99,7 +99,7 @@ def test_gradients_reach_every_online_parameter_and_no_other(small_model):
             torch.nn.init.ones_(module.weight)
     small_model.train()
     views, boxes, valid = make_inputs()
-    small_model.object_loss(views, boxes, valid).backward()
+    small_model.loss(views, boxes, valid)['loss'].backward()
     for name, p in small_model.named_parameters():
         assert (p.grad is None) == name.startswith('target_net.'), name
 
@@ -107,18 +107,18 @@ def test_gradients_reach_every_online_parameter_and_no_other(small_model):
 def test_channels_last_and_contiguous_inputs_give_the_same(small_model):
     small_model.eval()
     views, boxes, valid = make_inputs()
-    plain = small_model.object_loss(views, boxes, valid)
+    plain = small_model.loss(views, boxes, valid)['loss']
     views = [v.to(memory_format=torch.channels_last) for v in views]
-    assert small_model.object_loss(views, boxes, valid).item() == pytest.approx(
+    assert small_model.loss(views, boxes, valid)['loss'].item() == pytest.approx(
         plain.item(), abs=1e-4
     )
 
 
 def test_loss_is_float32_under_mixed_precision(small_model):
     views, boxes, valid = make_inputs()
-    plain = small_model.eval().object_loss(views, boxes, valid)
+    plain = small_model.eval().loss(views, boxes, valid)['loss']
     with torch.autocast('cpu', torch.bfloat16):
-        mixed = small_model.object_loss(views, boxes, valid)
+        mixed = small_model.loss(views, boxes, valid)['loss']
     assert mixed.dtype == torch.float32
     assert mixed.item() == pytest.approx(plain.item(), abs=0.1)
 
@@ -221,12 +221,22 @@ def test_the_floor_is_logged_and_never_optimised(small_model):
         assert torch.equal(gradient, small_model.get_parameter(name).grad), name
 
 
+def test_extracted_features_are_what_the_head_projects(small_model):
+    views, boxes, valid = make_inputs()
+    small_model.eval()
+    feats = small_model.extract_feat(views)
+    objects = small_model.roi_head(feats, boxes[0])
+    projected = small_model.projector([objects])[0]
+    expected = small_model(views, boxes, valid, mode='tensor')[0]
+    assert len(feats) > 1 and torch.equal(projected, expected.flatten(0, 1))
+
+
 def test_fewer_than_two_views_are_refused(small_model):
     views, boxes, valid = make_inputs()
     with pytest.raises(ValueError, match='two or more views'):
-        small_model.object_loss(views[:1], boxes[:1], valid[:1])
+        small_model.loss(views[:1], boxes[:1], valid[:1])
     with pytest.raises(ValueError, match='1 masks'):
-        small_model.object_loss(views, boxes, valid[:1])
+        small_model.loss(views, boxes, valid[:1])
     with pytest.raises(RuntimeError, match='modes'):
         small_model(views, boxes, valid, mode='predict')
 

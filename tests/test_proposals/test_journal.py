@@ -38,7 +38,7 @@ def test_results_are_there_again(folder):
     assert journal.seconds == {'a b.jpg': 0.25, '猫/c.jpg': 0.5}
 
 
-def test_a_record_cut_at_any_byte_is_dropped_and_written_anew(folder):
+def test_a_record_cut_at_any_byte_is_dropped_and_written_again(folder):
     records = folder / 'records.bin'
     whole = records.read_bytes()
     ends = []
@@ -66,7 +66,7 @@ def test_a_changed_byte_ends_what_is_trusted(folder):
 
 def test_other_settings_are_refused_by_name(folder):
     other = dict(SETTINGS, generator=dict(SETTINGS['generator'], scale=300))
-    with pytest.raises(UsageError, match='generator.scale 500 and not 300'):
+    with pytest.raises(UsageError, match='generator.scale 500, not 300'):
         Journal(folder, other)
     same(Journal(folder, SETTINGS), RESULTS)
 

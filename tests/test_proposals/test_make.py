@@ -399,7 +399,7 @@ def test_a_store_of_other_settings_is_replaced_on_request_alone(demo_images, tmp
     out = tmp_path / 'store'
     make_proposals(demo_images, out, settings=build_settings(method='whole'))
     before = content(out)
-    with pytest.raises(UsageError, match='type WholeImage and not Random'):
+    with pytest.raises(UsageError, match='type WholeImage, not Random'):
         make_proposals(demo_images, out, settings=build_settings(method='random'))
     assert content(out) == before
     make_proposals(

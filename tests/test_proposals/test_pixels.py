@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from soco_mm.proposals import Proposals, ProposalStore
-from soco_mm.proposals.pixels import check_sizes, sample_indices, scale_between
+from soco_mm.proposals.pixels import compare_sizes, sample_indices, scale_between
 from soco_mm.utils import SoCoError
 
 
@@ -58,11 +58,11 @@ def test_samples_are_spread_over_the_whole():
 
 def test_a_sample_of_the_whole_store_is_looked_at(made):
     images, store = made
-    assert check_sizes(store, str(images)) == []
+    assert compare_sizes(store, str(images)) == []
     # Those that were resized, and one in the middle that was turned.
     for name in ('000.png', '099.png'):
         write(images / name, 40, 30)
-    (note,) = check_sizes(store, str(images))
+    (note,) = compare_sizes(store, str(images))
     assert note == (
         '2 of 64 images looked at were resized since their proposals were '
         'made (000.png has 40x30 pixels, not 80x60); boxes are scaled'
@@ -74,16 +74,16 @@ def test_a_sample_of_the_whole_store_is_looked_at(made):
         match=rf'{store.path(index)} has 60x80 pixels, but its proposals '
         'are for 80x60',
     ):
-        check_sizes(store, str(images))
+        compare_sizes(store, str(images))
     # It is none of these.
-    assert len(check_sizes(store, str(images), [0, 99])) == 1
+    assert len(compare_sizes(store, str(images), [0, 99])) == 1
 
 
 def test_missing_images_are_counted_and_all_missing_refused(made):
     images, store = made
     (images / '000.png').unlink()
-    (note,) = check_sizes(store, str(images))
+    (note,) = compare_sizes(store, str(images))
     assert note.startswith('1 of 64 images looked at are missing, for example 000.png')
     shutil.rmtree(images)
     with pytest.raises(SoCoError, match='There is no image .*000.png'):
-        check_sizes(store, str(images))
+        compare_sizes(store, str(images))

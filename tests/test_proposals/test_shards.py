@@ -65,7 +65,7 @@ def test_overlapping_missing_and_foreign_shards_are_refused(tmp_path):
         ([one, two, one, three], 'both shard 1 of 3'),
         ([one, half, three], 'one of 2 shards'),
         ([one, images, three], 'another set of images'),
-        ([one, settings, three], 'generator.scale 3 and not 500'),
+        ([one, settings, three], 'generator.scale 3, not 500'),
         ([one, two, three, whole], 'is not a shard'),
     ):
         with pytest.raises(UsageError, match=words):

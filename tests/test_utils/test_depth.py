@@ -47,4 +47,4 @@ def test_thermal_images_of_the_field():
     folder = FIELD / '21b-thermal-narrow-range/img'
     names = sorted(path.name for path in folder.iterdir())
     loss = find_depth_loss(str(folder), names)
-    assert (loss.path, loss.levels, loss.number) == ('t2.png', 3, 4)
+    assert (loss.path, loss.levels, loss.num_images) == ('t2.png', 3, 4)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from soco_mm.utils import ImageError, check_image, read_image, read_size
+from soco_mm.utils import ImageError, read_image, read_intact_image, read_size
 from soco_mm.utils.image import decode_deep, decode_image
 
 
@@ -130,12 +130,12 @@ def test_large_images_are_too_large_and_not_damaged(tmp_path, size):
     path = tmp_path / 'a.png'
     path.write_bytes(huge_png(*size))
     with pytest.raises(ImageError, match=r'^is too large \('):
-        check_image(path, 1_000_000)
+        read_intact_image(path, 1_000_000)
     if size == (14000, 14000):
         # More than Pillow's limit, which is not that of training.
         assert read_size(path) == size
         return
-    for read in (read_size, check_image):
+    for read in (read_size, read_intact_image):
         with pytest.raises(ImageError, match=r'^is too large'):
             read(path)
 
@@ -145,7 +145,7 @@ def test_image_whose_end_is_missing_is_damaged(tmp_path, demo_images):
     path = tmp_path / 'a.jpg'
     path.write_bytes(data[: -len(data) // 20])
     with pytest.raises(ImageError, match=r'^is damaged \(its end is missing\)$'):
-        check_image(path)
+        read_intact_image(path)
 
 
 def test_a_large_note_in_a_png_does_no_harm(tmp_path, demo_images):
@@ -157,5 +157,5 @@ def test_a_large_note_in_a_png_does_no_harm(tmp_path, demo_images):
     photo(demo_images).save(path, pnginfo=info)
     with pytest.raises(ValueError, match='too large'):
         Image.open(path).load()
-    assert (check_image(path) == read_image(path)).all()
+    assert (read_intact_image(path) == read_image(path)).all()
     assert read_size(path) == (60, 40)

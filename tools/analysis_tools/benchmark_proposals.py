@@ -66,7 +66,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def rate(root: Path, paths: list, workers: int) -> tuple:
-    """Images/s once the workers are up, and CPU-seconds an image in them."""
+    """Images/s once the workers have started, and their CPU-seconds per image."""
     seconds, started = [], None
     for result in generate_proposals(root, paths, build_settings(), workers):
         assert result.failure is None
@@ -78,7 +78,7 @@ def rate(root: Path, paths: list, workers: int) -> tuple:
 
 
 def run(program: str, argument: Path):
-    """What a program prints in a process of its own."""
+    """What a program prints in its own process."""
     return json.loads(
         subprocess.run(
             [sys.executable, '-c', program, str(argument)],

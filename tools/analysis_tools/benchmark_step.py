@@ -41,7 +41,7 @@ def make_batch(cfg, batch_size: int, device):
 def measure(
     config: str, variant: str, batch_size: int, steps: int, use_torchvision: bool, queue
 ) -> None:
-    """Time ``steps`` steps after two that warm up; put the figures."""
+    """Time ``steps`` steps after two warm-up steps; put the figures."""
     import torch
     from mmengine.config import Config
     from mmengine.logging import MMLogger
@@ -71,7 +71,7 @@ def measure(
 
     def step(index: int) -> None:
         with torch.autocast(device, dtype, enabled=dtype is not None):
-            loss = model.object_loss(views, boxes, valid)
+            loss = model.loss(views, boxes, valid)['loss']
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument(
         '--torchvision',
         action='store_true',
-        help="use torchvision's RoIAlign in place of MMCV's",
+        help="use torchvision's RoIAlign instead of MMCV's",
     )
     args = parser.parse_args()
     context = multiprocessing.get_context('spawn')

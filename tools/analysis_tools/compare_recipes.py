@@ -1,4 +1,4 @@
-"""Train recipes in small on a folder of images and draw their losses.
+"""Train small versions of recipes on a folder of images and draw their losses.
 
 Each recipe keeps what makes it different: views, boxes, network parts,
 proposals. In small means a ResNet-18 in place of the deeper ones, views of
@@ -47,7 +47,7 @@ RECIPES = [
     'ablations/table5d_tau-098',
     'ablations/table5d_tau-0993',
 ]
-# Curves of one picture, side by side.
+# Curves in one picture, side by side.
 PANELS = {
     'Recipes': ('soco',),
     'As released': ('released',),
@@ -57,7 +57,7 @@ PANELS = {
 
 
 def proposals_for(name: str, images: Path, out: Path) -> Path:
-    """Make the proposals that a config names, if they are not there."""
+    """Make the proposals that a config names, if they do not exist."""
     method, preset, number = 'selective-search', 'paper', None
     if name.endswith('_whole'):
         method = 'whole'
@@ -106,7 +106,7 @@ def shrink(cfg: Config, batch_size: int, epochs: int) -> None:
 
 
 def train(name: str, args: argparse.Namespace) -> list:
-    """Train a recipe in small; its losses, a step each."""
+    """Train a small version of a recipe; returns one loss per step."""
     folder = args.out / name.replace('/', '_')
     losses = folder / 'losses.json'
     if not losses.is_file():
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument(
         '--recipes', nargs='+', default=RECIPES, help='under configs/soco'
     )
-    parser.add_argument('--num-images', type=int, help='use so many of them alone')
+    parser.add_argument('--num-images', type=int, help='use only this many of them')
     parser.add_argument('--epochs', type=int, default=4)
     parser.add_argument('--batch-size', type=int, default=16)
     args = parser.parse_args()

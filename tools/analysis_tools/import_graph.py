@@ -145,7 +145,7 @@ def count_lines(package: Path) -> dict[str, int]:
 
 
 def find_upward(imports: list[Import]) -> list[str]:
-    """What a room imports of another that is not lower.
+    """What a room imports from another that is not lower.
 
     The package's own ``__init__`` is above all rooms.
 

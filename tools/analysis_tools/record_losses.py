@@ -35,7 +35,7 @@ EPOCHS, BATCH_SIZE = 3, 2
 
 
 def this_machine() -> dict[str, str]:
-    """What a loss depends on besides the code, down to the last bit."""
+    """What a loss depends on in addition to the code, down to the last bit."""
     cpuinfo = Path('/proc/cpuinfo')
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     names = [line.split(':', 1)[1] for line in lines if line.startswith('model name')]
@@ -49,7 +49,7 @@ def this_machine() -> dict[str, str]:
 
 
 def record(name: str, out: Path, work_dir: Path) -> Path:
-    """Train a recipe in small and write its losses.
+    """Train a small version of a recipe and write its losses.
 
     Args:
         name (str): The recipe, under ``configs/soco``.

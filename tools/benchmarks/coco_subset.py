@@ -1,4 +1,4 @@
-"""Write seeded subsets of COCO annotations, as Mini COCO."""
+"""Write seeded subsets of COCO annotations, such as Mini COCO."""
 
 from pathlib import Path
 

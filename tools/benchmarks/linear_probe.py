@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument(
         '--train',
         metavar='FOLDER',
-        help='the training images, one folder a class (default: as the config says)',
+        help='the training images, one folder per class (default: as the config says)',
     )
     parser.add_argument(
         '--val',

@@ -1,4 +1,4 @@
-# V1 and V2 alone (C4, and most rows of Table 4).
+# Only V1 and V2 (C4, and most rows of Table 4).
 _base_ = './soco_views.py'
 
 train_pipeline = _base_.train_pipeline

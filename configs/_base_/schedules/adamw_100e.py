@@ -1,5 +1,5 @@
 # For backbones that are not trained with LARS; not from the paper. lr 1e-3 for
-# 1024 images, scaled linearly; warm-up and cosine as for LARS.
+# 1024 images, scaled linearly; warm-up and cosine as with LARS.
 _base_ = './lars_100e.py'
 
 optim_wrapper = dict(

@@ -1,5 +1,5 @@
-# Row 1 of Table 4: the whole image is the one object. The proposals are those
-# of soco-mm proposals --method whole.
+# Row 1 of Table 4: the whole image is the only object. Make the proposals with
+# soco-mm proposals --method whole.
 _base_ = './table4-2_selective-search.py'
 
 train_pipeline = _base_.train_pipeline

@@ -1,5 +1,5 @@
 # Row 4 of Table 4: without scale-aware assignment. The paper does not say
-# which level takes the objects then; here it is P5, as the rows without FPN
+# which level the objects go to then; here it is P5, since the rows without FPN
 # use C5.
 _base_ = './table4-5_scale-aware-assignment.py'
 

@@ -1,7 +1,7 @@
 # As the authors' released code trains it. V2 and V4 are crops of the image
 # itself, drawn up to five times; V3 is V2 at 112 pixels and shares its K
 # proposals, V4 has its own (the authors call V3 img4 and V4 img3). Boxes are
-# jittered in V1 alone, from their top-left corner.
+# jittered only in V1, from their top-left corner.
 _base_ = '../soco-star_r50_fpn_400e.py'
 
 train_pipeline = _base_.train_pipeline

@@ -1,6 +1,6 @@
 # As the authors' released code trains it. V2 is a crop of the image itself, V3
 # another one with its own K proposals; crops are drawn up to five times. Boxes
-# are jittered in V1 alone, from their top-left corner, and parts of the objects
+# are jittered only in V1, from their top-left corner, and parts of the objects
 # in V2 and V3 are covered. The proposals are those of --preset released.
 _base_ = '../soco_r50_fpn_100e.py'
 

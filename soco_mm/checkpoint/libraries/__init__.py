@@ -1,4 +1,4 @@
-"""Pretrained weights by the names of other libraries, and their files."""
+"""Pretrained weights under the names of other libraries, and their files."""
 
 from .architecture import backbone_type, class_name, pixel_statistics
 from .backbones import mmpretrain_weights, timm_model, timm_weights

@@ -9,8 +9,8 @@ from typing import Any
 
 from soco_mm.utils import SoCoError
 
-# Changes nothing that is computed from given weights in evaluation mode, or
-# shows in the shapes of the weights.
+# Settings that change nothing computed from given weights in evaluation mode,
+# or that show in the shapes of the weights.
 NO_MATTER = (
     'type',
     'depth',
@@ -63,7 +63,7 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def check_resnet(model: Mapping, library: str, any_style: bool = False) -> None:
-    """Refuse a backbone that is no ResNet as in torchvision.
+    """Refuse a backbone that is not a ResNet as in torchvision.
 
     Args:
         model (Mapping): The ``model`` of the pretraining's config.
@@ -72,7 +72,7 @@ def check_resnet(model: Mapping, library: str, any_style: bool = False) -> None:
             (``style='caffe'``). Defaults to False.
 
     Raises:
-        SoCoError: If it is another.
+        SoCoError: If it is a different one.
     """
     backbone = model['backbone']
     if backbone_type(model) != 'ResNet' or backbone['depth'] not in DEPTHS:
@@ -103,14 +103,14 @@ def check_resnet(model: Mapping, library: str, any_style: bool = False) -> None:
 
 
 def check_detector(model: Mapping, library: str) -> None:
-    """Refuse a neck or box head that another library computes otherwise.
+    """Refuse a neck or box head that another library computes differently.
 
     Args:
         model (Mapping): The ``model`` of the pretraining's config.
         library (str): Its name, for the message.
 
     Raises:
-        SoCoError: If there is such a one.
+        SoCoError: If there is one.
     """
     neck = model.get('neck')
     if neck:
@@ -160,7 +160,7 @@ def check_type(part: Mapping, expected: str, where: str, library: str) -> None:
 def check_settings(
     part: Mapping, expected: dict, where: str, library: str, ignored: tuple
 ) -> None:
-    """Refuse settings that would make another library compute otherwise.
+    """Refuse settings with which another library would compute differently.
 
     Args:
         part (Mapping): Config of the part.
@@ -170,7 +170,7 @@ def check_settings(
         ignored (tuple): Settings that do not matter.
 
     Raises:
-        SoCoError: If a setting is another.
+        SoCoError: If a setting differs.
     """
     for key, value in part.items():
         if key in ignored or (key in expected and same(value, expected[key])):

@@ -70,8 +70,8 @@ SWIN_RULES = (
     (r'stages\.(\d)\.blocks\.(\d+)\.ffn\.layers\.1\.', r'layers.\1.blocks.\2.mlp.fc2.'),
     (r'norm3\.', 'norm.'),
 )
-# Norms of the single stages, which timm does not have, and a table that it
-# computes.
+# Norms of individual stages, which timm does not have, and a table that it
+# computes itself.
 SWIN_LEFT_OUT = re.compile(r'norm[0-2]\.|.*\.relative_position_index$')
 CONVNEXT_RULES = (
     (r'downsample_layers\.0\.', 'stem.'),
@@ -80,12 +80,12 @@ CONVNEXT_RULES = (
     (r'stages\.(\d)\.(\d+)\.pointwise_conv(\d)\.', r'stages.\1.blocks.\2.mlp.fc\3.'),
     (r'stages\.(\d)\.(\d+)\.(norm\.|gamma)', r'stages.\1.blocks.\2.\3'),
 )
-# timm has one norm after the pooling, which is not that of the last stage.
+# timm has one norm after the pooling, not the norm of the last stage.
 CONVNEXT_LEFT_OUT = re.compile(r'norm\d\.')
 
 
 def mmpretrain_weights(parts: Parts, model: Mapping) -> Parts:
-    """The backbone by the names of MMPretrain's and MMClassification's.
+    """The backbone under MMPretrain's and MMClassification's names.
 
     Args:
         parts (dict): See :func:`split_parts`.
@@ -147,10 +147,10 @@ def timm_model(model: Mapping) -> str:
 
 
 def timm_weights(parts: Parts, model: Mapping) -> Parts:
-    """The backbone by the names of timm.
+    """The backbone under timm's names.
 
-    A ResNet's are torchvision's too. The order of the four pixels that a
-    Swin merges is another there.
+    For a ResNet they are also torchvision's. timm merges the four pixels of a
+    Swin in a different order.
 
     Args:
         parts (dict): See :func:`split_parts`.
@@ -172,7 +172,7 @@ def timm_weights(parts: Parts, model: Mapping) -> Parts:
 
 
 def by_part(parts: Parts, convert: Callable) -> Parts:
-    """Rename the entries of the whole backbone; those without are left out.
+    """Rename the entries of the whole backbone; those without a name are left out.
 
     Args:
         parts (dict): See :func:`split_parts`.
@@ -197,7 +197,7 @@ def swin_entry(name: str, value: Tensor) -> tuple:
     if SWIN_LEFT_OUT.match(name):
         return None
     if found := re.match(r'stages\.(\d)\.downsample\.', name):
-        # It begins the next stage there. The four pixels are unfolded here,
+        # In timm it starts the next stage. The four pixels are unfolded here,
         # (C, 2, 2) in the order channel, row, column; there they come column,
         # row, channel.
         stage = int(found[1]) + 1
@@ -222,7 +222,7 @@ def convnext_entry(name: str, value: Tensor) -> tuple:
 
 
 def apply_rules(rules: tuple, name: str) -> str:
-    """Rename by the first rule that matches the beginning of a name."""
+    """Rename by the first rule that matches the start of a name."""
     for pattern, replacement in rules:
         if found := re.match(pattern, name):
             return found.expand(replacement) + name[found.end() :]

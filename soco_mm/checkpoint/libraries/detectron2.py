@@ -21,8 +21,8 @@ CONVS = {
 # It counts stages and pyramid levels from 2, layers of the head from 1.
 FIRST = {'lateral_convs': 2, 'fpn_convs': 2, 'shared_convs': 1}
 HEADER = """\
-# What a detectron2 config has to say for the weights beside this file to
-# compute what they were pretrained to. Merge it into one of the model zoo.
+# Settings with which detectron2 computes what the weights next to this file
+# were pretrained for. Merge them into a config of its model zoo.
 """
 
 
@@ -156,7 +156,7 @@ def detectron2_pickle(weights: dict[str, Tensor]) -> bytes:
         matching_heuristics=False,
     )
     # Protocol 3 keeps bytes as bytes and names classes in plain text. NumPy 2
-    # moved the function below; NumPy 1 knows it by its old name alone, and
+    # moved the function below; NumPy 1 knows it only by its old name, and
     # NumPy 2 by both.
     return pickle.dumps(content, protocol=3).replace(
         b'cnumpy._core.multiarray\n_reconstruct',

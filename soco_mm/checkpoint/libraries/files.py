@@ -32,7 +32,7 @@ class Library(NamedTuple):
     """How weights become a file of another library.
 
     Attributes:
-        suffix (str): That of the file.
+        suffix (str): Suffix of the file.
         convert (Callable): Takes weights by part and the model's config;
             returns the weights to write, by part and full name.
         dump (Callable): Takes weights by name and the model's config; returns
@@ -55,7 +55,7 @@ class Library(NamedTuple):
 
 
 def as_they_are(parts: dict, model: dict) -> dict:
-    """Weights by MMDetection's names, which they have."""
+    """The weights unchanged: they have MMDetection's names."""
     return {
         part: {PARTS[part] + name: value for name, value in weights.items()}
         for part, weights in parts.items()
@@ -63,7 +63,7 @@ def as_they_are(parts: dict, model: dict) -> dict:
 
 
 def mmpretrain_note(model: dict, out: Path) -> str:
-    """What the file is for, and what a Swin needs besides."""
+    """What the file is for, and what a Swin needs in addition."""
     note = 'It fits MMPretrain and MMClassification.'
     if backbone_type(model) == 'SwinTransformer':
         note += (
@@ -128,7 +128,7 @@ LIBRARIES = {
 
 @dataclass
 class LibraryReport:
-    """What was written of a checkpoint.
+    """What was written from a checkpoint.
 
     Attributes:
         path (str): The file.
@@ -143,7 +143,7 @@ class LibraryReport:
     note: str
 
     def describe(self) -> str:
-        """As a table for people."""
+        """As a table to print."""
         lines = ['part            written  left out']
         lines += [
             f'{part:15s} {self.written.get(part, 0):7d}  '
@@ -190,10 +190,10 @@ def write_weights(pretrained: Pretrained, library: str, out: Path) -> LibraryRep
 
 
 def join_parts(parts: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
-    """All weights of the parts, each in a memory of its own.
+    """All weights of the parts, each in its own memory.
 
-    A view would be written with all of the memory it is a view of, and
-    safetensors refuses memory that is shared.
+    A view would be written with all the memory it is a view of, and
+    safetensors refuses shared memory.
     """
     return {
         name: value.detach().clone(memory_format=torch.contiguous_format)

@@ -21,11 +21,11 @@ def split_parts(weights: dict[str, Tensor]) -> Parts:
 
     Returns:
         dict[str, dict[str, Tensor]]: By ``backbone``, ``neck``,
-        ``shared head`` and ``box head``, those that there are, and by the
-        name in the part.
+        ``shared head`` and ``box head``, as far as they exist, and by the
+        name within the part.
 
     Raises:
-        SoCoError: If a tensor is of none of them.
+        SoCoError: If a tensor belongs to none of them.
     """
     parts: Parts = {}
     for name, value in weights.items():

@@ -1,4 +1,4 @@
-"""A file of safetensors, which holds tensors and text alone."""
+"""A file of safetensors, which holds only tensors and text."""
 
 import json
 

@@ -16,8 +16,8 @@ class SelectProposals(BaseTransform):
     all views, and adds ``valid``, a list of booleans (S K,). S is 1 in the
     paper. The authors' released code draws S = 2 sets, each for some of the
     views, and visible in these: K slots for each set, valid in its views.
-    Where fewer than K are visible, those are repeated in slots that are not
-    valid; where none is, the whole view stands for it, one valid box.
+    If fewer than K are visible, they are repeated in slots that are not
+    valid; if none is, the whole view is used, as one valid box.
 
     Args:
         num_proposals (int): K. Defaults to 4.
@@ -25,7 +25,7 @@ class SelectProposals(BaseTransform):
             by index from 0. Defaults to None, one set for all views.
 
     Raises:
-        ValueError: If a set is of one view or fewer.
+        ValueError: If a set has fewer than two views.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SelectProposals(BaseTransform):
         return results
 
     def _select(self, results: dict, views: Sequence[int]) -> tuple:
-        """Boxes and masks of one set, a list of all views each."""
+        """Boxes and masks of one set, each a list with one entry per view."""
         candidates = np.flatnonzero(
             np.logical_and.reduce([results['visible'][v] for v in views])
         )
@@ -73,12 +73,12 @@ class SelectProposals(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BoxJitter(BaseTransform):
-    """Move and scale boxes a little, in each view on its own (Section 3.2).
+    """Move and scale boxes a little, independently in each view (Section 3.2).
 
     With its probability, a box of centre (x, y) and size (w, h) becomes
-    x + r w, y + r h, w + r w, h + r h, each r drawn on its own and uniformly
-    from [-max_ratio, max_ratio]; then it is clipped to the view. A box of
-    which less than a pixel would remain stays as it is.
+    x + r w, y + r h, w + r w, h + r h, each r drawn independently and
+    uniformly from [-max_ratio, max_ratio]; then it is clipped to the view. A
+    box of which less than a pixel would remain stays as it is.
 
     In the authors' released code (x, y) is the top-left corner, so that a box
     grows to the right and downwards.
@@ -133,7 +133,7 @@ class BoxCutout(BaseTransform):
 
     With its probability, a square becomes grey, ImageNet's mean. Its centre is
     uniform in the box, so that it may reach out of it. Boxes that are not
-    valid in a view are left alone.
+    valid in a view stay as they are.
 
     Args:
         prob (float | Sequence[float]): Probability for each box, see
@@ -157,7 +157,7 @@ class BoxCutout(BaseTransform):
         side = np.sqrt(share * size.prod(-1, keepdims=True)).round()
         centre = boxes[..., :2] + rng.random(size.shape) * size
         start = (centre - side / 2).round()
-        # A slice must not start below 0; beyond the view it ends by itself.
+        # A slice must not start below 0; NumPy cuts it at the end of the view.
         patches = np.concatenate([start, start + side], -1).clip(0)
         prob = np.array(per_view(self.prob, len(boxes)))[:, None]
         chosen = rng.random(boxes.shape[:2]) < prob

@@ -7,7 +7,7 @@ from soco_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PackViews(BaseTransform):
-    """Leave what the model takes, as tensors of fixed shapes.
+    """Keep only what the model takes, as tensors of fixed shapes.
 
     Returns ``views``, a list of RGB images, uint8, (S, S, 3), which the data
     preprocessor normalises; ``boxes``, a list of float32 (K, 4), x1 y1 x2 y2

@@ -7,14 +7,14 @@ from mmengine.fileio import get
 from soco_mm.registry import TRANSFORMS
 from soco_mm.utils import ImageError, SoCoError
 from soco_mm.utils.image import decode_image
-from soco_mm.utils.stretch import check_stretch
+from soco_mm.utils.stretch import as_percentiles
 
 
 @TRANSFORMS.register_module()
 class LoadStretchedImage(BaseTransform):
     """Read ``img_path`` as pretraining with ``--stretch`` does.
 
-    For detectors, in place of ``LoadImageFromFile``: adds ``img``, BGR,
+    For detectors, instead of ``LoadImageFromFile``: adds ``img``, BGR,
     (H, W, 3), ``img_shape`` and ``ori_shape``.
 
     Args:
@@ -36,7 +36,7 @@ class LoadStretchedImage(BaseTransform):
         to_float32: bool = False,
         backend_args: dict | None = None,
     ) -> None:
-        self.stretch = check_stretch(stretch)
+        self.stretch = as_percentiles(stretch)
         self.to_float32 = to_float32
         self.backend_args = backend_args
 

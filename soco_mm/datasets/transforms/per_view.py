@@ -3,24 +3,24 @@ from collections.abc import Sequence
 Prob = float | Sequence[float]
 
 
-def per_view(prob: Prob, number: int) -> list[float]:
-    """Probabilities of all views.
+def per_view(prob: Prob, num_views: int) -> list[float]:
+    """One probability per view.
 
     Args:
         prob (float | Sequence[float]): For all views; or for the first ones,
-            of which the last holds for all that follow: ``(1.0, 0.1)`` is 1.0
-            for V1 and 0.1 for the others.
-        number (int): Number of views.
+            where the last also holds for all that follow: ``(1.0, 0.1)`` is
+            1.0 for V1 and 0.1 for the others.
+        num_views (int): Number of views.
 
     Returns:
-        list[float]: One a view.
+        list[float]: One per view.
 
     Raises:
         ValueError: If more are given than there are views.
     """
     probs = list(prob) if isinstance(prob, Sequence) else [prob]
-    if len(probs) > number:
+    if len(probs) > num_views:
         raise ValueError(
-            f'There are {number} views, but probabilities for {len(probs)}: {prob}.'
+            f'There are {num_views} views, but probabilities for {len(probs)}: {prob}.'
         )
-    return probs + probs[-1:] * (number - len(probs))
+    return probs + probs[-1:] * (num_views - len(probs))

@@ -45,11 +45,11 @@ class ViewColorJitter(ViewTransform):
     """Jitter brightness, contrast, saturation and hue, in random order.
 
     Args:
-        brightness (float): The factor is uniform in 1 -+ this. Defaults to
+        brightness (float): The factor is uniform in 1 +- this. Defaults to
             0.4.
-        contrast (float): Likewise. Defaults to 0.4.
-        saturation (float): Likewise. Defaults to 0.2.
-        hue (float): The shift is uniform in -+ this, in turns. Defaults to
+        contrast (float): The same for the contrast. Defaults to 0.4.
+        saturation (float): The same for the saturation. Defaults to 0.2.
+        hue (float): The shift is uniform in +- this, in turns. Defaults to
             0.1.
         prob (float | Sequence[float]): See :class:`ViewTransform`. Defaults
             to 0.8.
@@ -123,7 +123,7 @@ class ViewSolarize(ViewTransform):
     """Invert the values at and above a threshold.
 
     Args:
-        threshold (int): The threshold, of 0 to 255. Defaults to 128.
+        threshold (int): The threshold, from 0 to 255. Defaults to 128.
         prob (float | Sequence[float]): See :class:`ViewTransform`. Defaults
             to (0.0, 0.2, 0.2).
     """

@@ -8,9 +8,9 @@ from mmcv.transforms import BaseTransform
 from soco_mm.proposals.pixels import explain_sizes, scale_between
 from soco_mm.registry import TRANSFORMS
 from soco_mm.utils import SoCoError, read_image
-from soco_mm.utils.stretch import check_stretch
+from soco_mm.utils.stretch import as_percentiles
 
-# A proposal is visible in a view where this much of it remains, in pixels.
+# A proposal is visible in a view if at least this much of it remains, in pixels.
 MIN_VISIBLE = 1.0
 
 
@@ -18,8 +18,8 @@ MIN_VISIBLE = 1.0
 class LoadImage(BaseTransform):
     """Read ``img_path`` into ``image``: RGB, uint8, (H, W, 3).
 
-    ``proposals`` follow where the image was resized since they were made, so
-    that it is not of ``proposals_size``.
+    ``proposals`` are scaled if the image was resized since they were made, so
+    that it no longer has ``proposals_size``.
 
     Args:
         stretch (tuple, optional): The percentiles of an image of more than 8
@@ -33,7 +33,7 @@ class LoadImage(BaseTransform):
     """
 
     def __init__(self, stretch: tuple[float, float] | None = None) -> None:
-        self.stretch = check_stretch(stretch)
+        self.stretch = as_percentiles(stretch)
 
     def transform(self, results: dict) -> dict:
         """Read the image."""
@@ -64,14 +64,14 @@ class ConstructViews(BaseTransform):
 
             - ``size`` (int): Side of the view in pixels.
             - ``source`` (int, optional): Index of the earlier view it is made
-              of; the image itself if not given.
+              from; the image itself if not given.
             - ``crop_scale`` (tuple, optional): Range of the area of a random
               crop, as a share of the source; no crop if not given.
             - ``crop_ratio`` (tuple, optional): Range of width / height of
               the crop, in pixels of the source. Defaults to (3/4, 4/3).
-        max_tries (int): Draw the crops up to so many times, until each view
+        max_tries (int): Draw the crops up to this many times, until each view
             shares enough proposals with the first: two at the first try, one
-            at later ones. The last draw is taken as it is. The authors'
+            at later ones. The last draw is used as it is. The authors'
             released code tries 5 times. Defaults to 1.
 
     Raises:
@@ -86,7 +86,7 @@ class ConstructViews(BaseTransform):
             source = view.get('source')
             if source is not None and not 0 <= source < index:
                 raise ValueError(
-                    f'views[{index}] must be made of an earlier view, but its '
+                    f'views[{index}] must be made from an earlier view, but its '
                     f'source is {source}.'
                 )
         self.specs = [dict(view) for view in views]
@@ -210,8 +210,8 @@ def random_crop(
         ratio (tuple): Range of width / height; uniform in its logarithm.
 
     Returns:
-        tuple: left, top, width, height in pixels. Where ten draws do not fit
-        into the image, its largest central part of an allowed ratio.
+        tuple: left, top, width, height in pixels. If ten draws do not fit
+        into the image, its largest central part with an allowed ratio.
     """
     crop: tuple[int, int] | None = None
     for _ in range(10):

@@ -11,10 +11,10 @@ class StepWatch:
     """Tells whether an optimiser has made a step.
 
     In float16 PyTorch's gradient scaler skips a step whose gradients
-    overflow. It reads whether they do before it calls the optimiser, so that
-    being called tells it without waiting for the device once more. A fused
-    optimiser is always called, and skips the step on the device; there the
-    flag that it was given is read.
+    overflow. It checks this before it calls the optimiser, so the call itself
+    says that a step is made, without waiting for the device once more. A
+    fused optimiser is always called, and skips the step on the device; then
+    the flag that it was given is read.
 
     Args:
         optimizer (Optimizer): The optimiser.
@@ -36,11 +36,11 @@ class StepWatch:
 
 @HOOKS.register_module()
 class AmpParamSchedulerHook(ParamSchedulerHook):
-    """MMEngine's hook, for which a skipped step is no step.
+    """MMEngine's hook, which does not count skipped steps.
 
     Schedules that count iterations stand still for as many iterations as a
     step of the optimiser takes, so that the next step has the learning rate
-    of the one that was skipped. Schedules that count epochs go on.
+    of the one that was skipped. Schedules that count epochs continue.
     """
 
     def before_train(self, runner) -> None:
@@ -56,7 +56,7 @@ class AmpParamSchedulerHook(ParamSchedulerHook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Step the schedules, unless the optimiser did not."""
+        """Step the schedules if the optimiser made a step."""
         wrapper = runner.optim_wrapper
         if self.watch and wrapper.should_update() and not self.watch.pop():
             self.owed += wrapper._accumulative_counts
@@ -66,6 +66,6 @@ class AmpParamSchedulerHook(ParamSchedulerHook):
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
 
     def after_train(self, runner) -> None:
-        """Leave the optimiser alone again."""
+        """Stop watching the optimiser."""
         if self.watch:
             self.watch.handle.remove()

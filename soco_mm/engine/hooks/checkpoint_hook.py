@@ -33,9 +33,9 @@ def last_healthy(work_dir: str | Path) -> str:
     """A sentence on what is left of a training that went wrong."""
     last = latest_checkpoint(work_dir)
     if last is None:
-        return 'No checkpoint was written yet. Begin anew with a lower learning rate.'
+        return 'No checkpoint was written yet. Start again with a lower learning rate.'
     return (
-        f'The last healthy checkpoint is kept: {last}. Go on from it with '
+        f'The last healthy checkpoint is kept: {last}. Continue from it with '
         '--resume and a lower learning rate (--cfg-options '
         'optim_wrapper.optimizer.lr=...).'
     )
@@ -55,19 +55,19 @@ class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's checkpoints in ``WORK_DIR/checkpoints``, whole and plain.
 
     A kill while a checkpoint is written leaves the one before it, provided
-    that ``max_keep_ckpts`` is not 1. And a checkpoint holds tensors and plain
-    types alone, so that ``torch.load`` reads it as weights only, also when
+    that ``max_keep_ckpts`` is not 1. And a checkpoint holds only tensors and
+    plain types, so that ``torch.load`` reads it as weights only, also when
     MMDetection calls it: MMEngine pickles an object for the history of each
     scalar, which PyTorch refuses from 2.6 on.
 
-    Weights and the optimiser's state are looked at before an earlier
-    checkpoint is removed: with NaN or infinity among them the training stops
+    Weights and the optimiser's state are checked before an earlier
+    checkpoint is removed: if they hold NaN or infinity, the training stops
     on all processes, and the checkpoints stay. A training that is resumed
-    with another schedule goes on by the epochs that are done, see
+    with another schedule continues by the epochs that are done, see
     :func:`soco_mm.engine.resume.resume_by_progress`.
 
     Args:
-        **kwargs: Arguments of :class:`mmengine.hooks.CheckpointHook` but
+        **kwargs: Arguments of :class:`mmengine.hooks.CheckpointHook` except
             ``out_dir`` and ``backend_args``.
     """
 
@@ -77,7 +77,7 @@ class AtomicCheckpointHook(CheckpointHook):
         )
 
     def before_train(self, runner) -> None:
-        """Prepare the folder, and clear what a kill has left there."""
+        """Prepare the folder, and remove what a kill has left there."""
         super().before_train(runner)
         folder = Path(runner.work_dir) / CHECKPOINT_DIR
         if is_main_process():
@@ -88,7 +88,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self.out_dir = str(folder)
 
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
-        """Save a checkpoint, and remove the one that is too many."""
+        """Save a checkpoint, and remove the oldest if there are too many."""
         self.check_finite(runner)
         super()._save_checkpoint_with_step(runner, step, meta)
 
@@ -99,7 +99,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super()._save_best_checkpoint(runner, metrics)
 
     def check_finite(self, runner) -> None:
-        """Stop where weights are not finite; once an iteration.
+        """Stop if weights are not finite; at most once per iteration.
 
         Raises:
             SoCoError: If so.
@@ -145,7 +145,7 @@ class AtomicCheckpointHook(CheckpointHook):
             }
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Make the histories of the scalars again."""
+        """Restore the histories of the scalars."""
         hub = checkpoint.get('message_hub')
         if hub is not None:
             hub['log_scalars'] = {

@@ -32,8 +32,8 @@ class PreciseBNHook(Hook):
     those of a further pass.
 
     Args:
-        num_iters (int): Number of batches of each process. Defaults to 200,
-            as in Detectron2. In training by epochs no more than one epoch.
+        num_iters (int): Number of batches per process. Defaults to 200, as in
+            Detectron2. In training by epochs no more than one epoch.
 
     Raises:
         ValueError: If ``num_iters`` is less than 1.
@@ -98,7 +98,7 @@ def update_statistics(model: nn.Module, batches: Iterable) -> int:
 
     Args:
         model (nn.Module): A model of MMEngine in training mode.
-        batches (Iterable): Batches as of its data loader.
+        batches (Iterable): Batches as from its data loader.
 
     Returns:
         int: Number of layers that were updated; those in evaluation mode and

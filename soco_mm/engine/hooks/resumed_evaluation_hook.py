@@ -5,17 +5,17 @@ from soco_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class ResumedEvaluationHook(Hook):
-    """Evaluate a training that is resumed, before it goes on.
+    """Evaluate a resumed training before it continues.
 
-    Every checkpoint is saved before its evaluation. MMEngine goes on after it,
-    so that an evaluation in which a run was stopped would be missing; and the
-    best score in the checkpoint may be stale.
+    Every checkpoint is saved before its evaluation. MMEngine continues after
+    it, so an evaluation during which a run was stopped would be missing; and
+    the best score in the checkpoint may be stale.
     """
 
     # After the hooks that keep the best checkpoint have been prepared.
     priority = 'LOWEST'
 
     def before_train(self, runner) -> None:
-        """Repeat the evaluation of the epoch that was resumed."""
+        """Repeat the evaluation of the epoch from which the run is resumed."""
         if runner.epoch:
             runner.val_loop.run()

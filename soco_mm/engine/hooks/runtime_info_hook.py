@@ -13,7 +13,7 @@ from .checkpoint_hook import last_healthy
 
 @HOOKS.register_module()
 class DeferredRuntimeInfoHook(RuntimeInfoHook):
-    """MMEngine's hook, which waits for the device only when it is logged.
+    """MMEngine's hook, which waits for the device only when losses are logged.
 
     MMEngine reads every loss at every iteration, and each reading waits until
     the GPU has finished. Here the losses stay on the device until the logger
@@ -60,10 +60,10 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         Args:
             runner (Runner): The runner.
             batch_idx (int): The last iteration of the epoch, from 0.
-            rows (list[dict]): What the last iterations gave, by name.
+            rows (list[dict]): Outputs of the last iterations, by name.
 
         Raises:
-            SoCoError: If the loss of one is not, on any process.
+            SoCoError: If the loss of one is not finite, on any process.
         """
         wrong = [
             i for i, row in enumerate(rows) if not math.isfinite(row.get('loss', 0.0))

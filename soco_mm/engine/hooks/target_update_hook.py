@@ -50,5 +50,5 @@ class TargetUpdateHook(Hook):
         )
 
     def after_train(self, runner) -> None:
-        """Leave the optimiser alone again."""
+        """Stop watching the optimiser."""
         self.watch.handle.remove()

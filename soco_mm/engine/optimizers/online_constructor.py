@@ -7,10 +7,10 @@ from soco_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class OnlineOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """MMEngine's constructor, for the online network alone.
+    """MMEngine's constructor, for only the online network.
 
-    MMEngine's would warn of each parameter of the target network that it has
-    no gradient.
+    MMEngine's own would warn about each parameter of the target network that
+    it has no gradient.
     """
 
     def add_params(
@@ -20,6 +20,6 @@ class OnlineOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         prefix: str = '',
         is_dcn_module: int | float | None = None,
     ) -> None:
-        """Add the parameters of a module, but not those of an average."""
+        """Add the parameters of a module, except those of an average."""
         if not isinstance(module, BaseAveragedModel):
             super().add_params(params, module, prefix, is_dcn_module)

@@ -59,7 +59,7 @@ class SoCo(BaseModel):
         return ObjectEncoder(self.backbone, self.neck, self.roi_head, self.projector)
 
     def init_weights(self) -> None:
-        """Initialise the online network, and the target network alike."""
+        """Initialise the online network, and make the target network equal to it."""
         super().init_weights()
         self.reset_target()
 
@@ -86,7 +86,7 @@ class SoCo(BaseModel):
         """Compute the losses, or the online projections of the objects.
 
         Args:
-            views (list[Tensor]): Normalised images, a view each,
+            views (list[Tensor]): Normalised images, one tensor per view,
                 (N, 3, H_v, W_v).
             boxes (list[Tensor]): x1 y1 x2 y2 in pixels of the view, (N, K, 4)
                 each.
@@ -107,12 +107,27 @@ class SoCo(BaseModel):
             return [net(view, box) for view, box in zip(views, boxes)]
         raise RuntimeError(f'SoCo has the modes "loss" and "tensor", but got "{mode}".')
 
+    def extract_feat(self, views: list[Tensor]) -> tuple[Tensor]:
+        """Feature maps of the first view, as MMSelfSup's algorithms return them.
+
+        Args:
+            views (list[Tensor]): Normalised images, one tensor per view,
+                (N, 3, H_v, W_v).
+
+        Returns:
+            tuple[Tensor]: The online network's maps before the R-CNN head: the
+            pyramid levels, or the last stage of the backbone in C4 models,
+            (N, C, H_l, W_l) each.
+        """
+        feats = self.backbone(views[0])
+        return feats if self.neck is None else self.neck(feats)
+
     def parse_losses(
         self, losses: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Optimise ``loss`` alone; ``loss_floor`` is only logged.
+        """Optimise only ``loss``; ``loss_floor`` is only logged.
 
-        MMEngine sums all that has "loss" in its name.
+        MMEngine would sum all that has "loss" in its name.
 
         Args:
             losses (dict): What :meth:`loss` returns.
@@ -127,16 +142,6 @@ class SoCo(BaseModel):
         log_vars['loss_floor'] = floor
         return loss, log_vars
 
-    def object_loss(
-        self, views: list[Tensor], boxes: list[Tensor], valid: list[Tensor]
-    ) -> Tensor:
-        r"""The loss alone, see :meth:`loss`.
-
-        Returns:
-            Tensor: :math:`\mathcal{L}^{SoCo}`, a scalar.
-        """
-        return self.loss(views, boxes, valid)['loss']
-
     def loss(
         self, views: list[Tensor], boxes: list[Tensor], valid: list[Tensor]
     ) -> dict[str, Tensor]:
@@ -147,12 +152,12 @@ class SoCo(BaseModel):
         mode batch norm gathers its running statistics as in any forward pass.
 
         Args:
-            views (list[Tensor]): Normalised images, a view each,
+            views (list[Tensor]): Normalised images, one tensor per view,
                 (N, 3, H_v, W_v).
             boxes (list[Tensor]): x1 y1 x2 y2 in pixels of the view, (N, K, 4)
                 each; box k is the same object in all views.
-            valid (list[Tensor]): Valid proposals, bool, (N, K) each. What the
-                boxes of invalid ones hold has no influence.
+            valid (list[Tensor]): Valid proposals, bool, (N, K) each. The boxes
+                of invalid ones have no influence.
 
         Returns:
             dict: ``loss``, :math:`\mathcal{L}^{SoCo}`, a scalar in [-8, 8]

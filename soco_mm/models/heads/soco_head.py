@@ -35,10 +35,10 @@ class SoCoHead(BaseModule):
 
         Args:
             online (Sequence[Tensor]): Projections :math:`g_\theta(h)` of the
-                online network, a view each, (N, K, C).
+                online network, one per view, (N, K, C).
             target (Sequence[Tensor]): Projections :math:`g_\xi(h)` of the
-                target network, a view each, (N, K, C).
-            valid (Sequence[Tensor]): Valid proposals, a view each, bool,
+                target network, one per view, (N, K, C).
+            valid (Sequence[Tensor]): Valid proposals, one per view, bool,
                 (N, K).
 
         Returns:
@@ -58,13 +58,13 @@ class SoCoHead(BaseModule):
     def loss_floor(self, target: Sequence[Tensor], valid: Sequence[Tensor]) -> Tensor:
         """The loss that the best constant prediction of each term would have.
 
-        A prediction that is the same for all objects reaches it, so only what
-        lies below shows that objects are told apart.
+        A prediction that is the same for all objects can reach it, so only a
+        loss below it shows that objects are distinguished.
 
         Args:
-            target (Sequence[Tensor]): Projections of the target network, a
-                view each, (N, K, C).
-            valid (Sequence[Tensor]): Valid proposals, a view each, bool,
+            target (Sequence[Tensor]): Projections of the target network, one
+                per view, (N, K, C).
+            valid (Sequence[Tensor]): Valid proposals, one per view, bool,
                 (N, K).
 
         Returns:

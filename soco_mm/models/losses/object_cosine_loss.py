@@ -50,7 +50,7 @@ class ObjectCosineLoss(BaseModule):
             m = \frac{1}{N} \sum_n \frac{1}{|M_n|} \sum_{i \in M_n}
             \frac{v'_i}{\|v'_i\|_2}
 
-        and least, :math:`-2 \|m\|_2`, where v points along the mean target.
+        and smallest, :math:`-2 \|m\|_2`, if v points along the mean target.
 
         Args:
             target (Tensor): Projections v' of the target network, (N, K, C).

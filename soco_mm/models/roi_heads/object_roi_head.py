@@ -18,8 +18,8 @@ class ObjectRoIHead(BaseModule):
         bbox_roi_extractor (dict): Config of the RoI extractor.
         bbox_head (dict, optional): Config of the box head. Defaults to None,
             a global average pool.
-        shared_head (dict, optional): Config of what comes before it. Defaults
-            to None, nothing.
+        shared_head (dict, optional): Config of the layers before it. Defaults
+            to None, none.
     """
 
     def __init__(

@@ -17,20 +17,20 @@ class ScaleAwareRoIExtractor(BaseModule):
     larger ones go to the last level. The paper's bounds of 48, 96, 192 and 224
     pixels send them to P2, P3, P4 and P5.
 
-    All levels are pooled for all boxes, those of other levels shrunk to an
+    All levels are pooled for all boxes; boxes of other levels are shrunk to an
     empty box. RoIAlign takes no sample of an empty box and returns zeros, so
-    that the sum over the levels holds each box's own features, each box costs
+    the sum over the levels holds each box's own features, each box costs
     one pooling, shapes are fixed, and no step waits for the device. It needs
     adaptive sampling (``sampling_ratio=0``).
 
     Args:
         featmap_strides (Sequence[int]): Strides of the feature maps in pixels.
         scale_bounds (Sequence[float]): Upper bounds of sqrt(area) for each
-            level, in pixels of the view, one a level. The last is not used.
+            level, in pixels of the view, one per level. The last is not used.
             Empty for a single level (C4).
         output_size (int): Side of the pooled features. Defaults to 7.
-        use_torchvision (bool): Use the operator of torchvision in place of
-            MMCV's. Defaults to False.
+        use_torchvision (bool): Use torchvision's operator instead of MMCV's.
+            Defaults to False.
     """
 
     def __init__(

@@ -14,11 +14,11 @@ class CosineEMA(BaseAveragedModel):
         \xi \leftarrow \tau_k \xi + (1 - \tau_k) \theta, \quad
         \tau_k = 1 - (1 - \tau) (\cos(\pi k / K) + 1) / 2
 
-    In distinction to ``mmselfsup.CosineEMA`` the caller says which step it
-    is, so that gradient accumulation does not change the schedule; all
-    parameters are updated in a few fused operations without waiting for the
-    device; and buffers are left alone: in training the target network gathers
-    its own batch norm statistics.
+    Unlike ``mmselfsup.CosineEMA``, the caller says which step it is, so
+    gradient accumulation does not change the schedule; all parameters are
+    updated in a few fused operations without waiting for the device; and
+    buffers are not averaged: in training the target network gathers its own
+    batch norm statistics.
 
     Args:
         model (nn.Module): The online network; it is copied.

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 class ObjectEncoder(nn.Module):
     r"""From a view and its boxes to projections: :math:`g(f^H(f^I(V), b))`.
 
-    Both networks of SoCo are one of these, with different weights.
+    Both networks of SoCo are object encoders, with different weights.
 
     Args:
         backbone (nn.Module): Backbone, the first part of :math:`f^I`.

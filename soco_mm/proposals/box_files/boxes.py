@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 
-ROUNDING = 1e-3  # of a pixel; a box that reaches out so far is not reported
+ROUNDING = 1e-3  # of a pixel; a box that reaches out by no more is not reported
 
 
 def to_corners(xywh: list) -> np.ndarray:
@@ -23,7 +23,7 @@ def to_corners(xywh: list) -> np.ndarray:
         array = np.array(xywh)
     except ValueError:  # of different lengths
         array = np.zeros(0)
-    # Of a text or a null among them NumPy would make an array of texts or of
+    # With a text or a null among them NumPy would make an array of texts or
     # objects.
     if (
         array.dtype.kind not in 'iuf'
@@ -39,7 +39,7 @@ def to_corners(xywh: list) -> np.ndarray:
 def clip_boxes(
     boxes: np.ndarray, width: int, height: int, changed: Counter
 ) -> np.ndarray:
-    """Make boxes what a store holds of an image.
+    """Clip boxes to their image and drop repeated ones, as a store holds them.
 
     Args:
         boxes (np.ndarray): x1 y1 x2 y2 in pixels, float64, (P, 4).

@@ -16,7 +16,7 @@ def write_coco(path: Path, store: ProposalStore) -> None:
     is not UTF-8 has the escapes with which Python names such bytes.
 
     Args:
-        path (Path): The file; one that is there is replaced.
+        path (Path): The file; an existing one is replaced.
         store (ProposalStore): The store.
 
     Raises:
@@ -33,7 +33,7 @@ def _write_parts(store: ProposalStore) -> Iterator[str]:
         for key in ('generator', 'filter', 'made_with')
         if key in store.header
     }
-    # The description comes first, by which an earlier export is known.
+    # The description comes first: an earlier export is recognised by it.
     info = json.dumps(dict(description=DESCRIPTION, **made))
     yield f'{{"info": {info},\n'
     yield '"categories": [{"id": 1, "name": "object"}],\n"images": [\n'
@@ -44,7 +44,7 @@ def _write_parts(store: ProposalStore) -> Iterator[str]:
 
 
 def _separate(entries: Iterable[dict]) -> Iterator[str]:
-    """The elements of a list, one a line."""
+    """The elements of a list, one per line."""
     separator = ''
     for entry in entries:
         yield separator + json.dumps(entry)

@@ -57,7 +57,7 @@ def export_proposals(store: str | Path, out: str | Path) -> ExportSummary:
 
 
 def _is_export(path: Path) -> bool:
-    """Whether a file begins as :func:`write_coco` begins it."""
+    """Whether a file starts as :func:`write_coco` starts it."""
     start = f'{{"info": {{"description": "{DESCRIPTION}"'.encode()
     if not path.is_file():
         return False

@@ -36,19 +36,19 @@ BOX_FILES = dict(
     coco_results='COCO results',
 )
 EXAMPLES = 3
-MANY_CLIPPED = 0.1  # of the boxes, which hardly happens by rounding
+MANY_CLIPPED = 0.1  # share of the boxes that rounding hardly explains
 
 
 @dataclass
 class ImportSummary(ProposalSummary):
-    """Figures of a store of boxes that are from a file.
+    """Figures of a store of boxes that were imported from a file.
 
     Attributes:
         source (str): The file.
         folder (str): The folder of the images.
         format (str): One of ``BOX_FILES``.
         clipped (int): Number of boxes that reached out of their image.
-        left_out_boxes (dict[str, int]): Number of boxes by the reason.
+        left_out_boxes (dict[str, int]): Number of boxes left out, by reason.
         without_boxes (int): Number of images that got the whole image.
         by_tail (int): Number of images found only by the end of their name.
         first_by_tail (list[str]): Some of them.
@@ -72,7 +72,7 @@ class ImportSummary(ProposalSummary):
     first_unnamed: list[str]
 
     def describe(self) -> str:
-        """The figures in words."""
+        """The figures as text."""
         source, folder = map(printable, (self.source, self.folder))
         lines = [
             super().describe(),
@@ -132,15 +132,15 @@ def import_proposals(
             keys are file names without folder and suffix; a COCO json; or
             COCO results.
         out (str | Path): The store to write, a folder.
-        images (str | Path): The folder of the images, nested as it likes.
+        images (str | Path): The folder of the images, nested to any depth.
             COCO's ``file_name`` are relative to it.
         annotations (str | Path, optional): For COCO results, the COCO json
             with their images. Defaults to None.
-        score_thr (float, optional): The least score of a box that is kept.
+        score_thr (float, optional): The lowest score of a box that is kept.
             Defaults to None, all.
         filter_cfg (dict, optional): Arguments of :class:`ProposalFilter`,
             None to keep every box. Defaults to the paper's.
-        overwrite (bool): Replace a store that is there. Defaults to False.
+        overwrite (bool): Replace an existing store. Defaults to False.
 
     Returns:
         ImportSummary: The figures of the store, and what was left out.

@@ -28,7 +28,7 @@ class BoxFile(NamedTuple):
             folder and suffix, else its normalised path.
         sizes (dict): Width and height in pixels of the images for which the
             file says it, by the same names.
-        left_out (Counter): Numbers of boxes that are not in ``boxes``, by the
+        left_out (Counter): Number of boxes that are not in ``boxes``, by
             reason.
     """
 
@@ -48,10 +48,10 @@ def read_box_file(
     Args:
         path (str | Path): The JSON of the authors' released code, a COCO json
             (crowds are left out), or COCO results.
-        annotations (str | Path, optional): For COCO results alone, which need
+        annotations (str | Path, optional): Only for COCO results, which need
             it: the COCO json whose ``images`` name the files. Defaults to
             None.
-        score_thr (float, optional): The least ``score`` of a box that is
+        score_thr (float, optional): The lowest ``score`` of a box that is
             kept; one without a score is kept. Defaults to None, all.
 
     Returns:
