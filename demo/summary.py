@@ -1,14 +1,9 @@
 """Print what tools/quickstart.sh has made, and check that it is all there."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
-
-
-def last_value(scalars: list, key: str) -> str:
-    """The last value of a scalar, for a table."""
-    values = [row[key] for row in scalars if key in row]
-    return f'{values[-1]:.3f}' if values else '?'
 
 
 def read_scalars(path: Path) -> list:
@@ -23,38 +18,43 @@ def main() -> None:
     # How far the loss is below that of the best constant prediction.
     losses = [row['loss'] - row['loss_floor'] for row in scalars]
     report = json.loads((run / 'exported/report.json').read_text())
-    detector = sorted((run / 'mask_rcnn').glob('*/vis_data/scalars.json'))
-    scalars = read_scalars(detector[-1])
+    metrics = json.loads((run / 'detector/metrics.json').read_text())
+    picture = run / 'detector/predictions.png'
     filled = ', '.join(
         f'{name} {len(part["filled"])}/{part["total"]}'
         for name, part in report['parts'].items()
     )
     tenth = max(1, len(losses) // 10)
     first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
+    config = next((run / 'exported').glob('*.py'))
     rows = (
         (
-            'proposals',
-            f'{header["num_boxes"]} boxes of {header["num_images"]} photos',
-            'proposals/',
+            f'{header["num_boxes"]} proposals of {header["num_images"]} photos',
+            f'soco-mm proposals report {shlex.quote(str(run / "proposals"))}',
         ),
-        ('picture', 'proposals, and one object in all its views', 'preview.png'),
         (
-            'pretraining',
-            f'loss - loss_floor from {first:.2f} to {last:.2f}',
-            'checkpoints/',
+            'proposals, and one object in all its views',
+            f'xdg-open {shlex.quote(str(run / "preview.png"))}',
         ),
-        ('hand-off', f'tensors filled: {filled}', 'exported/'),
         (
-            'Mask R-CNN',
-            f'box AP {last_value(scalars, "coco/bbox_mAP")}, mask '
-            f'AP {last_value(scalars, "coco/segm_mAP")} on the same photos',
-            'mask_rcnn/',
+            f'pretraining: loss over its floor from {first:.2f} to {last:.2f}',
+            f'less {shlex.quote(str(run / "vis_data/scalars.json"))}',
         ),
+        (
+            f'detector config; tensors filled: {filled}',
+            f'less {shlex.quote(str(config))}',
+        ),
+        (
+            f'Mask R-CNN: box AP {100 * metrics["coco/bbox_mAP"]:.1f}, mask AP '
+            f'{100 * metrics["coco/segm_mAP"]:.1f} on the photo it learnt',
+            f'less {shlex.quote(str(run / "detector/metrics.json"))}',
+        ),
+        ('what it detects', f'xdg-open {shlex.quote(str(picture))}'),
     )
-    print(f'\nWhat was made, in {run}:')
-    for what, figures, where in rows:
-        print(f'  {what:12s} {where:14s} {figures}')
-    print(f'\nLook at {run / "preview.png"}.')
+    for what, command in rows:
+        print(f'  {what}\n      {command}')
+    if not picture.is_file():
+        sys.exit(f'ERROR: there is no {picture}.')
     if not last < first:
         sys.exit(
             'ERROR: the loss of the pretraining did not come nearer to '

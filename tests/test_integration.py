@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -342,12 +343,16 @@ model = dict(
 def test_summary_of_the_demo_reads_what_a_run_leaves(finished, tmp_path):
     out = tmp_path / 'RUN'
     shutil.copytree(finished[0], out)
-    scalars = out / 'mask_rcnn/time/vis_data/scalars.json'
-    scalars.parent.mkdir(parents=True)
-    scalars.write_text('{"coco/bbox_mAP": 0.25, "coco/segm_mAP": 0.125}\n')
+    detector = out / 'detector'
+    detector.mkdir()
+    (detector / 'metrics.json').write_text(
+        '{"coco/bbox_mAP": 0.25, "coco/segm_mAP": 0.125}'
+    )
+    (detector / 'predictions.png').touch()
     printed = run([sys.executable, ROOT / 'demo/summary.py', out]).stdout
-    assert 'boxes of 5 photos' in printed
-    assert 'box AP 0.250, mask AP 0.125' in printed
+    assert 'proposals of 5 photos' in printed
+    assert 'box AP 25.0, mask AP 12.5' in printed
+    assert f'xdg-open {detector}/predictions.png' in printed
     assert 'backbone 120/120' in printed
 
 
@@ -403,3 +408,30 @@ def test_the_checkpoint_of_a_run_is_exported_for_other_libraries(
     code, said = refusal(capsys, *export, out, '--format', 'timm', '--adapt')
     assert code == 2 and '--adapt' in said
     assert not out.exists()
+
+
+@pytest.mark.slow
+def test_the_quickstart_prints_a_page_that_ends_with_a_picture(tmp_path):
+    """In a copy, so that the work_dirs of this clone stay as they are."""
+    for folder in ('configs', 'demo', 'tools', 'soco_mm'):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    # The environment is there.
+    (tmp_path / 'tools/setup_env.sh').write_text('')
+    result = subprocess.run(
+        ['bash', 'tools/quickstart.sh', '--here'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=dict(
+            os.environ,
+            PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
+            PYTHONPATH=str(tmp_path),
+        ),
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = (result.stdout + result.stderr).splitlines()
+    assert len(lines) <= 60
+    detector = tmp_path / 'work_dirs/quickstart/detector'
+    assert json.loads((detector / 'metrics.json').read_text())['coco/bbox_mAP'] > 0.1
+    assert 'xdg-open work_dirs/quickstart/detector/predictions.png' in lines[-2]
+    assert (detector / 'predictions.png').is_file()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # See everything work on five photos: set-up, proposals, a short pretraining,
-# the hand-off, and a few iterations of Mask R-CNN from those weights.
+# the hand-off, and a Mask R-CNN that finds coins from those weights.
 #
 #   bash tools/quickstart.sh           uses .venv, which it makes if needed
 #   bash tools/quickstart.sh --here    uses the environment that is active
@@ -28,10 +28,16 @@ say '1/3 proposals, pretraining and hand-off (soco-mm pretrain)'
   --config soco_r18_fpn_quick --epochs 40 --overwrite \
   --cfg-options default_hooks.logger.interval=1 default_hooks.checkpoint.interval=10
 
-say "2/3 Mask R-CNN from these weights (MMDetection's own tools/train.py)"
-mmdet=$("$python" -c 'import mmdet, os; print(os.path.dirname(mmdet.__file__))')
-"$python" "$mmdet/.mim/tools/train.py" demo/mask-rcnn_photos.py --work-dir "$run/mask_rcnn"
+say '2/3 Mask R-CNN from these weights learns to find coins (soco-mm finetune)'
+"$python" -m soco_mm.cli finetune "$run/exported" --out "$run/detector" \
+  --data demo/instances.json --images demo/images --val demo/instances.json \
+  --classes coin --epochs 40 --batch-size 1 --scale 384 304 --overwrite \
+  --cfg-options optim_wrapper.optimizer.lr=0.01 \
+  model.train_cfg.rcnn.sampler.num=64 \
+  model.train_cfg.rpn_proposal.max_per_img=200 \
+  model.test_cfg.rpn.max_per_img=100 \
+  train_cfg.val_interval=40 default_hooks.checkpoint.interval=40
 
-say '3/3 what came out'
+say '3/3 what was made, and the command that opens it'
 "$python" demo/summary.py "$run"
 echo "This took $((SECONDS - started)) s."

@@ -34,7 +34,6 @@ class ConsoleHook(Hook):
         self.interval = interval
         self.line: LiveLine | None = None
         self.read = self.written = 0.0
-        self.losses: dict = {}
 
     def before_run(self, runner) -> None:
         """Draw the line, before data and weights are loaded."""
@@ -58,13 +57,13 @@ class ConsoleHook(Hook):
         if not self.line or now - self.read < self.REFRESH:
             return
         self.read = now
-        self.losses = {
+        losses = {
             name: float(torch.as_tensor(outputs[name]).detach())
             for name in ('loss', 'loss_floor')
             if outputs and name in outputs
         }
         done = runner.iter + 1
-        self.line.forms = self._forms(runner, done, self.losses)
+        self.line.forms = self._forms(runner, done, losses)
         due = not self.line.drawn and now - self.written >= self.interval
         if due and batch_idx + 1 < len(runner.train_dataloader):
             self._write(self.line.forms)
