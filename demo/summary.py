@@ -52,7 +52,7 @@ def main() -> None:
         ('what it detects', f'xdg-open {shlex.quote(str(picture))}'),
     )
     for what, command in rows:
-        print(f'  {what}\n      {command}')
+        print(f'  {command:62s} # {what}')
     if not picture.is_file():
         sys.exit(f'ERROR: there is no {picture}.')
     if not last < first:

@@ -415,6 +415,7 @@ def test_the_quickstart_prints_a_page_that_ends_with_a_picture(tmp_path):
     """In a copy, so that the work_dirs of this clone stay as they are."""
     for folder in ('configs', 'demo', 'tools', 'soco_mm'):
         shutil.copytree(ROOT / folder, tmp_path / folder)
+    shutil.copy(ROOT / 'pyproject.toml', tmp_path)  # marks a clone
     # The environment is there.
     (tmp_path / 'tools/setup_env.sh').write_text('')
     result = subprocess.run(

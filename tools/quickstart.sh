@@ -15,6 +15,8 @@ case "${1:-}" in
   *) echo "[quickstart] ERROR: unknown argument '$1'; the only one is --here" >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# The next steps are in the table at the end. A pipe would hide the live line.
+job() { if [ -t 1 ]; then "$@"; else "$@" | sed '/^Use next:/,$d'; fi; }
 say() { printf '\n[quickstart] %s\n' "$*"; }
 
 bash tools/setup_env.sh "$@"
@@ -24,12 +26,12 @@ run=work_dirs/quickstart
 started=$SECONDS
 
 say '1/3 proposals, pretraining and hand-off (soco-mm pretrain)'
-"$python" -m soco_mm.cli pretrain demo/images --out "$run" \
+job "$python" -m soco_mm.cli pretrain demo/images --out "$run" \
   --config soco_r18_fpn_quick --epochs 40 --overwrite \
   --cfg-options default_hooks.logger.interval=1 default_hooks.checkpoint.interval=10
 
 say '2/3 Mask R-CNN from these weights learns to find coins (soco-mm finetune)'
-"$python" -m soco_mm.cli finetune "$run/exported" --out "$run/detector" \
+job "$python" -m soco_mm.cli finetune "$run/exported" --out "$run/detector" \
   --data demo/instances.json --images demo/images --val demo/instances.json \
   --classes coin --epochs 40 --batch-size 1 --scale 384 304 --overwrite \
   --cfg-options optim_wrapper.optimizer.lr=0.01 \

@@ -22,8 +22,8 @@ class ConsoleHook(Hook):
     hundred; all other numbers are on the host already.
 
     Args:
-        interval (float): Seconds between two plain lines. Shorter epochs do
-            not get one each. Defaults to 10.
+        interval (float): Seconds between two plain lines, up to 60 in a run
+            that takes long. Shorter epochs do not get one each. Defaults to 10.
     """
 
     # After IterTimerHook, and before checkpoints are saved.
@@ -33,13 +33,13 @@ class ConsoleHook(Hook):
     def __init__(self, interval: float = 10) -> None:
         self.interval = interval
         self.line: LiveLine | None = None
-        self.read = self.written = 0.0
+        self.started = self.read = self.written = 0.0
 
     def before_run(self, runner) -> None:
         """Draw the line, before data and weights are loaded."""
         if is_main_process():
             self.line = LiveLine(['starting'])
-            self.written = time.time()
+            self.started = self.written = time.time()
 
     def before_train(self, runner) -> None:
         """Say where a resumed training goes on."""
@@ -64,7 +64,7 @@ class ConsoleHook(Hook):
         }
         done = runner.iter + 1
         self.line.forms = self._forms(runner, done, losses)
-        due = not self.line.drawn and now - self.written >= self.interval
+        due = not self.line.drawn and self._is_due()
         if due and batch_idx + 1 < len(runner.train_dataloader):
             self._write(self.line.forms)
 
@@ -73,7 +73,7 @@ class ConsoleHook(Hook):
         if not self.line:
             return
         last = runner.iter >= runner.max_iters
-        if not last and time.time() - self.written < self.interval:
+        if not last and not self._is_due():
             return
         steps = len(runner.train_dataloader)
         scalars = runner.message_hub.log_scalars
@@ -93,7 +93,7 @@ class ConsoleHook(Hook):
         total = len(runner.val_dataloader.dataset)
         done = min(total, (batch_idx + 1) * batch_size_of(runner.val_dataloader))
         self.line.forms = [f'evaluating {done}/{total} images']
-        if not self.line.drawn and time.time() - self.written >= self.interval:
+        if not self.line.drawn and self._is_due():
             self._write(self.line.forms)
 
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
@@ -111,6 +111,12 @@ class ConsoleHook(Hook):
         if self.line:
             self.line.stop()
             self.line = None
+
+    def _is_due(self) -> bool:
+        """Whether the last plain line is old enough for another one."""
+        now = time.time()
+        slower = min(60, (now - self.started) / 6)
+        return now - self.written >= max(self.interval, slower)
 
     def _write(self, forms: list[str]) -> None:
         """Write a line that stays, which should not wrap on most terminals."""
