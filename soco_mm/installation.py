@@ -28,7 +28,7 @@ ABSENT = 3  # exit code of a check
 
 
 class Absent(Exception):
-    """Something that is not needed is not there, which is fine."""
+    """Something that is not needed is not installed, which is fine."""
 
 
 class Check(NamedTuple):
@@ -63,7 +63,7 @@ def check_installation(quiet: bool = False) -> bool:
         print()
     healthy = True
     for check in CHECKS:
-        # In a process of its own: a broken binary may crash or stay loaded.
+        # In its own process: a broken binary may crash or stay loaded.
         result = subprocess.run(
             [
                 sys.executable,

@@ -71,7 +71,7 @@ def probe(
         meant = did_you_mean(method, ('knn', 'linear'))
         raise UsageError(f'There is no method {method}.{meant} Choose knn or linear.')
     if val is None and not has_splits(train):
-        raise UsageError(f'{train} does not say what to classify. Name it with --val.')
+        raise UsageError(f'{train} does not say what to classify. Give it with --val.')
     cfg = probe_config(
         read_backbone(checkpoint, config),
         batch_size=batch_size,

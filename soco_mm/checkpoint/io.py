@@ -35,7 +35,7 @@ def read_checkpoint(path: str | Path, allowed: tuple = ()) -> dict:
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        raise UsageError(f'{path} is a folder. Name a checkpoint in it.')
+        raise UsageError(f'{path} is a folder. Give a checkpoint in it.')
     if not path.is_file():
         raise UsageError(f'There is no checkpoint {path}.')
     if path.stat().st_size == 0:

@@ -45,7 +45,7 @@ class Annotations:
         masks (bool): Whether the objects have masks.
         content (dict): A COCO json of all this, complete: what MMDetection
             reads of it is what it evaluates, and pycocotools takes it.
-        absent (tuple[str]): Classes that are no category of the file.
+        absent (tuple[str]): Classes that are not categories of the file.
         categories (tuple[str]): Names of all categories of the file, sorted.
         turned (list[int]): Images that the EXIF orientation turns, whose
             sizes cannot tell if the boxes are turned with them.
@@ -113,13 +113,13 @@ def read_annotations(
     """
     if root is not None and not Path(root).is_dir():
         raise UsageError(
-            f'There is no folder {root}. Name the folder of the images of {path}.'
+            f'There is no folder {root}. Give the folder of the images of {path}.'
         )
     source = read_source(path, root, split)
     path, root, content = source.path, source.root, source.content
     if root is None:
         raise UsageError(
-            f'{path} does not say where its images are. Name their folder.'
+            f'{path} does not say where its images are. Give their folder.'
         )
     images = read_images(content, path)
     categories = read_categories(content, path)

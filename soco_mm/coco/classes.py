@@ -18,7 +18,7 @@ def choose_classes(
     classes: Sequence[str] | None,
     account: Account,
 ) -> tuple[tuple[str, ...], list[int | None]]:
-    """The classes of a detector, and what each category is of them.
+    """The classes of a detector, and the class of each category.
 
     Args:
         path (str | Path): The file, for messages.
@@ -73,7 +73,7 @@ def choose_classes(
 
 
 def no_category(path: str | Path, name: str, known: Iterable[str]) -> str:
-    """The sentence about a class that is no category of a file.
+    """The message about a class that is not a category of a file.
 
     Args:
         path (str | Path): The file.

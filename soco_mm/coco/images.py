@@ -107,25 +107,25 @@ def find_paths(
         except AmbiguousName as error:
             raise SoCoError(
                 f'{path} names {name}, which could be {error} in {root}. '
-                'Name the folder that its file names are relative to.'
+                'Give the folder that its file names are relative to.'
             ) from None
         if found is None:
             bad.append(
                 (
                     f'{root / name}, which is missing',
-                    'Name the folder that its file names are relative '
+                    'Give the folder that its file names are relative '
                     'to, or take the images out of the file.',
                 )
             )
             continue
         account.add(BY_TAIL, f'{name} is {found}')
-        # Not two files of one name in folders that are not there.
+        # Not two files with the same name in folders that do not exist.
         real = os.path.realpath(root / found)
         other = owners.setdefault(real, name)
         if clean_name(other) != clean_name(name):
             raise SoCoError(
                 f'{path} names {other} and {name}, which could both be '
-                f'{found} in {root}. Name the folder that its file names are '
+                f'{found} in {root}. Give the folder that its file names are '
                 'relative to.'
             )
         paths[entry.number] = same.setdefault(real, found)

@@ -94,7 +94,7 @@ def read_rle(mask: dict, height: int, width: int) -> dict:
     too short.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not an RLE of this size.
     """
     size, counts = mask.get('size'), mask.get('counts')
     try:

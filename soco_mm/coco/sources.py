@@ -63,19 +63,19 @@ def read_source(
     if path.is_dir():
         return _read_folder(path, root, split)
     if not path.exists():
-        raise UsageError(f'There is no {path}. Name {LAYOUTS}.')
+        raise UsageError(f'There is no {path}. Give {LAYOUTS}.')
     if suffix in YAML:
         return read_yolo(path, split, root)
     if suffix == '.txt':
         if find_annotations(path) is None:
             raise UsageError(
                 f'{path} is not in a Pascal VOC data set: there is no folder '
-                'Annotations beside it or above. Of a YOLO data set name the '
+                'Annotations next to it or above. For a YOLO data set give the '
                 'data.yaml.'
             )
         return read_voc(path, root)
     if suffix == '.xml':
-        raise UsageError(f'{path} is of one image. Name the folder of the xml files.')
+        raise UsageError(f'{path} is of one image. Give the folder of the xml files.')
     return Source(path, None if root is None else Path(root), read_json(path))
 
 
@@ -92,8 +92,8 @@ def _read_folder(path: Path, root: str | Path | None, split: str | None) -> Sour
     if (path / DATA_YAML).is_file():
         return read_yolo(path / DATA_YAML, split, root)
     for suffixes, advice in (
-        (YAML, 'Name the yaml file'),
-        (('.json',), 'Name the COCO json'),
+        (YAML, 'Give the yaml file'),
+        (('.json',), 'Give the COCO json'),
     ):
         for each in found:
             if each.suffix.lower() in suffixes:
@@ -102,6 +102,6 @@ def _read_folder(path: Path, root: str | Path | None, split: str | None) -> Sour
         raise UsageError(
             f'{path} holds YOLO labels, but no data.yaml, which names the '
             'classes. Write one with "train" and "val" (folders of images) '
-            'and "names" (a list of the classes), and name it.'
+            'and "names" (a list of the classes), and give its path.'
         )
-    raise UsageError(f'{path} holds no annotations. Name {LAYOUTS}.')
+    raise UsageError(f'{path} holds no annotations. Give {LAYOUTS}.')

@@ -16,7 +16,7 @@ EXPECTED = (
     'Expected "images" (id, file_name), "categories" (id, name) and '
     '"annotations" (image_id, category_id, bbox of four numbers).'
 )
-# What reading an entry of the wrong types raises.
+# Exceptions from reading an entry with wrong types.
 _WRONG = (AttributeError, KeyError, TypeError, ValueError)
 
 

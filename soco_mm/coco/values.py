@@ -13,7 +13,7 @@ def to_number(value: Any) -> float:
     """A finite number, which may be written as text.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not one.
     """
     if isinstance(value, str):
         try:
@@ -40,7 +40,7 @@ def to_name(value: Any) -> str:
     """The name of a category, which may be a number.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not one.
     """
     if type(value) not in (str, int, float) or not str(value).strip():
         raise ValueError(f'name {value!r:.40} is not a text')

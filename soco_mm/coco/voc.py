@@ -124,7 +124,7 @@ def read_voc(
         more = f' (and of {len(missing) - 1} more)' * (len(missing) > 1)
         raise UsageError(
             f'The image of {layout.xmls / missing[0]}{more} is not in '
-            f'{layout.images}. Name the folder of the images.'
+            f'{layout.images}. Give the folder of the images.'
         )
     for name in missing:
         account.add(STRAY, name)
@@ -164,7 +164,7 @@ def find_layout(
         if split and any(lists.glob('*.txt')):
             listed = lists / f'{split}.txt'
             if not listed.is_file():
-                raise UsageError(f'There is no {listed}. Name a file of {lists}.')
+                raise UsageError(f'There is no {listed}. Give a file of {lists}.')
     else:
         xmls = path
     if images is None:
@@ -172,7 +172,7 @@ def find_layout(
         images = next((each for each in places if each.is_dir()), xmls)
     elif not Path(images).is_dir():
         raise UsageError(
-            f'There is no folder {images}. Name the folder of the images of {path}.'
+            f'There is no folder {images}. Give the folder of the images of {path}.'
         )
     return VocLayout(xmls, Path(images), listed)
 

@@ -41,7 +41,7 @@ def read_data(
     """
     if val is None and holds_annotations(train) and not has_splits(train):
         raise UsageError(
-            f'{train} does not say which images are for evaluation. Name '
+            f'{train} does not say which images are for evaluation. Give '
             'their annotations with --val.'
         )
     subset = classes is not None

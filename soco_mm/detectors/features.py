@@ -123,7 +123,7 @@ def features(net: nn.Module, image: torch.Tensor, with_neck: bool = True) -> dic
 
 
 def stage_numbers(net: nn.Module, num_stages: int = 4) -> list:
-    """Which stages of a backbone are handed on, counted from 0."""
+    """The stages that a backbone outputs, counted from 0."""
     return list(getattr(net.backbone, 'out_indices', range(num_stages)))
 
 

@@ -73,7 +73,7 @@ def finetune_config(
     Raises:
         UsageError: If the detector's config cannot be read.
         SoCoError: If it has no classes, mixes images, or needs masks or
-            semantic maps that are not there.
+            semantic maps that do not exist.
     """
     try:
         cfg = Config.fromfile(detector)

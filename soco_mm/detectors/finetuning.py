@@ -82,7 +82,7 @@ class FinetuneArguments:
         if given['exported'] is None or given['train'] is None:
             nothing = f': there is no run in {out} to resume.' if resume else '.'
             raise UsageError(
-                f'Name the folder of the exported detector and --data{nothing}'
+                f'Give the folder of the exported detector and --data{nothing}'
             )
         given = dict(
             given,

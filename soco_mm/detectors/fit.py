@@ -73,7 +73,7 @@ class FittedDetector(NamedTuple):
 
 
 def exported_config(folder: str | Path) -> str:
-    """Name of the detector's config in an export, empty if it is none."""
+    """Name of the detector's config in an export, empty if it is not one."""
     try:
         report = json.loads(Path(folder, REPORT).read_text())
         return Path(report['config']).name

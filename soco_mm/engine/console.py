@@ -1,4 +1,4 @@
-"""A training, and how it shows its progress."""
+"""Run a training and show its progress."""
 
 from mmengine.runner import Runner
 

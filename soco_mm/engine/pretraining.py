@@ -104,7 +104,7 @@ class PretrainArguments:
             given = resumed_arguments(out, given)
         if given['images'] is None:
             nothing = f': there is no run in {out} to resume.' if resume else '.'
-            raise UsageError(f'Name the folder of images{nothing}')
+            raise UsageError(f'Give the folder of images{nothing}')
         return replace(
             self,
             **dict(

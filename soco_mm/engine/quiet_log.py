@@ -1,4 +1,4 @@
-"""What of MMEngine's log a user sees, and what only the log file has.
+"""Which parts of MMEngine's log a user sees; the log file has all of it.
 
 The jobs of :mod:`soco_mm.apis` show a line of progress and what a user can act
 on. ``tools/train.py`` shows MMEngine's log, as users of OpenMMLab expect.
@@ -22,7 +22,7 @@ KNOWN_WARNINGS = (
     '"FileClient" will be deprecated in future',
     '"HardDiskBackend" is the alias of "LocalBackend"',
 )
-# Modules that print what belongs into a log.
+# Modules that print what belongs in a log.
 PRINTING = (
     # print_log without a logger: where weights were loaded from, and which
     # tensors they leave out, which the report of an export says better.
@@ -36,7 +36,7 @@ PRINTING = (
 class ForUsers(logging.Handler):
     """Pass warnings, and what :func:`tell` says, on to the logger ``soco_mm``.
 
-    All else of MMEngine's log is in its file only.
+    The rest of MMEngine's log is only in its file.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -62,7 +62,7 @@ def tell(note: str, level: int = logging.INFO) -> None:
 
 
 def quieten(log: MMLogger) -> None:
-    """Take a log off the console; warnings and what is told stay visible."""
+    """Remove a log from the console; warnings and what :func:`tell` says stay."""
     # A file handler is a stream handler as well.
     log.handlers = [
         each for each in log.handlers if isinstance(each, logging.FileHandler)

@@ -139,7 +139,7 @@ def replay(schedulers: list, epochs: int, iterations: int) -> None:
     not stopped, to the last bit.
     """
     with warnings.catch_warnings():
-        # Of schedulers before their optimiser.
+        # PyTorch warns about schedulers that step before their optimiser.
         warnings.simplefilter('ignore')
         for _ in range(epochs):
             for _ in range(iterations):

@@ -148,13 +148,13 @@ def choose_checkpoint(work_dir: str | Path, resume: bool | str | Path) -> Path |
         if checkpoint is not None and not checkpoint.is_file():
             raise UsageError(
                 f'The checkpoint {checkpoint}, from which '
-                'process 0 resumes, is not there on '
+                'process 0 resumes, does not exist on '
                 f'{this_process()}. {shared}'
             )
         if checkpoint is not None and file_hash(checkpoint) != wanted:
             raise UsageError(
                 f'The checkpoint {checkpoint} on '
-                f'{this_process()} is another than that of '
+                f'{this_process()} differs from that of '
                 f'process 0. {shared}'
             )
 

@@ -28,7 +28,7 @@ def find_classes(folder: str | Path) -> list[str]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(
-            f'There is no folder {folder}. Name the folder that '
+            f'There is no folder {folder}. Give the folder that '
             'holds one folder of images per class.'
         )
     classes = sorted(

@@ -67,7 +67,7 @@ def choose_data(
     if val is None and not has_splits(train):
         raise UsageError(
             f'{train} does not say which images are for '
-            'validation. Name their annotations with --val.'
+            'validation. Give their annotations with --val.'
         )
     if val is not None and not holds_annotations(val):
         raise UsageError(

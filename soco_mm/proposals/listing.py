@@ -12,7 +12,7 @@ from soco_mm.utils.image_files import is_image
 
 from .layout import encode_path
 
-# What has to be unpacked first.
+# Archives, which have to be unpacked first.
 ARCHIVES = ('.zip', '.tar', '.tgz', '.gz', '.bz2', '.xz', '.7z', '.rar')
 ImageSource = str | Path | Sequence[str | Path]
 
@@ -73,7 +73,7 @@ def list_input(
         )
     if images.is_file():
         if is_image(str(images)):
-            raise UsageError(f'{images} is one image. Name a folder of images.')
+            raise UsageError(f'{images} is one image. Give a folder of images.')
         root = os.path.abspath(root or images.parent)
         names = _find(_read(images), root, images)
         paths = [_below(path, root, images) for path in names]
@@ -83,7 +83,7 @@ def list_input(
         if not any(os.path.exists(os.path.join(root, path)) for path in paths):
             raise UsageError(
                 f'None of the {len(paths)} images that {images} names is in '
-                f'{root}, for example {paths[0]}. Name the folder that they '
+                f'{root}, for example {paths[0]}. Give the folder that they '
                 'are relative to with --root.'
             )
         return ImageSet(root, paths)
@@ -109,7 +109,7 @@ def _list_folders(
         )
     for folder in folders:
         if os.path.isfile(folder):
-            raise UsageError(f'{folder} is a file. Name one file, or several folders.')
+            raise UsageError(f'{folder} is a file. Give one file, or several folders.')
     root = os.path.commonpath(folders)
     found = ImageListing([])
     for folder in folders:
@@ -147,7 +147,7 @@ def _find(names: list[str], root: str, source: Path) -> list[str]:
     except AmbiguousName as error:
         raise UsageError(
             f'{source} names images that could be {error} in '
-            f'{root}. Name the folder that they are relative to '
+            f'{root}. Give the folder that they are relative to '
             'with --root.'
         ) from None
 
@@ -168,6 +168,6 @@ def _below(path: str, root: str, source: Path) -> str:
     if relative.split(os.sep)[0] == os.pardir:
         raise UsageError(
             f'{source} names {path}, which is not below {root}. '
-            'Name a folder above it with --root.'
+            'Give a folder above it with --root.'
         )
     return relative.replace(os.sep, '/')

@@ -33,7 +33,7 @@ def scale_between(
     """
     (width, height), (new_width, new_height) = known, size
     turned = (height, width) == tuple(size) and width != height
-    # By the longer side, of which rounding changes less.
+    # By the longer side, which rounding changes less.
     if width >= height:
         differs = abs(height * new_width / width - new_height)
     else:

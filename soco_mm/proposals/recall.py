@@ -130,7 +130,7 @@ def _match(
     """
     places = [_index(store, posixpath.normpath(each.file_name)) for each in images]
     if all(place is None for place in places) and len(store):
-        # Of another machine.
+        # A path from another machine.
         finder = NameFinder(store)
         try:
             names = [finder.find(each.file_name) for each in images]
@@ -157,7 +157,7 @@ def _match(
         raise UsageError(
             f'The annotations in {path} are of images of another size, for '
             f'example {name}: {width}x{height} there, {its_width}x{its_height}'
-            f' in {store.folder}. Give the annotations of these very images.'
+            f' in {store.folder}. Give annotations of exactly these images.'
         )
     if not indices:
         first = images[0].file_name if images else 'none'
@@ -171,7 +171,7 @@ def _match(
 
 
 def _index(store: ProposalStore, name: str) -> int | None:
-    """The index of an image in the store, None if it is not there."""
+    """The index of an image in the store, None if it is not in it."""
     try:
         return store.index(name)
     except (KeyError, UnicodeEncodeError):

@@ -38,7 +38,7 @@ def check_proposals(
         raise UsageError(
             f'The proposals in {proposals} are of other images: '
             f'{printable((there or others)[0])} is not in the {len(given)} '
-            f'images given, of {images.root}. Name the images that they were '
+            f'images given, of {images.root}. Give the images that they were '
             'made of.'
         )
     if others:

@@ -57,7 +57,7 @@ def claim(
     out = Path(out)
     if suffix and (out.suffix != suffix or out.is_dir()):
         what = 'is a folder' if out.is_dir() else f'does not end in {suffix}'
-        raise UsageError(f'{out} {what}. Name a {suffix} file.')
+        raise UsageError(f'{out} {what}. Give a {suffix} file.')
     if out.is_dir() and not suffix:
         content = {path.name for path in out.iterdir()}
     else:

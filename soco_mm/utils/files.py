@@ -41,7 +41,7 @@ def finite_or_none(value):
         return {key: finite_or_none(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [finite_or_none(each) for each in value]
-    # Of NumPy and PyTorch too.
+    # Includes numbers of NumPy and PyTorch.
     try:
         return value if math.isfinite(value) else None
     except (OverflowError, RuntimeError, TypeError, ValueError):
@@ -174,10 +174,10 @@ def read_json(path: str | Path):
         return json.loads(Path(path).read_bytes())
     except OSError as error:
         raise UsageError(
-            f'{path} cannot be read ({error.strerror}). Name a COCO json.'
+            f'{path} cannot be read ({error.strerror}). Give a COCO json.'
         ) from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f'{path} is not JSON ({error}). Name a COCO json.') from None
+        raise UsageError(f'{path} is not JSON ({error}). Give a COCO json.') from None
 
 
 def make_writable(folder: str | Path) -> None:

@@ -170,7 +170,7 @@ def list_images(folder: str | Path, exclude: Sequence[str | Path] = ()) -> Image
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(
-            f'There is no folder {folder}. Name the folder that holds your images.'
+            f'There is no folder {folder}. Give the folder that holds your images.'
         )
     listing = ImageListing([])
     seen = set()

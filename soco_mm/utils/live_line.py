@@ -1,4 +1,4 @@
-"""One line on a terminal that is drawn over and over again."""
+"""One line on a terminal that is redrawn in place."""
 
 import os
 import sys
@@ -81,7 +81,7 @@ class LiveLine:
         return grid
 
     def stop(self) -> None:
-        """Take the line off the terminal."""
+        """Remove the line from the terminal."""
         if self.live is not None:
             self.live.stop()
             self.live = None
@@ -91,7 +91,7 @@ def restore_output() -> None:
     """Let a forked process print by itself.
 
     The lock of the line may be held by a thread that the fork did not copy,
-    so that a data loader's worker that prints a warning would wait for ever.
+    so a data loader's worker that prints a warning would wait forever.
     """
     for name in ('stdout', 'stderr'):
         stream = getattr(sys, name)

@@ -79,7 +79,7 @@ def draw_galleries(
     if not Path(folder).is_dir():
         return {}, (
             f'There is no folder {folder} here, so no image is shown. '
-            'Name the folder of the images with --images.'
+            'Give the folder of the images with --images.'
         )
     numbers = np.diff(store.arrays['offsets'])
     fewest = np.argsort(numbers, kind='stable')[:FEWEST]

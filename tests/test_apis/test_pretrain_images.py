@@ -122,7 +122,7 @@ def test_bad_sources_are_refused_before_anything_is_written(folders):
         (folders / 'images.zip', 'Unpack it first'),
         (folders / 'none', 'no image in'),
         ([folders / 'one', folders / 'none'], 'no image in'),
-        (next((folders / 'one').iterdir()), 'is one image. Name a folder'),
+        (next((folders / 'one').iterdir()), 'is one image. Give a folder'),
     ):
         with pytest.raises(UsageError, match=words):
             pretrain(images, folders / 'run')

@@ -117,12 +117,12 @@ def test_a_split_of_a_whole_data_set(folder):
 @pytest.mark.parametrize(
     'path, reason',
     [
-        ('none', 'There is no .*none. Name a COCO json, the data.yaml'),
-        ('coco', 'is a folder. Name the COCO json in it, such as .*train.json'),
-        ('yolo/images', 'holds no annotations. Name a COCO json, the data.yaml'),
+        ('none', 'There is no .*none. Give a COCO json, the data.yaml'),
+        ('coco', 'is a folder. Give the COCO json in it, such as .*train.json'),
+        ('yolo/images', 'holds no annotations. Give a COCO json, the data.yaml'),
         ('yolo/labels', 'holds YOLO labels, but no data.yaml'),
         ('yolo/labels/a.txt', 'is not in a Pascal VOC data set.*name the data.y'),
-        ('voc/Annotations/a.xml', 'is of one image. Name the folder'),
+        ('voc/Annotations/a.xml', 'is of one image. Give the folder'),
         ('coco/a.png', 'is not JSON'),
     ],
 )
@@ -134,7 +134,7 @@ def test_what_holds_no_annotations_gets_a_sentence(folder, path, reason):
 def test_yolo_labels_without_their_data_yaml(folder):
     (folder / 'yolo/data.yaml').rename(folder / 'yolo/coco8.yml')
     with pytest.raises(
-        UsageError, match='Name the yaml file in it, such as .*coco8.yml'
+        UsageError, match='Give the yaml file in it, such as .*coco8.yml'
     ):
         read_source(folder / 'yolo')
     (folder / 'yolo/coco8.yml').unlink()

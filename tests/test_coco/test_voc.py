@@ -220,7 +220,7 @@ def test_images_are_found_beside_or_by_the_name_that_is_noted(voc, tmp_path):
     (root / 'JPEGImages/a.bmp').unlink()
     named = read_voc(beside, images=root / 'JPEGImages')
     assert named.root == root / 'JPEGImages'
-    with pytest.raises(UsageError, match='There is no folder .*none. Name th'):
+    with pytest.raises(UsageError, match='There is no folder .*none. Give th'):
         read_voc(beside, images=root / 'none')
 
 

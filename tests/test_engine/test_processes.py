@@ -107,9 +107,9 @@ def test_a_checkpoint_that_all_have_is_resumed(found):
 @pytest.mark.parametrize(
     'case, words',
     [
-        ('missing', 'epoch_2.pth, .* is not there on process 1'),
-        ('older', 'epoch_2.pth, .* is not there on process 1'),
-        ('other', 'is another than that of process 0'),
+        ('missing', 'epoch_2.pth, .* does not exist on process 1'),
+        ('older', 'epoch_2.pth, .* does not exist on process 1'),
+        ('other', 'differs from that of process 0'),
         ('swapped', 'epoch_2.pth on process 1 .* process 0 sees no checkpoint'),
     ],
 )

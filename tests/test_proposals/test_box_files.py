@@ -257,7 +257,7 @@ def test_what_is_there_is_not_replaced_unasked(made):
     assert source.read_text() == text
     for _ in range(2):  # an earlier export is replaced
         export_proposals(made / 'store', made / 'new/out.json')
-    with pytest.raises(UsageError, match='is a folder. Name a .json file'):
+    with pytest.raises(UsageError, match='is a folder. Give a .json file'):
         export_proposals(made / 'store', made / 'new')
 
 

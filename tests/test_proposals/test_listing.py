@@ -83,7 +83,7 @@ def test_several_folders_are_listed_below_the_one_above_them(tmp_path):
         assert found[:2] == (str(tmp_path / 'b'), ['c/2.jpg'])
     with pytest.raises(UsageError, match='several folders are given'):
         list_input([tmp_path / 'a', tmp_path / 'b'], root=tmp_path)
-    with pytest.raises(UsageError, match='Name one file, or several folders'):
+    with pytest.raises(UsageError, match='Give one file, or several folders'):
         list_input([tmp_path / 'a', tmp_path / 'b/notes.txt'])
 
 
@@ -98,5 +98,5 @@ def test_archives_are_to_be_unpacked_first(tmp_path, name):
 
 
 def test_one_image_is_no_list(demo_images):
-    with pytest.raises(UsageError, match='is one image. Name a folder'):
+    with pytest.raises(UsageError, match='is one image. Give a folder'):
         list_input(demo_images / 'coffee.jpg')

@@ -147,7 +147,7 @@ def check_data(data: Path) -> None:
     for path in [*needed, data / UNLABELLED]:
         if not path.exists():
             names = ', '.join([*DATA_SETS, UNLABELLED])
-            raise UsageError(f'There is no {path}. Name the folder that holds {names}.')
+            raise UsageError(f'There is no {path}. Give the folder that holds {names}.')
 
 
 def read_cells(out: Path) -> dict[str, dict]:

@@ -11,11 +11,11 @@ from soco_mm.utils.live_line import LiveLine, clock, longest_that_fits
 
 
 class ConsoleHook(Hook):
-    """Show how a training goes: a live line, and one that stays per epoch.
+    """Show the progress of a training: a live line, and one line per epoch.
 
-    On a terminal one line is drawn over and over again; elsewhere, as in a
-    pipe, a line is written every ``interval`` seconds. Lines that stay are
-    records of the logger ``soco_mm``.
+    On a terminal the live line is redrawn in place; elsewhere, such as in a
+    pipe, a line is written every ``interval`` seconds. The line per epoch is
+    a record of the logger ``soco_mm``.
 
     No step waits for the device but one per second: the loss of the live line
     is read at most that often. On a GPU this costs less than a step in a
@@ -42,7 +42,7 @@ class ConsoleHook(Hook):
             self.started = self.written = time.time()
 
     def before_train(self, runner) -> None:
-        """Say where a resumed training goes on."""
+        """Say where a resumed training continues."""
         if not self.line:
             return
         if runner.iter:
@@ -69,7 +69,7 @@ class ConsoleHook(Hook):
             self._write(self.line.forms)
 
     def after_train_epoch(self, runner) -> None:
-        """Write the line that stays, of the mean losses of the epoch."""
+        """Write the line of the epoch, with its mean losses."""
         if not self.line:
             return
         last = runner.iter >= runner.max_iters
@@ -97,17 +97,17 @@ class ConsoleHook(Hook):
             self._write(self.line.forms)
 
     def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
-        """Write what the evaluation gave."""
+        """Write the metrics of the evaluation."""
         if self.line:
             words = describe_metrics(metrics or {})
             self._write([f'{self._position(runner, runner.iter)}  {words}'])
 
     def after_run(self, runner) -> None:
-        """Take the line off."""
+        """Remove the live line."""
         self.close()
 
     def close(self) -> None:
-        """Take the line off, also where a training was stopped."""
+        """Remove the live line, also if a training was stopped."""
         if self.line:
             self.line.stop()
             self.line = None
@@ -124,7 +124,7 @@ class ConsoleHook(Hook):
         logger.info(longest_that_fits(forms[:2], 80))
 
     def _position(self, runner, done: int) -> str:
-        """Where a training is after ``done`` iterations, in words."""
+        """The position of a training after ``done`` iterations, as text."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             return f'step {done}/{runner.max_iters}'
         steps = len(runner.train_dataloader)
@@ -161,12 +161,12 @@ class ConsoleHook(Hook):
 
 
 def batch_size_of(loader: DataLoader) -> int:
-    """Images of a batch; PyTorch does not note those of a batch sampler."""
+    """Images per batch; PyTorch does not record it for a batch sampler."""
     return loader.batch_size or loader.batch_sampler.batch_size
 
 
 def describe_metrics(metrics: dict) -> str:
-    """Metrics in words: AP in percent, others as they are.
+    """Metrics as text: AP in percent, others as they are.
 
     Example:
         >>> from soco_mm.engine.hooks.console_hook import describe_metrics

@@ -10,7 +10,7 @@ from soco_mm.utils.claim import claim
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What was written of a store.
+    """What was written from a store.
 
     Attributes:
         out (str): The file.

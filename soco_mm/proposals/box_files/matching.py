@@ -50,14 +50,14 @@ def _match_stems(names, source, root, listed) -> dict[str, str]:
             raise UsageError(
                 f'{paths[stem]} and {path} in {root} have the same name but '
                 f'for folder and suffix, so that the boxes of {stem} in '
-                f'{source} could be of either. Name a folder without one of '
+                f'{source} could be of either. Give a folder without one of '
                 'them.'
             )
         paths[stem] = path
     if not paths:
         raise UsageError(
             f'No image in {root} has boxes in {source}, which has for example '
-            f'{next(iter(names))}; the folder has {listed[0]}. Name the '
+            f'{next(iter(names))}; the folder has {listed[0]}. Give the '
             'folder that holds the images of these boxes.'
         )
     return {path: stem for stem, path in paths.items()}
@@ -76,7 +76,7 @@ def _match_paths(names, source, root, listed) -> dict[str, str]:
         if path.split('/')[0] == os.pardir:
             raise UsageError(
                 f'{source} names {name}, which is not below '
-                f'{root}. Name a folder above it.'
+                f'{root}. Give a folder above it.'
             )
         try:
             encode_path(path)
@@ -93,7 +93,7 @@ def _match_paths(names, source, root, listed) -> dict[str, str]:
         raise UsageError(
             f'None of the images that {source} names is in {root}: it names '
             f'for example {next(iter(names))}, the folder has {listed[0]}. '
-            'Name the folder that its file names are relative to.'
+            'Give the folder that its file names are relative to.'
         )
     return paths
 
@@ -112,7 +112,7 @@ def _find(
     except AmbiguousName as error:
         raise UsageError(
             f'{source} names {name}, which could be {error} in '
-            f'{root}. Name the folder that its file names are '
+            f'{root}. Give the folder that its file names are '
             'relative to.'
         ) from None
     return path if found is None or found in taken else found
