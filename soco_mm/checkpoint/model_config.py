@@ -38,7 +38,7 @@ def model_of(
     model = read_model(checkpoint)
     if model is None:
         raise SoCoError(
-            f'{path} does not say which model it is of. Give the config of '
+            f'{path} does not say which model it holds. Give the config of '
             'its pretraining: soco-mm export CONFIG CHECKPOINT ...'
         )
     model = without_initialisation(model)
@@ -48,9 +48,9 @@ def model_of(
     for name in types_in(built):
         if not is_registered(name):
             raise SoCoError(
-                f'{path} is of a model that cannot be built: {name} is not a '
+                f'{path} holds a model that cannot be built: {name} is not a '
                 'component of this plugin or of an OpenMMLab library that is '
-                'installed. If it is of a pretraining with this plugin, give '
+                'installed. If it is from a pretraining with this plugin, give '
                 'its config.'
             )
     return Config(dict(model=model)).model

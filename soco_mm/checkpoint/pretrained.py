@@ -158,7 +158,7 @@ class Pretrained:
         if wrong:
             more = f', and {len(wrong) - 1} more' * (len(wrong) > 1)
             raise SoCoError(
-                'The checkpoint is of another architecture than the config: '
+                'The checkpoint has another architecture than the config: '
                 f'{wrong[0]}{more}. Give the config it was trained with.'
             )
         net.load_state_dict(self.weights, strict=False)

@@ -113,7 +113,7 @@ def convert_released(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         if not any(name.startswith(here + '.') for name in converted):
             raise SoCoError(
                 f'The checkpoint has no {PREFIX}{part}.*; it is not a '
-                f'released one of the {layout} layout.'
+                f'released checkpoint of the {layout} layout.'
             )
     online = {
         name

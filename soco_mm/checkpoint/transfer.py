@@ -40,7 +40,7 @@ def detector_weights(state_dict: dict[str, Tensor]) -> PretrainedWeights:
     }
     if not any(name.startswith('backbone.') for name in kept):
         raise SoCoError(
-            'The checkpoint holds no backbone.*; it is not one of a pretraining.'
+            'The checkpoint holds no backbone.*; it is not from a pretraining.'
         )
     return kept
 

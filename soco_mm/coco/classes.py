@@ -59,7 +59,7 @@ def choose_classes(
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SoCoError(
-            f'{path} has two categories of the name {twice[0]}. Give each its own.'
+            f'{path} has two categories named {twice[0]}. Give each its own name.'
         )
     if classes is not None:
         names = tuple(classes)

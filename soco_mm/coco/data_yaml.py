@@ -140,7 +140,7 @@ def _names(path: Path, content: dict) -> dict[int, str]:
     }
     for name in names.values():
         if not isinstance(name, str):
-            raise _wrong(path, f'the name {name!r} of a class is not a text')
+            raise _wrong(path, f'the name {name!r} of a class is not text')
     if number is not None and number != len(names):
         raise UsageError(
             f'{path} has {len(names)} names, but nc is {number}. Correct one of them.'
@@ -165,7 +165,7 @@ def _root(path: Path, root: Any) -> str:
     if root is None:
         return folder
     if not isinstance(root, str):
-        raise _wrong(path, f'path {root!r} is not a text')
+        raise _wrong(path, f'path {root!r} is not text')
     for base in (folder, os.getcwd()):
         known = os.path.normpath(os.path.join(base, root))
         if os.path.isdir(known):
@@ -251,7 +251,7 @@ def _listed(data: DataYaml, path: str) -> list[str]:
             except AmbiguousName as error:
                 raise UsageError(
                     f'{path}:{number}: {line} could be {error} in '
-                    f'{data.root}. Write the path from there.'
+                    f'{data.root}. Write the path relative to it.'
                 ) from None
             if known is None:
                 missing.append(f'{path}:{number}: {line} is missing')

@@ -75,7 +75,7 @@ def read_source(
             )
         return read_voc(path, root)
     if suffix == '.xml':
-        raise UsageError(f'{path} is of one image. Give the folder of the xml files.')
+        raise UsageError(f'{path} is for one image. Give the folder of the xml files.')
     return Source(path, None if root is None else Path(root), read_json(path))
 
 

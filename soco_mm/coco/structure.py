@@ -130,7 +130,7 @@ def read_images(content: Any, path: str | Path) -> list[ImageEntry]:
             elif name is None and 'file_name' not in each:
                 raise KeyError('file_name')
             if not isinstance(name, str) or not name:
-                raise ValueError(f'file_name {name!r} is not a text')
+                raise ValueError(f'file_name {name!r} is not text')
             entry = ImageEntry(
                 number,
                 each.get('id'),

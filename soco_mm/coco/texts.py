@@ -28,7 +28,7 @@ def read_text(path: str | os.PathLike) -> str:
         raise UsageError(f'{path} cannot be read ({error.strerror}).') from None
     except UnicodeDecodeError as error:
         raise UsageError(
-            f'{path} is not a text in UTF-8 ({error.reason} at '
+            f'{path} is not UTF-8 text ({error.reason} at '
             f'byte {error.start}). Save it as UTF-8.'
         ) from None
 

@@ -43,7 +43,7 @@ def to_name(value: Any) -> str:
         ValueError: If it is not one.
     """
     if type(value) not in (str, int, float) or not str(value).strip():
-        raise ValueError(f'name {value!r:.40} is not a text')
+        raise ValueError(f'name {value!r:.40} is not text')
     return str(value)
 
 

@@ -180,8 +180,8 @@ def fill(detector: nn.Module, weights: dict, pretrained: nn.Module) -> TransferR
             if name == 'neck' and '--adapt' not in reason:
                 reason += '. --backbone-only exports only the backbone'
             raise SoCoError(
-                f'The weights do not fit the detector: of {number} pretrained '
-                f'tensors of the {name} {filled} have a place, and it has '
+                f'The weights do not fit the detector: {filled} of {number} '
+                f'pretrained tensors of the {name} match, and the detector has '
                 f'{part.total}. Probably {reason}.'
             )
     detector.load_state_dict(weights, strict=False)

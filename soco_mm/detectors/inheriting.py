@@ -109,17 +109,17 @@ def read_base_model(base: str, detector: str | Path) -> Config:
     model = cfg.get('model')
     if not isinstance(model, dict) or 'type' not in model:
         raise UsageError(
-            f'The config {detector} has no model. Give that of a detector.'
+            f'The config {detector} has no model. Give the config of a detector.'
         )
     if not isinstance(model.get('backbone'), dict):
         raise UsageError(
             f'The {model["type"]} of {detector} has no backbone of its own. Give '
-            'the config of only a detector, not of a model around one.'
+            'the config of the detector itself, not of a model that wraps it.'
         )
     if any(key.startswith('teacher') for key in model):
         raise UsageError(
             f'The detector of {detector} is trained with a '
-            'teacher. Give the config of only the detector.'
+            'teacher. Give the config of the detector itself.'
         )
     return model
 

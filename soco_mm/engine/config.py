@@ -80,8 +80,8 @@ def set_options(
         for owned, argument in arguments.items():
             if key == owned or key.startswith(owned + '.'):
                 raise UsageError(
-                    f'--cfg-options cannot set {key}, on which '
-                    f'more depends. Set it with {argument}.'
+                    f'--cfg-options cannot set {key}: other values '
+                    f'depend on it. Set it with {argument}.'
                 )
         before = read_key(cfg, key)
         check_read(cfg, key, arguments)

@@ -89,7 +89,7 @@ def match_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
                 f'{explain_misfit(report, names, list(state))}.'
             )
         found.append(
-            f'{key}: {filled} of {len(state)} tensors are of {path}'
+            f'{key}: {filled} of {len(state)} tensors are from {path}'
             f'\n{report.describe()}'
         )
     return found

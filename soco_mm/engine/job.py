@@ -165,7 +165,7 @@ def compare_jobs(out: Path, there: dict, job: dict, resume: bool) -> dict:
     if older:
         raise UsageError(
             f'{out} holds a run of another version of soco_mm, which did not '
-            f'note its {older[0]}. Finish it with that version, or choose '
+            f'record its {older[0]}. Finish it with that version, or choose '
             'another folder.'
         )
     then, now = flatten(there), flatten(job)

@@ -227,7 +227,7 @@ class PretrainPlan:
             store = ProposalStore.open(folder)
         if len(store) < 2:
             raise SoCoError(
-                f'Only {len(store)} image of {self.images.root} can be used; '
+                f'Only {len(store)} image in {self.images.root} can be used; '
                 'pretraining needs two or more.'
             )
         return store

@@ -164,7 +164,7 @@ def check_groups(saved: list, built: list) -> None:
     )
     if not fits:
         raise SoCoError(
-            'The checkpoint is of another optimiser or of other '
-            'groups of parameters. Resume with the optim_wrapper '
+            'The checkpoint is from another optimiser or has other '
+            'parameter groups. Resume with the optim_wrapper '
             'that it was trained with.'
         )

@@ -94,8 +94,8 @@ class ClassFolders(BaseDataset):
             raise UsageError(
                 f'{self.data_root} has the class {unknown[0]}'
                 f'{self._more(unknown)}, which {self.classes_of} '
-                f'lacks.{did_you_mean(unknown[0], labels)} Both must name their class '
-                'folders alike.'
+                f'lacks.{did_you_mean(unknown[0], labels)} Both must use the same '
+                'names of class folders.'
             )
         empty = sorted(labels.keys() - names)
         if empty and self.classes_of == self.data_root:

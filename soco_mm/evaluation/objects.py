@@ -71,7 +71,7 @@ class ObjectCrops(BaseDataset):
             raise UsageError(
                 f'{annotations} has objects of the class {unknown[0]}'
                 f'{f" (and {more} more)" * bool(more)}, which the training '
-                'annotations lack. Both must name their classes alike.'
+                'annotations lack. Both must use the same class names.'
             )
         super().__init__(ann_file='', classes=list(classes), **kwargs)
 

@@ -69,7 +69,7 @@ def list_input(
     images = Path(images)
     if images.name.lower().endswith(ARCHIVES) and not images.is_dir():
         raise UsageError(
-            f'{images} is an archive. Unpack it first, and name the folder.'
+            f'{images} is an archive. Unpack it first, and give the folder.'
         )
     if images.is_file():
         if is_image(str(images)):

@@ -101,8 +101,8 @@ def compare_sizes(
     if missing:
         notes.append(
             f'{len(missing)} of {len(paths)} images looked at are '
-            f'missing, for example {missing[0]}; others take their '
-            'place'
+            f'missing, for example {missing[0]}; others are used '
+            'instead'
         )
     if scaled:
         notes.append(

@@ -45,7 +45,7 @@ def check_proposals(
         logger.info(
             f'{len(others)} of {len(store)} images of {proposals} are missing '
             f'in {images.root}, for example {printable(others[0])}; others '
-            'take their place'
+            'are used instead'
         )
     if lacking := len(given) + len(others) - len(store):
         logger.info(

@@ -46,7 +46,7 @@ def _open(file) -> Image.Image:
     image = Image.open(file)
     if image.format in _NO_PHOTOS:
         image.close()
-        raise Image.UnidentifiedImageError(f'{image.format} is no photo')
+        raise Image.UnidentifiedImageError(f'{image.format} is not a photo')
     return image
 
 

@@ -222,7 +222,7 @@ def test_timm_names_the_model_and_refuses_those_it_does_not_have():
     ):
         with pytest.raises(SoCoError, match=words):
             timm_model(model_of(name, backbone=backbone))
-    with pytest.raises(SoCoError, match='takes ResNet, SwinTransformer and'):
+    with pytest.raises(SoCoError, match='supports ResNet, SwinTransformer and'):
         names_of(
             mmpretrain_weights,
             ['backbone.conv1.weight'],

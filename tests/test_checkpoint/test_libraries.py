@@ -505,7 +505,7 @@ def test_models_that_a_library_does_not_have_are_refused(pretrained, tmp_path):
     c4, swin = pretrained(C4).path, pretrained(SWIN).path
     refused(tmp_path, 'no detector on C4', c4, 'torchvision')
     for format_ in ('detectron2', 'torchvision'):
-        refused(tmp_path, 'takes ResNets.*SwinTransformer', swin, format_)
+        refused(tmp_path, 'supports ResNets.*SwinTransformer', swin, format_)
     caffe = pretrained(R18, style='caffe').path
     refused(tmp_path, "backbone.style='caffe', only 'pytorch'", caffe, 'timm')
     deep = pretrained(R18, deep_stem=True).path

@@ -621,7 +621,7 @@ def test_a_group_that_has_the_name_of_its_class_is_left_out(read, content):
     content['categories'][1]['supercategory'] = 'nut'
     assert read().classes == ('nut', 'bolt') and read().num_boxes == 2
     content['annotations'][0]['category_id'] = 0
-    with pytest.raises(SoCoError, match='two categories of the name nut'):
+    with pytest.raises(SoCoError, match='two categories named nut'):
         read()
 
 

@@ -121,8 +121,8 @@ def test_a_split_of_a_whole_data_set(folder):
         ('coco', 'is a folder. Give the COCO json in it, such as .*train.json'),
         ('yolo/images', 'holds no annotations. Give a COCO json, the data.yaml'),
         ('yolo/labels', 'holds YOLO labels, but no data.yaml'),
-        ('yolo/labels/a.txt', 'is not in a Pascal VOC data set.*name the data.y'),
-        ('voc/Annotations/a.xml', 'is of one image. Give the folder'),
+        ('yolo/labels/a.txt', 'is not in a Pascal VOC data set.*give the data.y'),
+        ('voc/Annotations/a.xml', 'is for one image. Give the folder'),
         ('coco/a.png', 'is not JSON'),
     ],
 )

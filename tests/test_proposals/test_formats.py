@@ -113,7 +113,7 @@ def test_released_json_is_taken_as_it_is(save):
         ),
         (
             dict(COCO, annotations=COCO['annotations'][4:]),
-            'of no image .* image_id 7, the images the id 1',
+            'belongs to an image .* image_id 7, an image has the id 1',
         ),
         ([], 'with --ann'),
     ],
@@ -248,7 +248,7 @@ def test_paths_are_matched_below_the_folder():
         (['../a.jpg'], 'not below'),
         (['/else/a.jpg'], 'not below'),
         (['/images/b.jpg', 'b.jpg'], 'twice'),
-        (['\ud800.jpg'], 'no file can be called'),
+        (['\ud800.jpg'], 'not a valid file name'),
     ):
         with pytest.raises(UsageError, match=words):
             match(names, ['b.jpg'])

@@ -77,7 +77,7 @@ def check_resnet(model: Mapping, library: str, any_style: bool = False) -> None:
     backbone = model['backbone']
     if backbone_type(model) != 'ResNet' or backbone['depth'] not in DEPTHS:
         raise SoCoError(
-            f'The format {library} takes ResNets of the depths '
+            f'The format {library} supports ResNets of the depths '
             f'{", ".join(map(str, DEPTHS))}, but model.backbone is '
             f'{backbone["type"]}. Choose another format.'
         )
@@ -96,9 +96,9 @@ def check_resnet(model: Mapping, library: str, any_style: bool = False) -> None:
         for key in ('depth', 'style'):
             if shared.get(key, 'pytorch') != backbone.get(key, 'pytorch'):
                 raise SoCoError(
-                    f'The {key} of {where} is not that of '
+                    f'The {key} of {where} differs from that of '
                     f'model.backbone, which {library} does not '
-                    'know. Choose the format safetensors.'
+                    'support. Choose the format safetensors.'
                 )
 
 
@@ -151,7 +151,7 @@ def check_type(part: Mapping, expected: str, where: str, library: str) -> None:
     """Refuse a part of another class."""
     if class_name(part) != expected:
         raise SoCoError(
-            f'The format {library} takes {expected} as {where}, '
+            f'The format {library} supports {expected} as {where}, '
             f'but it is {part["type"]}. Choose the format '
             'safetensors.'
         )
@@ -176,7 +176,7 @@ def check_settings(
         if key in ignored or (key in expected and same(value, expected[key])):
             continue
         raise SoCoError(
-            f'The format {library} cannot say {where}.{key}={value!r}'
+            f'The format {library} does not support {where}.{key}={value!r}'
             f'{f", only {expected[key]!r}" if key in expected else ""}; its '
             'features would differ. Choose the format safetensors.'
         )
@@ -187,7 +187,7 @@ def check_norm(part: Mapping, where: str, library: str) -> None:
     norm = part.get('norm_cfg') or {}
     if norm.get('type', 'BN') not in ('BN', 'SyncBN') or norm.get('eps', 1e-5) != 1e-5:
         raise SoCoError(
-            f'The format {library} takes batch norm with an '
+            f'The format {library} supports batch norm with an '
             f'epsilon of 1e-5, but {where}.norm_cfg is {norm}. '
             'Choose the format safetensors.'
         )

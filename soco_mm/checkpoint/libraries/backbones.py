@@ -102,7 +102,7 @@ def mmpretrain_weights(parts: Parts, model: Mapping) -> Parts:
         check_resnet(model, 'mmpretrain', any_style=True)
     elif kind not in ('SwinTransformer', 'ConvNeXt'):
         raise SoCoError(
-            'The format mmpretrain takes ResNet, SwinTransformer and '
+            'The format mmpretrain supports ResNet, SwinTransformer and '
             f'ConvNeXt, but model.backbone is {model["backbone"]["type"]}. '
             'Choose the format safetensors.'
         )
@@ -140,7 +140,7 @@ def timm_model(model: Mapping) -> str:
         if arch in CONVNEXT_NAMES:
             return f'convnext_{arch}'
     raise SoCoError(
-        f'The format timm takes ResNet, SwinTransformer and '
+        f'The format timm supports ResNet, SwinTransformer and '
         f'ConvNeXt of the usual sizes, but model.backbone is '
         f'{dict(backbone)}. Choose the format safetensors.'
     )

@@ -42,5 +42,5 @@ def no_place(name: str) -> SoCoError:
     """The error for a tensor that another library has no place for."""
     return SoCoError(
         f'The tensor {name} has no place in this format; it is '
-        'not one of a pretrained model of this plugin.'
+        'not part of a pretrained model of this plugin.'
     )

@@ -48,9 +48,9 @@ def _match_stems(names, source, root, listed) -> dict[str, str]:
             continue
         if stem in paths:
             raise UsageError(
-                f'{paths[stem]} and {path} in {root} have the same name but '
-                f'for folder and suffix, so that the boxes of {stem} in '
-                f'{source} could be of either. Give a folder without one of '
+                f'{paths[stem]} and {path} in {root} differ only in folder '
+                f'and suffix, so the boxes of {stem} in {source} could '
+                'belong to either. Give a folder without one of '
                 'them.'
             )
         paths[stem] = path
@@ -82,7 +82,7 @@ def _match_paths(names, source, root, listed) -> dict[str, str]:
             encode_path(path)
         except UnicodeEncodeError:
             raise UsageError(
-                f'{source} names {name!r}, which no file can be called.'
+                f'{source} names {name!r}, which is not a valid file name.'
             ) from None
         if path in paths:
             raise UsageError(

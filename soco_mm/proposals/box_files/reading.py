@@ -167,9 +167,9 @@ def _read_coco(
         left_out['of images that are not listed'] = unlisted
     if names and unlisted == len(entries) > 0:
         raise UsageError(
-            f'The boxes in {path} are of no image that {images_path} lists: '
-            f'they have for example the {account.examples[UNLISTED]}, the '
-            f'images the id {images[0].id!r}.'
+            f'No box in {path} belongs to an image that {images_path} lists: '
+            f'for example, a box has {account.examples[UNLISTED]}, an image '
+            f'has the id {images[0].id!r}.'
         )
     if (
         score_thr is not None
