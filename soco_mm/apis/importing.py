@@ -15,7 +15,9 @@ from soco_mm.version import __version__
 
 # The config for each layout. Recipes of one layout train the same model, so the
 # weights do not show which one it was.
-MODELS = dict(FPN='released/soco_r50_fpn_100e', C4='released/soco_r50_c4_100e')
+CONFIG_BY_LAYOUT = dict(
+    FPN='released/soco_r50_fpn_100e', C4='released/soco_r50_c4_100e'
+)
 
 
 def import_released(source: str | Path, out: str | Path) -> int:
@@ -43,7 +45,7 @@ def import_released(source: str | Path, out: str | Path) -> int:
             f'"model", only {", ".join(keys[:3]) or "nothing"}{others}.'
         )
     state_dict = convert_released(checkpoint['model'])
-    model = load_config(MODELS[released_layout(checkpoint['model'])]).model
+    model = load_config(CONFIG_BY_LAYOUT[released_layout(checkpoint['model'])]).model
     meta = dict(
         soco_mm_version=__version__,
         imported_from=Path(source).name,

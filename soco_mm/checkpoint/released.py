@@ -10,7 +10,7 @@ from .io import PREFIX
 
 # For each layout: part of the released model -> its name here. The target
 # network's parts carry the suffix _k. SoCo* has the layout of FPN.
-LAYOUTS = dict(
+PARTS_BY_LAYOUT = dict(
     FPN=dict(
         encoder='backbone',
         neck='neck',
@@ -49,7 +49,7 @@ def convert_name(name: str, layout: str = 'FPN') -> str:
     Raises:
         SoCoError: If no released model of the layout has such an entry.
     """
-    parts = LAYOUTS[layout]
+    parts = PARTS_BY_LAYOUT[layout]
     part, _, rest = name.removeprefix(PREFIX).partition('.')
     online = part.removesuffix('_k')
     target = 'target_net.module.' if online != part else ''
@@ -106,7 +106,7 @@ def convert_released(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     converted = {
         convert_name(name, layout): value for name, value in state_dict.items()
     }
-    wanted = dict(LAYOUTS[layout])
+    wanted = dict(PARTS_BY_LAYOUT[layout])
     if layout == 'C4':
         wanted[f'encoder.{LAST_STAGE[:-1]}'] = 'roi_head.shared_head'
     for part, here in wanted.items():

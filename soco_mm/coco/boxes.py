@@ -10,17 +10,17 @@ from .structure import ObjectEntry
 Box = tuple[float, float, float, float]
 
 # In pixels; a box that reaches out of its image by no more is not reported.
-ROUNDING = 1e-3
+REACH_TOLERANCE = 1e-3
 # Share of the objects: if fewer boxes lie in [0, 1], they are single mistakes,
 # and invisible.
-SOME = 0.01
+MIN_FRACTIONS = 0.01
 # Share of the objects that reach out of their image if corners are read as
 # sizes; for random corners it is three in four.
-MANY = 0.25
+MIN_OUTSIDE = 0.25
 # Share of the boxes that may not be corners although the others are.
-ODD = 0.02
+MAX_NO_CORNERS = 0.02
 # In pixels; boxes from tools that count pixels from 1 reach out by less.
-FAR = 2
+OUTSIDE_TOLERANCE = 2
 NAMED = 3  # examples in a sentence
 
 
@@ -55,7 +55,9 @@ def clip_box(box: Box, width: int, height: int) -> Box | None:
     return (x, y, w, h) if w >= 1 and h >= 1 else None
 
 
-def reaches_out(box: Box, width: int, height: int, tolerance: float = ROUNDING) -> bool:
+def reaches_out(
+    box: Box, width: int, height: int, tolerance: float = REACH_TOLERANCE
+) -> bool:
     """Whether a box reaches out of its image by more than ``tolerance`` pixels."""
     x, y, w, h = box
     return max(-x, -y, x + w - width, y + h - height) > tolerance
@@ -78,7 +80,7 @@ def check_in_pixels(
             corners.
     """
     fractions = [each for each in objects if is_fraction(each.box)]
-    if len(fractions) > SOME * len(objects):
+    if len(fractions) > MIN_FRACTIONS * len(objects):
         raise SoCoError(
             f'{path}: {len(fractions)} of {len(objects)} boxes look '
             f'normalised: {name_some(fractions)}, such as '
@@ -88,7 +90,7 @@ def check_in_pixels(
         )
     objects = [each for each in objects if min(each.box[2:]) > 0]
     corners = [each for each in objects if is_corners(each.box, *sizes[each.image])]
-    if len(corners) < (1 - ODD) * len(objects) or not corners:
+    if len(corners) < (1 - MAX_NO_CORNERS) * len(objects) or not corners:
         return
     noted = [each for each in objects if each.area is not None]
     if sum(map(has_area_of_sides, noted)) > len(noted) / 2:
@@ -96,12 +98,14 @@ def check_in_pixels(
     outside = [
         each
         for each in corners
-        if reaches_out(each.box, *sizes[each.image], tolerance=FAR)
+        if reaches_out(each.box, *sizes[each.image], tolerance=OUTSIDE_TOLERANCE)
     ]
     reason = ''
-    if len(objects) > 1 and len(outside) > MANY * len(objects):
+    if len(objects) > 1 and len(outside) > MIN_OUTSIDE * len(objects):
         reason = f'{len(outside)} reach out of their image as x, y, width and height'
-    elif noted and (sum(map(has_area_of_corners, noted)) >= (1 - ODD) * len(noted)):
+    elif noted and (
+        sum(map(has_area_of_corners, noted)) >= (1 - MAX_NO_CORNERS) * len(noted)
+    ):
         reason = 'their areas are those of corners'
     if reason:
         raise SoCoError(

@@ -9,7 +9,7 @@ from .source import Source
 from .voc import LISTS, find_annotations, is_voc, read_voc
 from .yolo import read_yolo
 
-LAYOUTS = (
+EXPECTED_LAYOUTS = (
     'a COCO json, the data.yaml of a YOLO data set, a folder of Pascal '
     'VOC xml files, or a file of its ImageSets/Main'
 )
@@ -63,7 +63,7 @@ def read_source(
     if path.is_dir():
         return _read_folder(path, root, split)
     if not path.exists():
-        raise UsageError(f'There is no {path}. Give {LAYOUTS}.')
+        raise UsageError(f'There is no {path}. Give {EXPECTED_LAYOUTS}.')
     if suffix in YAML:
         return read_yolo(path, split, root)
     if suffix == '.txt':
@@ -104,4 +104,4 @@ def _read_folder(path: Path, root: str | Path | None, split: str | None) -> Sour
             'classes. Write one with "train" and "val" (folders of images) '
             'and "names" (a list of the classes), and give its path.'
         )
-    raise UsageError(f'{path} holds no annotations. Give {LAYOUTS}.')
+    raise UsageError(f'{path} holds no annotations. Give {EXPECTED_LAYOUTS}.')

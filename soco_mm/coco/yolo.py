@@ -21,7 +21,7 @@ from .texts import read_texts
 # Files that tools put next to the labels.
 NO_LABELS = ('classes.txt', 'predefined_classes.txt', 'notes.txt')
 # Tolerance of coordinates in [0, 1], as in Ultralytics.
-ROUNDING = 0.01
+FRACTION_TOLERANCE = 0.01
 UNLABELLED = Reason(
     'image without a txt file',
     'images without a txt file',
@@ -294,7 +294,7 @@ def parse_label(
             '... of a polygon.'
         )
     for value in (max(values), min(values)):
-        if not -ROUNDING <= value <= 1 + ROUNDING:
+        if not -FRACTION_TOLERANCE <= value <= 1 + FRACTION_TOLERANCE:
             text = fields[1 + values.index(value)]
             hint = ', not pixels' if value > 1 else ''
             raise ValueError(

@@ -17,7 +17,7 @@ _SPAWN = multiprocessing.get_context('spawn')
 MAX_FALSE_STARTS = 10
 
 
-class _Task(NamedTuple):
+class _ImageTask(NamedTuple):
     """An image to work on, and why the first try failed, if it did."""
 
     path: str
@@ -38,10 +38,10 @@ class _Process:
         self.process.start()
         theirs.close()
         self.ready = False
-        self.task: _Task | None = None
+        self.task: _ImageTask | None = None
         self.deadline = float('inf')
 
-    def give(self, task: _Task, timeout: float) -> None:
+    def give(self, task: _ImageTask, timeout: float) -> None:
         self.task = task
         self.deadline = time.monotonic() + timeout
         try:
@@ -100,7 +100,7 @@ def generate_proposals(
         SoCoError: If worker processes cannot be started.
     """
     timeout = settings['timeout']
-    todo = map(_Task, paths)
+    todo = map(_ImageTask, paths)
     # No more workers than images.
     again = [task for _, task in zip(range(num_workers), todo)]
     workers, idle = [], []

@@ -95,13 +95,13 @@ def make_proposals(
         )
     )
     paths = take_shard(listed.paths, *shard) if shard else listed.paths
-    task = _Task(listed.root, paths, settings, num_workers, shard, retry_failed)
+    task = _StoreTask(listed.root, paths, settings, num_workers, shard, retry_failed)
     with exclusive(out, 'proposals'):
         return _complete(out, task, header, hash_listing(listed.paths), overwrite)
 
 
 @dataclass(frozen=True)
-class _Task:
+class _StoreTask:
     """What is to be made, see :func:`make_proposals`."""
 
     root: str
@@ -113,7 +113,7 @@ class _Task:
 
 
 def _complete(
-    out: Path, task: _Task, header: dict, listing: str, overwrite: bool
+    out: Path, task: _StoreTask, header: dict, listing: str, overwrite: bool
 ) -> ProposalSummary:
     """Write the store, including what exists or was made before a kill."""
     # The folder of images may move.
@@ -147,7 +147,7 @@ def _complete(
     )
 
 
-def _generate(journal: Journal, task: _Task) -> int:
+def _generate(journal: Journal, task: _StoreTask) -> int:
     """Make what is not in the journal; returns how many were in it."""
     paths, shard = task.paths, task.shard
     todo = [

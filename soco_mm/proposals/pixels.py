@@ -8,7 +8,7 @@ from soco_mm.utils.sizes import sample_indices
 
 from .store import ProposalStore
 
-ROUNDING = 1  # error of a side, in pixels, from resizing an image
+RESIZE_TOLERANCE = 1  # error of a side, in pixels, from resizing an image
 
 
 def scale_between(
@@ -38,7 +38,7 @@ def scale_between(
         differs = abs(height * new_width / width - new_height)
     else:
         differs = abs(width * new_height / height - new_width)
-    if turned or differs > ROUNDING:
+    if turned or differs > RESIZE_TOLERANCE:
         return None
     return new_width / width, new_height / height
 

@@ -20,7 +20,7 @@ CONVS = {
 }
 # It counts stages and pyramid levels from 2, layers of the head from 1.
 FIRST = {'lateral_convs': 2, 'fpn_convs': 2, 'shared_convs': 1}
-HEADER = """\
+SETTINGS_COMMENT = """\
 # Settings with which detectron2 computes what the weights next to this file
 # were pretrained for. Merge them into a config of its model zoo.
 """
@@ -128,7 +128,7 @@ def detectron2_settings(parts: Parts, model: Mapping) -> str:
         settings['ROI_BOX_HEAD'] = dict(
             POOLER_RESOLUTION=extractor.get('output_size', 14)
         )
-    return HEADER + yaml.safe_dump(
+    return SETTINGS_COMMENT + yaml.safe_dump(
         dict(VERSION=2, INPUT=dict(FORMAT='RGB'), MODEL=settings), sort_keys=False
     )
 

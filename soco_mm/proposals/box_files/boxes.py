@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 
-ROUNDING = 1e-3  # of a pixel; a box that reaches out by no more is not reported
+CLIP_TOLERANCE = 1e-3  # of a pixel; a box that reaches out by no more is not reported
 
 
 def to_corners(xywh: list) -> np.ndarray:
@@ -55,7 +55,7 @@ def clip_boxes(
     inside = clipped.astype(np.float32)
     kept = (inside[:, :2] < inside[:, 2:]).all(1)
     distinct = np.unique(inside[kept], axis=0)
-    moved = ~np.isclose(clipped, boxes, rtol=0, atol=ROUNDING).all(1)
+    moved = ~np.isclose(clipped, boxes, rtol=0, atol=CLIP_TOLERANCE).all(1)
     changed['clipped'] += int(moved[kept].sum())
     changed['without area'] += len(boxes) - int(kept.sum())
     changed['repeated'] += int(kept.sum()) - len(distinct)
