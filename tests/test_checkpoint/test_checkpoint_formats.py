@@ -179,7 +179,7 @@ def test_pickle_is_arrays_alone_and_loads_with_numpy_1_and_2():
             'backbone.norm_cfg is .*GN',
         ),
         (dict(backbone=dict(norm_cfg=dict(type='BN', eps=1e-3))), 'epsilon'),
-        (dict(neck=dict(type='mmdet.PAFPN')), 'takes FPN .*PAFPN'),
+        (dict(neck=dict(type='mmdet.PAFPN')), 'supports FPN .*PAFPN'),
         (dict(neck=dict(start_level=1)), 'neck.start_level=1, only 0'),
         (dict(neck=dict(add_extra_convs='on_input')), 'neck.add_extra_convs'),
         (dict(neck=dict(norm_cfg=dict(type='GN', num_groups=32))), 'neck.norm_cfg'),
