@@ -112,7 +112,7 @@ def test_another_run_and_foreign_files_are_left_alone(finished, tmp_path, capsys
     (tmp_path / 'thesis.txt').write_text('mine')
     for flags in ([], ['--resume'], ['--overwrite']):
         code, said = refusal(capsys, *PRETRAIN, '--out', tmp_path, *flags)
-        assert code == 2 and 'not of a run' in said
+        assert code == 2 and 'is not a run' in said
     assert (tmp_path / 'thesis.txt').read_text() == 'mine'
 
 
