@@ -19,8 +19,8 @@ BOX_HEAD = {
     'model.projector.in_channels': 64,
 }
 R50 = {
-    'model.backbone.base_channels': 8,
-    'model.neck.in_channels': [32, 64, 128, 256],
+    'model.backbone.base_channels': 16,
+    'model.neck.in_channels': [64, 128, 256, 512],
 }
 SWIN = {
     'model.backbone.embed_dims': 24,

@@ -310,7 +310,7 @@ def test_pretrain_takes_proposals_made_before_and_any_detector(
     detector.write_text("""
 _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 model = dict(
-    backbone=dict(depth=18, base_channels=8), neck=dict(in_channels=[8, 16, 32, 64]))
+    backbone=dict(depth=18, base_channels=16), neck=dict(in_channels=[16, 32, 64, 128]))
 """)
     printed = run(
         [

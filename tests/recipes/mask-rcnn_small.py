@@ -8,13 +8,13 @@ model = dict(
     ),
     backbone=dict(
         depth=18,
-        base_channels=8,
+        base_channels=16,
         frozen_stages=-1,
         norm_cfg=norm_cfg,
         norm_eval=False,
         init_cfg=None,
     ),
-    neck=dict(in_channels=[8, 16, 32, 64], out_channels=32, norm_cfg=norm_cfg),
+    neck=dict(in_channels=[16, 32, 64, 128], out_channels=32, norm_cfg=norm_cfg),
     rpn_head=dict(in_channels=32, feat_channels=32),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=32),

@@ -232,7 +232,7 @@ def test_what_does_not_fit_is_refused(folders, weights, tmp_path, demo_images):
         linear_probe(cfg, weights, tmp_path / 'out', train, val)
     r50 = probe_config(read_backbone(weights))
     r50.model.backbone.depth = 50
-    with pytest.raises(SoCoError, match='not the one of the config: layer1'):
+    with pytest.raises(SoCoError, match='not the one of the config: missing tensor layer1'):
         knn_probe(r50, weights, train, val)
     with pytest.raises(UsageError, match='There is no checkpoint'):
         read_backbone(tmp_path / 'none.pth')
@@ -353,7 +353,7 @@ def test_what_is_left_out_of_annotations_is_said(annotations, weights, capsys):
     knn_probe(
         small_config(weights), weights, path, path, k=3, images=annotations / 'images'
     )
-    assert '4 images are in train too' in capsys.readouterr().out
+    assert '4 images are also in train' in capsys.readouterr().out
 
 
 def test_annotations_that_do_not_fit_are_refused(annotations, folders, weights):

@@ -88,8 +88,8 @@ def checkpoints(tmp_path_factory):
 def narrow(path, folder):
     """A detector with an FPN, as narrow as the checkpoint."""
     model = Config.fromfile(path).model
-    changes = dict(backbone=dict(base_channels=8))
-    changes['neck'] = dict(in_channels=[32, 64, 128, 256])
+    changes = dict(backbone=dict(base_channels=16))
+    changes['neck'] = dict(in_channels=[64, 128, 256, 512])
     if 'roi_head' in model:
         head = dict(conv_out_channels=32, fc_out_channels=64)
         changes['roi_head'] = dict(bbox_head=head)

@@ -68,8 +68,8 @@ def test_a_recipe_trains_a_step_in_small(name):
         part.hid_channels = 16
     neck = cfg.model.get('neck')
     if cfg.model.backbone.type == 'mmdet.ResNet' and neck:
-        cfg.model.backbone.base_channels = 8
-        neck.in_channels = [channels // 8 for channels in neck.in_channels]
+        cfg.model.backbone.base_channels = 16
+        neck.in_channels = [channels // 4 for channels in neck.in_channels]
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
     pipeline = cfg.train_dataloader.dataset.pipeline

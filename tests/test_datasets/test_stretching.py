@@ -137,7 +137,7 @@ def test_an_exported_detector_reads_the_pixels_of_pretraining(
     if base:
         model = """
 model = dict(
-    backbone=dict(depth=18, base_channels=8), neck=dict(in_channels=[8, 16, 32, 64]))
+    backbone=dict(depth=18, base_channels=16), neck=dict(in_channels=[16, 32, 64, 128]))
 """
         start = "_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n"
         if base == 'repeated':

@@ -21,8 +21,8 @@ from soco_mm.utils import SoCoError, UsageError
 R18 = """
 _base_ = 'mmdet::{base}'
 model = dict(
-    backbone=dict(depth=18, base_channels=8, init_cfg=None),
-    neck=dict(in_channels=[8, 16, 32, 64]))
+    backbone=dict(depth=18, base_channels=16, init_cfg=None),
+    neck=dict(in_channels=[16, 32, 64, 128]))
 """
 
 
@@ -343,7 +343,7 @@ def test_a_backbone_alone_goes_where_there_is_another_neck(pretrained, tmp_path)
     config.write_text("""
 _base_ = 'mmdet::detr/detr_r50_8xb2-150e_coco.py'
 model = dict(
-    backbone=dict(depth=18, base_channels=8), neck=dict(in_channels=[64]))
+    backbone=dict(depth=18, base_channels=16), neck=dict(in_channels=[128]))
 """)
     refused(
         tmp_path,

@@ -94,10 +94,10 @@ def test_checkpoint_of_another_depth_is_refused(small_model, tmp_path):
     path = tmp_path / 'r18.pth'
     state = detector_weights(small_model.state_dict())
     torch.save(dict(state_dict=state), path)
-    r50 = build(dict(type='mmdet.ResNet', depth=50, base_channels=8))
+    r50 = build(dict(type='mmdet.ResNet', depth=50, base_channels=16))
     with pytest.raises(SoCoError, match=r'layer1.*and \d+ more.*Give the'):
         load_backbone(r50, path)
-    r18 = build(dict(type='mmdet.ResNet', depth=18, base_channels=8))
+    r18 = build(dict(type='mmdet.ResNet', depth=18, base_channels=16))
     state.pop('backbone.layer3.0.bn1.running_var')
     torch.save(dict(state_dict=state), path)
     with pytest.raises(SoCoError, match='missing tensor layer3.0.bn1.running_var'):
