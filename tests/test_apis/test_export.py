@@ -125,7 +125,9 @@ def test_missing_tensor_and_foreign_checkpoint_are_refused(cfg, checkpoint, tmp_
     state = torch.load(checkpoint)['state_dict']
     state.pop('neck.fpn_convs.2.bn.running_mean')
     torch.save(dict(state_dict=state), checkpoint)
-    with pytest.raises(SoCoError, match='missing tensor neck.fpn_convs.2.bn.running_mean'):
+    with pytest.raises(
+        SoCoError, match='missing tensor neck.fpn_convs.2.bn.running_mean'
+    ):
         export_detector(checkpoint, tmp_path / 'exported', config=cfg)
     torch.save(dict(state_dict={'fc.weight': torch.ones(1)}), checkpoint)
     with pytest.raises(SoCoError, match='no backbone'):

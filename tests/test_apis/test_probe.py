@@ -232,7 +232,9 @@ def test_what_does_not_fit_is_refused(folders, weights, tmp_path, demo_images):
         linear_probe(cfg, weights, tmp_path / 'out', train, val)
     r50 = probe_config(read_backbone(weights))
     r50.model.backbone.depth = 50
-    with pytest.raises(SoCoError, match='not the one of the config: missing tensor layer1'):
+    with pytest.raises(
+        SoCoError, match='not the one of the config: missing tensor layer1'
+    ):
         knn_probe(r50, weights, train, val)
     with pytest.raises(UsageError, match='There is no checkpoint'):
         read_backbone(tmp_path / 'none.pth')
