@@ -57,7 +57,7 @@ def model_of(
 
 
 def says_model(checkpoint: dict) -> bool:
-    """Whether a checkpoint says which model it is of."""
+    """Whether a checkpoint says which model it holds."""
     return read_model(checkpoint) is not None
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from soco_mm.utils import SoCoError
 
-# What the pretext task adds to the online network, and its target network.
+# Parts that only the pretext task needs, and the target network.
 PRETEXT = ('target_net.', 'projector.', 'head.', 'data_preprocessor.')
 # Part of a detector -> the start of its names. Other parts, such as the head of
 # a one-stage detector, are listed under their own name.
@@ -21,7 +21,7 @@ PretrainedWeights = dict[str, Tensor]
 
 
 def detector_weights(state_dict: dict[str, Tensor]) -> PretrainedWeights:
-    """What a detector can use of a training checkpoint.
+    """The weights in a training checkpoint that a detector can use.
 
     Args:
         state_dict (dict[str, Tensor]): Weights of :class:`SoCo`, or weights
@@ -47,7 +47,7 @@ def detector_weights(state_dict: dict[str, Tensor]) -> PretrainedWeights:
 
 @dataclass
 class PartReport:
-    """What became of one part of a detector.
+    """The tensors of one part of a detector: filled, new or of another shape.
 
     Attributes:
         total (int): Number of its tensors.
@@ -83,7 +83,7 @@ class TransferReport:
     notes: list[str] = field(default_factory=list)
 
     def mismatches(self) -> list[str]:
-        """What keeps the weights from being those of the same model."""
+        """Differences that show that the weights are of another model."""
         found = []
         for part in self.parts.values():
             found += [f'missing tensor {name}' for name, _ in part.new]

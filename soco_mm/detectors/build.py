@@ -18,7 +18,7 @@ def build_detector(config: str | Path, name: str | Path | None = None) -> nn.Mod
 
     Args:
         config (str | Path): The config.
-        name (str | Path, optional): What it is called in messages. Defaults to
+        name (str | Path, optional): Its name in messages. Defaults to
             None, its path.
 
     Returns:

@@ -57,8 +57,8 @@ def finetune_config(
 
     Args:
         detector (str | Path): The config of the detector.
-        train (Annotations): What it is trained with.
-        val (Annotations): What it is evaluated on, of the same classes.
+        train (Annotations): The annotations to train on.
+        val (Annotations): The annotations to evaluate on, of the same classes.
         epochs (int): Length of the training.
         batch_size (int): Images per step.
         evaluations (int): How often it is evaluated. Defaults to 10.

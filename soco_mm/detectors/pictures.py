@@ -18,8 +18,8 @@ def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
     """Draw some annotated images, first those whose boxes EXIF may have moved.
 
     Args:
-        train (Annotations): What is trained on.
-        val (Annotations): What is evaluated on; an image that is in both is
+        train (Annotations): The annotations to train on.
+        val (Annotations): The annotations to evaluate on; an image that is in both is
             drawn once.
 
     Returns:
@@ -48,7 +48,7 @@ def draw_predictions(
 
     Args:
         runner (Runner): A runner with the trained detector.
-        val (Annotations): What it is evaluated on.
+        val (Annotations): The annotations to evaluate on.
         path (Path): The PNG file to write.
         num_images (int): How many images, evenly picked. Defaults to 6.
     """

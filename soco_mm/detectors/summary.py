@@ -52,8 +52,8 @@ def describe_account(split: str, annotations: Annotations, drawn: Path) -> list[
     if turned := annotations.turned:
         lines.append(
             f'  {len(turned)} photos are turned or mirrored by EXIF, and their'
-            ' sizes do not tell whether the boxes are of the photo as it is '
-            f'shown (for example {annotations.images[turned[0]]}). Look at '
+            ' sizes do not tell whether the boxes belong to the photo as '
+            f'it is shown (for example {annotations.images[turned[0]]}). Look at '
             f'{drawn}: if boxes lie next to their objects, remove the '
             'orientation from the files'
         )

@@ -18,8 +18,8 @@ def try_finetuning(cfg: Config, train: Annotations, val: Annotations) -> Runner:
 
     Args:
         cfg (Config): The config; not changed.
-        train (Annotations): What it is trained with.
-        val (Annotations): What it is evaluated on.
+        train (Annotations): The annotations to train on.
+        val (Annotations): The annotations to evaluate on.
 
     Returns:
         Runner: The runner.

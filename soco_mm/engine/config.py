@@ -1,4 +1,4 @@
-"""What a config sets, and whether a training can be built from it."""
+"""Read configs, set values in them, and build from them."""
 
 import inspect
 from collections.abc import Iterable, Iterator

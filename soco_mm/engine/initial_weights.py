@@ -120,8 +120,8 @@ def explain_misfit(report: TransferReport, names: list[str], wanted: list[str]) 
             'model. Choose the config that it was trained with'
         )
     reason = (
-        f'its names are such as {names[0] if names else "nothing"}, '
-        f'but those of the model such as {wanted[0]}'
+        f'its names look like {names[0] if names else "nothing"}, '
+        f'but those of the model like {wanted[0]}'
     )
     if any(f'backbone.{name}' in wanted for name in names):
         reason += (

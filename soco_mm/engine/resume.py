@@ -56,7 +56,7 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
     }
     if meta['epoch'] > runner.max_epochs:
         raise SoCoError(
-            f'The checkpoint is of epoch {meta["epoch"]}, but the training '
+            f'The checkpoint is from epoch {meta["epoch"]}, but the training '
             f'has {runner.max_epochs} epochs. Set a larger number.'
         )
     same = is_same(runner, checkpoint)
@@ -155,7 +155,7 @@ def check_groups(saved: list, built: list) -> None:
     """Refuse the state of another optimiser.
 
     Raises:
-        SoCoError: If it is of another optimiser.
+        SoCoError: If it is from another optimiser.
     """
     fits = len(saved) == len(built) and all(
         len(old['params']) == len(new['params'])

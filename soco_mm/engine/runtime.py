@@ -1,4 +1,4 @@
-"""What a Runner needs to know about the machine, decided in one place."""
+"""The Runner's choices that depend on the machine, in one place."""
 
 import itertools
 import os

@@ -168,7 +168,7 @@ def check_resumable(runner: Runner, path: str | Path) -> None:
     MMEngine would load what fits and only warn about the rest.
 
     Raises:
-        SoCoError: If it is of another architecture, holds NaN or infinity, or
+        SoCoError: If it has another architecture, holds NaN or infinity, or
             cannot be read.
     """
     checkpoint = read_checkpoint(path)

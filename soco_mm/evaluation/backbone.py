@@ -102,7 +102,7 @@ def fill_backbone(
     if wrong:
         first, more = ', '.join(wrong[:3]), len(wrong) - 3
         raise SoCoError(
-            f'The backbone in {path} is not the one of the config: {first}'
+            f'The backbone in {path} does not match the config: {first}'
             f'{f", and {more} more" if more > 0 else ""}. Give the config '
             'that it was pretrained with.'
         )

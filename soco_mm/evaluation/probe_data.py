@@ -134,7 +134,7 @@ def describe_crops(crops: ObjectCrops) -> list[str]:
     if crops.turned:
         lines.append(
             f'  {len(crops.turned)} photos are turned or mirrored by EXIF, and'
-            ' their sizes do not tell whether the boxes are of the photo as '
+            ' their sizes do not tell whether the boxes belong to the photo as '
             f'it is shown (for example {crops.turned[0]})'
         )
     return lines
