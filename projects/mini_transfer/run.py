@@ -51,7 +51,7 @@ def main() -> None:
         '--batch-size',
         type=int,
         default=4,
-        help='its images a step (default: %(default)s)',
+        help='its images per step (default: %(default)s)',
     )
     parser.add_argument(
         '--scale',

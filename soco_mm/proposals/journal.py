@@ -49,7 +49,7 @@ class Journal:
         if replaces and not marker.is_file():
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._check(settings)
+        self._claim_settings(settings)
         if replaces:
             marker.touch()
         self.replaces = marker.is_file()
@@ -65,7 +65,8 @@ class Journal:
         self._stream.truncate(end)
         self._size = end
 
-    def _check(self, settings: dict) -> None:
+    def _claim_settings(self, settings: dict) -> None:
+        """Write the settings of a new run; refuse an existing one with others."""
         path = self.folder / SETTINGS_FILE
         try:
             there = json.loads(path.read_text())

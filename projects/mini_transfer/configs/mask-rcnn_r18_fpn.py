@@ -29,6 +29,6 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=200)),
 )
-# For 16 images a step; of those tried the best one for random weights, in so
+# For 16 images per step; of those tried the best one for random weights, in so
 # short a training.
 optim_wrapper = dict(optimizer=dict(lr=0.2, weight_decay=2.5e-5))

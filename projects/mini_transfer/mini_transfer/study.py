@@ -67,7 +67,7 @@ def mini_transfer(
     Args:
         data (str | Path): The folder of ``DATA_SETS`` and ``UNLABELLED``.
         out (str | Path): The folder of the study. One that was interrupted
-            goes on where it was.
+            continues where it was.
         data_sets (Sequence[str]): Names in ``DATA_SETS``. Defaults to all.
         methods (Sequence[str]): ``scratch``, and names of configs of
             pretrainings. Defaults to ``METHODS``.
@@ -78,7 +78,7 @@ def mini_transfer(
         epochs (int, optional): Length of the pretrainings. Defaults to None,
             as in their configs.
         iterations (int): Length of the detectors' training. Defaults to 400.
-        batch_size (int): Its images a step. Defaults to 4.
+        batch_size (int): Its images per step. Defaults to 4.
         scale (tuple): Its largest long and short side, in pixels. Defaults to
             (256, 192).
         jobs (int): Number of processes, of one thread each on a CPU. Defaults
