@@ -45,7 +45,7 @@ class SoCo(BaseModel):
             data_preprocessor = dict(type='soco_mm.ViewDataPreprocessor')
         super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
-        self.neck = neck and MODELS.build(neck)
+        self.neck = None if neck is None else MODELS.build(neck)
         self.roi_head = MODELS.build(roi_head)
         self.projector = MODELS.build(projector)
         self.head = MODELS.build(head)
