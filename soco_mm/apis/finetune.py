@@ -84,8 +84,7 @@ def finetune(
         FinetuneResult: Paths of what was made.
 
     Raises:
-        UsageError: If an argument is wrong, or the run in ``out`` was started
-            with others.
+        UsageError: If an argument is wrong or does not fit the run in ``out``.
         SoCoError: If the data cannot be used, or the weights do not fit.
     """
     out = Path(out)

@@ -83,8 +83,7 @@ def pretrain(
         PretrainResult: Paths of what was made.
 
     Raises:
-        UsageError: If an argument is wrong, or the run in ``out`` was started
-            with others.
+        UsageError: If an argument is wrong or does not fit the run in ``out``.
         SoCoError: If the images or the data stop the job, or the model does
             not fit the detector.
     """
