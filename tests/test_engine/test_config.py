@@ -134,7 +134,7 @@ def test_a_variable_that_a_job_sets_is_advised_with_its_argument():
     ],
 )
 def test_text_in_the_place_of_a_number_is_refused_at_once(key):
-    with pytest.raises(UsageError, match=f"key {key} is .*, and 'abc'"):
+    with pytest.raises(UsageError, match=f"key {key} is .*; 'abc'"):
         load_config('soco_r50_fpn_100e', {key: 'abc'})
 
 
@@ -144,5 +144,5 @@ def test_arguments_of_loaders_may_be_new():
 
 
 def test_what_a_job_sets_itself_is_refused_with_its_argument():
-    with pytest.raises(UsageError, match='cannot set a.b.c, .* with --flag'):
+    with pytest.raises(UsageError, match='cannot set a.b.c: .* with --flag'):
         load_config('soco_r50_fpn_100e', {'a.b.c': 1}, {'a.b': '--flag'})

@@ -183,7 +183,7 @@ def test_result_does_not_depend_on_workers_and_shards(many, tmp_path):
     assert summary.images == 40 and summary.left_out == 1
     assert merge_proposals(shards, tmp_path / 'merged').kept == 40
     make_proposals(images, tmp_path / 'o', settings=build_settings(method='whole'))
-    with pytest.raises(UsageError, match='generator.type WholeImage and not'):
+    with pytest.raises(UsageError, match='generator.type WholeImage, not'):
         merge_proposals(shards, tmp_path / 'o')
     merge_proposals(shards, tmp_path / 'o', overwrite=True)
     assert content(tmp_path / 'o') == content(undisturbed)

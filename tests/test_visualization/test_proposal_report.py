@@ -228,7 +228,7 @@ def test_little_to_tell_makes_a_whole_page(browser, tmp_path):
     show(browser, path, 1200)
     text = browser.find_element('tag name', 'main').text
     assert 'There is no folder <x>.' in text and 'every box is kept' in text
-    assert 'None: nothing in these figures' in text
+    assert 'None: these figures show no problem' in text
     assert not visible(browser, 'img, .step, .bound')
     assert not [
         each for each in browser.get_log('browser') if each['level'] == 'SEVERE'
