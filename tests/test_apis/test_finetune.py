@@ -204,7 +204,7 @@ def test_a_yolo_data_set_is_trained_and_evaluated(exported, mixed, tmp_path, cap
     (tmp_path / 'yolo/labels/train/1.txt').write_text('0 .5 .5 .5 .5\n')
     with pytest.raises(SystemExit):
         main([*job, '--resume'])
-    assert 'contents of train' in capsys.readouterr().err
+    assert 'contents_of_train' in capsys.readouterr().err
 
 
 def test_classes_are_matched_by_name_and_the_copies_are_evaluated(
@@ -650,7 +650,7 @@ def test_images_that_are_trained_with_and_evaluated_on_are_counted(
     same = read_annotations(annotations, demo_images)
     # By another way.
     other = read_annotations(annotations, demo_images / '..' / 'images')
-    assert shared(same, other).startswith('. 5 of them are trained with too')
+    assert shared(same, other).startswith('. 5 of them are also trained with')
     assert not shared(same, read_annotations(mixed['val'], mixed['images']))
 
 
@@ -696,7 +696,7 @@ def test_an_image_that_is_cut_off_is_named_and_can_be_fixed(
         workers=workers,
     )
     with pytest.raises(
-        SoCoError, match='my photos/coffee.jpg is damaged. Fix it and go on'
+        SoCoError, match='my photos/coffee.jpg is damaged. Fix it and continue'
     ):
         finetune(**job)
     stop_workers()

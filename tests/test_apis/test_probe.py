@@ -233,7 +233,7 @@ def test_what_does_not_fit_is_refused(folders, weights, tmp_path, demo_images):
     r50 = probe_config(read_backbone(weights))
     r50.model.backbone.depth = 50
     with pytest.raises(
-        SoCoError, match='not the one of the config: missing tensor layer1'
+        SoCoError, match='does not match the config: missing tensor layer1'
     ):
         knn_probe(r50, weights, train, val)
     with pytest.raises(UsageError, match='There is no checkpoint'):

@@ -176,7 +176,7 @@ def test_what_is_converted_is_said(tmp_path):
 def test_fewer_epochs_than_are_done_are_refused(tmp_path):
     stopped(tmp_path / 'run')
     runner, *_ = build(tmp_path / 'run', resume=True, epochs=1)
-    with pytest.raises(SoCoError, match='of epoch 2, .* has 1 epochs'):
+    with pytest.raises(SoCoError, match='from epoch 2, .* has 1 epochs'):
         runner.train()
 
 
