@@ -148,7 +148,7 @@ class ConsoleHook(Hook):
         if 'loss_floor' in losses:
             over = losses['loss'] - losses['loss_floor']
             long = f'{loss}  {over:.3f} over its floor  '
-            short = f'{loss} (floor +{over:.3f})  '
+            short = f'{loss} (floor {over:+.3f})  '
         else:
             rates = next(iter(runner.optim_wrapper.get_lr().values()), [0.0])
             long = short = f'{loss}  lr {rates[0]:.2g}  '.lstrip()
