@@ -188,7 +188,10 @@ def test_checkpoint_of_another_architecture_is_not_resumed(finished, tmp_path, c
         *[f'{key}={value}' for key, value in small.USUAL_FPN.items()],
     ]
     for option, words in (
-        ('model.backbone.depth=34', 'not a checkpoint of this training: backbone.'),
+        (
+            'model.backbone.depth=34',
+            'not a checkpoint of this training: missing tensor backbone.',
+        ),
         ('model.backbone.depht=34', 'cannot be built'),
     ):
         code, said = refusal(capsys, *command, option, tool='tools/train.py')

@@ -107,7 +107,7 @@ def test_what_is_not_two_percentiles_is_refused(stretch):
 
 def test_a_training_says_what_its_images_are_like(made, monkeypatch):
     said = []
-    monkeypatch.setattr(train, 'print_log', lambda text, **kwargs: said.append(text))
+    monkeypatch.setattr(train, 'tell', lambda text, level: said.append(text))
     write(made / 'a.png', 40, 30)
     runner = SimpleNamespace(train_dataloader=DataLoader(build(made, stretch=(1, 99))))
     train.check_dataset(runner)
