@@ -39,7 +39,7 @@ def run(notebook: nbformat.NotebookNode, folder: Path) -> None:
                 for each in cell.outputs
                 if each.output_type == 'stream' and each.name == 'stdout'
             ]
-            # A cell that shows something prints only logs besides.
+            # A cell that shows something prints nothing else but logs.
             cell.outputs = shown or printed
         for output in cell.get('outputs', ()):
             if 'text/html' in output.get('data', {}):
