@@ -4,7 +4,7 @@ from logging import WARNING
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import barrier, get_rank, get_world_size
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import (
@@ -88,6 +88,9 @@ def train_model(
         )
     with safe_loading():
         run_training(runner)
+    # The first process still writes. One that ends meanwhile may abort, with gloo
+    # once in three times ("terminate called without an active exception").
+    barrier()
     return latest_checkpoint(work_dir)
 
 
