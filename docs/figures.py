@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 import soco_mm
 from soco_mm.cli import run
 from soco_mm.engine.config import load_config
-from soco_mm.engine.preview import box_levels, build_dataset
+from soco_mm.engine.preview import box_levels, build_dataset, drawn_views
 from soco_mm.proposals import ProposalFilter, SelectiveSearch
 from soco_mm.utils import read_image
 from soco_mm.visualization import (
@@ -72,11 +72,7 @@ def views_of(cfg: Config, name: str, epoch: int) -> tuple[dict, list[DrawnView]]
     index = index_of(dataset, name)
     levels = box_levels(cfg)
     sample = dataset[epoch * len(dataset) + index]
-    views = [
-        DrawnView(view.numpy(), boxes.numpy(), valid.numpy(), levels(boxes))
-        for view, boxes, valid in zip(sample['views'], sample['boxes'], sample['valid'])
-    ]
-    return dataset.load_image(index), views
+    return dataset.load_image(index), drawn_views(sample, levels)
 
 
 def fullest_epoch(cfg: Config, name: str, epochs: int = 40) -> int:

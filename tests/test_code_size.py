@@ -10,7 +10,6 @@ LONG = {
     'pretrain': 'its many arguments, which are named twice',
     'read_annotations': 'the steps of reading, in order',
     'build_settings': 'one argument per setting of proposals',
-    'browse': 'a loop over images, and the texts of a page',
     'generate_proposals': 'a loop that starts, watches and replaces processes',
 }
 

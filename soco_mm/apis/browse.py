@@ -3,17 +3,11 @@ import re
 from pathlib import Path
 
 from soco_mm.engine.config import load_config
-from soco_mm.engine.preview import box_levels, build_dataset
+from soco_mm.engine.preview import box_levels, build_dataset, drawn_views
 from soco_mm.log import logger
 from soco_mm.utils import ImageError, SoCoError, UsageError, atomic_write, make_writable
 from soco_mm.utils.texts import printable
-from soco_mm.visualization import (
-    DrawnView,
-    describe_view,
-    draw_sample,
-    render_gallery,
-    write_png,
-)
+from soco_mm.visualization import describe_view, draw_sample, render_gallery, write_png
 
 from .results import BrowseResult
 
@@ -76,12 +70,7 @@ def browse(
             logger.info(f'{printable(path)} {error}')
             continue
         sample = dataset[epoch * len(dataset) + index]
-        views = [
-            DrawnView(view.numpy(), boxes.numpy(), valid.numpy(), levels(boxes))
-            for view, boxes, valid in zip(
-                sample['views'], sample['boxes'], sample['valid']
-            )
-        ]
+        views = drawn_views(sample, levels)
         path = out / picture_name(index, info['img_path'])
         write_png(path, draw_sample(info['image'], info['proposals'], views))
         made.append(path)

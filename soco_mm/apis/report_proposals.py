@@ -114,7 +114,7 @@ def report_proposals(
     atomic_write(
         page,
         render_report(
-            vars(summary),
+            summary,
             header_parameters(header),
             store_histograms(opened),
             advice,

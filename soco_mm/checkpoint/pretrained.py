@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
-from soco_mm.utils.stretch import as_percentiles, load_images
+from soco_mm.utils.stretch import Stretch, as_percentiles, load_images
 from soco_mm.utils.texts import first_line
 
 from .config_text import read_assignment
@@ -27,7 +27,6 @@ PRETEXT_PARTS = {
     'projector': 'projector.',
     'predictor': 'head.',
 }
-Stretch = tuple[float, float] | None
 
 
 @dataclass

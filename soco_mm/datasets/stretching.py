@@ -7,9 +7,7 @@ from mmengine.config import Config
 
 from soco_mm.proposals import ProposalStore
 from soco_mm.utils import UsageError
-from soco_mm.utils.stretch import as_percentiles, load_images
-
-Stretch = tuple[float, float] | None
+from soco_mm.utils.stretch import Stretch, as_percentiles, load_images
 
 
 def choose_stretch(

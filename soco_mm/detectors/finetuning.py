@@ -133,7 +133,7 @@ class FinetunePlan:
             given.classes,
             trains_masks(detector),
         )
-        train, val = (copy_in(out, name, each) for name, each in sources.items())
+        train, val = copies_in(out, sources)
         number = len(train.boxes)
         cfg = finetune_config(
             detector,
@@ -158,10 +158,7 @@ class FinetunePlan:
     @property
     def copies(self) -> tuple[Annotations, Annotations]:
         """Completed copies of ``train`` and ``val``, which training reads."""
-        train, val = (
-            copy_in(self.out, name, each) for name, each in self.sources.items()
-        )
-        return train, val
+        return copies_in(self.out, self.sources)
 
     def job(self) -> dict:
         """What the run depends on, as plain data, see :func:`claim_run`."""
@@ -201,9 +198,15 @@ class FinetunePlan:
             logger.info('\n'.join(describe_account(name, each, drawn)))
 
 
-def copy_in(out: Path, name: str, annotations: Annotations) -> Annotations:
-    """Annotations as copied into the folder of a run."""
-    return replace(annotations, path=out / ANNOTATIONS / f'{name}.json')
+def copies_in(
+    out: Path, sources: dict[str, Annotations]
+) -> tuple[Annotations, Annotations]:
+    """``train`` and ``val`` as they are copied into the folder of a run."""
+    train, val = (
+        replace(each, path=out / ANNOTATIONS / f'{name}.json')
+        for name, each in sources.items()
+    )
+    return train, val
 
 
 def check_arguments(seed: int, workers: int, options: dict) -> None:

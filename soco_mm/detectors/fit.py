@@ -15,7 +15,7 @@ from soco_mm.checkpoint import (
     explain_mismatch,
     match_names,
 )
-from soco_mm.checkpoint.pretrained import Pretrained, Stretch
+from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.checkpoint.transfer import PARTS, PartReport
 from soco_mm.detectors.build import build_detector, class_of
 from soco_mm.detectors.features import (
@@ -29,6 +29,7 @@ from soco_mm.detectors.inheriting import inheriting_config
 from soco_mm.detectors.mask_rcnn import detector_config
 from soco_mm.detectors.stretching import stretch_detector
 from soco_mm.utils import SoCoError
+from soco_mm.utils.stretch import Stretch
 
 WEIGHTS = 'soco_weights.pth'
 REPORT = 'report.json'

@@ -9,12 +9,13 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from soco_mm.datasets.stretching import Stretch, choose_stretch
+from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.log import logger
 from soco_mm.proposals import ProposalStore, build_settings, make_proposals
 from soco_mm.proposals.layout import HEADER
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
 from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils.stretch import Stretch
 from soco_mm.utils.texts import printable
 
 from .config import load_config

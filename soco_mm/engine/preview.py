@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 from soco_mm.engine.config import building
 from soco_mm.registry import DATASETS, MODELS
 from soco_mm.utils import ImageError, SoCoError
-from soco_mm.visualization import draw_overview, write_png
+from soco_mm.visualization import DrawnView, draw_overview, write_png
 
 FINEST = 2  # the first level of a pyramid is P2
 
@@ -97,3 +97,20 @@ def box_levels(cfg: Config) -> Callable[[Tensor], list[str]]:
         ]
 
     return levels
+
+
+def drawn_views(sample: dict, levels: Callable[[Tensor], list[str]]) -> list[DrawnView]:
+    """The views of a sample as they are drawn.
+
+    Args:
+        sample (dict): A sample of the data set, with ``views``, ``boxes`` and
+            ``valid``.
+        levels (Callable): What :func:`box_levels` returns.
+
+    Returns:
+        list[DrawnView]: One per view.
+    """
+    return [
+        DrawnView(view.numpy(), boxes.numpy(), valid.numpy(), levels(boxes))
+        for view, boxes, valid in zip(sample['views'], sample['boxes'], sample['valid'])
+    ]

@@ -1,6 +1,5 @@
 """The Runner's choices that depend on the machine, in one place."""
 
-import atexit
 import itertools
 import os
 
@@ -105,7 +104,6 @@ def start_processes(cfg: Config) -> None:
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none' or is_distributed():
         return
-    atexit.register(end_processes)
     if is_cuda_available():
         init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
         return
@@ -118,12 +116,6 @@ def start_processes(cfg: Config) -> None:
     distributed.init_process_group(
         'gloo', rank=int(os.environ['RANK']), world_size=int(os.environ['WORLD_SIZE'])
     )
-
-
-def end_processes() -> None:
-    """Disconnect the processes of a training, if they are connected."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
 
 
 def use_plain_sync_norm(model: Config) -> None:

@@ -1,6 +1,6 @@
 """Quality of frozen features: probes with labelled images."""
 
-from .backbone import backbone_config, backbone_weights, fill_backbone, load_backbone
+from .backbone import backbone_config, backbone_weights, load_backbone
 from .classifier import LinearProbe
 from .data import ClassFolders, LoadRGBImage, find_classes
 from .features import extract_features
@@ -16,7 +16,6 @@ __all__ = [
     'backbone_config',
     'backbone_weights',
     'extract_features',
-    'fill_backbone',
     'find_classes',
     'knn_scores',
     'load_backbone',

@@ -81,23 +81,7 @@ def load_backbone(backbone: nn.Module, path: str | Path) -> None:
         UsageError: If there is no such file.
         SoCoError: If it cannot be read, or is not of this backbone.
     """
-    fill_backbone(backbone, state_dict_of(read_checkpoint(path), path), path)
-
-
-def fill_backbone(
-    backbone: nn.Module, weights: dict[str, Tensor], path: str | Path
-) -> None:
-    """Fill every tensor of a backbone.
-
-    Args:
-        backbone (nn.Module): The backbone.
-        weights (dict[str, Tensor]): Weights of a pretraining.
-        path (str | Path): The file that they are from, for messages.
-
-    Raises:
-        SoCoError: If they do not belong to this backbone.
-    """
-    weights = backbone_weights(weights)
+    weights = backbone_weights(state_dict_of(read_checkpoint(path), path))
     wrong = compare_tensors(backbone.state_dict(), weights).mismatches()
     if wrong:
         first, more = ', '.join(wrong[:3]), len(wrong) - 3

@@ -6,6 +6,8 @@ import numpy as np
 
 from soco_mm.errors import UsageError
 
+Stretch = tuple[float, float] | None  # percentiles, None for none
+
 
 def as_percentiles(stretch: Sequence[float] | None) -> tuple[float, float] | None:
     """Two percentiles as a tuple, or None; see :func:`reduce_depth`.

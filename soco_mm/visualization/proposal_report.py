@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from soco_mm.proposals import ProposalSummary
+
 from .pages import number, percent, render
 from .proposal_charts import draw_charts
 from .proposal_galleries import DRAWN_BOXES, Picture
@@ -35,7 +37,7 @@ RECALL_WORDS = dict(
 
 
 def render_report(
-    summary: dict,
+    summary: ProposalSummary,
     parameters: dict[str, dict],
     histograms: Mapping[str, tuple],
     advice: Sequence[str],
@@ -46,8 +48,7 @@ def render_report(
     """Write the page: HTML that needs no other file.
 
     Args:
-        summary (dict): ``store``, ``images``, ``boxes``, ``boxes_per_image``,
-            ``status``, ``failures``, ``left_out`` and ``first_failures``.
+        summary (ProposalSummary): The figures of the store.
         parameters (dict): Names and values under ``generator``, ``filter``
             (empty if every box was kept) and other headings.
         histograms (dict): ``number``, ``size`` and ``aspect``, edges and
@@ -71,12 +72,12 @@ def render_report(
         'proposal_report.html.j2',
         summary=summary,
         quantiles=[
-            (words, number(summary['boxes_per_image'][key]))
+            (words, number(summary.boxes_per_image[key]))
             for key, words in QUANTILE_WORDS.items()
         ],
         status=[
-            (STATUS_WORDS[key], number(count), percent(count / summary['images']))
-            for key, count in summary['status'].items()
+            (STATUS_WORDS[key], number(count), percent(count / summary.images))
+            for key, count in summary.status.items()
         ],
         advice=advice,
         recall=recall and _recall(recall),

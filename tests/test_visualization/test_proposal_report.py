@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from soco_mm.proposals import ProposalSummary
 from soco_mm.visualization.proposal_galleries import Picture, draw_picture
 from soco_mm.visualization.proposal_report import render_report
 from soco_mm.visualization.svg import HEIGHT, draw_histogram, round_step
@@ -25,7 +26,7 @@ def page(**changes):
         np.full((300, 500, 3), 90, np.uint8), np.float32([[20, 30, 400, 200]] * 40)
     )
     arguments = dict(
-        summary=dict(
+        summary=ProposalSummary(
             store='/data/proposals of ' + 'a_long_name_' * 12,
             images=1281167,
             boxes=23456789,
@@ -36,6 +37,9 @@ def page(**changes):
             failures=7,
             left_out=3,
             first_failures=[dict(image=HOSTILE, reason='is damaged')] * 5,
+            kept=0,
+            bytes_per_image=12.5,
+            seconds_per_image=None,
         ),
         parameters=dict(
             generator=dict(type='SelectiveSearch', scale=500),
@@ -204,7 +208,7 @@ def test_file_names_stay_text(shown):
 
 
 def test_little_to_tell_makes_a_whole_page(browser, tmp_path):
-    summary = dict(
+    summary = ProposalSummary(
         store='s',
         images=1,
         boxes=1,
@@ -213,6 +217,9 @@ def test_little_to_tell_makes_a_whole_page(browser, tmp_path):
         failures=0,
         left_out=0,
         first_failures=[],
+        kept=0,
+        bytes_per_image=12.5,
+        seconds_per_image=None,
     )
     path = tmp_path / 'page.html'
     path.write_text(

@@ -8,11 +8,10 @@ keep their figures.
 
 import argparse
 import json
-import multiprocessing
 import os
 import sys
 
-from benchmark_step import measure
+from benchmark_step import measure_apart
 
 from soco_mm.cli import run
 from soco_mm.engine.config import RECIPES, find_config, load_config, recipe_names
@@ -26,23 +25,14 @@ CONDITIONS = dict(
 
 
 def measure_step(name: str) -> dict:
-    """The row of :func:`benchmark_step.measure` for a recipe."""
-    context = multiprocessing.get_context('spawn')
-    queue = context.SimpleQueue()
-    arguments = (
+    """The figures of :func:`benchmark_step.measure` for a recipe."""
+    row = measure_apart(
         str(find_config(name)),
         'channels_last',
         CONDITIONS['batch_size'],
         CONDITIONS['steps'],
         False,
-        queue,
     )
-    process = context.Process(target=measure, args=arguments)
-    process.start()
-    process.join()
-    if process.exitcode != 0:
-        raise SystemExit(f'{name}: the step failed.')
-    row = queue.get()
     print(name, row['cpu_seconds_per_step'], row['peak_memory_mib'], file=sys.stderr)
     return row
 

@@ -116,6 +116,18 @@ def measure(
     )
 
 
+def measure_apart(*arguments) -> dict:
+    """What :func:`measure` puts, from a process of its own."""
+    context = multiprocessing.get_context('spawn')
+    queue = context.SimpleQueue()
+    process = context.Process(target=measure, args=(*arguments, queue))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise SystemExit(f'{arguments[0]}, {arguments[1]}: the step failed.')
+    return queue.get()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
@@ -137,26 +149,12 @@ def main() -> None:
         help="use torchvision's RoIAlign instead of MMCV's",
     )
     args = parser.parse_args()
-    context = multiprocessing.get_context('spawn')
-    rows = []
-    for variant in args.variants:
-        queue = context.SimpleQueue()
-        process = context.Process(
-            target=measure,
-            args=(
-                args.config,
-                variant,
-                args.batch_size,
-                args.steps,
-                args.torchvision,
-                queue,
-            ),
+    rows = [
+        measure_apart(
+            args.config, variant, args.batch_size, args.steps, args.torchvision
         )
-        process.start()
-        process.join()
-        if process.exitcode != 0:
-            raise SystemExit(f'{variant}: the step failed.')
-        rows.append(queue.get())
+        for variant in args.variants
+    ]
     for row in rows:
         row['speed_to_first'] = round(
             rows[0]['seconds_per_step'] / row['seconds_per_step'], 2
