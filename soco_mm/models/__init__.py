@@ -1,9 +1,15 @@
 from .algorithms import SoCo
 from .data_preprocessor import ImageViewDataPreprocessor, ViewDataPreprocessor
+from .dense_heads import ObjectDenseHead
 from .heads import SoCoHead
 from .losses import ObjectCosineLoss
 from .mmselfsup import NonLinearNeck
-from .roi_heads import ObjectBBoxHead, ObjectRoIHead, ScaleAwareRoIExtractor
+from .roi_heads import (
+    ObjectBBoxHead,
+    ObjectConvFCHead,
+    ObjectRoIHead,
+    ScaleAwareRoIExtractor,
+)
 from .utils import CosineEMA, ObjectEncoder
 
 __all__ = [
@@ -11,7 +17,9 @@ __all__ = [
     'ImageViewDataPreprocessor',
     'NonLinearNeck',
     'ObjectBBoxHead',
+    'ObjectConvFCHead',
     'ObjectCosineLoss',
+    'ObjectDenseHead',
     'ObjectEncoder',
     'ObjectRoIHead',
     'ScaleAwareRoIExtractor',

@@ -26,6 +26,9 @@ class SoCo(BaseModel):
             Defaults to 0.99.
         data_preprocessor (dict, optional): Config of the data preprocessor.
             Defaults to None, ``dict(type='ViewDataPreprocessor')``.
+        bbox_head (dict, optional): Config of the towers of a one-stage
+            detector, which then are its head (``bbox_head.*``). Defaults to
+            None, that of ``roi_head``.
         init_cfg (dict, optional): Config of the initialisation. Defaults to
             None.
     """
@@ -39,6 +42,7 @@ class SoCo(BaseModel):
         head: dict,
         base_momentum: float = 0.99,
         data_preprocessor: dict | None = None,
+        bbox_head: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         if data_preprocessor is None:
@@ -47,6 +51,7 @@ class SoCo(BaseModel):
         self.backbone = MODELS.build(backbone)
         self.neck = None if neck is None else MODELS.build(neck)
         self.roi_head = MODELS.build(roi_head)
+        self.bbox_head = None if bbox_head is None else MODELS.build(bbox_head)
         self.projector = MODELS.build(projector)
         self.head = MODELS.build(head)
         # The format in which convolutions are fastest, on GPU and CPU.
@@ -56,7 +61,9 @@ class SoCo(BaseModel):
     @property
     def online_net(self) -> ObjectEncoder:
         """ObjectEncoder: The online network, a view of this model's parts."""
-        return ObjectEncoder(self.backbone, self.neck, self.roi_head, self.projector)
+        return ObjectEncoder(
+            self.backbone, self.neck, self.roi_head, self.projector, self.bbox_head
+        )
 
     def init_weights(self) -> None:
         """Initialise the online network, and make the target network equal to it."""

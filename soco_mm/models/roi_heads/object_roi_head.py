@@ -1,5 +1,6 @@
+import torch
 from mmdet.models.backbones.resnet import BasicBlock, Bottleneck
-from mmengine.model import BaseModule, constant_init
+from mmengine.model import BaseModule, ModuleList, constant_init
 from torch import Tensor
 
 from soco_mm.registry import MODELS
@@ -16,8 +17,9 @@ class ObjectRoIHead(BaseModule):
 
     Args:
         bbox_roi_extractor (dict): Config of the RoI extractor.
-        bbox_head (dict, optional): Config of the box head. Defaults to None,
-            a global average pool.
+        bbox_head (dict | list, optional): Config of the box head, or of those
+            of all stages of a cascade, whose features are averaged. Defaults
+            to None, a global average pool.
         shared_head (dict, optional): Config of the layers before it. Defaults
             to None, none.
     """
@@ -25,13 +27,17 @@ class ObjectRoIHead(BaseModule):
     def __init__(
         self,
         bbox_roi_extractor: dict,
-        bbox_head: dict | None = None,
+        bbox_head: dict | list | None = None,
         shared_head: dict | None = None,
     ) -> None:
         super().__init__()
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
         self.shared_head = MODELS.build(shared_head) if shared_head else None
-        self.bbox_head = MODELS.build(bbox_head) if bbox_head else None
+        self.bbox_head = None
+        if isinstance(bbox_head, (list, tuple)):
+            self.bbox_head = ModuleList(map(MODELS.build, bbox_head))
+        elif bbox_head:
+            self.bbox_head = MODELS.build(bbox_head)
 
     def init_weights(self) -> None:
         """Initialise; the last norm of each residual block starts at 0."""
@@ -59,4 +65,6 @@ class ObjectRoIHead(BaseModule):
             x = self.shared_head(x)
         if self.bbox_head is None:
             return x.mean((2, 3))
+        if isinstance(self.bbox_head, ModuleList):
+            return torch.stack([head(x) for head in self.bbox_head]).mean(0)
         return self.bbox_head(x)

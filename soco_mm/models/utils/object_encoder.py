@@ -12,6 +12,8 @@ class ObjectEncoder(nn.Module):
             :math:`f^I`; None for C4.
         roi_head (nn.Module): RoIAlign and :math:`f^H`.
         projector (nn.Module): Projector g.
+        bbox_head (nn.Module, optional): The towers of a one-stage detector,
+            which then are :math:`f^H`. Defaults to None, that of ``roi_head``.
     """
 
     def __init__(
@@ -20,12 +22,14 @@ class ObjectEncoder(nn.Module):
         neck: nn.Module | None,
         roi_head: nn.Module,
         projector: nn.Module,
+        bbox_head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.roi_head = roi_head
         self.projector = projector
+        self.bbox_head = bbox_head
 
     def forward(self, view: Tensor, boxes: Tensor) -> Tensor:
         """Project the objects of one view (Eq. 1, and g of Eq. 4).
@@ -40,5 +44,10 @@ class ObjectEncoder(nn.Module):
         feats = self.backbone(view)
         if self.neck is not None:
             feats = self.neck(feats)
-        h = self.roi_head(feats, boxes)
+        if self.bbox_head is None:
+            h = self.roi_head(feats, boxes)
+        else:
+            extractor = self.roi_head.bbox_roi_extractor
+            levels = extractor.assign_levels(boxes.float()).flatten()
+            h = self.bbox_head(extractor(feats, boxes), levels)
         return self.projector([h])[0].unflatten(0, boxes.shape[:2])

@@ -1,0 +1,3 @@
+from .object_dense_head import ObjectDenseHead
+
+__all__ = ['ObjectDenseHead']
