@@ -28,6 +28,7 @@ def pretrain(
     batch_size: int | None = None,
     workers: int | None = None,
     preset: str | None = None,
+    ann: str | Path | None = None,
     proposals: str | Path | None = None,
     root: str | Path | None = None,
     stretch: Sequence[float] | None = None,
@@ -42,14 +43,12 @@ def pretrain(
     """Make proposals, pretrain and export, all into one folder.
 
     What already exists is not made again. With ``resume``, an argument that is
-    None keeps the value that the run was started with. Log interval and
-    workers may then differ, the run may become longer, and with another batch
-    size the schedules continue by the epochs that are done.
+    None keeps the value that the run was started with; workers may then differ,
+    the run may become longer, and schedules continue by the epochs done.
 
     Args:
         images (str | Path | Sequence, optional): The folder of unlabelled
-            images, several, or a file that lists them, see :func:`list_input`.
-            Needed unless a run is resumed.
+            images, several, or a file that lists them. Not needed to resume.
         out (str | Path): The folder of this run.
         config (str | Path, optional): The config, or its name under
             ``configs/soco``. Defaults to None, ``soco_r50_fpn_100e``.
@@ -61,18 +60,17 @@ def pretrain(
         workers (int, optional): Processes that load images, and that make
             proposals. Defaults to None, one per core.
         preset (str, optional): Settings of the proposals. Defaults to ``paper``.
+        ann (str | Path, optional): Annotations of a few images, to which the
+            proposals are fitted, see :func:`fit_settings`. Defaults to None.
         proposals (str | Path, optional): Existing proposals. Defaults to None.
         root (str | Path, optional): What the paths in a file of images are
             relative to. Defaults to None, the folder of the file.
         stretch (Sequence[float], optional): The percentiles of images of more
-            than 8 bits that become 0 and 255, in proposals, training and the
-            exported detector. Defaults to None: as in the config, else as in
-            ``proposals``.
-        detector (str | Path, optional): The MMDetection config of the
-            detector to export to, see :func:`export_detector`. Defaults to
-            None, the Mask R-CNN that the model is made for.
-        adapt (bool, optional): Give that detector the norm layers and the
-            normalisation of images that the model has. Defaults to None, no.
+            than 8 bits that become 0 and 255. Defaults to None: as in the
+            config, else as in ``proposals``.
+        detector (str | Path, optional): The MMDetection config to export to.
+            Defaults to None, the Mask R-CNN that the model is made for.
+        adapt (bool, optional): Give it the model's norms. Defaults to no.
         backbone_only (bool, optional): Fill only its backbone. Defaults to no.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
@@ -96,6 +94,7 @@ def pretrain(
         epochs=epochs,
         batch_size=batch_size,
         preset=preset,
+        ann=ann,
         proposals=proposals,
         stretch=stretch,
         detector=detector,

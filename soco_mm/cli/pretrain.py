@@ -12,7 +12,7 @@ from .common import (
     positive,
 )
 from .handoff import add_detector, check_detector_flags
-from .proposals.arguments import add_preset, add_root, add_stretch
+from .proposals.arguments import add_fit, add_preset, add_root, add_stretch
 
 
 def add_pretrain(commands) -> None:
@@ -66,6 +66,7 @@ def add_pretrain(commands) -> None:
         help='processes that load images and make proposals (default: one per core)',
     )
     add_preset(parser)
+    add_fit(parser)
     parser.add_argument(
         '--proposals',
         metavar='STORE',
@@ -95,6 +96,7 @@ def pretrain(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         workers=args.workers,
         preset=args.preset,
+        ann=args.ann,
         proposals=args.proposals,
         root=args.root,
         stretch=args.stretch,

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.log import logger
 from soco_mm.proposals import ProposalStore, build_settings, make_proposals
+from soco_mm.proposals.fitting import explain_fit, fit_settings
 from soco_mm.proposals.layout import HEADER
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
 from soco_mm.utils import SoCoError, UsageError
@@ -52,6 +53,7 @@ class PretrainArguments:
     epochs: int | None = None
     batch_size: int | None = None
     preset: str | None = None
+    ann: str | Path | None = None
     proposals: str | Path | None = None
     stretch: Sequence[float] | None = None
     detector: str | Path | None = None
@@ -131,6 +133,7 @@ class PretrainPlan:
         stretch (tuple, optional): How images of more than 8 bits are reduced.
         batch_size (int): Images per step, before there are fewer images.
         epochs (int): Length of the training.
+        settings (dict, optional): Those of the proposals; None if they exist.
     """
 
     arguments: PretrainArguments
@@ -140,6 +143,7 @@ class PretrainPlan:
     stretch: Stretch
     batch_size: int
     epochs: int
+    settings: dict | None
 
     @classmethod
     def make(cls, arguments: PretrainArguments, out: Path) -> 'PretrainPlan':
@@ -148,7 +152,7 @@ class PretrainPlan:
         Raises:
             UsageError: If there are no images, or the config or an option is
                 wrong.
-            SoCoError: If the proposals cannot be read.
+            SoCoError: If the proposals or annotations cannot be used.
         """
         images = list_input(arguments.images, arguments.root, [out])
         for note in images.notes:
@@ -162,7 +166,10 @@ class PretrainPlan:
         if 'max_epochs' not in cfg.train_cfg:
             raise UsageError(f'The config {arguments.config} does not count in epochs.')
         epochs = arguments.epochs or cfg.train_cfg.max_epochs
-        return cls(arguments, out, cfg, images, stretch, batch_size, epochs)
+        settings = None
+        if arguments.proposals is None and not (out / 'proposals' / HEADER).is_file():
+            settings = choose_settings(arguments, images, stretch)
+        return cls(arguments, out, cfg, images, stretch, batch_size, epochs, settings)
 
     def job(self) -> dict:
         """What the run depends on, as plain data, see :func:`claim_run`."""
@@ -172,6 +179,7 @@ class PretrainPlan:
             images=absolute(given.images),
             root=given.root and os.path.abspath(given.root),
             config=as_given(given.config),
+            ann=given.ann and os.path.abspath(given.ann),
             epochs=self.epochs,
             batch_size=self.batch_size,
             proposals=given.proposals and os.path.abspath(given.proposals),
@@ -220,9 +228,13 @@ class PretrainPlan:
             )
         else:
             logger.info(f'Making proposals for {len(self.images.paths)} images')
-            settings = build_settings(self.arguments.preset, stretch=self.stretch)
+            for line in explain_fit(self.settings):
+                logger.info(printable(line))
             summary = make_proposals(
-                self.images, folder, settings=settings, num_workers=workers or None
+                self.images,
+                folder,
+                settings=self.settings,
+                num_workers=workers or None,
             )
             logger.info(summary.describe())
             store = ProposalStore.open(folder)
@@ -254,6 +266,21 @@ class PretrainPlan:
         if self.epochs != self.cfg.train_cfg.max_epochs:
             set_epochs(self.cfg, self.epochs, len(store) // loader.batch_size)
         self.cfg.visualizer.save_dir = str(self.out)
+
+
+def choose_settings(
+    arguments: PretrainArguments, images: ImageSet, stretch: Stretch
+) -> dict:
+    """Settings of proposals: those of the preset, fitted to annotations if given.
+
+    Raises:
+        UsageError: If there is no such preset, or no annotated object.
+        SoCoError: If the annotated boxes are not in pixels.
+    """
+    preset = arguments.preset or PRESET
+    if arguments.ann is None:
+        return build_settings(preset, stretch=stretch)
+    return fit_settings(arguments.ann, images, preset, stretch=stretch)
 
 
 def choose_batch_size(cfg: Config, options: dict) -> int:

@@ -17,6 +17,7 @@ from soco_mm.utils.texts import printable
 
 from .generate import generate_proposals
 from .journal import Journal, describe_difference
+from .layout import INFORMATIVE
 from .listing import ImageSet, ImageSource, list_input
 from .presets import build_settings, made_with
 from .shards import hash_listing, merge_shards, open_shards, take_shard
@@ -116,8 +117,7 @@ def _complete(
     out: Path, task: _StoreTask, header: dict, listing: str, overwrite: bool
 ) -> ProposalSummary:
     """Write the store, including what exists or was made before a kill."""
-    # The folder of images may move.
-    made_by = {key: value for key, value in header.items() if key != 'root'}
+    made_by = {key: value for key, value in header.items() if key not in INFORMATIVE}
     unfinished = out.with_name(out.name + UNFINISHED)
     with closing(Journal(unfinished, made_by, overwrite)) as journal:
         # A continued run, too, may be one that makes all again.
@@ -240,8 +240,7 @@ def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | N
         raise UsageError(
             f'{out} holds proposals that cannot be read: {error} {ADVICE}'
         ) from None
-    # The folder of images may have moved.
-    same = [key for key in header if key != 'root']
+    same = [key for key in header if key not in INFORMATIVE]
     old, new = ({key: each.get(key) for key in same} for each in (store.header, header))
     difference = describe_difference(old, new)
     if difference:

@@ -7,7 +7,7 @@ from pathlib import Path
 from soco_mm.utils import SoCoError, UsageError
 
 from .journal import describe_difference
-from .layout import encode_path
+from .layout import INFORMATIVE, encode_path
 from .store import ProposalStore
 
 # What the shards of a set have in common.
@@ -109,7 +109,8 @@ def open_shards(shards: Sequence[str | Path]) -> tuple[list[ProposalStore], dict
         )
     header = {key: first.header.get(key) for key in _COMMON}
     one = next(store for store in stores if store.header['shard']['index'] == 1)
-    return stores, dict(header, root=one.header['root'], shard=None)
+    informative = {key: one.header[key] for key in INFORMATIVE if key in one.header}
+    return stores, dict(header, **informative, shard=None)
 
 
 def merge_shards(

@@ -89,6 +89,25 @@ def test_an_option_of_proposals_changes_boxes_or_images(
     assert make(photos, tmp_path / 'store', option, *MAKE[option]) != usual
 
 
+def annotate(path):
+    """One object of a tenth of an image's side."""
+    image = dict(id=1, file_name='coffee.jpg', width=120, height=90)
+    box = dict(image_id=1, category_id=1, bbox=[20, 20, 12, 9])
+    category = dict(id=1, name='one')
+    content = dict(images=[image], annotations=[box], categories=[category])
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_an_annotated_object_changes_which_boxes_are_kept(photos, usual, tmp_path):
+    annotations = annotate(tmp_path / 'ann.json')
+    boxes = make(photos, tmp_path / 'store', '--ann', annotations)
+    assert boxes != usual
+    found = np.array(boxes['coffee.jpg'])
+    side = np.sqrt((found[:, 2:] - found[:, :2]).prod(1) / 120 / 90)
+    assert (side < 0.3).all()
+
+
 def test_the_seed_of_proposals_chooses_other_boxes(photos, tmp_path):
     first, again, other = (
         make(photos, tmp_path / f'{i}', '--max-boxes', '2', '--seed', seed)
@@ -168,6 +187,16 @@ def test_workers_of_pretrain_make_proposals_and_load_images(photos, tmp_path, be
     shutil.rmtree(tmp_path / 'RUN')
     (cfg, *_), _ = begin('soco_mm.apis.pretrain', 'draw_preview', *command)
     assert cfg.train_dataloader.num_workers == 3
+
+
+def test_pretrain_fits_its_proposals_to_annotations(photos, tmp_path, begin):
+    command = ['pretrain', photos, '--out', tmp_path / 'RUN', '--config', small.SOCO]
+    command += ['--ann', annotate(tmp_path / 'ann.json')]
+    _, kwargs = begin('soco_mm.engine.pretraining', 'make_proposals', *command)
+    low, high = kwargs['settings']['filter']['size_range']
+    assert low < 0.1 < high < 0.3
+    job = json.loads((tmp_path / 'RUN/job.json').read_text())
+    assert job['ann'] == str(tmp_path / 'ann.json')
 
 
 FINETUNE = {

@@ -68,6 +68,7 @@ OPTIONS = {
     },
     'pretrain': {
         '--adapt': PRETRAIN,
+        '--ann': f'{EFFECTS}pretrain_fits_its_proposals_to_annotations',
         '--backbone-only': PRETRAIN,
         '--batch-size': PRETRAIN,
         '--cfg-options': PRETRAIN,
@@ -114,6 +115,7 @@ OPTIONS = {
         '--size-range': f'{BOX_FILES}paper_filter_is_the_default_and_can_be_changed',
     },
     'proposals make': {
+        '--ann': f'{EFFECTS}an_annotated_object_changes_which_boxes_are_kept',
         '--color-space': MAKE,
         '--launcher': f'{MAKING}launched_processes_make_the_same_store',
         '--max-aspect': MAKE,

@@ -24,6 +24,17 @@ def add_preset(parser) -> None:
     )
 
 
+def add_fit(parser) -> None:
+    """Add ``--ann``, to which the proposals are fitted."""
+    parser.add_argument(
+        '--ann',
+        metavar='ANN',
+        help='annotated objects of a few such images, from which sizes and shapes of '
+        'the boxes and the resolution of the search are derived: a COCO json, the '
+        'data.yaml of a YOLO data set, or Pascal VOC',
+    )
+
+
 def add_stretch(parser) -> None:
     """Add ``--stretch``."""
     parser.add_argument(

@@ -6,7 +6,7 @@ import os
 from soco_mm.cli.common import natural, number, positive
 from soco_mm.errors import UsageError, did_you_mean
 
-from .arguments import add_filter, add_preset, add_root, add_stretch
+from .arguments import add_filter, add_fit, add_preset, add_root, add_stretch
 
 
 def add_make(commands) -> argparse.ArgumentParser:
@@ -44,6 +44,7 @@ def add_make(commands) -> argparse.ArgumentParser:
         metavar='N',
         help='number of processes (default: one per core)',
     )
+    add_fit(parser)
     add_preset(parser)
     parser.add_argument(
         '--method',
@@ -193,8 +194,12 @@ def refuse_misspelt_command(images: list[str]) -> None:
 
 def make(args: argparse.Namespace) -> None:
     """Run the command ``proposals make``."""
+    from soco_mm.log import logger
     from soco_mm.proposals import build_settings, make_proposals
+    from soco_mm.proposals.fitting import explain_fit, fit_settings
+    from soco_mm.proposals.listing import list_input
     from soco_mm.proposals.presets import SETTINGS
+    from soco_mm.utils.texts import printable
 
     refuse_misspelt_command(args.images)
     out = os.path.normpath(args.out)
@@ -207,14 +212,18 @@ def make(args: argparse.Namespace) -> None:
         if workers is None:
             here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
             workers = max(1, len(os.sched_getaffinity(0)) // here)
-    settings = build_settings(
-        args.preset, args.method, **{key: getattr(args, key) for key in SETTINGS}
-    )
+    given = {key: getattr(args, key) for key in SETTINGS}
+    images = list_input(args.images, args.root, [os.path.abspath(out)])
+    if args.ann is None:
+        settings = build_settings(args.preset, args.method, **given)
+    else:
+        settings = fit_settings(args.ann, images, args.preset, args.method, **given)
+    for note in [*images.notes, *explain_fit(settings)]:
+        logger.info(printable(note))
     summary = make_proposals(
-        args.images,
+        images,
         out,
         settings=settings,
-        root=args.root,
         num_workers=workers,
         shard=part,
         overwrite=args.overwrite,
