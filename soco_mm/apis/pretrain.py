@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from soco_mm.detectors.fit import REPORT, WEIGHTS, HandOff, exported_config, try_fit
+from soco_mm.detectors.fit import REPORT, HandOff, try_fit
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.job import claim_run
 from soco_mm.engine.pretraining import PretrainArguments, PretrainPlan
 from soco_mm.engine.preview import draw_preview
+from soco_mm.engine.retrieval import log_retrieval
 from soco_mm.engine.training import train_model
 from soco_mm.engine.vis_backend import log_to_tensorboard
 from soco_mm.log import logger
@@ -15,7 +16,7 @@ from soco_mm.proposals.listing import ImageSource
 from soco_mm.proposals.reuse import check_proposals
 
 from .export import export_detector
-from .results import PretrainResult
+from .results import PREVIEW, PretrainResult
 
 
 def pretrain(
@@ -117,7 +118,7 @@ def pretrain(
     store = plan.get_proposals(workers)
     plan.use(store, workers)
     cfg = plan.cfg
-    preview = draw_preview(cfg, out / 'preview.png')
+    preview = draw_preview(cfg, out / PREVIEW)
     logger.info(f'Proposals and views: {preview}')
     checkpoint = latest_checkpoint(out)
     fresh = checkpoint is None or checkpoint.name != f'epoch_{plan.epochs}.pth'
@@ -138,12 +139,5 @@ def pretrain(
             **vars(handoff),
         )
         logger.info(report.describe())
-    return PretrainResult(
-        proposals=store.folder,
-        preview=preview,
-        checkpoint=checkpoint,
-        weights=exported / WEIGHTS,
-        detector=exported / exported_config(exported),
-        report=exported / REPORT,
-        scalars=out / 'vis_data' / 'scalars.json',
-    )
+    log_retrieval(out)
+    return PretrainResult.of(out, store.folder, checkpoint)

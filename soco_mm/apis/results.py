@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from soco_mm.detectors.fit import REPORT, WEIGHTS, exported_config
+from soco_mm.engine.retrieval import RETRIEVAL, describe_retrieval, read_retrieval
 from soco_mm.visualization.results import render_result
+
+PREVIEW = 'preview.png'
 
 
 class Shown:
@@ -36,6 +40,8 @@ class PretrainResult(Shown):
         detector (Path): The MMDetection config that loads the weights.
         report (Path): Which tensors of the detector are filled.
         scalars (Path): Losses and times, one JSON line each.
+        retrieval (Path): How well objects are told apart before and after;
+            only of models and data sets of this plugin.
     """
 
     TITLE = 'Proposals and views of the training, and what was made'
@@ -47,6 +53,27 @@ class PretrainResult(Shown):
     detector: Path
     report: Path
     scalars: Path
+    retrieval: Path
+
+    @classmethod
+    def of(cls, out: Path, proposals: Path, checkpoint: Path) -> 'PretrainResult':
+        """The files of the run in ``out``, with its store and last checkpoint."""
+        exported = out / 'exported'
+        return cls(
+            proposals=proposals,
+            preview=out / PREVIEW,
+            checkpoint=checkpoint,
+            weights=exported / WEIGHTS,
+            detector=exported / exported_config(exported),
+            report=exported / REPORT,
+            scalars=out / 'vis_data' / 'scalars.json',
+            retrieval=out / RETRIEVAL,
+        )
+
+    def _shown_values(self) -> dict[str, object]:
+        """The paths, and whether the training helped."""
+        lines = describe_retrieval(read_retrieval(self.retrieval.parent))
+        return {**vars(self), **dict(line.split(': ', 1) for line in lines)}
 
     def _shown_pictures(self) -> Sequence[Path]:
         return [self.preview]

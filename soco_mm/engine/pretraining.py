@@ -28,6 +28,8 @@ CONFIG = 'soco_r50_fpn_100e'
 PRESET = 'paper'
 # R50 at the paper's views takes 0.4 GB per image.
 CPU_BATCH_SIZE = 16
+# Shows at the end whether the training helped.
+MEASURE = dict(type='ObjectMetricsHook')
 # What the job sets itself, and the argument that sets it.
 ARGUMENTS = {
     'train_dataloader.dataset.data_root': 'IMAGES',
@@ -266,6 +268,9 @@ class PretrainPlan:
         if self.epochs != self.cfg.train_cfg.max_epochs:
             set_epochs(self.cfg, self.epochs, len(store) // loader.batch_size)
         self.cfg.visualizer.save_dir = str(self.out)
+        hooks = self.cfg.get('custom_hooks') or []
+        if all(each.get('type') != MEASURE['type'] for each in hooks):
+            self.cfg.custom_hooks = [*hooks, MEASURE]
 
 
 def choose_settings(

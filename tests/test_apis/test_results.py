@@ -36,6 +36,7 @@ def pretrained(tmp_path):
         'detector',
         'report',
         'scalars',
+        'retrieval',
     ]
     return PretrainResult(**{name: tmp_path / f'<{name}>.png' for name in names})
 

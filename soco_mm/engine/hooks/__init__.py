@@ -1,5 +1,6 @@
 from .amp_hooks import AmpParamSchedulerHook
 from .checkpoint_hook import AtomicCheckpointHook
+from .object_metrics_hook import ObjectMetricsHook
 from .precise_bn_hook import PreciseBNHook
 from .resumed_evaluation_hook import ResumedEvaluationHook
 from .runtime_info_hook import DeferredRuntimeInfoHook
@@ -9,6 +10,7 @@ __all__ = [
     'AmpParamSchedulerHook',
     'AtomicCheckpointHook',
     'DeferredRuntimeInfoHook',
+    'ObjectMetricsHook',
     'PreciseBNHook',
     'ResumedEvaluationHook',
     'TargetUpdateHook',

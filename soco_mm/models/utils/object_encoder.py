@@ -41,13 +41,24 @@ class ObjectEncoder(nn.Module):
         Returns:
             Tensor: Projections, (N, K, C).
         """
+        h = self.object_features(view, boxes)
+        return self.projector([h])[0].unflatten(0, boxes.shape[:2])
+
+    def object_features(self, view: Tensor, boxes: Tensor) -> Tensor:
+        """Compute the features of the objects of one view (Eq. 1).
+
+        Args:
+            view (Tensor): Normalised images, (N, 3, H, W).
+            boxes (Tensor): x1 y1 x2 y2 in pixels of the view, (N, K, 4).
+
+        Returns:
+            Tensor: The features h, before the projector, (N * K, C').
+        """
         feats = self.backbone(view)
         if self.neck is not None:
             feats = self.neck(feats)
         if self.bbox_head is None:
-            h = self.roi_head(feats, boxes)
-        else:
-            extractor = self.roi_head.bbox_roi_extractor
-            levels = extractor.assign_levels(boxes.float()).flatten()
-            h = self.bbox_head(extractor(feats, boxes), levels)
-        return self.projector([h])[0].unflatten(0, boxes.shape[:2])
+            return self.roi_head(feats, boxes)
+        extractor = self.roi_head.bbox_roi_extractor
+        levels = extractor.assign_levels(boxes.float()).flatten()
+        return self.bbox_head(extractor(feats, boxes), levels)

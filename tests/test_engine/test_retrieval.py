@@ -1,0 +1,165 @@
+"""What a run says about the features of objects."""
+
+import json
+
+import numpy as np
+import pytest
+import small
+import torch
+from mmengine.config import ConfigDict
+
+from soco_mm.apis import PretrainResult
+from soco_mm.engine.config import load_config
+from soco_mm.engine.object_metrics import make_samples, measure_objects
+from soco_mm.engine.retrieval import describe_retrieval, read_retrieval
+from soco_mm.engine.training import train_model
+from soco_mm.evaluation import ClassFolders
+from soco_mm.registry import MODELS
+
+VIEWS = [dict(size=64), dict(size=64, source=0, crop_scale=(0.5, 1.0))]
+
+
+def figures(found, rank, largest=255, objects=512):
+    return dict(
+        found=found, rank=rank, largest_rank=largest, objects=objects, images=64
+    )
+
+
+@pytest.fixture
+def cfg(demo_images, store):
+    cfg = load_config(small.SOCO)
+    loader = cfg.train_dataloader
+    loader.update(batch_size=2, num_workers=0, persistent_workers=False)
+    loader.dataset.update(data_root=str(demo_images), proposals=str(store))
+    loader.dataset.pipeline[1].views = VIEWS
+    cfg.train_cfg.max_epochs = 2
+    cfg.param_scheduler = []
+    cfg.default_hooks.logger.interval = 1
+    return cfg
+
+
+def losses(folder):
+    lines = (folder / 'vis_data/scalars.json').read_text().splitlines()
+    return [json.loads(line)['loss'] for line in lines]
+
+
+def train(cfg, out, measured, **options):
+    cfg = cfg.copy()
+    cfg.visualizer.save_dir = str(out)
+    if measured:
+        cfg.custom_hooks = [*cfg.custom_hooks, dict(type='ObjectMetricsHook')]
+    return torch.load(train_model(cfg, out, **options))['state_dict']
+
+
+def test_measuring_changes_no_loss_and_no_weight(cfg, tmp_path):
+    plain = train(cfg, tmp_path / 'plain', False)
+    measured = train(cfg, tmp_path / 'measured', True)
+    assert not (tmp_path / 'plain/retrieval.json').exists()
+    found = read_retrieval(tmp_path / 'measured')
+    assert found['before'] != found['after']
+    assert losses(tmp_path / 'plain') == losses(tmp_path / 'measured')
+    assert len(losses(tmp_path / 'plain')) == 4
+    assert all(torch.equal(measured[name], value) for name, value in plain.items())
+
+
+def test_a_resumed_training_keeps_what_was_measured_before_it(cfg, tmp_path):
+    cfg.train_cfg.max_epochs = 1
+    train(cfg, tmp_path, True)
+    first = read_retrieval(tmp_path)
+    cfg.train_cfg.max_epochs = 2
+    train(cfg, tmp_path, True, resume=True)
+    second = read_retrieval(tmp_path)
+    assert second['before'] == first['before']
+    assert second['after'] != first['after']
+
+
+def test_views_are_always_the_same_and_figures_follow_from_them(cfg):
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    samples = make_samples(cfg)
+    again = make_samples(cfg)
+    assert len(samples) == 5
+    for one, other in zip(samples, again):
+        assert all(map(torch.equal, one['views'], other['views']))
+        assert all(map(torch.equal, one['boxes'], other['boxes']))
+    # Image by image in training mode would give other statistics of the batch.
+    measured = measure_objects(model, samples)
+    assert measured == measure_objects(model.eval(), samples)
+
+    model.train()
+    rows, views = [], []
+    for v in range(2):
+        images = torch.stack([each['views'][v] for each in samples])
+        data = model.data_preprocessor(dict(views=[images]))
+        boxes = torch.stack([each['boxes'][v] for each in samples])
+        with torch.no_grad():
+            maps = model.extract_feat(data['views'])
+            h = model.roi_head(maps, boxes).view(*boxes.shape[:2], -1)
+        views.append(h.double().numpy())
+    for n, sample in enumerate(samples):
+        for k in range(len(sample['valid'][0])):
+            if sample['valid'][0][k] and sample['valid'][1][k]:
+                rows.append((n, k))
+    assert measured['objects'] == len(rows) > 20
+    assert measured['largest_rank'] == min(len(rows) - 1, 64)
+    gallery = np.array([views[0][row] for row in rows])
+    values = np.linalg.svd(gallery - gallery.mean(0), compute_uv=False)
+    p = values[values > 0] / values.sum()
+    assert measured['rank'] == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-3)
+
+
+def test_more_objects_are_measured_than_trained_on(cfg):
+    assert cfg.train_dataloader.dataset.pipeline[2].num_proposals == 4
+    assert max(int(each['valid'][0].sum()) for each in make_samples(cfg)) > 4
+    assert cfg.train_dataloader.dataset.pipeline[2].num_proposals == 4
+
+
+def test_images_without_proposals_are_not_measured(cfg, tmp_path):
+    for name in ('a', 'b'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / '1.png').write_bytes(b'')
+    cfg.train_dataloader.dataset = ConfigDict(
+        type=ClassFolders, data_root=str(tmp_path), pipeline=[]
+    )
+    del cfg.randomness
+    assert make_samples(cfg) == []
+
+
+def test_figures_are_two_plain_lines():
+    lines = describe_retrieval(
+        dict(before=figures(0.41, 213.4), after=figures(0.83, 109.2))
+    )
+    assert lines == [
+        'Objects found again in another view: 41 % before, 83 % after '
+        '(of 512; chance 0.2 %)',
+        'Effective rank of object features: 213 before, 109 after (of at most 255)',
+    ]
+    assert describe_retrieval(dict(before=figures(0.41, 213.4))) == []
+    (first, _) = describe_retrieval(dict(after=figures(0.83, 109.2)))
+    assert first.startswith('Objects found again in another view: 83 % after (of')
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'word'),
+    [
+        (figures(0.4, 200), figures(0.5, 4.9), 'collapsed'),
+        (figures(0.4, 200), figures(0.5, 19), 'collapsed'),
+        (None, figures(0.5, 4.9), 'collapsed'),
+        (figures(0.4, 200), figures(0.4, 90), 'not found more often'),
+        (figures(0.4, 200), figures(0.5, 21), ''),
+        # Three objects have a rank of two at the most.
+        (figures(0.4, 1.9, 2, 3), figures(0.5, 1.8, 2, 3), ''),
+    ],
+)
+def test_collapse_and_no_gain_are_warned_of(before, after, word):
+    lines = describe_retrieval(dict(before=before, after=after))
+    warnings = [line for line in lines if line.startswith('WARNING')]
+    assert len(warnings) == bool(word)
+    assert word in ''.join(warnings)
+
+
+def test_notebooks_show_the_figures(tmp_path):
+    text = json.dumps(dict(before=figures(0.1, 50), after=figures(0.6, 40)))
+    (tmp_path / 'retrieval.json').write_text(text)
+    html = PretrainResult.of(tmp_path, tmp_path, tmp_path)._repr_html_()
+    assert '10 % before, 60 % after (of 512; chance 0.2 %)' in html
