@@ -121,7 +121,7 @@ def test_images_without_proposals_are_not_measured(cfg, tmp_path):
     cfg.train_dataloader.dataset = ConfigDict(
         type=ClassFolders, data_root=str(tmp_path), pipeline=[]
     )
-    del cfg.randomness
+    cfg.pop('randomness')
     assert make_samples(cfg) == []
 
 
