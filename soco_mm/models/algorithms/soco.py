@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from itertools import takewhile
+
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -5,6 +8,10 @@ from torch import Tensor
 from soco_mm.registry import MODELS
 
 from ..utils import CosineEMA, ObjectEncoder
+from ..utils.object_encoder import Features
+
+# Parts that a detector takes over, in the order in which they are computed.
+PARTS = ('backbone', 'neck', 'roi_head', 'bbox_head')
 
 
 @MODELS.register_module()
@@ -29,8 +36,18 @@ class SoCo(BaseModel):
         bbox_head (dict, optional): Config of the towers of a one-stage
             detector, which then are its head (``bbox_head.*``). Defaults to
             None, that of ``roi_head``.
+        frozen_parts (Sequence[str]): Parts of a detector that stay as they
+            are, of ``backbone``, ``neck``, ``roi_head`` and ``bbox_head``,
+            with their norms in evaluation mode. A frozen backbone is equal in
+            both networks: it is computed once for both, without gradients, and
+            the target network does not hold it. So is a frozen neck behind
+            it. Defaults to (), none.
         init_cfg (dict, optional): Config of the initialisation. Defaults to
             None.
+
+    Raises:
+        ValueError: If ``frozen_parts`` names another part, one that the model
+            does not have, or all of them.
     """
 
     def __init__(
@@ -43,6 +60,7 @@ class SoCo(BaseModel):
         base_momentum: float = 0.99,
         data_preprocessor: dict | None = None,
         bbox_head: dict | None = None,
+        frozen_parts: Sequence[str] = (),
         init_cfg: dict | None = None,
     ) -> None:
         if data_preprocessor is None:
@@ -54,9 +72,41 @@ class SoCo(BaseModel):
         self.bbox_head = None if bbox_head is None else MODELS.build(bbox_head)
         self.projector = MODELS.build(projector)
         self.head = MODELS.build(head)
+        self.frozen_parts = self._freeze(frozen_parts)
         # The format in which convolutions are fastest, on GPU and CPU.
         self.to(memory_format=torch.channels_last)
-        self.target_net = CosineEMA(self.online_net, base_momentum)
+        self.target_net = CosineEMA(self.trained_net, base_momentum)
+        self.train()
+
+    def _freeze(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Let no gradient into some parts; return their names in their order."""
+        parts = [
+            name
+            for name in PARTS
+            if getattr(self, name) is not None
+            and list(getattr(self, name).parameters())
+        ]
+        for name in names:
+            if name not in parts:
+                raise ValueError(
+                    f'frozen_parts names {name!r}, but the parts of the model '
+                    f'that can be frozen are {", ".join(parts)}.'
+                )
+            getattr(self, name).requires_grad_(False)
+        frozen = tuple(name for name in parts if name in names)
+        if list(frozen) == parts:
+            raise ValueError(
+                f'frozen_parts names all parts of the model, {", ".join(parts)}; '
+                'leave out what the training should change.'
+            )
+        return frozen
+
+    @property
+    def shared_parts(self) -> list[str]:
+        """list[str]: The frozen parts that come before any that is trained:
+        backbone, or backbone and neck."""
+        parts = [name for name in PARTS[:2] if getattr(self, name) is not None]
+        return list(takewhile(lambda name: name in self.frozen_parts, parts))
 
     @property
     def online_net(self) -> ObjectEncoder:
@@ -65,6 +115,55 @@ class SoCo(BaseModel):
             self.backbone, self.neck, self.roi_head, self.projector, self.bbox_head
         )
 
+    @property
+    def trained_net(self) -> ObjectEncoder:
+        """ObjectEncoder: The online network without the parts that both share.
+
+        It takes what :meth:`shared_feats` returns for a view.
+        """
+        shared = self.shared_parts
+        return ObjectEncoder(
+            None if 'backbone' in shared else self.backbone,
+            None if 'neck' in shared else self.neck,
+            self.roi_head,
+            self.projector,
+            self.bbox_head,
+        )
+
+    def shared_feats(self, view: Tensor) -> Features:
+        """What both networks take of a view: their common maps, or the view.
+
+        Args:
+            view (Tensor): Normalised images, (N, 3, H, W).
+
+        Returns:
+            Tensor | tuple[Tensor]: The maps of the frozen parts before the
+            first that is trained, without gradients; the view if there are
+            none.
+        """
+        feats = view
+        with torch.no_grad():
+            for name in self.shared_parts:
+                feats = getattr(self, name)(feats)
+        return feats
+
+    def train(self, mode: bool = True) -> 'SoCo':
+        """Set the mode; what is frozen stays in evaluation mode.
+
+        Args:
+            mode (bool): Whether to train. Defaults to True.
+
+        Returns:
+            SoCo: The model.
+        """
+        super().train(mode)
+        for name in self.frozen_parts:
+            for net in (self, self.target_net.module):
+                part = getattr(net, name)
+                if part is not None:
+                    part.eval()
+        return self
+
     def init_weights(self) -> None:
         """Initialise the online network, and make the target network equal to it."""
         super().init_weights()
@@ -72,7 +171,7 @@ class SoCo(BaseModel):
 
     def reset_target(self) -> None:
         """Make the target network equal to the online network."""
-        self.target_net.reset(self.online_net)
+        self.target_net.reset(self.trained_net)
 
     def update_target(self, step: int, max_steps: int) -> None:
         """Move the target network towards the online network.
@@ -81,7 +180,7 @@ class SoCo(BaseModel):
             step (int): How many optimiser steps were done, from 1.
             max_steps (int): How many there will be.
         """
-        self.target_net.update_parameters(self.online_net, step, max_steps)
+        self.target_net.update_parameters(self.trained_net, step, max_steps)
 
     def forward(
         self,
@@ -126,8 +225,7 @@ class SoCo(BaseModel):
             pyramid levels, or the last stage of the backbone in C4 models,
             (N, C, H_l, W_l) each.
         """
-        feats = self.backbone(views[0])
-        return feats if self.neck is None else self.neck(feats)
+        return self.online_net.extract_feat(views[0])
 
     def parse_losses(
         self, losses: dict[str, Tensor]
@@ -187,10 +285,11 @@ class SoCo(BaseModel):
             for box, mask, view in zip(boxes, valid, views)
         ]
         # Eq. 2 and 3, and the symmetric form: both networks see every view.
-        online_net, target_net = self.online_net, self.target_net
-        online = [online_net(view, box) for view, box in zip(views, boxes)]
+        online_net, target_net = self.trained_net, self.target_net
+        inputs = [self.shared_feats(view) for view in views]
+        online = [online_net(x, box) for x, box in zip(inputs, boxes)]
         with torch.no_grad():
-            target = [target_net(view, box) for view, box in zip(views, boxes)]
+            target = [target_net(x, box) for x, box in zip(inputs, boxes)]
         # Eq. 4 to 6.
         return dict(
             loss=self.head.loss(online, target, valid),

@@ -1,5 +1,7 @@
 from torch import Tensor, nn
 
+Features = Tensor | tuple[Tensor]
+
 
 class ObjectEncoder(nn.Module):
     r"""From a view and its boxes to projections: :math:`g(f^H(f^I(V), b))`.
@@ -7,7 +9,9 @@ class ObjectEncoder(nn.Module):
     Both networks of SoCo are object encoders, with different weights.
 
     Args:
-        backbone (nn.Module): Backbone, the first part of :math:`f^I`.
+        backbone (nn.Module, optional): Backbone, the first part of
+            :math:`f^I`; None if the maps that it computes are given instead
+            of images.
         neck (nn.Module, optional): Feature pyramid, the second part of
             :math:`f^I`; None for C4.
         roi_head (nn.Module): RoIAlign and :math:`f^H`.
@@ -18,7 +22,7 @@ class ObjectEncoder(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: nn.Module | None,
         neck: nn.Module | None,
         roi_head: nn.Module,
         projector: nn.Module,
@@ -31,34 +35,70 @@ class ObjectEncoder(nn.Module):
         self.projector = projector
         self.bbox_head = bbox_head
 
-    def forward(self, view: Tensor, boxes: Tensor) -> Tensor:
-        """Project the objects of one view (Eq. 1, and g of Eq. 4).
+    def extract_feat(self, view: Features) -> tuple[Tensor]:
+        """Compute the feature maps of one view, :math:`f^I(V)` of Eq. 1.
 
         Args:
-            view (Tensor): Normalised images, (N, 3, H, W).
+            view (Tensor | tuple[Tensor]): Normalised images, (N, 3, H, W); or
+                the maps of the parts that this encoder does not have.
+
+        Returns:
+            tuple[Tensor]: The maps before the R-CNN head: the pyramid levels,
+            or the last stage of the backbone in C4 models, (N, C, H_l, W_l)
+            each.
+        """
+        feats = view if self.backbone is None else self.backbone(view)
+        return feats if self.neck is None else self.neck(feats)
+
+    def head_features(self, feats: tuple[Tensor], boxes: Tensor) -> Tensor:
+        """Compute the object-level features h of Eq. 1.
+
+        Args:
+            feats (tuple[Tensor]): What :meth:`extract_feat` returns.
             boxes (Tensor): x1 y1 x2 y2 in pixels of the view, (N, K, 4).
 
         Returns:
-            Tensor: Projections, (N, K, C).
+            Tensor: Object features, (N * K, C').
         """
-        h = self.object_features(view, boxes)
-        return self.projector([h])[0].unflatten(0, boxes.shape[:2])
-
-    def object_features(self, view: Tensor, boxes: Tensor) -> Tensor:
-        """Compute the features of the objects of one view (Eq. 1).
-
-        Args:
-            view (Tensor): Normalised images, (N, 3, H, W).
-            boxes (Tensor): x1 y1 x2 y2 in pixels of the view, (N, K, 4).
-
-        Returns:
-            Tensor: The features h, before the projector, (N * K, C').
-        """
-        feats = self.backbone(view)
-        if self.neck is not None:
-            feats = self.neck(feats)
         if self.bbox_head is None:
             return self.roi_head(feats, boxes)
         extractor = self.roi_head.bbox_roi_extractor
         levels = extractor.assign_levels(boxes.float()).flatten()
         return self.bbox_head(extractor(feats, boxes), levels)
+
+    def project(self, h: Tensor, boxes: Tensor) -> Tensor:
+        """Project object features, g of Eq. 4.
+
+        Args:
+            h (Tensor): What :meth:`head_features` returns.
+            boxes (Tensor): The boxes, (N, K, 4).
+
+        Returns:
+            Tensor: Projections, (N, K, C).
+        """
+        return self.projector([h])[0].unflatten(0, boxes.shape[:2])
+
+    def forward(self, view: Features, boxes: Tensor) -> Tensor:
+        """Project the objects of one view (Eq. 1, and g of Eq. 4).
+
+        Args:
+            view (Tensor | tuple[Tensor]): See :meth:`extract_feat`.
+            boxes (Tensor): x1 y1 x2 y2 in pixels of the view, (N, K, 4).
+
+        Returns:
+            Tensor: Projections, (N, K, C).
+        """
+        feats = self.extract_feat(view)
+        return self.project(self.head_features(feats, boxes), boxes)
+
+    def object_features(self, view: Features, boxes: Tensor) -> Tensor:
+        """Compute the features of the objects of one view (Eq. 1).
+
+        Args:
+            view (Tensor | tuple[Tensor]): See :meth:`extract_feat`.
+            boxes (Tensor): x1 y1 x2 y2 in pixels of the view, (N, K, 4).
+
+        Returns:
+            Tensor: The features h, before the projector, (N * K, C').
+        """
+        return self.head_features(self.extract_feat(view), boxes)
