@@ -1,9 +1,11 @@
 """Pretrained weights for detectors of MMDetection and other libraries."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from soco_mm.checkpoint import TransferReport, write_checkpoint
 from soco_mm.checkpoint.config_text import plain_data
+from soco_mm.checkpoint.handed_over import given_parts, read_parts
 from soco_mm.checkpoint.libraries.files import LIBRARIES, LibraryReport, write_weights
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.detectors.fit import (
@@ -27,6 +29,7 @@ def export_detector(
     detector: str | Path | None = None,
     adapt: bool = False,
     backbone_only: bool = False,
+    parts: str | Sequence[str] | None = None,
     image: str | Path | None = None,
 ) -> TransferReport:
     """Export a pretrained model to MMDetection.
@@ -48,6 +51,9 @@ def export_detector(
             to False.
         backbone_only (bool): Fill only its backbone, for detectors without
             an FPN or with another neck. Defaults to False.
+        parts (str | Sequence[str], optional): Fill only these parts, of
+            ``backbone``, ``neck``, ``head`` and ``rpn``, or ``all``. Defaults
+            to None, those that the recipe hands over.
         image (str | Path, optional): The image on which features are
             compared. Defaults to None, noise.
 
@@ -61,6 +67,7 @@ def export_detector(
         SoCoError: If the checkpoint is not of this config, or something that
             should match does not; then nothing is written.
     """
+    handoff = HandOff(detector, adapt, given_parts(parts, backbone_only))
     out = Path(out).resolve()
     claim(
         out,
@@ -76,9 +83,7 @@ def export_detector(
     pretrained = Pretrained.read(checkpoint, as_config(config))
     stretch = pretrained.stretch
     with atomic_folder(out) as partial:
-        fitted = fit_detector(
-            pretrained, partial, HandOff(detector, adapt, backbone_only), image
-        )
+        fitted = fit_detector(pretrained, partial, handoff, image)
         report = fitted.report
         report.config = str(out / fitted.config)
         meta = dict(
@@ -98,6 +103,7 @@ def export_weights(
     *,
     format: str,
     config: ConfigSource = None,
+    parts: str | Sequence[str] | None = None,
 ) -> LibraryReport:
     """Write pretrained weights as a file of another library.
 
@@ -110,6 +116,9 @@ def export_weights(
         config (Config | str | Path, optional): The config of the pretraining,
             or its name under ``configs/soco``. Defaults to None, the one in
             the checkpoint.
+        parts (str | Sequence[str], optional): Only these parts, see
+            :func:`export_detector`. Defaults to None, those that the recipe
+            hands over.
 
     Returns:
         LibraryReport: What was written, and what was left out.
@@ -125,7 +134,7 @@ def export_weights(
             f'There is no format {format}.{did_you_mean(format, LIBRARIES)} '
             f'Choose {", ".join(LIBRARIES)}.'
         )
-    library, out = LIBRARIES[format], Path(out)
+    library, out, parts = LIBRARIES[format], Path(out), read_parts(parts)
     for file in library.files(out):
         claim(
             file,
@@ -135,4 +144,5 @@ def export_weights(
             replace=False,
             advice='Choose another name, or remove it.',
         )
-    return write_weights(Pretrained.read(checkpoint, as_config(config)), format, out)
+    pretrained = Pretrained.read(checkpoint, as_config(config))
+    return write_weights(pretrained, format, out, parts)

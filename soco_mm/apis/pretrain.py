@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from soco_mm.checkpoint.handed_over import given_parts
+from soco_mm.checkpoint.pretrained import HANDED_OVER
 from soco_mm.detectors.fit import REPORT, HandOff, try_fit
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.job import claim_run
@@ -36,6 +38,7 @@ def pretrain(
     detector: str | Path | None = None,
     adapt: bool | None = None,
     backbone_only: bool | None = None,
+    parts: str | Sequence[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: bool = False,
@@ -73,6 +76,8 @@ def pretrain(
             Defaults to None, the Mask R-CNN that the model is made for.
         adapt (bool, optional): Give it the model's norms. Defaults to no.
         backbone_only (bool, optional): Fill only its backbone. Defaults to no.
+        parts (str | Sequence[str], optional): Fill only these of its parts, see
+            :func:`export_detector`. Defaults to the recipe's ``handed_over``.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
         tensorboard (bool): Write scalars for TensorBoard too. Defaults to False.
@@ -101,15 +106,17 @@ def pretrain(
         detector=detector,
         adapt=adapt,
         backbone_only=backbone_only,
+        parts=parts,
     )
     given.check(workers)
     plan = PretrainPlan.make(given.complete(out, resume), out)
     given = plan.arguments
-    handoff = HandOff(given.detector, given.adapt, given.backbone_only)
+    chosen = given_parts(given.parts, given.backbone_only)
+    handoff = HandOff(given.detector, given.adapt, chosen)
     if given.proposals is not None:
         check_proposals(given.proposals, plan.images, plan.stretch)
-    if handoff.detector is not None:
-        try_fit(plan.cfg.model, handoff, plan.stretch)
+    if handoff != HandOff() or HANDED_OVER in plan.cfg:
+        try_fit(plan.cfg.model, handoff, plan.stretch, plan.cfg.get(HANDED_OVER))
     plan.try_out(resume)
     if tensorboard:
         log_to_tensorboard(plan.cfg)

@@ -17,10 +17,13 @@ from soco_mm.utils.stretch import Stretch, as_percentiles, load_images
 from soco_mm.utils.texts import first_line
 
 from .config_text import read_assignment
+from .handed_over import read_parts
 from .io import read_checkpoint, state_dict_of
 from .model_config import model_of, says_model
 from .transfer import compare_tensors, detector_weights
 
+# The key of a config that names the parts that are handed over.
+HANDED_OVER = 'handed_over'
 # Parts that no detector has a place for, and the start of their names.
 PRETEXT_PARTS = {
     'target network': 'target_net.',
@@ -42,6 +45,8 @@ class Pretrained:
             than 8 bits were reduced; None if they were not stretched.
         left_out (dict[str, int]): Number of tensors of each part of the
             pretext task, which no detector has a place for.
+        handed_over (tuple[str], optional): The parts that its recipe hands
+            over, see :func:`read_parts`; None for all.
 
     Example:
         >>> from soco_mm.checkpoint.pretrained import Pretrained
@@ -57,6 +62,7 @@ class Pretrained:
     source: str
     stretch: Stretch = None
     left_out: dict[str, int] = field(default_factory=dict)
+    handed_over: tuple[str, ...] | None = None
 
     @classmethod
     def read(
@@ -100,16 +106,23 @@ class Pretrained:
             str(checkpoint),
             stretch_of(read, cfg),
             {part: number for part, number in left_out.items() if number},
+            handed_over_by(read, cfg),
         )
 
     @classmethod
-    def untrained(cls, model: Config, stretch: Stretch = None) -> 'Pretrained':
+    def untrained(
+        cls,
+        model: Config,
+        stretch: Stretch = None,
+        handed_over: Sequence[str] | None = None,
+    ) -> 'Pretrained':
         """A model with random weights, to see whether a detector fits.
 
         Args:
             model (Config): The ``model`` of the pretraining's config.
             stretch (tuple, optional): See :class:`Pretrained`. Defaults to
                 None.
+            handed_over (Sequence[str], optional): The same. Defaults to None.
 
         Returns:
             Pretrained: The model. Its norm layers differ from each other, as
@@ -127,6 +140,7 @@ class Pretrained:
                     values.normal_(generator=generator)
         weights = detector_weights(net.state_dict())
         pretrained = cls(model, weights, 'the config', stretch)
+        pretrained.handed_over = read_parts(handed_over, HANDED_OVER)
         pretrained.net = net
         return pretrained
 
@@ -162,6 +176,24 @@ class Pretrained:
             )
         net.load_state_dict(self.weights, strict=False)
         return net
+
+
+def handed_over_by(checkpoint: dict, cfg: Config | None) -> tuple[str, ...] | None:
+    """The parts that a recipe hands over; None if it does not say.
+
+    Args:
+        checkpoint (dict): A checkpoint of a pretraining.
+        cfg (Config, optional): The config, whose word counts before that of
+            the one in the checkpoint.
+
+    Raises:
+        UsageError: If one of them is unknown.
+    """
+    if cfg is not None:
+        return read_parts(cfg.get(HANDED_OVER), HANDED_OVER)
+    text = str((checkpoint.get('meta') or {}).get('cfg', ''))
+    parts: Any = read_assignment(text, HANDED_OVER)
+    return read_parts(parts, HANDED_OVER)
 
 
 def stretch_of(checkpoint: dict, cfg: Config | None = None) -> Stretch:

@@ -1,4 +1,5 @@
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from torch import Tensor
@@ -74,6 +75,9 @@ class TransferReport:
             the pretrained model and the detector, relative to their size.
         config (str): Path of the detector's config, empty if not written.
         notes (list[str]): Notes for the training, one sentence each.
+        not_handed_over (list[str]): Pretrained tensors of parts that were left
+            out on purpose.
+        reason (str): Why they were.
     """
 
     parts: dict[str, PartReport]
@@ -81,6 +85,8 @@ class TransferReport:
     max_difference: float = float('nan')
     config: str = ''
     notes: list[str] = field(default_factory=list)
+    not_handed_over: list[str] = field(default_factory=list)
+    reason: str = ''
 
     def mismatches(self) -> list[str]:
         """Differences that show that the weights are of another model."""
@@ -108,11 +114,14 @@ class TransferReport:
                 f'{len(part.shape_differs):4d}'
             )
         if self.unused:
-            numbers = Counter(map(part_of, self.unused))
-            unused = ', '.join(
-                f'{number} of the {name}' for name, number in numbers.items()
+            lines.append(
+                f'pretrained, but not in the detector: {count_parts(self.unused)}'
             )
-            lines.append(f'pretrained, but not in the detector: {unused}')
+        if self.not_handed_over:
+            lines.append(
+                f'not handed over: {count_parts(self.not_handed_over)}, since '
+                f'{self.reason}'
+            )
         if self.max_difference == self.max_difference:
             lines.append(
                 'the features equal those of the pretrained '
@@ -120,6 +129,12 @@ class TransferReport:
             )
         lines += self.notes
         return '\n'.join(lines)
+
+
+def count_parts(names: Iterable[str]) -> str:
+    """How many tensors of each part there are, in words."""
+    numbers = Counter(map(part_of, names))
+    return ', '.join(f'{number} of the {name}' for name, number in numbers.items())
 
 
 def part_of(name: str) -> str:

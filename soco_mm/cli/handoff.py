@@ -70,7 +70,14 @@ def add_detector(parser) -> None:
         '--backbone-only',
         action='store_true',
         help='with --detector: fill only its backbone, for detectors without an FPN '
-        'or with another neck (DETR, YOLOF)',
+        'or with another neck (DETR, YOLOF); short for --parts backbone',
+    )
+    parser.add_argument(
+        '--parts',
+        metavar='PARTS',
+        help='hand over only these parts: of backbone, neck, head and rpn, separated '
+        'by commas, or all (default: what the recipe hands over, which in those of '
+        'the paper is all)',
     )
 
 
@@ -98,7 +105,11 @@ def export(args: argparse.Namespace) -> None:
 
     if args.format is not None:
         written = apis.export_weights(
-            args.checkpoint, args.out, format=args.format, config=args.config
+            args.checkpoint,
+            args.out,
+            format=args.format,
+            config=args.config,
+            parts=args.parts,
         )
         print(written.describe())
         return
@@ -109,6 +120,7 @@ def export(args: argparse.Namespace) -> None:
         detector=args.detector,
         adapt=args.adapt,
         backbone_only=args.backbone_only,
+        parts=args.parts,
     )
     print(report.describe())
     print(

@@ -103,6 +103,7 @@ def pretrain(args: argparse.Namespace) -> None:
         detector=args.detector,
         adapt=args.adapt,
         backbone_only=args.backbone_only,
+        parts=args.parts,
         resume=args.resume,
         overwrite=args.overwrite,
         tensorboard=args.tensorboard,

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from soco_mm.checkpoint import (
     explain_mismatch,
     match_names,
 )
+from soco_mm.checkpoint.handed_over import keep_parts
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.checkpoint.transfer import PARTS, PartReport
 from soco_mm.detectors.build import build_detector, class_of
@@ -33,8 +35,6 @@ from soco_mm.utils.stretch import Stretch
 
 WEIGHTS = 'soco_weights.pth'
 REPORT = 'report.json'
-# Including its last stage, which is the R-CNN head in C4 models.
-BACKBONE = (PARTS['backbone'], PARTS['shared head'])
 # Share of the tensors of a pretrained part. An FPN may have levels above those
 # of the backbone, such as P6 and P7.
 LEAST_FILLED = {'backbone': 0.9, 'neck': 0.5, 'shared head': 0.9}
@@ -50,13 +50,14 @@ class HandOff:
             made for.
         adapt (bool): Give it the norm layers and the normalisation of images
             that the pretrained model has. Defaults to False.
-        backbone_only (bool): Fill only its backbone, for detectors without an
-            FPN or with another neck. Defaults to False.
+        parts (tuple[str], optional): Fill only these parts of it, see
+            :func:`read_parts`. Defaults to None, those that the recipe hands
+            over.
     """
 
     detector: str | Path | None = None
     adapt: bool = False
-    backbone_only: bool = False
+    parts: tuple[str, ...] | None = None
 
 
 class FittedDetector(NamedTuple):
@@ -115,26 +116,42 @@ def fit_detector(
     if pretrained.stretch is not None:
         stretch_detector(folder / name, pretrained.stretch)
     built = build_detector(folder / name, detector)
-    kept = {
-        key: value
-        for key, value in pretrained.weights.items()
-        if not handoff.backbone_only or key.startswith(BACKBONE)
-    }
+    parts = handoff.parts or pretrained.handed_over
+    kept, others = keep_parts(pretrained.weights, parts, pretrained.source)
     matched, left_out = match_names(
         kept, built.state_dict(), start_level(built), start_level(net)
     )
     report = fill(built, matched, net)
-    report.unused = left_out + [key for key in pretrained.weights if key not in kept]
+    report.unused, report.not_handed_over = left_out, others
+    if others and parts:
+        report.reason = reason_for(parts, bool(handoff.parts))
     if detector is not None:
         check_normalization(net, built)
-    report.max_difference = compare_features(
-        net, built, load_input(image), not handoff.backbone_only
-    )
+    if parts is None or 'backbone' in parts:
+        report.max_difference = compare_features(
+            net, built, load_input(image), parts is None or 'neck' in parts
+        )
     report.notes = frozen_notes(built)
     return FittedDetector(name, report, matched)
 
 
-def try_fit(model: Config, handoff: HandOff, stretch: Stretch = None) -> None:
+def reason_for(parts: Sequence[str], asked: bool) -> str:
+    """Why only some parts are handed over, as the end of a sentence."""
+    names = ', '.join(parts)
+    if asked:
+        return f'only these parts were asked for: {names}'
+    return (
+        f'the recipe hands over only what was shown to help: {names} (handed_over in '
+        'the config; --parts all takes all)'
+    )
+
+
+def try_fit(
+    model: Config,
+    handoff: HandOff,
+    stretch: Stretch = None,
+    handed_over: Sequence[str] | None = None,
+) -> None:
     """Refuse a detector that a model will not fit, before it is trained.
 
     Args:
@@ -142,13 +159,16 @@ def try_fit(model: Config, handoff: HandOff, stretch: Stretch = None) -> None:
         handoff (HandOff): The detector.
         stretch (tuple, optional): How it is to reduce images of more than 8
             bits. Defaults to None, as it does.
+        handed_over (Sequence[str], optional): The parts that the recipe hands
+            over. Defaults to None, all.
 
     Raises:
         UsageError: If the detector's config cannot be read or built.
         SoCoError: If the model does not fit it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        fit_detector(Pretrained.untrained(model, stretch), Path(folder), handoff)
+        untrained = Pretrained.untrained(model, stretch, handed_over)
+        fit_detector(untrained, Path(folder), handoff)
 
 
 def fill(detector: nn.Module, weights: dict, pretrained: nn.Module) -> TransferReport:
@@ -171,8 +191,8 @@ def fill(detector: nn.Module, weights: dict, pretrained: nn.Module) -> TransferR
         part = report.parts.get(name, PartReport())
         prefix = PARTS[name]
         number = sum(key.startswith(prefix) for key in weights)
-        if name != 'backbone' and not number:
-            continue  # it starts from random weights, as the report says
+        if not number:
+            continue  # it was not handed over, or is not there, as the report says
         lost = any(key.startswith(prefix) for key in report.unused)
         filled = len(part.filled)
         if lost or part.shape_differs or filled < least * part.total:

@@ -29,6 +29,7 @@ READ = {
     'efficient_conv_bn_eval',
     'compile',
     'custom_imports',
+    'handed_over',
 }
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_ARGUMENTS = set(inspect.signature(DataLoader.__init__).parameters)

@@ -61,6 +61,7 @@ class PretrainArguments:
     detector: str | Path | None = None
     adapt: bool | None = None
     backbone_only: bool | None = None
+    parts: str | Sequence[str] | None = None
 
     def check(self, workers: int | None) -> None:
         """Refuse numbers that are too small, and what is set twice.

@@ -23,6 +23,7 @@ MAKING = 'test_proposals/test_make.py::test_'
 BOX_FILES = 'test_proposals/test_box_files.py::test_'
 FORMATS = 'test_proposals/test_formats.py::test_'
 DETECTORS = 'test_detectors/test_any_detector.py::test_'
+HANDED_OVER = 'test_detectors/test_handed_over.py::test_'
 # Command -> option -> a test that the option changes something.
 OPTIONS = {
     '': {'--version': 'test_cli/test_options.py::test_the_version_is_the_packages'},
@@ -41,6 +42,7 @@ OPTIONS = {
         '--detector': f'{DETECTORS}an_fpn_gets_the_weights_of_its_own_levels',
         '--format': f'{INTEGRATION}the_checkpoint_of_a_run_is_exported_for_other_libraries',
         '--out': f'{INTEGRATION}the_checkpoint_of_a_run_is_exported_for_other_libraries',
+        '--parts': f'{HANDED_OVER}parts_are_chosen_on_the_command_line',
     },
     'finetune': {
         '--batch-size': FINETUNE,
@@ -78,6 +80,7 @@ OPTIONS = {
         '--out': f'{INTEGRATION}run_holds_everything_and_names_what_to_use_next',
         '--overwrite': 'test_engine/test_job.py::'
         'test_overwrite_deletes_all_of_the_earlier_run',
+        '--parts': f'{HANDED_OVER}a_pretraining_hands_over_what_its_recipe_or_user_says',
         '--preset': PRETRAIN,
         '--proposals': f'{EFFECTS}workers_of_pretrain_make_proposals_and_load_images',
         '--resume': f'{INTEGRATION}killed_and_resumed_run_ends_like_an_undisturbed_one',

@@ -1,6 +1,6 @@
 """Pretrained weights as files of other libraries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from soco_mm.checkpoint.config_text import plain_data
+from soco_mm.checkpoint.handed_over import keep_parts, nothing_left
 from soco_mm.checkpoint.io import checkpoint_bytes
 from soco_mm.checkpoint.libraries import (
     backbone_type,
@@ -155,13 +156,20 @@ class LibraryReport:
         return '\n'.join(lines)
 
 
-def write_weights(pretrained: Pretrained, library: str, out: Path) -> LibraryReport:
+def write_weights(
+    pretrained: Pretrained,
+    library: str,
+    out: Path,
+    handed_over: Sequence[str] | None = None,
+) -> LibraryReport:
     """Write pretrained weights as a file of another library.
 
     Args:
         pretrained (Pretrained): The model.
         library (str): One of ``LIBRARIES``.
         out (Path): The file.
+        handed_over (Sequence[str], optional): The parts to write, see
+            :func:`read_parts`. Defaults to None, those of the recipe.
 
     Returns:
         LibraryReport: What was written, and what was left out.
@@ -172,14 +180,19 @@ def write_weights(pretrained: Pretrained, library: str, out: Path) -> LibraryRep
     """
     _ = pretrained.net  # the weights fill all of it
     kind, model = LIBRARIES[library], plain_data(pretrained.model)
-    parts = split_parts(pretrained.weights)
+    chosen = handed_over or pretrained.handed_over
+    kept, _ = keep_parts(pretrained.weights, chosen, pretrained.source)
+    parts = split_parts(kept)
     converted = kind.convert(parts, model)
+    if not any(converted.values()):
+        raise nothing_left(f'A file for {library}', chosen)
     atomic_write(out, kind.dump(join_parts(converted), model))
     if kind.settings:
         atomic_write(out.with_suffix('.yaml'), kind.settings(parts, model))
     written = {part: len(entries) for part, entries in converted.items()}
     left_out = {
-        part: len(entries) - written.get(part, 0) for part, entries in parts.items()
+        part: len(entries) - written.get(part, 0)
+        for part, entries in split_parts(pretrained.weights).items()
     }
     return LibraryReport(
         str(out),

@@ -1,0 +1,153 @@
+"""Which parts of a pretrained model a detector gets."""
+
+import json
+
+import pytest
+import small
+import torch
+from commands import refusal
+
+from soco_mm.apis import export_detector, export_weights, pretrain
+from soco_mm.checkpoint.handed_over import given_parts, keep_parts, read_parts
+from soco_mm.cli import main
+from soco_mm.engine.config import load_config
+from soco_mm.errors import SoCoError, UsageError
+from soco_mm.registry import MODELS
+
+NUMBERS = {'backbone': 120, 'neck': 48, 'head': 26}
+
+
+def write(path, config=small.SOCO, **changes):
+    """A checkpoint of a recipe, with keys added to its config."""
+    cfg = load_config(config, small.USUAL_FPN)
+    cfg.update(changes)
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    small.save(path, model, cfg)
+    return path
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return write(tmp_path / 'epoch_1.pth')
+
+
+def filled(report):
+    return {name: len(each.filled) for name, each in report.parts.items()}
+
+
+def test_parts_are_read_in_their_usual_order():
+    assert read_parts(None) is None
+    assert read_parts('rpn, neck') == ('neck', 'rpn')
+    assert read_parts(['head', 'backbone']) == ('backbone', 'head')
+    assert read_parts('all') == ('backbone', 'neck', 'head', 'rpn')
+    for wrong, words in (
+        ('backbone,nek', "no part 'nek'. Did you mean neck?"),
+        ('', "no part ''"),
+        ([], 'names no part'),
+    ):
+        with pytest.raises(UsageError) as error:
+            read_parts(wrong)
+        assert words in str(error.value)
+
+
+def test_backbone_only_is_short_for_a_part():
+    assert given_parts(None, True) == ('backbone',) == given_parts('backbone')
+    assert given_parts(None, False) is None
+    with pytest.raises(UsageError, match='Give only one'):
+        given_parts('neck', True)
+
+
+def test_res5_is_part_of_backbone_and_head():
+    names = dict.fromkeys(
+        ['backbone.conv1.weight', 'roi_head.shared_head.layer4.0.conv1.weight'], 0
+    )
+    for part, number in (('backbone', 2), ('head', 1)):
+        kept, others = keep_parts(names, [part], 'c.pth')
+        assert len(kept) == number and len(others) == 2 - number
+    with pytest.raises(UsageError, match=r'no neck in c.pth.*parts: backbone, head\.'):
+        keep_parts(names, ['backbone', 'neck'], 'c.pth')
+
+
+@pytest.mark.parametrize('parts', ['backbone', 'backbone,neck', 'neck,head', 'all'])
+def test_only_chosen_parts_are_filled(checkpoint, tmp_path, parts):
+    out = tmp_path / 'out'
+    report = export_detector(checkpoint, out, parts=parts)
+    names = NUMBERS if parts == 'all' else parts.split(',')
+    found = filled(report)
+    for name, part in zip(NUMBERS, ('backbone', 'neck', 'box head')):
+        assert found[part] == (NUMBERS[name] if name in names else 0)
+    weights = torch.load(out / 'soco_weights.pth')['state_dict']
+    assert len(weights) == sum(NUMBERS[name] for name in names)
+    written = json.loads((out / 'report.json').read_text())
+    assert len(written['not_handed_over']) == sum(NUMBERS.values()) - len(weights)
+    # Without the backbone there is nothing to compare.
+    assert (report.max_difference < 1e-4) == (parts != 'neck,head')
+    assert ('only these parts were asked for' in report.describe()) == (parts != 'all')
+
+
+def test_a_recipe_states_what_is_handed_over(tmp_path):
+    path = write(tmp_path / 'epoch_1.pth', handed_over=['backbone', 'neck'])
+    report = export_detector(path, tmp_path / 'default')
+    assert filled(report)['neck'] == 48 and filled(report)['box head'] == 0
+    assert 'not handed over: 26 of the box head, since the recipe' in report.describe()
+    report = export_detector(path, tmp_path / 'all', parts='all')
+    assert filled(report)['box head'] == 26 and not report.not_handed_over
+    path = write(path, handed_over=['backbones'])
+    with pytest.raises(UsageError, match="handed_over: there is no part 'backbones'"):
+        export_detector(path, tmp_path / 'wrong')
+
+
+def test_other_libraries_get_the_same_parts(checkpoint, tmp_path):
+    written = export_weights(
+        checkpoint, tmp_path / 'a.safetensors', format='safetensors', parts='backbone'
+    )
+    assert written.written == {'backbone': 120}
+    assert written.left_out['neck'] == 48 and written.left_out['box head'] == 26
+    # MMPretrain has only ResNets of the usual width.
+    path = write(tmp_path / 'b.pth', 'soco_r18_fpn_quick', handed_over=['neck'])
+    with pytest.raises(SoCoError, match='mmpretrain takes none of the parts neck'):
+        export_weights(path, tmp_path / 'c.pth', format='mmpretrain')
+    assert not (tmp_path / 'c.pth').exists()
+
+
+def test_parts_are_chosen_on_the_command_line(checkpoint, tmp_path, capsys):
+    out = tmp_path / 'out'
+    main(['export', str(checkpoint), '--out', str(out), '--parts', 'backbone'])
+    said = capsys.readouterr().out
+    assert 'not handed over: 48 of the neck, 26 of the box head' in said
+    for parts, words in (
+        ('rpn', 'There is no rpn in'),
+        ('bakcbone', 'Did you mean backbone?'),
+    ):
+        command = ['export', checkpoint, '--out', tmp_path / 'no', '--parts', parts]
+        code, said = refusal(capsys, *command)
+        assert code == 2 and words in said
+        assert not (tmp_path / 'no').exists()
+    file = tmp_path / 'a.safetensors'
+    options = ['--format', 'safetensors', '--parts', 'neck']
+    main(['export', str(checkpoint), '--out', str(file), *options])
+    assert f'{file}: 48 tensors' in capsys.readouterr().out
+
+
+def test_a_pretraining_hands_over_what_its_recipe_or_user_says(
+    demo_images, store, tmp_path
+):
+    recipe = tmp_path / 'recipe.py'
+    recipe.write_text(f"_base_ = '{small.SOCO}'\nhanded_over = ['backbone']\n")
+    options = small.USUAL_FPN | {
+        f'train_dataloader.dataset.pipeline.1.views.{i}.size': 64 for i in range(3)
+    }
+    given = dict(proposals=store, options=options, epochs=1, batch_size=2, workers=0)
+    made = pretrain(demo_images, tmp_path / 'RUN', config=recipe, **given)
+    report = json.loads(made.report.read_text())
+    assert len(report['parts']['backbone']['filled']) == 120
+    assert not report['parts']['neck']['filled']
+    with pytest.raises(UsageError, match='no rpn in the config'):
+        pretrain(demo_images, tmp_path / 'NO', config=recipe, parts='rpn', **given)
+    assert not (tmp_path / 'NO').exists()
+    made = pretrain(
+        demo_images, tmp_path / 'TWO', config=recipe, parts='backbone,neck', **given
+    )
+    report = json.loads(made.report.read_text())
+    assert len(report['parts']['neck']['filled']) == 48
