@@ -2,7 +2,7 @@ from .algorithms import SoCo
 from .data_preprocessor import ImageViewDataPreprocessor, ViewDataPreprocessor
 from .dense_heads import ObjectDenseHead
 from .heads import SoCoHead
-from .losses import ObjectCosineLoss
+from .losses import ObjectCosineLoss, ObjectInfoNCELoss, VarianceCovarianceLoss
 from .mmselfsup import NonLinearNeck
 from .roi_heads import (
     ObjectBBoxHead,
@@ -21,9 +21,11 @@ __all__ = [
     'ObjectCosineLoss',
     'ObjectDenseHead',
     'ObjectEncoder',
+    'ObjectInfoNCELoss',
     'ObjectRoIHead',
     'ScaleAwareRoIExtractor',
     'SoCo',
     'SoCoHead',
+    'VarianceCovarianceLoss',
     'ViewDataPreprocessor',
 ]

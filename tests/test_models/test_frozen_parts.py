@@ -42,7 +42,7 @@ def plain_loss(model, frozen, views, boxes, valid):
     projected = [online(view, box) for view, box in zip(views, boxes)]
     with torch.no_grad():
         targets = [target(view, box) for view, box in zip(views, boxes)]
-    return model.head.loss(projected, targets, valid), online
+    return model.head.loss(projected, targets, valid, boxes)['loss'], online
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_the_floor_is_the_least_loss_of_a_constant_prediction(small_model):
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    floor = head.loss_floor(target, valid)
+    floor = head.loss_floor(target, valid, boxes=[])
     assert floor.item() == pytest.approx(loss.item(), abs=1e-4)
     assert -8 < floor.item() < -2
 
@@ -183,8 +183,8 @@ def test_the_floor_tells_equal_targets_from_opposed_ones(small_model):
     opposed = torch.stack([same[0], -same[0]])
     valid = [torch.ones(2, 3, dtype=torch.bool)] * 3
     floor = small_model.head.loss_floor
-    assert floor([same] * 3, valid).item() == pytest.approx(-8)
-    assert floor([opposed] * 3, valid).item() == pytest.approx(0)
+    assert floor([same] * 3, valid, []).item() == pytest.approx(-8)
+    assert floor([opposed] * 3, valid, []).item() == pytest.approx(0)
 
 
 def test_the_floor_is_logged_and_never_optimised(small_model):
@@ -213,7 +213,7 @@ def test_the_floor_is_logged_and_never_optimised(small_model):
     online = [small_model.online_net(*each) for each in zip(data['views'], boxes)]
     with torch.no_grad():
         target = [small_model.target_net(*each) for each in zip(data['views'], boxes)]
-    loss = small_model.head.loss(online, target, data['valid'])
+    loss = small_model.head.loss(online, target, data['valid'], boxes)['loss']
     small_model.zero_grad()
     loss.backward()
     assert torch.equal(loss, log['loss'])

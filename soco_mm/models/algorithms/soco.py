@@ -230,7 +230,7 @@ class SoCo(BaseModel):
     def parse_losses(
         self, losses: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Optimise only ``loss``; ``loss_floor`` is only logged.
+        """Optimise the sum of all losses; ``loss_floor`` is only logged.
 
         MMEngine would sum all that has "loss" in its name.
 
@@ -239,11 +239,17 @@ class SoCo(BaseModel):
 
         Returns:
             tuple: The loss to be optimised, a scalar, and what is logged, by
-            name.
+            name: the sum as ``loss``, and if there are several losses, the
+            object-level one as ``loss_object``. The floor is what the sum
+            would be if that one was at its floor.
         """
         losses = dict(losses)
         floor = losses.pop('loss_floor')
+        if len(losses) > 1:
+            losses['loss_object'] = losses.pop('loss')
         loss, log_vars = super().parse_losses(losses)
+        if len(losses) > 1:
+            floor = floor + (loss - log_vars['loss_object']).detach()
         log_vars['loss_floor'] = floor
         return loss, log_vars
 
@@ -266,9 +272,9 @@ class SoCo(BaseModel):
 
         Returns:
             dict: ``loss``, :math:`\mathcal{L}^{SoCo}`, a scalar in [-8, 8]
-            for three views, with gradients into the online network only; and
+            for three views, with gradients into the online network only;
             ``loss_floor``, the loss of the best constant prediction, a scalar
-            without gradients (:meth:`SoCoHead.loss_floor`).
+            without gradients; and the other losses of :meth:`SoCoHead.loss`.
 
         Raises:
             ValueError: If there are fewer than two views, or not as many
@@ -291,10 +297,7 @@ class SoCo(BaseModel):
         with torch.no_grad():
             target = [target_net(x, box) for x, box in zip(inputs, boxes)]
         # Eq. 4 to 6.
-        return dict(
-            loss=self.head.loss(online, target, valid),
-            loss_floor=self.head.loss_floor(target, valid),
-        )
+        return self.head.loss(online, target, valid, boxes)
 
 
 def fill_invalid(boxes: Tensor, valid: Tensor, view: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
+from typing import TypeAlias
+
 from torch import Tensor, nn
 
-Features = Tensor | tuple[Tensor]
+Features: TypeAlias = Tensor | tuple[Tensor]
 
 
 class ObjectEncoder(nn.Module):
