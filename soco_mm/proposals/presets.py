@@ -9,7 +9,8 @@ from soco_mm.utils.stretch import as_percentiles
 from soco_mm.version import __version__
 
 _LIMITS = dict(max_boxes=None, seed=0, max_pixels=100_000_000, timeout=60, stretch=None)
-# The paper's parameters (3.2, A.1), and those of the released code.
+# The paper's parameters (3.2, A.1), those of the released code, and a small image
+# whose segments are a little larger, in a tenth of the time.
 PRESETS: dict[str, dict[str, Any]] = dict(
     paper=dict(
         generator=dict(type='SelectiveSearch', scale=500, sigma=0.9, min_size=10),
@@ -21,7 +22,15 @@ PRESETS: dict[str, dict[str, Any]] = dict(
         filter=dict(max_aspect=3, size_range=(0.3, 0.8), min_side=32),
         **_LIMITS,
     ),
+    fast=dict(
+        generator=dict(
+            type='SelectiveSearch', scale=100, sigma=0.9, min_size=10, max_side=160
+        ),
+        filter=dict(max_aspect=3, size_range=(0.3, 0.8), min_side=0),
+        **_LIMITS,
+    ),
 )
+DEFAULT_SIDE = 500  # of SelectiveSearch
 METHODS = {
     'selective-search': 'SelectiveSearch',
     'random': 'RandomBoxes',
@@ -45,7 +54,8 @@ def build_settings(
         method (str): A name in :data:`METHODS`, or the import path of a class
             that is called as ``generator(image, rng)`` and returns boxes.
             Defaults to ``selective-search``.
-        **changes: Arguments of the generator and of :class:`ProposalFilter`,
+        **changes: Arguments of the generator (``scale`` follows a given
+            ``max_side`` if it is not given itself) and of :class:`ProposalFilter`,
             and ``max_boxes``, ``seed``, ``max_pixels``, ``timeout`` and
             ``stretch`` (see :func:`soco_mm.utils.read_image`); None changes
             nothing.
@@ -61,7 +71,7 @@ def build_settings(
     if preset not in PRESETS:
         raise UsageError(
             f'There is no preset {preset}.{did_you_mean(preset, PRESETS)} Choose '
-            f'{" or ".join(PRESETS)}.'
+            f'{", ".join(PRESETS)}.'
         )
     settings = deepcopy(PRESETS[preset])
     changes = {key: value for key, value in changes.items() if value is not None}
@@ -74,9 +84,8 @@ def build_settings(
             {key: changes.pop(key) for key in (*_SHAPE, 'min_side') if key in changes}
         )
     if method == 'selective-search':
-        settings['generator'].update(
-            {key: changes.pop(key) for key in _SEARCH if key in changes}
-        )
+        search = {key: changes.pop(key) for key in _SEARCH if key in changes}
+        settings['generator'] = _follow_side(settings['generator'], search)
     elif method == 'random':
         # Drawn from the shapes and sizes that the filter keeps.
         settings['generator'] = dict(
@@ -118,6 +127,19 @@ def build_settings(
             f'smaller one first, but is {low} {high}.'
         )
     return settings
+
+
+def _follow_side(preset: dict, search: dict) -> dict:
+    """Arguments of selective search; the scale follows the side that is searched.
+
+    Two segments merge if they differ by less than the scale divided by their
+    pixels, and these change with the square of the side.
+    """
+    side = preset.get('max_side', DEFAULT_SIDE)
+    if 'max_side' in search and 'scale' not in search:
+        scale = preset['scale'] * (search['max_side'] / side) ** 2
+        search = dict(search, scale=float(f'{scale:.3g}'))
+    return dict(preset, **search)
 
 
 def made_with() -> dict:

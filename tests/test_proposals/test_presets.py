@@ -1,7 +1,8 @@
 import pytest
 
 from soco_mm.proposals import PRESETS, build_settings
-from soco_mm.utils import UsageError
+from soco_mm.registry import PROPOSALS
+from soco_mm.utils import UsageError, read_image
 
 
 def test_a_preset_without_changes_is_the_preset():
@@ -12,6 +13,16 @@ def test_a_preset_without_changes_is_the_preset():
     assert changed['generator']['min_size'] == 100
     assert changed['filter'] == dict(max_aspect=3, size_range=(0.1, 0.9), min_side=32)
     assert PRESETS['released']['generator']['scale'] == 300
+
+
+def test_the_scale_follows_the_square_of_the_side_unless_it_is_given():
+    for preset, side, scale in (('paper', 500, 500), ('released', 500, 300)):
+        search = build_settings(preset, max_side=2 * side)['generator']
+        assert (search['max_side'], search['scale']) == (1000, 4 * scale)
+        assert build_settings(preset, max_side=side)['generator']['scale'] == scale
+        assert build_settings(preset)['generator']['scale'] == scale
+    assert build_settings('fast', max_side=80)['generator']['scale'] == 25
+    assert build_settings(max_side=80, scale=7)['generator']['scale'] == 7
 
 
 def test_random_boxes_obey_the_filter_and_are_not_filtered():
@@ -39,3 +50,14 @@ def test_random_boxes_obey_the_filter_and_are_not_filtered():
 def test_settings_without_a_meaning_are_refused(changes, words):
     with pytest.raises(UsageError, match=words):
         build_settings(**changes)
+
+
+def test_as_many_boxes_are_found_at_any_side(demo_images):
+    """Within a factor of 1.5, where a scale that stays would give 4 times as many."""
+    photo = read_image(demo_images / 'astronaut.jpg')
+    numbers, fixed = [], []
+    for side in (150, 300):
+        search = build_settings(max_side=side)['generator']
+        numbers.append(len(PROPOSALS.build(search)(photo)))
+        fixed.append(len(PROPOSALS.build(dict(search, scale=45))(photo)))
+    assert 2 / 3 < numbers[1] / numbers[0] < 1.5 < fixed[1] / fixed[0]

@@ -17,10 +17,10 @@ def add_preset(parser) -> None:
     """Add ``--preset``."""
     parser.add_argument(
         '--preset',
-        choices=['paper', 'released'],
+        choices=['paper', 'released', 'fast'],
         default='paper',
-        help='parameters of the proposals: those of the paper or of its released code '
-        '(default: paper)',
+        help='parameters of the proposals: those of the paper or of its released code, '
+        'or a search in small images, ten times as fast (default: paper)',
     )
 
 

@@ -118,7 +118,8 @@ def add_search(parser) -> None:
         '--scale',
         type=number,
         metavar='S',
-        help='larger gives fewer and larger segments (default: 500; released: 300)',
+        help='larger gives fewer and larger segments (default: 500; released: 300; '
+        'fast: 100; with --max-side it follows the square of the side)',
     )
     search.add_argument(
         '--sigma',
@@ -136,7 +137,7 @@ def add_search(parser) -> None:
         '--max-side',
         type=positive,
         metavar='PIXELS',
-        help='reduce images with a longer side to it first (default: 500)',
+        help='reduce images with a longer side to it first (default: 500; fast: 160)',
     )
     search.add_argument(
         '--color-space',
