@@ -33,6 +33,8 @@ FEW = 20  # objects; fewer say little about the smallest and largest
 # What can be derived for each method; of other classes only the filter.
 FITTED = {
     'selective-search': ('size_range', 'max_aspect', 'max_side', 'scale'),
+    'edge-boxes': ('size_range', 'max_aspect', 'max_side'),
+    'union': ('size_range', 'max_aspect', 'max_side', 'scale'),
     'whole': (),
 }
 FILTER = ('size_range', 'max_aspect')
@@ -173,7 +175,9 @@ def explain_fit(settings: dict) -> list[str]:
     derived = settings.get('derived')
     if not derived:
         return []
-    values = {**settings['generator'], **(settings['filter'] or {})}
+    # Of a union those of its first generator, which has all of them.
+    (searched, *_) = settings['generator'].get('generators', [settings['generator']])
+    values = {**searched, **(settings['filter'] or {})}
     number, images = derived['objects'], derived['images']
     lines = [
         f'Fitted to {number} annotated object{"s" * (number != 1)} on {images} '

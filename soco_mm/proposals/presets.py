@@ -1,3 +1,4 @@
+import os
 from copy import deepcopy
 from importlib.metadata import version
 from typing import Any
@@ -33,15 +34,18 @@ PRESETS: dict[str, dict[str, Any]] = dict(
 DEFAULT_SIDE = 500  # of SelectiveSearch
 METHODS = {
     'selective-search': 'SelectiveSearch',
+    'edge-boxes': 'EdgeBoxes',
+    'union': 'Union',
     'random': 'RandomBoxes',
     'whole': 'WholeImage',
 }
 # Which part of the settings a flag sets, for each method.
 _SEARCH = ('scale', 'sigma', 'min_size', 'max_side', 'color_space', 'similarities')
+_EDGES = ('max_side', 'min_size', 'edge_model')
 _SHAPE = ('max_aspect', 'size_range')
 _EVERY = tuple(_LIMITS)
 # All that can be set.
-SETTINGS = (*_SEARCH, *_SHAPE, 'min_side', *_EVERY)
+SETTINGS = (*_SEARCH, 'edge_model', *_SHAPE, 'min_side', *_EVERY)
 
 
 def build_settings(
@@ -86,6 +90,22 @@ def build_settings(
     if method == 'selective-search':
         search = {key: changes.pop(key) for key in _SEARCH if key in changes}
         settings['generator'] = _follow_side(settings['generator'], search)
+    elif method == 'edge-boxes':
+        edges = {key: changes.pop(key) for key in _EDGES if key in changes}
+        if settings['max_boxes'] is not None:
+            edges['num_boxes'] = settings['max_boxes']
+        settings['generator'] = _edge_boxes(edges, aspect)
+    elif method == 'union':
+        edges = {key: changes[key] for key in _EDGES if key in changes}
+        changes.pop('edge_model', None)
+        search = {key: changes.pop(key) for key in _SEARCH if key in changes}
+        settings['generator'] = dict(
+            type='Union',
+            generators=[
+                _follow_side(settings['generator'], search),
+                _edge_boxes(edges, aspect),
+            ],
+        )
     elif method == 'random':
         # Drawn from the shapes and sizes that the filter keeps.
         settings['generator'] = dict(
@@ -140,6 +160,13 @@ def _follow_side(preset: dict, search: dict) -> dict:
         scale = preset['scale'] * (search['max_side'] / side) ** 2
         search = dict(search, scale=float(f'{scale:.3g}'))
     return dict(preset, **search)
+
+
+def _edge_boxes(edges: dict, max_aspect: float) -> dict:
+    """Config of edge boxes, which leave out what the filter would not keep."""
+    if model := edges.get('edge_model'):
+        edges = dict(edges, edge_model=os.path.abspath(model))
+    return dict(type='EdgeBoxes', max_aspect=max_aspect, **edges)
 
 
 def made_with() -> dict:

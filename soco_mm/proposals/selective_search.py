@@ -5,6 +5,8 @@ import numpy as np
 
 from soco_mm.registry import PROPOSALS
 
+from .resizing import limit_side, merge_boxes
+
 # Conversions from RGB.
 COLOR_SPACES = dict(
     hsv=cv2.COLOR_RGB2HSV, lab=cv2.COLOR_RGB2LAB, rgb=None, gray=cv2.COLOR_RGB2GRAY
@@ -70,14 +72,7 @@ class SelectiveSearch:
             np.ndarray: Distinct boxes, x1 y1 x2 y2 in pixels of the image,
             float32, (P, 4), sorted.
         """
-        height, width = image.shape[:2]
-        if self.max_side is not None and max(height, width) > self.max_side:
-            factor = self.max_side / max(height, width)
-            image = cv2.resize(
-                image,
-                (max(1, round(width * factor)), max(1, round(height * factor))),
-                interpolation=cv2.INTER_AREA,
-            )
+        whole, image = image, limit_side(image, self.max_side)
         segmentation = cv2.ximgproc.segmentation
         search = segmentation.createSelectiveSearchSegmentation()
         conversion = COLOR_SPACES[self.color_space]
@@ -97,7 +92,4 @@ class SelectiveSearch:
             strategy.addStrategy(create(), 1 / len(self.similarities))
         search.addStrategy(strategy)
         xywh = np.asarray(search.process(), np.float32).reshape(-1, 4)
-        boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)
-        boxes *= np.tile([width / image.shape[1], height / image.shape[0]], 2)
-        # OpenCV returns them in random order.
-        return np.unique(boxes.astype(np.float32), axis=0)
+        return merge_boxes(xywh, image, whole)

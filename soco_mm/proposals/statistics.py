@@ -2,6 +2,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .edge_boxes import EdgeBoxes
 from .random_boxes import RandomBoxes
 from .selective_search import SelectiveSearch
 from .store import ProposalStore
@@ -139,7 +140,7 @@ def generator_parameters(generator: dict) -> dict:
         dict: The parameters without ``type``; for a class that is not ours,
         only what was set.
     """
-    known = {each.__name__: each for each in (SelectiveSearch, RandomBoxes)}
+    known = {each.__name__: each for each in (SelectiveSearch, EdgeBoxes, RandomBoxes)}
     parameters = {key: generator[key] for key in generator if key != 'type'}
     if generator['type'] in known:
         parameters = vars(known[generator['type']](**parameters))

@@ -33,11 +33,34 @@ def test_random_boxes_obey_the_filter_and_are_not_filtered():
     )
 
 
+def test_edge_boxes_take_the_best_and_the_shape_of_the_filter():
+    settings = build_settings(
+        method='edge-boxes', max_boxes=9, max_side=200, max_aspect=2, size_range=(0, 1)
+    )
+    assert settings['generator'] == dict(
+        type='EdgeBoxes', num_boxes=9, max_side=200, max_aspect=2
+    )
+    assert settings['filter'] == dict(max_aspect=2, size_range=(0, 1), min_side=0)
+
+
+def test_a_union_has_the_arguments_of_both():
+    settings = build_settings('fast', 'union', max_side=320, max_aspect=2, sigma=0.5)
+    assert settings['generator']['type'] == 'Union'
+    search, edges = settings['generator']['generators']
+    assert search == build_settings('fast', max_side=320, sigma=0.5)['generator']
+    assert (
+        edges
+        == build_settings(method='edge-boxes', max_side=320, max_aspect=2)['generator']
+    )
+
+
 @pytest.mark.parametrize(
     'changes, words',
     [
         (dict(method='whole', scale=3), '--scale does nothing'),
         (dict(method='random', min_side=3), '--min-side does nothing'),
+        (dict(method='edge-boxes', scale=3), '--scale does nothing'),
+        (dict(edge_model='x'), '--edge-model does nothing'),
         (dict(method='guess'), 'no method guess'),
         (dict(method='randon'), 'no method randon. Did you mean random?'),
         (dict(preset='release'), 'no preset release. Did you mean released?'),

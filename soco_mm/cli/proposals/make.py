@@ -50,11 +50,13 @@ def add_make(commands) -> argparse.ArgumentParser:
         '--method',
         default='selective-search',
         metavar='METHOD',
-        help='selective-search; random for random boxes of the shapes that the '
-        'filter keeps; whole for the whole image; or the import path of a class, '
-        'such as my_module.MyGenerator (default: %(default)s)',
+        help='selective-search; edge-boxes; union for the boxes of both; random for '
+        'random boxes of the shapes that the filter keeps; whole for the whole image; '
+        'or the import path of a class, such as my_module.MyGenerator (default: '
+        '%(default)s)',
     )
     add_search(parser)
+    add_edges(parser)
 
     kept = parser.add_argument_group('which boxes are kept')
     add_filter(kept)
@@ -63,7 +65,8 @@ def add_make(commands) -> argparse.ArgumentParser:
         type=positive,
         metavar='N',
         help='keep at most N boxes per image, drawn at random; with --method random '
-        'draw N (default: all; with --method random 32)',
+        'draw N, with edge-boxes take the N best (default: all; random 32, edge-boxes '
+        '500)',
     )
     kept.add_argument(
         '--seed',
@@ -149,6 +152,19 @@ def add_search(parser) -> None:
         nargs='+',
         choices=['color', 'fill', 'texture', 'size'],
         help='measures by which segments are merged (default: all four)',
+    )
+
+
+def add_edges(parser) -> None:
+    """Add the arguments of edge boxes."""
+    edges = parser.add_argument_group(
+        'edge boxes', '--max-side (default: 320) and --min-size (default: 20) too.'
+    )
+    edges.add_argument(
+        '--edge-model',
+        metavar='FILE',
+        help='a structured-edge model of OpenCV, such as model.yml.gz of opencv_extra '
+        "(default: the image's gradients are the edges)",
     )
 
 

@@ -1,0 +1,139 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from soco_mm.cli import main
+from soco_mm.proposals import (
+    EdgeBoxes,
+    RandomBoxes,
+    SelectiveSearch,
+    Union,
+    build_settings,
+    generate_proposals,
+)
+from soco_mm.proposals.edge_boxes import gradient_edges
+from soco_mm.proposals.recall import overlaps
+from soco_mm.registry import PROPOSALS
+from soco_mm.utils import read_image
+
+SQUARE = np.array([[30, 40, 110, 100]])
+
+
+@pytest.fixture
+def square():
+    """A bright rectangle on a dark ground, with a little noise."""
+    noise = np.random.default_rng(0).integers(0, 4, (150, 200, 3))
+    image = np.full((150, 200, 3), 40) + noise
+    image[40:100, 30:110] += 150
+    return image.astype(np.uint8)
+
+
+def test_a_closed_contour_is_found(square):
+    boxes = EdgeBoxes()(square)
+    assert boxes.dtype == np.float32 and len(boxes)
+    assert overlaps(SQUARE, boxes).max() > 0.85
+
+
+def test_boxes_are_in_pixels_of_the_whole_image(square):
+    large = cv2.resize(square, None, fx=4, fy=4)
+    boxes = EdgeBoxes(max_side=100)(large)
+    assert overlaps(4 * SQUARE, boxes).max() > 0.7
+
+
+def test_limits_are_kept(square):
+    assert len(EdgeBoxes(num_boxes=7)(square)) <= 7
+    sides = np.diff(EdgeBoxes(max_aspect=1.5)(square).reshape(-1, 2, 2), axis=1)[:, 0]
+    assert len(sides) and (np.maximum(*(sides.T / sides[:, ::-1].T)) < 1.6).all()
+    least = EdgeBoxes(min_size=3000)(square)
+    assert len(least) and ((least[:, 2:] - least[:, :2]).prod(1) >= 3000).all()
+
+
+def test_edges_lie_where_the_image_changes_and_point_across_it():
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[:, 40:] = 200  # a vertical edge: across it is along x
+    edges, normals = gradient_edges(image)
+    assert edges.dtype == normals.dtype == np.float32
+    strong = np.argwhere(edges > 0.5)
+    assert len(strong) and set(strong[:, 1]) <= {39, 40}
+    np.testing.assert_allclose(np.sin(normals[edges > 0.5]), 0, atol=1e-6)
+    edges, normals = gradient_edges(image.transpose(1, 0, 2).copy())
+    np.testing.assert_allclose(np.cos(normals[edges > 0.5]), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize('make', [EdgeBoxes, SelectiveSearch])
+@pytest.mark.parametrize(
+    'image',
+    [
+        np.full((50, 60, 3), 7, np.uint8),  # nothing in it
+        np.full((9, 9, 3), 255, np.uint8),
+        np.repeat(np.arange(64, dtype=np.uint8)[None, :, None], 3, 2).repeat(48, 0),
+        np.zeros((8, 4000, 3), np.uint8),
+    ],
+    ids=['flat', 'small', 'grey', 'long'],
+)
+def test_images_without_contours_are_no_error(make, image):
+    boxes = make()(image)
+    assert boxes.shape[1:] == (4,) and boxes.dtype == np.float32
+
+
+def test_a_union_has_the_boxes_of_all_once(square):
+    configs = [dict(type='EdgeBoxes', num_boxes=20), dict(type='SelectiveSearch')]
+    parts = [PROPOSALS.build(dict(each))(square) for each in configs]
+    rng = np.random.default_rng(0)
+    union = Union([*configs, configs[0]])(square, rng)
+    assert set(map(tuple, union.tolist())) == {
+        tuple(box) for part in parts for box in part.tolist()
+    }
+    assert len(union) == len({tuple(box) for box in union.tolist()})
+
+
+@pytest.mark.parametrize('method', ['edge-boxes', 'union'])
+def test_every_process_finds_the_same_boxes(demo_images, method):
+    settings = build_settings('fast', method, max_boxes=50)
+    names = ['coffee.jpg', 'rocket.jpg']
+    made = [
+        {each.path: each for each in generate_proposals(demo_images, order, settings)}
+        for order in (names, names[::-1])
+    ]
+    for name in names:
+        first, second = (each[name] for each in made)
+        assert first.failure is None and len(first.boxes)
+        np.testing.assert_array_equal(first.boxes, second.boxes)
+
+
+def test_an_image_that_takes_too_long_gets_the_whole_image(demo_images):
+    settings = build_settings(method='edge-boxes', timeout=1e-3)
+    (made,) = generate_proposals(demo_images, ['coffee.jpg'], settings)
+    assert 'took longer' in made.failure
+
+
+def test_a_missing_edge_model_is_refused_before_anything_is_written(
+    demo_images, tmp_path, capsys
+):
+    out = tmp_path / 'store'
+    command = ['proposals', str(demo_images), '--out', str(out)]
+    command += ['--method', 'edge-boxes', '--edge-model', str(tmp_path / 'no.yml')]
+    with pytest.raises(SystemExit) as exit:
+        main(command)
+    assert exit.value.code == 2
+    assert 'There is no edge model' in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_annotated_objects_are_found_better_than_by_chance(demo_images):
+    content = json.loads((demo_images.parent / 'instances.json').read_text())
+    (number,) = (
+        each['id'] for each in content['images'] if each['file_name'] == 'coins.jpg'
+    )
+    objects = np.array(
+        [each['bbox'] for each in content['annotations'] if each['image_id'] == number],
+        float,
+    )
+    objects[:, 2:] += objects[:, :2]
+    photo = read_image(demo_images / 'coins.jpg')
+    found = EdgeBoxes(num_boxes=300)(photo)
+    random = RandomBoxes(len(found), 2, (0.05, 0.3))(photo, np.random.default_rng(0))
+    ours, chance = (overlaps(objects, each).max(1).mean() for each in (found, random))
+    assert ours > 1.2 * chance
