@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,18 @@ from torch.utils.data import default_collate
 
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.datasets.sampler import sample_rng
+from soco_mm.datasets.transforms.views import ConstructViews
 from soco_mm.models import SoCo
 from soco_mm.models.algorithms.soco import fill_invalid
 from soco_mm.models.utils.batch_statistics import batch_statistics
 from soco_mm.models.utils.object_metrics import (
     effective_rank,
     found_again,
+    nearest_class,
+    nearest_class_by_chance,
     same_objects,
 )
+from soco_mm.proposals.recall import read_ground_truth
 from soco_mm.utils import ImageError
 
 from .preview import build_dataset
@@ -66,6 +71,99 @@ def make_samples(cfg: Config) -> list[dict[str, Any]]:
             continue
         samples.append({key: sample[key][:2] for key in ('views', 'boxes', 'valid')})
     return samples
+
+
+def make_annotated_samples(cfg: Config, ann: str | Path) -> list[dict[str, Any]]:
+    """The first view of some annotated images of a training, without augmentation.
+
+    Args:
+        cfg (Config): The config of the training.
+        ann (str | Path): Their annotations, see :func:`read_ground_truth`.
+
+    Returns:
+        list[dict]: ``views``, ``boxes`` and ``valid``, a list of one each, and
+        ``labels``, int64 (K,), of up to ``NUM_IMAGES`` images; empty if the
+        data set is not one of objects, or they are of fewer than two classes.
+
+    Raises:
+        UsageError: If none of its images is annotated.
+        SoCoError: If the boxes are not in pixels.
+    """
+    pipeline = cfg.train_dataloader.dataset.get('pipeline', ())
+    sizes = [
+        each['views'][0]['size']
+        for each in pipeline
+        if each.get('type') == 'ConstructViews'
+    ]
+    dataset = build_dataset(cfg)
+    if not sizes or not isinstance(dataset, ObjectViewDataset):
+        return []
+    objects = read_ground_truth(ann, dataset.store)
+    if len(set(objects.labels.tolist()) - {-1}) < 2:
+        return []
+    whole = ConstructViews([dict(size=sizes[0])])
+    samples = []
+    annotated = np.unique(objects.images)
+    number = min(NUM_IMAGES, len(annotated))
+    for place in np.linspace(0, len(annotated) - 1, number).astype(int):
+        own = (objects.images == annotated[place]) & (objects.labels >= 0)
+        data = dict(
+            dataset.get_data_info(int(annotated[place])),
+            proposals=objects.boxes[own].astype(np.float32),
+            rng=None,  # nothing is drawn
+        )
+        try:
+            data = whole(dataset.loader(data))
+        except ImageError:
+            continue
+        visible = data['visible'][0]
+        if visible.any():
+            samples.append(
+                dict(
+                    views=[torch.from_numpy(np.ascontiguousarray(data['views'][0]))],
+                    boxes=[torch.from_numpy(data['boxes'][0][visible])],
+                    valid=[torch.ones(int(visible.sum()), dtype=torch.bool)],
+                    labels=torch.from_numpy(objects.labels[own][visible]),
+                )
+            )
+    return pad(samples)
+
+
+def pad(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give all samples as many boxes as the largest one; the others are not valid."""
+    most = max((len(each['labels']) for each in samples), default=0)
+    for each in samples:
+        missing = most - len(each['labels'])
+        each['boxes'] = [torch.nn.functional.pad(each['boxes'][0], (0, 0, 0, missing))]
+        each['valid'] = [torch.nn.functional.pad(each['valid'][0], (0, missing))]
+        each['labels'] = torch.nn.functional.pad(each['labels'], (0, missing), value=-1)
+    return samples
+
+
+def measure_classes(model: SoCo, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Look whether the nearest annotated object is of the same class.
+
+    Args:
+        model (SoCo): The model, as in :func:`measure_objects`.
+        samples (Sequence[dict]): What :func:`make_annotated_samples` returns.
+
+    Returns:
+        dict: ``same_class``, the mean over classes, see :func:`nearest_class`;
+        ``chance``; and the number of ``objects`` and ``classes``.
+    """
+    features, labels = [], []
+    for _, batch in split_evenly(samples):
+        with kept_random_state(), torch.no_grad(), batch_statistics(model):
+            (found,) = view_features(model, batch)
+        features.append(found[batch['valid'][0]])
+        labels.append(batch['labels'][batch['valid'][0]])
+    known = torch.cat(labels)
+    return dict(
+        same_class=nearest_class(torch.cat(features), known),
+        chance=nearest_class_by_chance(known),
+        objects=len(known),
+        classes=int((known.unique(return_counts=True)[1] > 1).sum()),
+    )
 
 
 def measure_objects(model: SoCo, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:

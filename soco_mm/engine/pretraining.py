@@ -29,7 +29,7 @@ PRESET = 'paper'
 # R50 at the paper's views takes 0.4 GB per image.
 CPU_BATCH_SIZE = 16
 # Shows at the end whether the training helped.
-MEASURE = dict(type='ObjectMetricsHook')
+MEASURE = 'ObjectMetricsHook'
 # What the job sets itself, and the argument that sets it.
 ARGUMENTS = {
     'train_dataloader.dataset.data_root': 'IMAGES',
@@ -270,8 +270,9 @@ class PretrainPlan:
             set_epochs(self.cfg, self.epochs, len(store) // loader.batch_size)
         self.cfg.visualizer.save_dir = str(self.out)
         hooks = self.cfg.get('custom_hooks') or []
-        if all(each.get('type') != MEASURE['type'] for each in hooks):
-            self.cfg.custom_hooks = [*hooks, MEASURE]
+        if all(each.get('type') != MEASURE for each in hooks):
+            ann = self.arguments.ann and os.path.abspath(self.arguments.ann)
+            self.cfg.custom_hooks = [*hooks, dict(type=MEASURE, ann=ann)]
 
 
 def choose_settings(

@@ -56,6 +56,13 @@ def describe_retrieval(figures: dict[str, Any]) -> list[str]:
         f'Effective rank of object features: {both(before, after, "rank", rounded)} '
         f'(of at most {after["largest_rank"]})',
     ]
+    if annotated := after.get('annotated'):
+        start = before and before.get('annotated')
+        lines.append(
+            'Nearest annotated object of the same class: '
+            f'{both(start, annotated, "same_class", percent)} (mean over '
+            f'{annotated["classes"]} classes; chance {percent(annotated["chance"])})'
+        )
     return lines + warnings(before, after)
 
 

@@ -35,6 +35,9 @@ class Objects(NamedTuple):
         other_size (int): Those left out because the annotations are of an
             image of another width or height.
         account (Account): Objects that were left out or clipped.
+        labels (np.ndarray): Index of the class of each object, -1 where the
+            file does not say, int64, (G,).
+        classes (tuple[str]): Names of the classes.
     """
 
     boxes: np.ndarray
@@ -44,6 +47,8 @@ class Objects(NamedTuple):
     absent: int
     other_size: int
     account: Account
+    labels: np.ndarray
+    classes: tuple[str, ...]
 
 
 def read_ground_truth(path: str | Path, store: ProposalStore) -> Objects:
@@ -76,7 +81,7 @@ def read_ground_truth(path: str | Path, store: ProposalStore) -> Objects:
     entries = [each for each in entries if each.image in indices]
     sizes: dict = {number: store.size(index) for number, index in indices.items()}
     check_in_pixels(path, entries, sizes)
-    rows, owners = [], []
+    rows, owners, kept = [], [], []
     seen: dict = {}
     for each in entries:
         box = clip_box(each.box, *sizes[each.image])
@@ -95,6 +100,7 @@ def read_ground_truth(path: str | Path, store: ProposalStore) -> Objects:
             area = w * h if each.area is None else min(each.area, w * h)
             rows.append((x, y, x + w, y + h, area))
             owners.append(indices[each.image])
+            kept.append(each)
     if not rows:
         reason = account.summary()
         raise UsageError(
@@ -105,6 +111,7 @@ def read_ground_truth(path: str | Path, store: ProposalStore) -> Objects:
     rows, owner = np.array(rows, float), np.array(owners)
     order = np.argsort(owner, kind='stable')
     rows = rows[order]
+    labels, classes = _read_labels(content, kept)
     return Objects(
         rows[:, :4],
         rows[:, 4],
@@ -113,7 +120,25 @@ def read_ground_truth(path: str | Path, store: ProposalStore) -> Objects:
         len(images) - len(indices) - other_size,
         other_size,
         account,
+        labels[order],
+        classes,
     )
+
+
+def _read_labels(
+    content: dict, entries: Sequence[coco.ObjectEntry]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class of each object, where there are any: recall does not need them."""
+    found = [
+        each
+        for each in content.get('categories') or ()
+        if isinstance(each, dict) and {'id', 'name'} <= each.keys()
+    ]
+    numbers = {str(each['id']): number for number, each in enumerate(found)}
+    objects = content['annotations']
+    ids = [str(objects[each.number].get('category_id')) for each in entries]
+    labels = np.array([numbers.get(each, -1) for each in ids], np.int64)
+    return labels, tuple(str(each['name']) for each in found)
 
 
 def _match(

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import small
@@ -10,11 +11,18 @@ from mmengine.config import ConfigDict
 
 from soco_mm.apis import PretrainResult
 from soco_mm.engine.config import load_config
-from soco_mm.engine.object_metrics import make_samples, measure_objects
+from soco_mm.engine.hooks import ObjectMetricsHook
+from soco_mm.engine.object_metrics import (
+    make_annotated_samples,
+    make_samples,
+    measure_classes,
+    measure_objects,
+)
 from soco_mm.engine.retrieval import describe_retrieval, read_retrieval
 from soco_mm.engine.training import train_model
 from soco_mm.evaluation import ClassFolders
 from soco_mm.registry import MODELS
+from soco_mm.utils import read_image, read_size
 
 VIEWS = [dict(size=64), dict(size=64, source=0, crop_scale=(0.5, 1.0))]
 
@@ -163,3 +171,92 @@ def test_notebooks_show_the_figures(tmp_path):
     (tmp_path / 'retrieval.json').write_text(text)
     html = PretrainResult.of(tmp_path, tmp_path, tmp_path)._repr_html_()
     assert '10 % before, 60 % after (of 512; chance 0.2 %)' in html
+
+
+@pytest.fixture
+def annotations(demo_images, tmp_path):
+    """Two halves of each photo as objects of two classes, and one of a third."""
+    images = [path.name for path in sorted(demo_images.glob('*.jpg'))]
+    entries, objects = [], []
+    for number, name in enumerate(images):
+        width, height = read_size(demo_images / name)
+        entries.append(dict(id=number, file_name=name, width=width, height=height))
+        boxes = [(7, 0, 0, width / 2, height), (3, width / 2, 0, width / 2, height)]
+        boxes += [(5, 0, 0, 40, 40)] * (number == 2)
+        objects += [
+            dict(id=10 * number + at, image_id=number, category_id=id_, bbox=box)
+            for at, (id_, *box) in enumerate(boxes)
+        ]
+    categories = [dict(id=id_, name=f'class {id_}') for id_ in (7, 3, 5)]
+    path = tmp_path / 'instances.json'
+    content = dict(images=entries, annotations=objects, categories=categories)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_annotated_objects_are_seen_whole_and_with_their_class(
+    cfg, annotations, demo_images
+):
+    samples = make_annotated_samples(cfg, annotations)
+    names = [path.name for path in sorted(demo_images.glob('*.jpg'))]
+    assert len(samples) == len(names) == 5
+    for number, (name, sample) in enumerate(zip(names, samples)):
+        expected = cv2.resize(
+            read_image(demo_images / name), (64, 64), interpolation=cv2.INTER_AREA
+        )
+        assert (sample['views'][0].numpy() == expected).all()
+        (boxes,) = sample['boxes']
+        torch.testing.assert_close(
+            boxes[:2], torch.tensor([[0, 0, 32, 64], [32, 0, 64, 64.0]])
+        )
+        valid = [True, True, number == 2]
+        assert sample['valid'][0].tolist() == valid
+        assert sample['labels'].tolist() == [0, 1, 2 if number == 2 else -1]
+
+
+def test_same_class_is_what_the_nearest_neighbour_says(cfg, annotations):
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    samples = make_annotated_samples(cfg, annotations)
+    measured = measure_classes(model, samples)
+    model.train()
+    images = torch.stack([each['views'][0] for each in samples])
+    boxes = torch.stack([each['boxes'][0] for each in samples])
+    # The box in place of one that is missing does not count, but batch norm sees it.
+    for n in (0, 1, 3, 4):
+        boxes[n, 2] = boxes[n, 0]
+    data = model.data_preprocessor(dict(views=[images]))
+    with torch.no_grad():
+        h = model.roi_head(model.extract_feat(data['views']), boxes).view(5, 3, -1)
+    h = torch.nn.functional.normalize(h.double(), dim=-1).numpy()
+    rows = [(n, k) for n in range(5) for k in (range(3) if n == 2 else range(2))]
+    hits = {0: [], 1: [], 2: []}
+    for row in rows:
+        others = [other for other in rows if other != row]
+        best = max(others, key=lambda other: h[row] @ h[other])
+        hits[row[1]].append(best[1] == row[1])
+    assert measured['same_class'] == pytest.approx(
+        (np.mean(hits[0]) + np.mean(hits[1])) / 2
+    )
+    assert (measured['objects'], measured['classes']) == (11, 2)
+    assert measured['chance'] == pytest.approx(4 / 10)
+
+
+def test_annotations_add_a_line(cfg, annotations, tmp_path):
+    hook = dict(type='ObjectMetricsHook', ann=str(annotations))
+    cfg.custom_hooks = [*cfg.custom_hooks, hook]
+    cfg.train_cfg.max_epochs = 1
+    train(cfg, tmp_path / 'RUN', False)
+    (line,) = [
+        each
+        for each in describe_retrieval(read_retrieval(tmp_path / 'RUN'))
+        if each.startswith('Nearest annotated object of the same class: ')
+    ]
+    assert line.endswith('after (mean over 2 classes; chance 40 %)')
+
+
+def test_annotations_of_other_images_are_no_error(cfg, annotations, tmp_path):
+    text = annotations.read_text().replace('.jpg', '.png')
+    annotations.write_text(text)
+    hook = ObjectMetricsHook(str(annotations))
+    assert hook._annotated_samples(cfg) == []

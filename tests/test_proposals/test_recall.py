@@ -334,6 +334,13 @@ def test_objects_of_other_layouts_are_the_same(tmp_path, demo_images, store):
     )
     wanted = read_ground_truth(path, opened)
     assert wanted.num_images == 5
+    names = {each['id']: each['name'] for each in content['categories']}
+    classes = {
+        tuple(each['bbox'][:2]): names[each['category_id']]
+        for each in content['annotations']
+    }
+    for box, label in zip(wanted.boxes, wanted.labels):
+        assert wanted.classes[label] == classes[tuple(box[:2])]
     for name in ('yolo/data.yaml', 'voc'):
         found = read_ground_truth(tmp_path / name, opened)
         assert (found.images == wanted.images).all()
@@ -345,6 +352,8 @@ def test_objects_of_other_layouts_are_the_same(tmp_path, demo_images, store):
             np.lexsort((*each.boxes.T, each.images)) for each in (found, wanted)
         )
         np.testing.assert_allclose(found.boxes[order], wanted.boxes[other], atol=1e-6)
+        for ours, theirs in zip(found.labels[order], wanted.labels[other]):
+            assert found.classes[ours] == wanted.classes[theirs]
         assert (found.num_images, found.absent) == (5, 0)
         lines = found.account.lines()
         assert len(lines) == (name != 'voc')

@@ -1,13 +1,20 @@
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from soco_mm.models import SoCo
 from soco_mm.registry import HOOKS
-from soco_mm.utils import write_json
+from soco_mm.utils import UsageError, write_json
 
-from ..object_metrics import make_samples, measure_objects
+from ..object_metrics import (
+    make_annotated_samples,
+    make_samples,
+    measure_classes,
+    measure_objects,
+)
+from ..quiet_log import tell
 from ..retrieval import RETRIEVAL, read_retrieval
 from ..runtime import unwrap_model
 
@@ -20,9 +27,16 @@ class ObjectMetricsHook(Hook):
     ``before`` and ``after``. A resumed training keeps the former. The first
     process measures, and only models and data sets of this plugin; the
     training does not change.
+
+    Args:
+        ann (str, optional): Annotations of some of the images, with which
+            :func:`measure_classes` measures too. Defaults to None, none.
     """
 
     priority = 'LOWEST'
+
+    def __init__(self, ann: str | None = None) -> None:
+        self.ann = ann
 
     def before_train(self, runner) -> None:
         """Measure the model as the training starts, unless it is resumed."""
@@ -40,7 +54,20 @@ class ObjectMetricsHook(Hook):
             return
         if not hasattr(self, 'samples'):
             self.samples = make_samples(runner.cfg)
+            self.annotated = self._annotated_samples(runner.cfg)
         if len(self.samples) < 2:
             return
         figures = measure_objects(model, self.samples)
+        if len(self.annotated) > 1:
+            figures['annotated'] = measure_classes(model, self.annotated)
         write_json(Path(runner.work_dir, RETRIEVAL), {**known, moment: figures})
+
+    def _annotated_samples(self, cfg: Config) -> list:
+        """Samples with classes, empty if there are none among the images."""
+        if self.ann is None:
+            return []
+        try:
+            return make_annotated_samples(cfg, self.ann)
+        except UsageError as error:
+            tell(f'The class of the nearest object is not measured: {error}')
+            return []
