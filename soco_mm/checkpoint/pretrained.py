@@ -29,6 +29,7 @@ PRETEXT_PARTS = {
     'target network': 'target_net.',
     'projector': 'projector.',
     'predictor': 'head.',
+    'head of displaced boxes': 'box_head.',
 }
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from soco_mm.utils import SoCoError
 
 # Parts that only the pretext task needs, and the target network.
-PRETEXT = ('target_net.', 'projector.', 'head.', 'data_preprocessor.')
+PRETEXT = ('target_net.', 'projector.', 'head.', 'box_head.', 'data_preprocessor.')
 # Part of a detector -> the start of its names. Other parts, such as the head of
 # a one-stage detector, are listed under their own name.
 PARTS = {

@@ -1,7 +1,7 @@
 from .algorithms import SoCo
 from .data_preprocessor import ImageViewDataPreprocessor, ViewDataPreprocessor
 from .dense_heads import ObjectDenseHead
-from .heads import SoCoHead
+from .heads import DisplacedBoxHead, SoCoHead
 from .losses import ObjectCosineLoss, ObjectInfoNCELoss, VarianceCovarianceLoss
 from .mmselfsup import NonLinearNeck
 from .roi_heads import (
@@ -14,6 +14,7 @@ from .utils import CosineEMA, ObjectEncoder
 
 __all__ = [
     'CosineEMA',
+    'DisplacedBoxHead',
     'ImageViewDataPreprocessor',
     'NonLinearNeck',
     'ObjectBBoxHead',

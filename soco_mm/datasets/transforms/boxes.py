@@ -23,13 +23,24 @@ class SelectProposals(BaseTransform):
         num_proposals (int): K. Defaults to 4.
         view_sets (Sequence[Sequence[int]], optional): The views of each set,
             by index from 0. Defaults to None, one set for all views.
+        whole_view (bool): Make the whole view one more object of each set, in
+            a slot of its own. Defaults to False.
+        max_proposals (int, optional): Also keep this many proposals of each
+            view, whether drawn or not, for a model with an ``rpn_head``:
+            ``view_proposals``, a list of (M, 4), padded with zeros, and
+            ``num_proposals``, a list of how many there are. If there are more,
+            M are drawn. Defaults to None, none.
 
     Raises:
         ValueError: If a set has fewer than two views.
     """
 
     def __init__(
-        self, num_proposals: int = 4, view_sets: Sequence[Sequence[int]] | None = None
+        self,
+        num_proposals: int = 4,
+        view_sets: Sequence[Sequence[int]] | None = None,
+        whole_view: bool = False,
+        max_proposals: int | None = None,
     ) -> None:
         if view_sets is not None and min(map(len, view_sets)) < 2:
             raise ValueError(
@@ -38,6 +49,8 @@ class SelectProposals(BaseTransform):
             )
         self.num_proposals = num_proposals
         self.view_sets = view_sets
+        self.whole_view = whole_view
+        self.max_proposals = max_proposals
 
     def transform(self, results: dict) -> dict:
         """Select the proposals."""
@@ -45,6 +58,12 @@ class SelectProposals(BaseTransform):
         parts = [
             self._select(results, views) for views in self.view_sets or [range(number)]
         ]
+        if self.max_proposals is not None:
+            kept = [
+                self._keep(results['rng'], boxes[visible])
+                for boxes, visible in zip(results['boxes'], results['visible'])
+            ]
+            results['view_proposals'], results['num_proposals'] = map(list, zip(*kept))
         for key, each in zip(('boxes', 'valid'), zip(*parts)):
             results[key] = [np.concatenate(view) for view in zip(*each)]
         return results
@@ -55,20 +74,30 @@ class SelectProposals(BaseTransform):
             np.logical_and.reduce([results['visible'][v] for v in views])
         )
         number = min(len(candidates), self.num_proposals)
+        whole = [
+            np.float32([[0, 0, view.shape[1], view.shape[0]]])
+            for view in results['views']
+        ]
         if number:
             chosen = results['rng'].choice(candidates, number, replace=False)
             slots = np.resize(chosen, self.num_proposals)
             boxes = [boxes[slots] for boxes in results['boxes']]
         else:
-            boxes = [
-                np.tile(
-                    np.float32([0, 0, view.shape[1], view.shape[0]]),
-                    (self.num_proposals, 1),
-                )
-                for view in results['views']
-            ]
-        valid = np.arange(self.num_proposals) < max(number, 1)
+            boxes = [np.tile(box, (self.num_proposals, 1)) for box in whole]
+        if self.whole_view:
+            boxes = [np.concatenate(each) for each in zip(boxes, whole)]
+            valid = np.append(np.arange(self.num_proposals) < number, True)
+        else:
+            valid = np.arange(self.num_proposals) < max(number, 1)
         return boxes, [valid & (v in views) for v in range(len(boxes))]
+
+    def _keep(self, rng: np.random.Generator, boxes: np.ndarray) -> tuple:
+        """Up to ``max_proposals`` boxes of a view, padded, and their number."""
+        if len(boxes) > self.max_proposals:
+            boxes = boxes[rng.choice(len(boxes), self.max_proposals, replace=False)]
+        padded = np.zeros((self.max_proposals, 4), np.float32)
+        padded[: len(boxes)] = boxes
+        return padded, len(boxes)
 
 
 @TRANSFORMS.register_module()

@@ -177,9 +177,11 @@ class ViewRandomFlip(BaseTransform):
             if results['rng'].random() >= self.prob:
                 continue
             results['views'][index] = cv2.flip(view, 1)
-            boxes = results['boxes'][index].copy()
-            boxes[:, [0, 2]] = view.shape[1] - boxes[:, [2, 0]]
-            results['boxes'][index] = boxes
+            for key in ('boxes', 'view_proposals'):
+                if key in results:
+                    boxes = results[key][index].copy()
+                    boxes[:, [0, 2]] = view.shape[1] - boxes[:, [2, 0]]
+                    results[key][index] = boxes
         return results
 
 

@@ -2,12 +2,14 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.model import BaseModel
+from mmengine.structures import InstanceData
 from torch import Tensor
 
 from soco_mm.registry import MODELS
 
-from ..utils import CosineEMA, ObjectEncoder
+from ..utils import CosineEMA, ObjectEncoder, build_detector_part
 from ..utils.object_encoder import Features
 
 # Parts that a detector takes over, in the order in which they are computed.
@@ -36,6 +38,13 @@ class SoCo(BaseModel):
         bbox_head (dict, optional): Config of the towers of a one-stage
             detector, which then are its head (``bbox_head.*``). Defaults to
             None, that of ``roi_head``.
+        rpn_head (dict, optional): Config of MMDetection's ``RPNHead``, which
+            learns the proposals as one class (``rpn_head.*``). Its losses are
+            those of MMDetection, a mean over the views. Defaults to None,
+            none.
+        box_head (dict, optional): Config of a head that finds the way back
+            from a displaced box, such as ``dict(type='DisplacedBoxHead')``.
+            Its loss is a mean over the views. Defaults to None, none.
         frozen_parts (Sequence[str]): Parts of a detector that stay as they
             are, of ``backbone``, ``neck``, ``roi_head`` and ``bbox_head``,
             with their norms in evaluation mode. A frozen backbone is equal in
@@ -60,6 +69,8 @@ class SoCo(BaseModel):
         base_momentum: float = 0.99,
         data_preprocessor: dict | None = None,
         bbox_head: dict | None = None,
+        rpn_head: dict | None = None,
+        box_head: dict | None = None,
         frozen_parts: Sequence[str] = (),
         init_cfg: dict | None = None,
     ) -> None:
@@ -72,6 +83,8 @@ class SoCo(BaseModel):
         self.bbox_head = None if bbox_head is None else MODELS.build(bbox_head)
         self.projector = MODELS.build(projector)
         self.head = MODELS.build(head)
+        self.rpn_head = None if rpn_head is None else build_detector_part(rpn_head)
+        self.box_head = None if box_head is None else MODELS.build(box_head)
         self.frozen_parts = self._freeze(frozen_parts)
         # The format in which convolutions are fastest, on GPU and CPU.
         self.to(memory_format=torch.channels_last)
@@ -187,6 +200,8 @@ class SoCo(BaseModel):
         views: list[Tensor],
         boxes: list[Tensor],
         valid: list[Tensor],
+        proposals: list[Tensor] | None = None,
+        num_proposals: list[Tensor] | None = None,
         mode: str = 'tensor',
     ):
         """Compute the losses, or the online projections of the objects.
@@ -197,6 +212,8 @@ class SoCo(BaseModel):
             boxes (list[Tensor]): x1 y1 x2 y2 in pixels of the view, (N, K, 4)
                 each.
             valid (list[Tensor]): Valid proposals, bool, (N, K) each.
+            proposals (list[Tensor], optional): See :meth:`loss`.
+            num_proposals (list[Tensor], optional): See :meth:`loss`.
             mode (str): ``loss`` or ``tensor``. Defaults to ``tensor``.
 
         Returns:
@@ -207,7 +224,7 @@ class SoCo(BaseModel):
             RuntimeError: If ``mode`` is another.
         """
         if mode == 'loss':
-            return self.loss(views, boxes, valid)
+            return self.loss(views, boxes, valid, proposals, num_proposals)
         if mode == 'tensor':
             net = self.online_net
             return [net(view, box) for view, box in zip(views, boxes)]
@@ -254,7 +271,12 @@ class SoCo(BaseModel):
         return loss, log_vars
 
     def loss(
-        self, views: list[Tensor], boxes: list[Tensor], valid: list[Tensor]
+        self,
+        views: list[Tensor],
+        boxes: list[Tensor],
+        valid: list[Tensor],
+        proposals: list[Tensor] | None = None,
+        num_proposals: list[Tensor] | None = None,
     ) -> dict[str, Tensor]:
         r"""The symmetric object-level contrastive loss (Section 3.3).
 
@@ -269,16 +291,23 @@ class SoCo(BaseModel):
                 each; box k is the same object in all views.
             valid (list[Tensor]): Valid proposals, bool, (N, K) each. The boxes
                 of invalid ones have no influence.
+            proposals (list[Tensor], optional): All proposals that each view
+                shows, padded to the same number, (N, M, 4) each. Needed for
+                ``rpn_head``; see :class:`SelectProposals`.
+            num_proposals (list[Tensor], optional): How many of them there are,
+                int, (N,) each.
 
         Returns:
             dict: ``loss``, :math:`\mathcal{L}^{SoCo}`, a scalar in [-8, 8]
             for three views, with gradients into the online network only;
             ``loss_floor``, the loss of the best constant prediction, a scalar
-            without gradients; and the other losses of :meth:`SoCoHead.loss`.
+            without gradients; and the losses of further parts:
+            ``loss_regulariser``, ``loss_rpn_cls`` and ``loss_rpn_bbox``, and
+            ``loss_box``.
 
         Raises:
             ValueError: If there are fewer than two views, or not as many
-                boxes and masks as views.
+                boxes and masks as views, or no proposals for an RPN.
         """
         if not len(views) == len(boxes) == len(valid) >= 2:
             raise ValueError(
@@ -293,11 +322,85 @@ class SoCo(BaseModel):
         # Eq. 2 and 3, and the symmetric form: both networks see every view.
         online_net, target_net = self.trained_net, self.target_net
         inputs = [self.shared_feats(view) for view in views]
-        online = [online_net(x, box) for x, box in zip(inputs, boxes)]
+        feats = [online_net.extract_feat(x) for x in inputs]
+        online = [
+            online_net.project(online_net.head_features(x, box), box)
+            for x, box in zip(feats, boxes)
+        ]
         with torch.no_grad():
             target = [target_net(x, box) for x, box in zip(inputs, boxes)]
         # Eq. 4 to 6.
-        return self.head.loss(online, target, valid, boxes)
+        losses = self.head.loss(online, target, valid, boxes)
+        if self.rpn_head is not None:
+            losses |= self.rpn_loss(feats, views, proposals, num_proposals)
+        if self.box_head is not None:
+            losses |= self.box_loss(feats, boxes, valid)
+        return losses
+
+    def rpn_loss(
+        self,
+        feats: list[tuple[Tensor]],
+        views: list[Tensor],
+        proposals: list[Tensor] | None,
+        num_proposals: list[Tensor] | None,
+    ) -> dict[str, Tensor]:
+        """MMDetection's losses of an RPN, with all proposals as one class.
+
+        Args:
+            feats (list[tuple[Tensor]]): The online network's maps of each view.
+            views (list[Tensor]): See :meth:`loss`.
+            proposals (list[Tensor], optional): See :meth:`loss`.
+            num_proposals (list[Tensor], optional): See :meth:`loss`.
+
+        Returns:
+            dict: ``loss_rpn_cls`` and ``loss_rpn_bbox``, a mean over the views.
+
+        Raises:
+            ValueError: If there are no proposals.
+        """
+        if proposals is None or num_proposals is None:
+            raise ValueError(
+                'rpn_head learns all proposals of a view, but the batch has none. '
+                'Set max_proposals of SelectProposals in the pipeline, such as 100.'
+            )
+        found = []
+        for maps, view, boxes, numbers in zip(feats, views, proposals, num_proposals):
+            samples = []
+            for image, number in zip(boxes, numbers.tolist()):
+                sample = DetDataSample(
+                    metainfo=dict(img_shape=view.shape[-2:], pad_shape=view.shape[-2:])
+                )
+                sample.gt_instances = InstanceData(
+                    bboxes=image[:number].float(),
+                    labels=image.new_zeros(number, dtype=torch.long),
+                )
+                samples.append(sample)
+            levels = self.rpn_head.prior_generator.num_levels
+            found.append(self.rpn_head.loss(maps[:levels], samples))
+        return {
+            name: torch.stack([torch.stack(each[name]).sum() for each in found]).mean()
+            for name in found[0]
+        }
+
+    def box_loss(
+        self, feats: list[tuple[Tensor]], boxes: list[Tensor], valid: list[Tensor]
+    ) -> dict[str, Tensor]:
+        """The loss of the way back from displaced boxes.
+
+        Args:
+            feats (list[tuple[Tensor]]): The online network's maps of each view.
+            boxes (list[Tensor]): See :meth:`loss`.
+            valid (list[Tensor]): See :meth:`loss`.
+
+        Returns:
+            dict: ``loss_box``, a mean over the views.
+        """
+        losses = []
+        for maps, box, mask in zip(feats, boxes, valid):
+            displaced = self.box_head.displace(box)
+            h = self.trained_net.head_features(maps, displaced)
+            losses.append(self.box_head.loss(h, displaced, box, mask))
+        return dict(loss_box=torch.stack(losses).mean())
 
 
 def fill_invalid(boxes: Tensor, valid: Tensor, view: Tensor) -> Tensor:

@@ -1,3 +1,4 @@
+from .box_head import DisplacedBoxHead
 from .soco_head import SoCoHead
 
-__all__ = ['SoCoHead']
+__all__ = ['DisplacedBoxHead', 'SoCoHead']
