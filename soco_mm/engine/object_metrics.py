@@ -2,7 +2,7 @@
 
 import copy
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils.data import default_collate
 
 from soco_mm.datasets import ObjectViewDataset
@@ -74,44 +75,89 @@ def make_samples(cfg: Config) -> list[dict[str, Any]]:
 
 
 def make_annotated_samples(cfg: Config, ann: str | Path) -> list[dict[str, Any]]:
-    """The first view of some annotated images of a training, without augmentation.
+    """Some annotated images of a training, whole and without augmentation.
 
     Args:
         cfg (Config): The config of the training.
         ann (str | Path): Their annotations, see :func:`read_ground_truth`.
 
     Returns:
-        list[dict]: ``views``, ``boxes`` and ``valid``, a list of one each, and
-        ``labels``, int64 (K,), of up to ``NUM_IMAGES`` images; empty if the
-        data set is not one of objects, or they are of fewer than two classes.
+        list[dict]: ``views``, ``boxes`` and ``valid``, a list of one each;
+        ``labels``, int64 (K,), -1 where there is no class; and ``index``, that
+        of the image in the store; of up to ``NUM_IMAGES`` images. Empty if the
+        data set is not one of objects.
 
     Raises:
         UsageError: If none of its images is annotated.
         SoCoError: If the boxes are not in pixels.
     """
-    pipeline = cfg.train_dataloader.dataset.get('pipeline', ())
-    sizes = [
-        each['views'][0]['size']
-        for each in pipeline
-        if each.get('type') == 'ConstructViews'
-    ]
     dataset = build_dataset(cfg)
-    if not sizes or not isinstance(dataset, ObjectViewDataset):
+    if not isinstance(dataset, ObjectViewDataset):
         return []
     objects = read_ground_truth(ann, dataset.store)
-    if len(set(objects.labels.tolist()) - {-1}) < 2:
+
+    def find(index: int) -> tuple[np.ndarray, np.ndarray]:
+        own = objects.images == index
+        return objects.boxes[own].astype(np.float32), objects.labels[own]
+
+    # Those of the store, of which the data set may hold only some.
+    dataset.chosen = None
+    return whole_views(cfg, dataset, np.unique(objects.images), find)
+
+
+def make_proposal_samples(cfg: Config) -> list[dict[str, Any]]:
+    """Some images of a training, whole, with all their proposals.
+
+    Args:
+        cfg (Config): The config of the training.
+
+    Returns:
+        list[dict]: As :func:`make_annotated_samples`, without classes.
+    """
+    dataset = build_dataset(cfg)
+    if not isinstance(dataset, ObjectViewDataset):
+        return []
+
+    def find(index: int) -> tuple[np.ndarray, np.ndarray]:
+        boxes = dataset.get_data_info(index)['proposals']
+        return boxes, np.full(len(boxes), -1)
+
+    return whole_views(cfg, dataset, np.arange(len(dataset)), find)
+
+
+def whole_views(
+    cfg: Config,
+    dataset: ObjectViewDataset,
+    indices: np.ndarray,
+    find: Callable[[int], tuple[np.ndarray, np.ndarray]],
+) -> list[dict[str, Any]]:
+    """Some images as the first view has them, without crop and augmentation.
+
+    Args:
+        cfg (Config): The config of the training.
+        dataset (ObjectViewDataset): The images.
+        indices (np.ndarray): The images to choose from, evenly.
+        find (Callable): From an index to boxes in pixels of the image, float32
+            (K, 4), and labels (K,).
+
+    Returns:
+        list[dict]: See :func:`make_annotated_samples`; empty if the pipeline
+        has no ``ConstructViews``.
+    """
+    sizes = [
+        each['views'][0]['size']
+        for each in cfg.train_dataloader.dataset.get('pipeline', ())
+        if each.get('type') == 'ConstructViews'
+    ]
+    if not sizes:
         return []
     whole = ConstructViews([dict(size=sizes[0])])
     samples = []
-    annotated = np.unique(objects.images)
-    number = min(NUM_IMAGES, len(annotated))
-    for place in np.linspace(0, len(annotated) - 1, number).astype(int):
-        own = (objects.images == annotated[place]) & (objects.labels >= 0)
-        data = dict(
-            dataset.get_data_info(int(annotated[place])),
-            proposals=objects.boxes[own].astype(np.float32),
-            rng=None,  # nothing is drawn
-        )
+    places = np.linspace(0, len(indices) - 1, min(NUM_IMAGES, len(indices)))
+    for index in indices[places.astype(int)].tolist():
+        boxes, labels = find(index)
+        # No random number is drawn.
+        data = dict(dataset.get_data_info(index), proposals=boxes, rng=None)
         try:
             data = whole(dataset.loader(data))
         except ImageError:
@@ -123,20 +169,16 @@ def make_annotated_samples(cfg: Config, ann: str | Path) -> list[dict[str, Any]]
                     views=[torch.from_numpy(np.ascontiguousarray(data['views'][0]))],
                     boxes=[torch.from_numpy(data['boxes'][0][visible])],
                     valid=[torch.ones(int(visible.sum()), dtype=torch.bool)],
-                    labels=torch.from_numpy(objects.labels[own][visible]),
+                    labels=torch.from_numpy(labels[visible]),
+                    index=index,
                 )
             )
-    return pad(samples)
-
-
-def pad(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give all samples as many boxes as the largest one; the others are not valid."""
     most = max((len(each['labels']) for each in samples), default=0)
     for each in samples:
         missing = most - len(each['labels'])
-        each['boxes'] = [torch.nn.functional.pad(each['boxes'][0], (0, 0, 0, missing))]
-        each['valid'] = [torch.nn.functional.pad(each['valid'][0], (0, missing))]
-        each['labels'] = torch.nn.functional.pad(each['labels'], (0, missing), value=-1)
+        each['boxes'] = [pad(each['boxes'][0], (0, 0, 0, missing))]
+        each['valid'] = [pad(each['valid'][0], (0, missing))]
+        each['labels'] = pad(each['labels'], (0, missing), value=-1)
     return samples
 
 
@@ -155,8 +197,9 @@ def measure_classes(model: SoCo, samples: Sequence[dict[str, Any]]) -> dict[str,
     for _, batch in split_evenly(samples):
         with kept_random_state(), torch.no_grad(), batch_statistics(model):
             (found,) = view_features(model, batch)
-        features.append(found[batch['valid'][0]])
-        labels.append(batch['labels'][batch['valid'][0]])
+        own: Any = batch['labels']
+        features.append(found[own >= 0])
+        labels.append(own[own >= 0])
     known = torch.cat(labels)
     return dict(
         same_class=nearest_class(torch.cat(features), known),

@@ -63,7 +63,23 @@ def describe_retrieval(figures: dict[str, Any]) -> list[str]:
             f'{both(start, annotated, "same_class", percent)} (mean over '
             f'{annotated["classes"]} classes; chance {percent(annotated["chance"])})'
         )
+    if rpn := after.get('rpn'):
+        lines.append(describe_rpn(before and before.get('rpn'), rpn))
     return lines + warnings(before, after)
+
+
+def describe_rpn(before: dict | None, after: dict) -> str:
+    """What the RPN finds, see :func:`measure_rpn`, as one sentence."""
+    text = (
+        f'Found by the {after["number"]} best boxes of the RPN: '
+        f'{both(before, after, "proposals", percent)} of the proposals'
+    )
+    if 'objects' in after:
+        text += (
+            f'; {both(before, after, "objects", percent)} of the annotated objects '
+            f'({after["number"]} proposals of an image: {percent(after["search"])})'
+        )
+    return text
 
 
 def warnings(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from ..object_metrics import (
 )
 from ..quiet_log import tell
 from ..retrieval import RETRIEVAL, read_retrieval
+from ..rpn_recall import measure_rpn
 from ..runtime import unwrap_model
 
 
@@ -29,8 +30,8 @@ class ObjectMetricsHook(Hook):
     training does not change.
 
     Args:
-        ann (str, optional): Annotations of some of the images, with which
-            :func:`measure_classes` measures too. Defaults to None, none.
+        ann (str, optional): Annotations of some of the images, which are
+            measured too, see :func:`measure_classes`. Defaults to None, none.
     """
 
     priority = 'LOWEST'
@@ -58,16 +59,19 @@ class ObjectMetricsHook(Hook):
         if len(self.samples) < 2:
             return
         figures = measure_objects(model, self.samples)
-        if len(self.annotated) > 1:
+        labels = {int(each) for one in self.annotated for each in one['labels']}
+        if len(self.annotated) > 1 and len(labels - {-1}) > 1:
             figures['annotated'] = measure_classes(model, self.annotated)
+        if getattr(model, 'rpn_head', None) is not None:
+            figures['rpn'] = measure_rpn(model, runner.cfg, self.annotated)
         write_json(Path(runner.work_dir, RETRIEVAL), {**known, moment: figures})
 
     def _annotated_samples(self, cfg: Config) -> list:
-        """Samples with classes, empty if there are none among the images."""
+        """Annotated images of the training, empty if there are none."""
         if self.ann is None:
             return []
         try:
             return make_annotated_samples(cfg, self.ann)
         except UsageError as error:
-            tell(f'The class of the nearest object is not measured: {error}')
+            tell(f'Annotated objects are not measured: {error}')
             return []

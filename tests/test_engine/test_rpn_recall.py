@@ -1,0 +1,137 @@
+"""Recall of a pretext's RPN, against loops over boxes."""
+
+import numpy as np
+import pytest
+import small
+import torch
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmengine.registry import DefaultScope
+
+from soco_mm.engine.config import load_config
+from soco_mm.engine.object_metrics import make_proposal_samples
+from soco_mm.engine.retrieval import describe_retrieval
+from soco_mm.engine.rpn_recall import NUMBER, rpn_recall, search_recall
+from soco_mm.models.utils.rpn import best_proposals
+from soco_mm.proposals import ProposalStore
+from soco_mm.registry import MODELS
+
+SIZE = 64
+
+
+def iou(a, b):
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0) * max(height, 0)
+    areas = [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)]
+    return shared / (sum(areas) - shared)
+
+
+@pytest.fixture
+def cfg(demo_images, store):
+    cfg = load_config(small.SOCO)
+    dataset = cfg.train_dataloader.dataset
+    dataset.update(data_root=str(demo_images), proposals=str(store))
+    dataset.pipeline[1].views[0].size = SIZE
+    return cfg
+
+
+def build(cfg):
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    rpn = dict(
+        type='RPNHead',
+        in_channels=32,
+        feat_channels=32,
+        anchor_generator=dict(
+            type='AnchorGenerator',
+            scales=[2],
+            ratios=[0.5, 1.0, 2.0],
+            strides=[4, 8, 16, 32],
+        ),
+    )
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model.rpn_head = MMDET_MODELS.build(rpn)
+    return model
+
+
+def test_samples_are_whole_images_with_all_proposals(cfg, store):
+    opened = ProposalStore.open(store)
+    samples = make_proposal_samples(cfg)
+    assert [each['index'] for each in samples] == list(range(5))
+    for index, sample in enumerate(samples):
+        valid = sample['valid'][0].numpy()
+        scale = SIZE / np.tile(opened.size(index), 2)
+        expected = opened.boxes(index) * scale
+        # Less than a pixel cannot be seen.
+        expected = expected[(expected[:, 2:] - expected[:, :2] >= 1).all(1)]
+        np.testing.assert_allclose(
+            sample['boxes'][0].numpy()[valid], expected, rtol=1e-4
+        )
+        assert sample['views'][0].shape == (SIZE, SIZE, 3)
+
+
+def test_best_proposals_are_the_highest_scores_after_nms(cfg):
+    model = build(cfg).eval()
+    view = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    feats = model.extract_feat([view])
+    all_boxes = best_proposals(model.rpn_head, feats, (SIZE, SIZE), 1000)
+    few = best_proposals(model.rpn_head, feats, (SIZE, SIZE), 7)
+    for boxes, best in zip(all_boxes, few):
+        assert torch.equal(boxes[:7], best)
+        boxes = boxes.detach().numpy()
+        # Boxes of one level: those of others are kept whatever they overlap with.
+        small_ones = [box for box in boxes if (box[2] - box[0]) < 6]
+        for i, a in enumerate(small_ones[:20]):
+            assert all(iou(a, b) <= 0.7 + 1e-4 for b in small_ones[:i])
+        assert (boxes >= 0).all() and (boxes <= SIZE).all()
+
+
+def test_recall_is_a_loop_over_boxes(cfg):
+    model = build(cfg)
+    samples = make_proposal_samples(cfg)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    measured = rpn_recall(model, samples)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    model.train()
+    images = torch.stack([each['views'][0] for each in samples])
+    views = model.data_preprocessor(dict(views=[images]))['views']
+    with torch.no_grad():
+        feats = model.extract_feat(views)
+    found = best_proposals(model.rpn_head, feats, (SIZE, SIZE), NUMBER)
+    hits = []
+    for sample, boxes in zip(samples, found):
+        for target in sample['boxes'][0][sample['valid'][0]].tolist():
+            hits.append(any(iou(target, box) >= 0.5 for box in boxes.tolist()))
+    assert 0 < np.mean(hits) < 1
+    assert measured == pytest.approx(np.mean(hits))
+
+
+def test_the_search_finds_its_own_proposals(cfg):
+    samples = make_proposal_samples(cfg)
+    few = [each for each in samples if each['valid'][0].sum() <= NUMBER]
+    assert search_recall(cfg, few) == 1
+    # Boxes that lie elsewhere.
+    for each in few:
+        each['boxes'] = [torch.tensor([[0.0, 0, 1, 1]]).expand_as(each['boxes'][0])]
+    assert search_recall(cfg, few) == 0
+
+
+def test_the_figures_are_one_line():
+    figures = dict(found=0.5, rank=30, largest_rank=63, objects=64, images=8)
+    after = dict(number=100, proposals=0.71, objects=0.402, search=0.55)
+    before = dict(after, proposals=0.12, objects=0.1)
+    lines = describe_retrieval(
+        dict(before=dict(figures, rpn=before), after=dict(figures, rpn=after))
+    )
+    assert (
+        'Found by the 100 best boxes of the RPN: 12 % before, 71 % after of the '
+        'proposals; 10 % before, 40 % after of the annotated objects (100 proposals of '
+        'an image: 55 %)'
+    ) in lines
+    lines = describe_retrieval(
+        dict(after=dict(figures, rpn=dict(number=100, proposals=0.71)))
+    )
+    assert lines[-1] == (
+        'Found by the 100 best boxes of the RPN: 71 % after of the proposals'
+    )
