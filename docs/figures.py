@@ -20,7 +20,8 @@ from torch.utils.data import Dataset
 import soco_mm
 from soco_mm.cli import run
 from soco_mm.engine.config import load_config
-from soco_mm.engine.preview import box_levels, build_dataset, drawn_views
+from soco_mm.engine.levels import BoxLevels
+from soco_mm.engine.preview import build_dataset, drawn_views
 from soco_mm.proposals import ProposalFilter, SelectiveSearch
 from soco_mm.utils import read_image
 from soco_mm.visualization import (
@@ -70,9 +71,9 @@ def views_of(cfg: Config, name: str, epoch: int) -> tuple[dict, list[DrawnView]]
     """A photo with its proposals, and its views in an epoch."""
     dataset = build_dataset(cfg)
     index = index_of(dataset, name)
-    levels = box_levels(cfg)
-    sample = dataset[epoch * len(dataset) + index]
-    return dataset.load_image(index), drawn_views(sample, levels)
+    info, sample = dataset.load_image(index), dataset[epoch * len(dataset) + index]
+    names = BoxLevels(cfg).names(sample, info['image'].shape[1::-1])
+    return info, drawn_views(sample, names)
 
 
 def fullest_epoch(cfg: Config, name: str, epochs: int = 40) -> int:

@@ -3,7 +3,8 @@ import re
 from pathlib import Path
 
 from soco_mm.engine.config import load_config
-from soco_mm.engine.preview import box_levels, build_dataset, drawn_views
+from soco_mm.engine.levels import BoxLevels
+from soco_mm.engine.preview import build_dataset, drawn_views
 from soco_mm.log import logger
 from soco_mm.utils import ImageError, SoCoError, UsageError, atomic_write, make_writable
 from soco_mm.utils.texts import printable
@@ -59,7 +60,7 @@ def browse(
             f'The first image is number {start}, but there are '
             f'{len(dataset)}, numbered from 0.'
         )
-    levels = box_levels(cfg)
+    levels = BoxLevels(cfg)
     make_writable(out)
     made, entries = [], []
     for index in range(start, min(start + num_images, len(dataset))):
@@ -70,7 +71,8 @@ def browse(
             logger.info(f'{printable(path)} {error}')
             continue
         sample = dataset[epoch * len(dataset) + index]
-        views = drawn_views(sample, levels)
+        size = info['image'].shape[1::-1]
+        views = drawn_views(sample, levels.names(sample, size))
         path = out / picture_name(index, info['img_path'])
         write_png(path, draw_sample(info['image'], info['proposals'], views))
         made.append(path)
@@ -93,8 +95,8 @@ def browse(
         f'Images of {printable(str(dataset.data_root))} in epoch {epoch}: '
         'some of the proposals, then the views after all augmentation. An '
         'object has one colour in all views. The label of a box is the pyramid '
-        'level that its features come from, if the model has several. Dashed '
-        'boxes do not count in that view.',
+        f'level that its features come from, if the model has several{levels.text()}. '
+        'Dashed boxes do not count in that view.',
         entries,
     )
     atomic_write(out / INDEX, page)

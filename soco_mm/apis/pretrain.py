@@ -6,9 +6,11 @@ from pathlib import Path
 from soco_mm.checkpoint.handed_over import given_parts
 from soco_mm.checkpoint.pretrained import HANDED_OVER
 from soco_mm.detectors.fit import REPORT, HandOff, try_fit
+from soco_mm.detectors.pretraining_recipe import plan_pretraining
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.job import claim_run
-from soco_mm.engine.pretraining import PretrainArguments, PretrainPlan
+from soco_mm.engine.levels import say_levels
+from soco_mm.engine.pretraining import PretrainArguments
 from soco_mm.engine.preview import draw_preview
 from soco_mm.engine.retrieval import log_retrieval
 from soco_mm.engine.training import train_model
@@ -55,7 +57,7 @@ def pretrain(
             images, several, or a file that lists them. Not needed to resume.
         out (str | Path): The folder of this run.
         config (str | Path, optional): The config, or its name under
-            ``configs/soco``. Defaults to None, ``soco_r50_fpn_100e``.
+            ``configs/soco``. Defaults to ``detector``'s own, else the R50-FPN's.
         options (dict, optional): Values of the config to set, by dotted key.
             Defaults to None.
         epochs (int, optional): Length of the training. Defaults to the config's.
@@ -72,8 +74,8 @@ def pretrain(
         stretch (Sequence[float], optional): The percentiles of images of more
             than 8 bits that become 0 and 255. Defaults to None: as in the
             config, else as in ``proposals``.
-        detector (str | Path, optional): The MMDetection config to export to.
-            Defaults to None, the Mask R-CNN that the model is made for.
+        detector (str | Path, optional): The MMDetection config of the
+            detector, see :func:`plan_pretraining`. Defaults to a Mask R-CNN.
         adapt (bool, optional): Give it the model's norms. Defaults to no.
         backbone_only (bool, optional): Fill only its backbone. Defaults to no.
         parts (str | Sequence[str], optional): Fill only these of its parts, see
@@ -109,8 +111,8 @@ def pretrain(
         parts=parts,
     )
     given.check(workers)
-    plan = PretrainPlan.make(given.complete(out, resume), out)
-    given = plan.arguments
+    given = given.complete(out, resume)
+    plan = plan_pretraining(given, out)
     chosen = given_parts(given.parts, given.backbone_only)
     handoff = HandOff(given.detector, given.adapt, chosen)
     if given.proposals is not None:
@@ -130,11 +132,7 @@ def pretrain(
     checkpoint = latest_checkpoint(out)
     fresh = checkpoint is None or checkpoint.name != f'epoch_{plan.epochs}.pth'
     if fresh:
-        logger.info(
-            f'Pretraining {cfg.model.type} ({Path(given.config).stem}): {len(store)} '
-            f'images, batches of {cfg.train_dataloader.batch_size}, '
-            f'{plan.epochs} epochs'
-        )
+        logger.info(plan.describe(store))
         checkpoint = train_model(cfg, out, resume, quiet=not verbose)
     exported = out / 'exported'
     if fresh or not (exported / REPORT).is_file():
@@ -146,5 +144,6 @@ def pretrain(
             **vars(handoff),
         )
         logger.info(report.describe())
+        say_levels(cfg)
     log_retrieval(out)
     return PretrainResult.of(out, store.folder, checkpoint)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from torch import Tensor
 
 BOX_HEAD = 'roi_head.bbox_head.'
+DENSE_HEAD = 'bbox_head.'  # of one stage
 SHARED_RES5 = 'roi_head.shared_head.layer4.'
 BACKBONE_RES5 = 'backbone.layer4.'
 # The convolutions of an FPN that belong to a stage of the backbone.
@@ -35,8 +36,8 @@ def match_names(
 
     Three things are left out where the detector has no place for them: levels
     below the first one of its FPN, norms of stages that its neck does not
-    read, and the box head, which is pretrained as a whole: one with other
-    layers starts from random weights.
+    read, and the head (a box head, several, or the towers of one stage), which
+    is pretrained as a whole: one with other layers starts from random weights.
 
     Args:
         weights (dict[str, Tensor]): Pretrained weights, see
@@ -71,12 +72,16 @@ def match_names(
         elif STAGE_NORM.match(name) and name not in detector:
             left_out.append(name)
             continue
-        elif name.startswith(BOX_HEAD):
-            head[name.removeprefix(BOX_HEAD)] = value
+        elif name.startswith((BOX_HEAD, DENSE_HEAD)):
+            head[name] = value
             continue
         matched[name] = value
-    placed = False
-    for prefix in _box_heads(detector):
+    # Pretrained with the names of this detector, which may have several heads.
+    placed = _fit(head, detector)
+    if placed:
+        matched.update(head)
+    head = {name.removeprefix(BOX_HEAD): value for name, value in head.items()}
+    for prefix in () if placed else _box_heads(detector):
         theirs = {
             name.removeprefix(prefix): value.shape
             for name, value in detector.items()
@@ -87,8 +92,18 @@ def match_names(
             placed = True
             matched.update({prefix + name: value for name, value in head.items()})
     if not placed:
-        left_out += [BOX_HEAD + name for name in head]
+        left_out += [
+            name if name.startswith(DENSE_HEAD) else BOX_HEAD + name for name in head
+        ]
     return matched, left_out
+
+
+def _fit(weights: dict[str, Tensor], detector: dict[str, Tensor]) -> bool:
+    """Whether each of some weights has its place, by name and shape."""
+    return bool(weights) and all(
+        name in detector and detector[name].shape == value.shape
+        for name, value in weights.items()
+    )
 
 
 def _has(names: Iterable[str], prefix: str) -> bool:

@@ -8,8 +8,8 @@ from soco_mm.utils import SoCoError
 
 # Parts that only the pretext task needs, and the target network.
 PRETEXT = ('target_net.', 'projector.', 'head.', 'box_head.', 'data_preprocessor.')
-# Part of a detector -> the start of its names. Other parts, such as the head of
-# a one-stage detector, are listed under their own name.
+# Part of a detector -> the start of its names. Other parts are listed under their
+# own name.
 PARTS = {
     'backbone': 'backbone.',
     'neck': 'neck.',
@@ -17,6 +17,7 @@ PARTS = {
     'box head': 'roi_head.bbox_head.',
     'RPN': 'rpn_head.',
     'mask head': 'roi_head.mask_head.',
+    'bbox_head': 'bbox_head.',  # of one stage
 }
 PretrainedWeights = dict[str, Tensor]
 

@@ -5,6 +5,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from soco_mm.models.dense_heads.object_dense_head import (
+    find_towers,
+    has_own_levels,
+    run_tower,
+)
 from soco_mm.utils import ImageError, SoCoError, read_image
 
 
@@ -30,6 +35,7 @@ def compare_features(
     detector: nn.Module,
     image: torch.Tensor,
     with_neck: bool = True,
+    with_head: bool = False,
 ) -> float:
     """Compare backbone and neck, or res5, of both on an image.
 
@@ -41,6 +47,8 @@ def compare_features(
         image (Tensor): A normalised image, (1, 3, H, W).
         with_neck (bool): Compare the levels of the neck too. Defaults to
             True.
+        with_head (bool): Compare what the towers of a one-stage head make of
+            them too. Defaults to False.
 
     Returns:
         float: The largest difference, relative to the largest value.
@@ -48,9 +56,10 @@ def compare_features(
     Raises:
         SoCoError: If the features differ by more than rounding.
     """
-    ours = features(pretrained, image, with_neck)
+    which = (with_neck, same_necks(pretrained, detector), with_head)
+    ours = features(pretrained, image, *which)
     try:
-        theirs = features(detector, image, with_neck)
+        theirs = features(detector, image, *which)
     except Exception as error:  # it is other people's code
         raise SoCoError(
             "The detector's backbone and neck cannot be compared with the "
@@ -84,6 +93,8 @@ def compare_features(
 
 def explain_difference(name: str) -> str:
     """Where to look if a stage or a level differs."""
+    if 'bbox_head' in name:
+        return 'its head has other settings; set those of the pretraining'
     if name.startswith('P'):
         return (
             'its neck is of another class, or has other settings (norm_cfg, '
@@ -96,8 +107,33 @@ def explain_difference(name: str) -> str:
     )
 
 
-def features(net: nn.Module, image: torch.Tensor, with_neck: bool = True) -> dict:
-    """Feature maps of a model by the names of their stages and levels."""
+def same_necks(pretrained: nn.Module, detector: nn.Module) -> bool:
+    """Whether all of the detector's neck was pretrained, by its names."""
+    necks = [getattr(each, 'neck', None) for each in (pretrained, detector)]
+    if None in necks:
+        return False
+    ours, theirs = (set(each.state_dict()) for each in necks)
+    return type(necks[0]) is type(necks[1]) and ours == theirs
+
+
+def features(
+    net: nn.Module,
+    image: torch.Tensor,
+    with_neck: bool = True,
+    whole: bool = False,
+    with_head: bool = False,
+) -> dict:
+    """Feature maps of a model by the names of their stages and levels.
+
+    Args:
+        net (nn.Module): The model.
+        image (Tensor): A normalised image, (1, 3, H, W).
+        with_neck (bool): Those of the neck too. Defaults to True.
+        whole (bool): All levels of the neck. Defaults to False, those of an
+            FPN that belong to a stage of the backbone.
+        with_head (bool): What the towers of a one-stage head make of them too.
+            Defaults to False.
+    """
     stages = net.backbone(image)
     found = {
         f'C{index + 2}': map_
@@ -107,18 +143,30 @@ def features(net: nn.Module, image: torch.Tensor, with_neck: bool = True) -> dic
     neck = getattr(net, 'neck', None)
     if neck is not None:
         if with_neck:
-            # Levels above those of the backbone start from random weights.
-            number = len(getattr(neck, 'lateral_convs', ()))
-            found.update(
-                {
-                    f'P{start_level(net) + level + 2}': map_
-                    for level, map_ in enumerate(neck(stages)[:number])
-                }
-            )
+            maps = list(neck(stages))
+            if not whole:
+                # Levels above those of the backbone start from random weights.
+                maps = maps[: len(getattr(neck, 'lateral_convs', ()))]
+            names = [f'P{start_level(net) + level + 2}' for level in range(len(maps))]
+            found.update(zip(names, maps))
+            if with_head:
+                found.update(head_features(net, names, maps))
     elif shared is not None:
         # The norm after res5 of ResLayerExtraNorm starts from random weights.
         res5 = getattr(shared, 'layer4', shared)
         found['C5'] = res5(stages[-1])
+    return found
+
+
+def head_features(net: nn.Module, names: list[str], maps: list) -> dict:
+    """What the towers of a one-stage head make of each level."""
+    head = getattr(net, 'bbox_head', None)
+    found = {}
+    for tower in find_towers(head) if head is not None else ():
+        layers = getattr(head, tower)
+        for level, (name, map_) in enumerate(zip(names, maps)):
+            own = layers[level] if has_own_levels(layers) else layers
+            found[f'{name}, bbox_head.{tower}'] = run_tower(own, map_)
     return found
 
 
@@ -150,8 +198,8 @@ def check_normalization(pretrained: nn.Module, detector: nn.Module) -> None:
         for name in ('mean', 'std')
         if not torch.allclose(getattr(theirs, name), getattr(ours, name), atol=0.5)
     ]
-    if not theirs._channel_conversion:
-        wrong.append('BGR, not RGB')
+    if theirs._channel_conversion == ours.rgb_to_bgr:
+        wrong.append('RGB, not BGR' if ours.rgb_to_bgr else 'BGR, not RGB')
     if wrong:
         raise SoCoError(
             'The detector normalises images differently from the '

@@ -17,6 +17,7 @@ from soco_mm.checkpoint import (
     match_names,
 )
 from soco_mm.checkpoint.handed_over import keep_parts
+from soco_mm.checkpoint.matching import DENSE_HEAD
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.checkpoint.transfer import PARTS, PartReport
 from soco_mm.detectors.build import build_detector, class_of
@@ -128,8 +129,10 @@ def fit_detector(
     if detector is not None:
         check_normalization(net, built)
     if parts is None or 'backbone' in parts:
+        with_neck = parts is None or 'neck' in parts
+        towers = any(key.startswith(DENSE_HEAD) for key in matched)
         report.max_difference = compare_features(
-            net, built, load_input(image), parts is None or 'neck' in parts
+            net, built, load_input(image), with_neck, with_neck and towers
         )
     report.notes = frozen_notes(built)
     return FittedDetector(name, report, matched)

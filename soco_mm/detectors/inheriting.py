@@ -47,10 +47,8 @@ def inheriting_config(
         UsageError: If the detector's config cannot be read or inherited from,
             or is not of a detector with a backbone.
     """
-    base = str(detector)
-    if '::' not in base:
-        base = os.path.abspath(base)
-    theirs = read_base_model(base, detector)
+    base = detector_base(detector)
+    theirs = read_base_config(base, detector).model
     changes = adaptation(theirs, model) if adapt else {}
     # Without downloading other weights.
     changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
@@ -60,6 +58,12 @@ def inheriting_config(
         load_from=beside(weights),
     )
     return Path(base.rpartition('::')[2]).stem + '.py', text
+
+
+def detector_base(detector: str | Path) -> str:
+    """A detector's config as ``_base_`` names it."""
+    base = str(detector)
+    return base if '::' in base else os.path.abspath(base)
 
 
 def meant_config(name: str) -> str:
@@ -80,8 +84,8 @@ def meant_config(name: str) -> str:
     return did_you_mean(Path(path).stem, shipped, shipped)
 
 
-def read_base_model(base: str, detector: str | Path) -> Config:
-    """The ``model`` of a detector's config.
+def read_base_config(base: str, detector: str | Path) -> Config:
+    """A detector's config, with its ``model``.
 
     Raises:
         UsageError: See :func:`inheriting_config`.
@@ -121,7 +125,7 @@ def read_base_model(base: str, detector: str | Path) -> Config:
             f'The detector of {detector} is trained with a '
             'teacher. Give the config of the detector itself.'
         )
-    return model
+    return cfg
 
 
 def adaptation(theirs: Config, ours: Config) -> dict:
@@ -134,7 +138,7 @@ def adaptation(theirs: Config, ours: Config) -> dict:
     Returns:
         dict: Changes of ``theirs``.
     """
-    pixels = dict(pixel_statistics(ours), bgr_to_rgb=True)
+    pixels = pixel_statistics(ours)
     if not theirs.get('data_preprocessor'):
         pixels.update(type='DetDataPreprocessor', pad_size_divisor=32)
     changes = dict(

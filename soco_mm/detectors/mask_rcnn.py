@@ -2,6 +2,7 @@
 
 import pprint
 import textwrap
+from collections.abc import Mapping
 
 from mmengine.config import Config
 
@@ -20,7 +21,7 @@ _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
 # plain batch norm where there is one process.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    data_preprocessor=dict(mean={mean}, std={std}, bgr_to_rgb=True),
+    data_preprocessor=dict(mean={mean}, std={std}, bgr_to_rgb={bgr_to_rgb}),
     backbone={backbone},
     neck=dict(in_channels={in_channels}, norm_cfg=norm_cfg),
     roi_head=dict(
@@ -41,7 +42,7 @@ _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py'
 # where there is one process.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    data_preprocessor=dict(mean={mean}, std={std}, bgr_to_rgb=True),
+    data_preprocessor=dict(mean={mean}, std={std}, bgr_to_rgb={bgr_to_rgb}),
     backbone={backbone},
     roi_head=dict(
         shared_head=dict(
@@ -96,8 +97,8 @@ def detector_config(model: Config, weights: str) -> tuple:
         if the model has a res5 head, else with an FPN, which starts from random
         weights if the model has none.
     """
-    resnet = model.backbone.type == 'mmdet.ResNet'
-    end = (SGD if resnet else ADAMW) + SCHEDULE.format(load_from=beside(weights))
+    optimizer = SGD if is_resnet(model) else ADAMW
+    end = optimizer + SCHEDULE.format(load_from=beside(weights))
     pixels = pixel_statistics(model)
     if shared := model.roi_head.get('shared_head'):
         text = C4_TEXT.format(
@@ -124,6 +125,11 @@ def detector_config(model: Config, weights: str) -> tuple:
         **pixels,
     )
     return FPN_CONFIG, text + end
+
+
+def is_resnet(model: Mapping) -> bool:
+    """Whether a model has a ResNet, which SGD and LARS suit."""
+    return model['backbone']['type'] == 'mmdet.ResNet'
 
 
 def beside(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from soco_mm.utils import SoCoError, UsageError
 from soco_mm.utils.stretch import Stretch
 from soco_mm.utils.texts import printable
 
-from .config import load_config
+from .config import load_config, set_options
 from .job import resumed_arguments, written_options
 from .schedules import set_epochs
 from .trial import naming, try_pretraining
@@ -115,13 +115,27 @@ class PretrainArguments:
             self,
             **dict(
                 given,
-                config=given['config'] or CONFIG,
+                # A detector's own recipe has no name.
+                config=given['config'] or (None if detectors_own(given) else CONFIG),
                 preset=given['preset'] or PRESET,
                 options=given['options'] or {},
                 adapt=bool(given['adapt']),
                 backbone_only=bool(given['backbone_only']),
             ),
         )
+
+
+def detectors_own(arguments: Mapping) -> bool:
+    """Whether the model is that of the detector, which no config replaces.
+
+    Args:
+        arguments (Mapping): The arguments of a pretraining, by name.
+    """
+    return (
+        arguments['detector'] is not None
+        and arguments['config'] is None
+        and not arguments['backbone_only']
+    )
 
 
 @dataclass
@@ -149,8 +163,16 @@ class PretrainPlan:
     settings: dict | None
 
     @classmethod
-    def make(cls, arguments: PretrainArguments, out: Path) -> 'PretrainPlan':
+    def make(
+        cls, arguments: PretrainArguments, out: Path, recipe: Config | None = None
+    ) -> 'PretrainPlan':
         """List the images and read the config.
+
+        Args:
+            arguments (PretrainArguments): The arguments, completed.
+            out (Path): The folder of the run.
+            recipe (Config, optional): The recipe of a detector. Defaults to
+                None, that of ``arguments.config``.
 
         Raises:
             UsageError: If there are no images, or the config or an option is
@@ -161,13 +183,16 @@ class PretrainPlan:
         for note in images.notes:
             logger.info(printable(note))
         options = arguments.options
-        cfg = load_config(arguments.config, options, ARGUMENTS)
+        if recipe is None:
+            cfg = load_config(arguments.config or CONFIG, options, ARGUMENTS)
+        else:
+            set_options(cfg := recipe, options, ARGUMENTS)
         stretch = choose_stretch(cfg, arguments.stretch, arguments.proposals)
         batch_size = arguments.batch_size
         if batch_size is None:
             batch_size = choose_batch_size(cfg, options)
         if 'max_epochs' not in cfg.train_cfg:
-            raise UsageError(f'The config {arguments.config} does not count in epochs.')
+            raise UsageError(f'The config {cfg.filename} does not count in epochs.')
         epochs = arguments.epochs or cfg.train_cfg.max_epochs
         settings = None
         if arguments.proposals is None and not (out / 'proposals' / HEADER).is_file():
@@ -181,7 +206,7 @@ class PretrainPlan:
             asdict(given),
             images=absolute(given.images),
             root=given.root and os.path.abspath(given.root),
-            config=as_given(given.config),
+            config=given.config and as_given(given.config),
             ann=given.ann and os.path.abspath(given.ann),
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -273,6 +298,15 @@ class PretrainPlan:
         if all(each.get('type') != MEASURE for each in hooks):
             ann = self.arguments.ann and os.path.abspath(self.arguments.ann)
             self.cfg.custom_hooks = [*hooks, dict(type=MEASURE, ann=ann)]
+
+    def describe(self, store: ProposalStore) -> str:
+        """What is trained, as one line."""
+        cfg = self.cfg
+        return (
+            f'Pretraining {cfg.model.type} ({Path(cfg.filename).stem}): {len(store)} '
+            f'images, batches of {cfg.train_dataloader.batch_size}, {self.epochs} '
+            'epochs'
+        )
 
 
 def choose_settings(

@@ -1,16 +1,13 @@
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from soco_mm.engine.config import building
-from soco_mm.registry import DATASETS, MODELS
+from soco_mm.registry import DATASETS
 from soco_mm.utils import ImageError, SoCoError
 from soco_mm.visualization import DrawnView, draw_overview, write_png
-
-FINEST = 2  # the first level of a pyramid is P2
 
 
 def build_dataset(cfg: Config) -> Dataset:
@@ -72,45 +69,21 @@ def draw_preview(cfg: Config, path: str | Path, num_images: int = 5) -> Path:
     return Path(path)
 
 
-def box_levels(cfg: Config) -> Callable[[Tensor], list[str]]:
-    """A function that names the pyramid level of each box of a view.
-
-    Args:
-        cfg (Config): The config of the training.
-
-    Returns:
-        Callable: From boxes, (K, 4), to a list of K names; an empty list for
-        a model with a single level.
-
-    Raises:
-        SoCoError: If the config has no RoI extractor, or one with wrong
-            parameters.
-    """
-    with building('levels of boxes (model.roi_head.bbox_roi_extractor)'):
-        extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)
-
-    def levels(boxes: Tensor) -> list[str]:
-        if len(extractor.roi_layers) == 1:
-            return []
-        return [
-            f'P{FINEST + level}' for level in extractor.assign_levels(boxes).tolist()
-        ]
-
-    return levels
-
-
-def drawn_views(sample: dict, levels: Callable[[Tensor], list[str]]) -> list[DrawnView]:
+def drawn_views(sample: dict, levels: Sequence[Sequence[str]]) -> list[DrawnView]:
     """The views of a sample as they are drawn.
 
     Args:
         sample (dict): A sample of the data set, with ``views``, ``boxes`` and
             ``valid``.
-        levels (Callable): What :func:`box_levels` returns.
+        levels (Sequence): What is written at each box of each view, see
+            :meth:`BoxLevels.names`.
 
     Returns:
         list[DrawnView]: One per view.
     """
     return [
-        DrawnView(view.numpy(), boxes.numpy(), valid.numpy(), levels(boxes))
-        for view, boxes, valid in zip(sample['views'], sample['boxes'], sample['valid'])
+        DrawnView(view.numpy(), boxes.numpy(), valid.numpy(), names)
+        for view, boxes, valid, names in zip(
+            sample['views'], sample['boxes'], sample['valid'], levels
+        )
     ]

@@ -11,10 +11,13 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
     """Move a batch of views to the device and normalise it there.
 
     Args:
-        mean (Sequence[float]): Mean of each channel, from 0 to 255.
+        mean (Sequence[float]): Mean of each channel, from 0 to 255, in the
+            order in which the model gets the channels.
         std (Sequence[float]): Standard deviation of each channel.
         non_blocking (bool): Do not wait for the transfer, which needs pinned
             memory to have an effect. Defaults to True.
+        rgb_to_bgr (bool): Give the channels to the model as BGR, for detectors
+            that take images so. Defaults to False.
     """
 
     def __init__(
@@ -22,8 +25,10 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
         mean: Sequence[float] = (123.675, 116.28, 103.53),
         std: Sequence[float] = (58.395, 57.12, 57.375),
         non_blocking: bool = True,
+        rgb_to_bgr: bool = False,
     ) -> None:
         super().__init__(non_blocking=non_blocking)
+        self.rgb_to_bgr = rgb_to_bgr
         for name, value in (('mean', mean), ('std', std)):
             self.register_buffer(
                 name, torch.tensor(value).view(-1, 1, 1), persistent=False
@@ -44,9 +49,12 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
             convolutions prefer.
         """
         data = self.cast_data(data)
+        views = data['views']
+        if self.rgb_to_bgr:
+            views = [view.flip(-1) for view in views]
         views = [
             view.permute(0, 3, 1, 2).float().sub_(self.mean).div_(self.std)
-            for view in data['views']
+            for view in views
         ]
         return dict(data, views=views)
 

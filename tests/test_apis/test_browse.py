@@ -10,7 +10,8 @@ import torch
 from soco_mm.apis.browse import browse
 from soco_mm.cli import main
 from soco_mm.engine.config import load_config
-from soco_mm.engine.preview import box_levels, build_dataset
+from soco_mm.engine.levels import BoxLevels
+from soco_mm.engine.preview import build_dataset
 from soco_mm.registry import DATASETS
 from soco_mm.utils import SoCoError, UsageError
 from soco_mm.visualization import DrawnView, draw_sample
@@ -24,11 +25,15 @@ def options(images, store):
 
 
 def test_levels_are_those_of_the_papers_bounds():
-    levels = box_levels(load_config('soco_r50_fpn_100e'))
     sides = torch.tensor([20.0, 47, 48, 49, 95, 97, 191, 193, 224])
     boxes = torch.stack([sides * 0, sides * 0, sides, sides], -1)
-    assert levels(boxes) == ['P2', 'P2', 'P2', 'P3', 'P3', 'P4', 'P4', 'P5', 'P5']
-    assert box_levels(load_config('soco_r50_c4_100e'))(boxes) == []
+    sample = dict(views=[torch.zeros(224, 224, 3)], boxes=[boxes])
+    levels = BoxLevels(load_config('soco_r50_fpn_100e'))
+    assert levels.names(sample, (500, 400)) == [
+        ['P2', 'P2', 'P2', 'P3', 'P3', 'P4', 'P4', 'P5', 'P5']
+    ]
+    single = BoxLevels(load_config('soco_r50_c4_100e'))
+    assert single.names(sample, (500, 400)) == [[]]
 
 
 @pytest.mark.parametrize(
@@ -57,14 +62,14 @@ def test_pictures_show_what_the_pipeline_gives(config, demo_images, store, tmp_p
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, seed=0))
     sample = dataset[3 * len(dataset) + 1]
     info = dataset.get_data_info(1)
-    levels = box_levels(cfg)
+    named = BoxLevels(cfg).names(sample, (1, 1))
     expected = draw_sample(
         cv2.imread(info['img_path'])[..., ::-1],
         info['proposals'],
         [
-            DrawnView(view.numpy(), boxes.numpy(), valid.numpy(), levels(boxes))
-            for view, boxes, valid in zip(
-                sample['views'], sample['boxes'], sample['valid']
+            DrawnView(view.numpy(), boxes.numpy(), valid.numpy(), names)
+            for view, boxes, valid, names in zip(
+                sample['views'], sample['boxes'], sample['valid'], named
             )
         ],
     )

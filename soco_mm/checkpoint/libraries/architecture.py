@@ -135,25 +135,31 @@ def class_name(part: Mapping) -> str:
 
 
 def pixel_statistics(model: Mapping) -> dict:
-    """Mean and standard deviation that images were pretrained with, RGB.
+    """How images were normalised in the pretraining, as MMDetection says it.
 
     Args:
         model (Mapping): The ``model`` of the pretraining's config.
 
     Returns:
-        dict: ``mean`` and ``std``, lists of three numbers of 0 to 255.
+        dict: ``mean`` and ``std``, lists of three numbers of 0 to 255, and
+        ``bgr_to_rgb``, whether the model takes RGB.
     """
     given = model.get('data_preprocessor') or {}
-    return dict(mean=list(given.get('mean', MEAN)), std=list(given.get('std', STD)))
+    return dict(
+        mean=list(given.get('mean', MEAN)),
+        std=list(given.get('std', STD)),
+        bgr_to_rgb=not given.get('rgb_to_bgr', False),
+    )
 
 
 def check_type(part: Mapping, expected: str, where: str, library: str) -> None:
     """Refuse a part of another class."""
-    if class_name(part) != expected:
+    several = not isinstance(part, Mapping)
+    if several or class_name(part) != expected:
+        other = 'a list' if several else part['type']
         raise SoCoError(
             f'The format {library} supports {expected} as {where}, '
-            f'but it is {part["type"]}. Choose the format '
-            'safetensors.'
+            f'but it is {other}. Choose the format safetensors.'
         )
 
 

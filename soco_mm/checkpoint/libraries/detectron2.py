@@ -128,8 +128,9 @@ def detectron2_settings(parts: Parts, model: Mapping) -> str:
         settings['ROI_BOX_HEAD'] = dict(
             POOLER_RESOLUTION=extractor.get('output_size', 14)
         )
+    order = 'RGB' if pixels['bgr_to_rgb'] else 'BGR'
     return SETTINGS_COMMENT + yaml.safe_dump(
-        dict(VERSION=2, INPUT=dict(FORMAT='RGB'), MODEL=settings), sort_keys=False
+        dict(VERSION=2, INPUT=dict(FORMAT=order), MODEL=settings), sort_keys=False
     )
 
 

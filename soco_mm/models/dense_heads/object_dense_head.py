@@ -68,11 +68,7 @@ class ObjectDenseHead(BaseModule):
             )
         for name in self.towers:
             setattr(self, name, getattr(built, name))
-        self.separate = all(
-            isinstance(each, (nn.ModuleList, nn.Sequential))
-            for name in self.towers
-            for each in getattr(self, name)
-        )
+        self.separate = has_own_levels(getattr(self, self.towers[0]))
 
     def init_weights(self) -> None:
         """Initialise the towers as the detector does."""
@@ -110,6 +106,11 @@ def find_towers(head: nn.Module) -> list[str]:
     if any(each.__name__ == 'SSDHead' for each in type(head).__mro__):
         return []
     return [name for name in TOWERS if len(getattr(head, name, ()))]
+
+
+def has_own_levels(tower: nn.Module) -> bool:
+    """Whether a tower has layers of its own for each level."""
+    return all(isinstance(each, (nn.ModuleList, nn.Sequential)) for each in tower)
 
 
 def run_tower(tower: nn.Module, x: Tensor) -> Tensor:

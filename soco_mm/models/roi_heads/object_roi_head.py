@@ -60,7 +60,10 @@ class ObjectRoIHead(BaseModule):
         Returns:
             Tensor: Object features, (N * K, C').
         """
-        x = self.bbox_roi_extractor(feats, boxes)
+        return self.encode(self.bbox_roi_extractor(feats, boxes))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Turn RoI features (R, C, S, S) into object features (R, C')."""
         if self.shared_head is not None:
             x = self.shared_head(x)
         if self.bbox_head is None:

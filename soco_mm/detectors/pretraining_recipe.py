@@ -1,0 +1,175 @@
+"""A recipe around the pretraining model of a detector."""
+
+import copy
+from pathlib import Path
+
+from mmengine.config import Config
+
+from soco_mm.checkpoint.pretrained import HANDED_OVER
+from soco_mm.engine.config import CONFIG_ROOT, READ, load_config
+from soco_mm.engine.levels import KEY, DetectorLevels
+from soco_mm.engine.pretraining import (
+    CONFIG,
+    PretrainArguments,
+    PretrainPlan,
+    detectors_own,
+)
+from soco_mm.log import logger
+from soco_mm.utils import UsageError
+
+from .inheriting import detector_base, read_base_config
+from .levels import level_bounds, training_scale
+from .mask_rcnn import is_resnet
+from .pretraining_model import built_of, feature_maps, level_strides, pretraining_model
+
+ADAMW = CONFIG_ROOT / '_base_/schedules/adamw_100e.py'
+VIEWS = 'ConstructViews'
+# Of the other recipe; its variables are not read any more.
+KEPT = {*READ, HANDED_OVER}
+LEAST_SIDE = 64  # of the first view
+STEP = 32  # of which the side is a multiple
+
+
+def detector_recipe(
+    detector: str | Path, base: str | Path, options: dict | None = None
+) -> Config:
+    """The recipe that pretrains a detector's own backbone, neck and head.
+
+    Data, schedule and loss are those of another recipe; LARS is replaced by
+    AdamW for backbones other than ResNets. Views are no larger than the images
+    that the detector is trained with, and objects go to the level to which the
+    detector assigns them.
+
+    Args:
+        detector (str | Path): The MMDetection config of the detector, a path
+            or ``mmdet::...``.
+        base (str | Path): The other recipe.
+        options (dict, optional): Values that will be set in the config, by
+            dotted key, of which the bounds of the levels depend on the size of
+            the views. Defaults to None.
+
+    Returns:
+        Config: The recipe, before ``options`` are set in it.
+
+    Raises:
+        UsageError: If the detector's config cannot be read or built.
+        SoCoError: If the detector cannot be pretrained.
+    """
+    theirs = read_base_config(detector_base(detector), detector)
+    cfg = load_config(base)
+    made = pretraining_model(theirs.model, cfg.model, str(detector))
+    levels = made_levels(theirs, detector, made.strides, made.bounds)
+    kept = {key: value for key, value in cfg.to_dict().items() if key in KEPT}
+    kept['model'] = made.model
+    kept[KEY] = levels.to_dict()
+    if theirs.get('custom_imports'):
+        kept['custom_imports'] = theirs.to_dict()['custom_imports']
+    if kept['optim_wrapper']['optimizer']['type'] == 'LARS' and not is_resnet(
+        made.model
+    ):
+        kept['optim_wrapper'] = Config.fromfile(ADAMW).to_dict()['optim_wrapper']
+    limit_views(kept, min(levels.scale))
+    recipe = Config(
+        kept, cfg_text=f'# The recipe of {detector}.\n', filename=recipe_name(detector)
+    )
+    size = first_view(recipe, options or {})
+    recipe.model.roi_head.bbox_roi_extractor.scale_bounds = [
+        *(round(each, 2) for each in levels.bounds_in_view(size)),
+        size,
+    ]
+    for note in made.notes:
+        logger.info(f'note: {note}.')
+    return recipe
+
+
+def plan_pretraining(arguments: PretrainArguments, out: Path) -> PretrainPlan:
+    """Plan a pretraining, with the detector's own model unless a config is given.
+
+    Args:
+        arguments (PretrainArguments): Its arguments, completed.
+        out (Path): The folder of the run.
+
+    Returns:
+        PretrainPlan: The plan; its config names the levels of the detector.
+
+    Raises:
+        UsageError: If an argument, the config or the detector is wrong.
+        SoCoError: If the detector cannot be pretrained.
+    """
+    detector, recipe = arguments.detector, None
+    if detector is not None and detectors_own(vars(arguments)):
+        recipe = detector_recipe(detector, CONFIG, arguments.options)
+    plan = PretrainPlan.make(arguments, out, recipe)
+    if recipe is None and detector is not None and not arguments.backbone_only:
+        plan.cfg[KEY] = levels_of(detector).to_dict()
+    return plan
+
+
+def levels_of(detector: str | Path) -> DetectorLevels:
+    """The levels to which a detector assigns objects.
+
+    Raises:
+        UsageError: If the detector's config cannot be read or built.
+        SoCoError: If the detector has no levels.
+    """
+    theirs = read_base_config(detector_base(detector), detector)
+    net = built_of(theirs.model, str(detector))
+    strides = level_strides(net, feature_maps(net, str(detector)), str(detector))
+    return made_levels(theirs, detector, strides, level_bounds(net, strides))
+
+
+def made_levels(
+    theirs: Config, detector: str | Path, strides: list, bounds: list
+) -> DetectorLevels:
+    """The levels of a detector, with the size of its images."""
+    scale, keep_ratio = training_scale(theirs)
+    return DetectorLevels(str(detector), scale, strides, bounds, keep_ratio)
+
+
+def recipe_name(detector: str | Path) -> str:
+    """Name of the file of a detector's recipe, as it is saved with a run."""
+    return f'soco_{Path(str(detector).rpartition("::")[2]).stem}.py'
+
+
+def limit_views(cfg: dict, shortest: int) -> None:
+    """Make views no larger than the images of a detector; in place.
+
+    Args:
+        cfg (dict): The config.
+        shortest (int): Shortest side of these images, in pixels.
+    """
+    views = construct_views(cfg)['views']
+    side = views[0]['size']
+    limit = max(LEAST_SIDE, shortest // STEP * STEP)
+    if limit >= side:
+        return
+    for view in views:
+        view['size'] = max(STEP, round(view['size'] * limit / side / STEP) * STEP)
+
+
+def construct_views(cfg: dict) -> dict:
+    """The transform that makes the views, in the config of a pretraining."""
+    pipeline = cfg['train_dataloader']['dataset']['pipeline']
+    return next(each for each in pipeline if each['type'].endswith(VIEWS))
+
+
+def first_view(cfg: Config, options: dict) -> int:
+    """Side of the first view once options are set.
+
+    Raises:
+        UsageError: If it is no number.
+    """
+    trial = copy.deepcopy(cfg)
+    prefix = 'train_dataloader.dataset.pipeline'
+    try:
+        trial.merge_from_dict(
+            {key: each for key, each in options.items() if key.startswith(prefix)}
+        )
+        return int(construct_views(trial)['views'][0]['size'])
+    except (KeyError, IndexError, TypeError, ValueError, StopIteration):
+        if not options:
+            raise UsageError(
+                'The recipe has no ConstructViews, which a detector needs.'
+            ) from None
+        # What is wrong with them is said where they are set.
+        return first_view(cfg, {})
