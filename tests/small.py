@@ -11,6 +11,34 @@ USUAL_FPN = {
     'model.neck.out_channels': 256,
     'model.roi_head.bbox_head.in_channels': 256,
 }
+# An RPN for soco_small.py with five levels.
+RPN = dict(
+    type='RPNHead',
+    in_channels=32,
+    feat_channels=32,
+    anchor_generator=dict(
+        type='AnchorGenerator',
+        scales=[2],
+        ratios=[0.5, 1.0, 2.0],
+        strides=[4, 8, 16, 32, 64],
+    ),
+    bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
+    loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True),
+    loss_bbox=dict(type='L1Loss'),
+    train_cfg=dict(
+        assigner=dict(
+            type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3
+        ),
+        sampler=dict(
+            type='RandomSampler',
+            num=99999,
+            pos_fraction=1.0,
+            add_gt_as_proposals=False,
+        ),
+        allowed_border=-1,
+        pos_weight=-1,
+    ),
+)
 # What makes a recipe of the package narrow, part by part.
 MLP = {'model.projector.hid_channels': 8, 'model.head.predictor.hid_channels': 8}
 BOX_HEAD = {

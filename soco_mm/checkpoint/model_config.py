@@ -6,11 +6,13 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.registry import root
+from mmengine.registry import Registry, root
 
 from soco_mm.checkpoint import read_assignment
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
+
+DETECTORS = 'mmdet'  # the scope of detectors
 
 
 def model_of(
@@ -100,21 +102,29 @@ def is_registered(name: str) -> bool:
     """Whether a ``type`` in a config is a registered component of a model.
 
     Args:
-        name (str): With or without the scope of its library.
+        name (str): With or without the scope of its library. Heads of
+            detectors are built in MMDetection's scope, and so need none.
     """
     scope, _, key = str(name).rpartition('.')
-    registry = MODELS
-    if scope:
-        if scope not in (*MODULE2PACKAGE, 'soco_mm'):
-            return False
+    registries = [] if scope else [MODELS]
+    scope = scope or DETECTORS
+    if scope in (*MODULE2PACKAGE, 'soco_mm'):
         try:
             import_module(f'{scope}.registry')
         except ImportError:
-            return False
-        registry = root.MODELS.children.get(scope)
-    while registry is not None:
-        registry.import_from_location()
-        if key in registry.module_dict:
-            return True
-        registry = registry.parent
+            return is_in(registries, key)
+        # Anchors and assigners are no models, but arguments of heads.
+        for each in (root.MODELS, root.TASK_UTILS):
+            registries.append(each.children.get(scope))
+    return is_in(registries, key)
+
+
+def is_in(registries: Sequence[Registry | None], key: str) -> bool:
+    """Whether one of some registries, or one above it, has a component."""
+    for registry in registries:
+        while registry is not None:
+            registry.import_from_location()
+            if key in registry.module_dict:
+                return True
+            registry = registry.parent
     return False

@@ -5,7 +5,7 @@ from typing import Any
 
 import cv2
 
-from soco_mm.utils import UsageError, did_you_mean
+from soco_mm.utils import UsageError, did_you_mean, file_hash
 from soco_mm.utils.stretch import as_percentiles
 from soco_mm.version import __version__
 
@@ -36,6 +36,8 @@ METHODS = {
     'selective-search': 'SelectiveSearch',
     'edge-boxes': 'EdgeBoxes',
     'union': 'Union',
+    # In a higher room: it needs a model.
+    'rpn': 'soco_mm.detectors.rpn_proposals.RPNProposals',
     'random': 'RandomBoxes',
     'whole': 'WholeImage',
 }
@@ -45,7 +47,7 @@ _EDGES = ('max_side', 'min_size', 'edge_model')
 _SHAPE = ('max_aspect', 'size_range')
 _EVERY = tuple(_LIMITS)
 # All that can be set.
-SETTINGS = (*_SEARCH, 'edge_model', *_SHAPE, 'min_side', *_EVERY)
+SETTINGS = (*_SEARCH, 'edge_model', 'checkpoint', *_SHAPE, 'min_side', *_EVERY)
 
 
 def build_settings(
@@ -106,6 +108,10 @@ def build_settings(
                 _edge_boxes(edges, aspect),
             ],
         )
+    elif method == 'rpn':
+        settings['generator'] = _rpn(changes.pop('checkpoint', None))
+        if settings['max_boxes'] is not None:
+            settings['generator']['num_boxes'] = settings['max_boxes']
     elif method == 'random':
         # Drawn from the shapes and sizes that the filter keeps.
         settings['generator'] = dict(
@@ -167,6 +173,22 @@ def _edge_boxes(edges: dict, max_aspect: float) -> dict:
     if model := edges.get('edge_model'):
         edges = dict(edges, edge_model=os.path.abspath(model))
     return dict(type='EdgeBoxes', max_aspect=max_aspect, **edges)
+
+
+def _rpn(checkpoint: str | None) -> dict:
+    """Config of the boxes of a pretrained RPN, with the hash of its checkpoint."""
+    if checkpoint is None:
+        raise UsageError(
+            '--method rpn needs the checkpoint of a pretraining. Add --checkpoint '
+            'RUN/checkpoints/epoch_N.pth.'
+        )
+    if not os.path.isfile(checkpoint):
+        raise UsageError(f'There is no checkpoint {checkpoint}.')
+    return dict(
+        type=METHODS['rpn'],
+        checkpoint=os.path.abspath(checkpoint),
+        hash=file_hash(checkpoint),
+    )
 
 
 def made_with() -> dict:

@@ -118,6 +118,8 @@ OPTIONS = {
         '--size-range': f'{BOX_FILES}paper_filter_is_the_default_and_can_be_changed',
     },
     'proposals make': {
+        '--checkpoint': 'test_detectors/test_rpn_proposals.py::'
+        'test_the_command_makes_the_same_boxes_with_any_workers',
         '--ann': f'{EFFECTS}an_annotated_object_changes_which_boxes_are_kept',
         '--color-space': MAKE,
         '--edge-model': 'test_proposals/test_edge_boxes.py::'

@@ -10,6 +10,7 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.structures import InstanceData
+from small import RPN
 from test_soco import make_inputs
 
 from soco_mm.checkpoint.transfer import detector_weights
@@ -17,34 +18,6 @@ from soco_mm.detectors.build import build_detector
 from soco_mm.models import DisplacedBoxHead
 from soco_mm.models.utils import build_detector_part
 from soco_mm.registry import MODELS
-
-RPN = dict(
-    type='RPNHead',
-    in_channels=32,
-    feat_channels=32,
-    anchor_generator=dict(
-        type='AnchorGenerator',
-        scales=[2],
-        ratios=[0.5, 1.0, 2.0],
-        strides=[4, 8, 16, 32, 64],
-    ),
-    bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
-    loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True),
-    loss_bbox=dict(type='L1Loss'),
-    train_cfg=dict(
-        assigner=dict(
-            type='MaxIoUAssigner', pos_iou_thr=0.7, neg_iou_thr=0.3, min_pos_iou=0.3
-        ),
-        sampler=dict(
-            type='RandomSampler',
-            num=99999,
-            pos_fraction=1.0,
-            add_gt_as_proposals=False,
-        ),
-        allowed_border=-1,
-        pos_weight=-1,
-    ),
-)
 
 
 @pytest.fixture
@@ -85,7 +58,8 @@ def test_the_rpns_losses_are_mmdetections_on_the_proposals_of_each_view(model):
     for view, boxes, number in zip(inputs[0], proposals, numbers):
         samples = []
         for image, count in zip(boxes, number):
-            sample = DetDataSample(metainfo=dict(img_shape=tuple(view.shape[-2:])))
+            size = tuple(view.shape[-2:])
+            sample = DetDataSample(metainfo=dict(img_shape=size, pad_shape=size))
             sample.gt_instances = InstanceData(
                 bboxes=image[:count], labels=torch.zeros(count, dtype=torch.long)
             )

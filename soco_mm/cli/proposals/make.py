@@ -50,13 +50,19 @@ def add_make(commands) -> argparse.ArgumentParser:
         '--method',
         default='selective-search',
         metavar='METHOD',
-        help='selective-search; edge-boxes; union for the boxes of both; random for '
-        'random boxes of the shapes that the filter keeps; whole for the whole image; '
-        'or the import path of a class, such as my_module.MyGenerator (default: '
-        '%(default)s)',
+        help='selective-search; edge-boxes; union for the boxes of both; rpn for those '
+        'of a pretraining; random for random boxes of the shapes that the filter '
+        'keeps; whole for the whole image; or the import path of a class, such as '
+        'my_module.MyGenerator (default: %(default)s)',
     )
     add_search(parser)
     add_edges(parser)
+    parser.add_argument(
+        '--checkpoint',
+        metavar='FILE',
+        help='with --method rpn: the checkpoint of a pretraining whose model has an '
+        'rpn_head; the 100 best boxes are taken, or --max-boxes',
+    )
 
     kept = parser.add_argument_group('which boxes are kept')
     add_filter(kept)
