@@ -56,6 +56,16 @@ class ProposalFilter:
                 return boxes[keep], status
         return np.float32([[0, 0, width, height]]), len(tried)
 
+    def count(self, boxes: np.ndarray, width: int, height: int) -> tuple[int, int, int]:
+        """Numbers of boxes, of too small ones, and of too large ones.
+
+        Args and shapes as of a call.
+        """
+        sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
+        relative = np.sqrt(sides.prod(1) / (width * height))
+        low, high = self.size_range
+        return len(boxes), int((relative < low).sum()), int((relative > high).sum())
+
     @staticmethod
     def keep_all(boxes: np.ndarray, width: int, height: int) -> tuple[np.ndarray, int]:
         """Keep every proposal; an image without any gets the whole image."""

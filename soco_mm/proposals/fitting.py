@@ -19,9 +19,10 @@ LEFT_OUT = 0.05
 # best: what is kept reaches beyond the objects by this factor of their sides.
 MARGIN = 2**0.5
 # Pixels of a small object in the image that is searched, and the share of the
-# objects that may have fewer.
+# objects that may have fewer: with less, a few tiny ones cost all images much time
+# and add thousands of boxes.
 SMALL_OBJECT = 12
-SMALL_SHARE = 0.1
+SMALL_SHARE = 0.25
 # The shortest and the longest side that is searched; the latter takes about a
 # second an image.
 SIDES = (160, 640)

@@ -94,6 +94,7 @@ class Journal:
                 status=result.status,
                 failure=result.failure,
                 seconds=round(result.seconds, 6),
+                found=result.found,
             )
         ).encode()
         rest = text + np.asarray(result.boxes, '<f4').tobytes()
@@ -138,6 +139,8 @@ class Journal:
             return None
         fields = json.loads(rest[:length])
         fields['size'] = tuple(fields['size'])
+        if fields.get('found') is not None:
+            fields['found'] = tuple(fields['found'])
         boxes = np.frombuffer(rest[length:], '<f4').reshape(-1, 4)
         return Proposals(boxes=boxes, **fields)
 

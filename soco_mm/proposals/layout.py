@@ -28,6 +28,8 @@ ARRAYS = dict(
 # What a header holds that the boxes do not depend on: the folder of images may
 # move, and annotations may grow without a change of what is derived from them.
 INFORMATIVE = ('root', 'derived')
+# What a header says of the boxes before the filter.
+FOUND = ('boxes', 'too_small', 'too_large')
 # Opening reads this many bytes of each array, whatever its length.
 SAMPLE_BLOCKS = 8
 SAMPLE_BYTES = 4096
@@ -45,6 +47,9 @@ class Proposals(NamedTuple):
             has no boxes; one on which the generator failed has the whole
             image.
         seconds (float): CPU time that it took. Defaults to 0.
+        found (tuple, optional): Numbers of the boxes that were found, and of
+            those that are smaller and larger than the filter keeps. Defaults to
+            None, not known.
     """
 
     path: str
@@ -53,6 +58,7 @@ class Proposals(NamedTuple):
     status: int
     failure: str | None = None
     seconds: float = 0
+    found: tuple[int, int, int] | None = None
 
 
 def encode_path(path: str) -> bytes:

@@ -17,7 +17,7 @@ from soco_mm.utils.texts import printable
 
 from .generate import generate_proposals
 from .journal import Journal, describe_difference
-from .layout import INFORMATIVE
+from .layout import FOUND, INFORMATIVE
 from .listing import ImageSet, ImageSource, list_input
 from .presets import build_settings, made_with
 from .shards import hash_listing, merge_shards, open_shards, take_shard
@@ -136,9 +136,12 @@ def _complete(
                 journal.append(result)
         kept = _generate(journal, task)
         seconds = list(journal.seconds.values())
-        ProposalStore.write(
-            out, dict(header, listing=listing), (journal[path] for path in task.paths)
-        )
+        header = dict(header, listing=listing)
+        if header['filter'] is not None:
+            header['found'] = (
+                earlier.header.get('found') if earlier else dict.fromkeys(FOUND, 0)
+            )
+        ProposalStore.write(out, header, (journal[path] for path in task.paths))
         journal.delete()
     return summarize(
         ProposalStore.open(out),
@@ -279,7 +282,11 @@ def merge_proposals(
     stores, header = open_shards(shards)
     with exclusive(out, 'proposals'):
         if not overwrite:
-            same = {key: value for key, value in header.items() if key != 'listing'}
+            same = {
+                key: value
+                for key, value in header.items()
+                if key not in ('listing', 'found')
+            }
             earlier = _earlier(out, same, [path for store in stores for path in store])
             if earlier and earlier.header['listing'] == header['listing']:
                 return summarize(earlier, kept=len(earlier))

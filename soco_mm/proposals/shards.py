@@ -7,7 +7,7 @@ from pathlib import Path
 from soco_mm.utils import SoCoError, UsageError
 
 from .journal import describe_difference
-from .layout import INFORMATIVE, encode_path
+from .layout import FOUND, INFORMATIVE, encode_path
 from .store import ProposalStore
 
 # What the shards of a set have in common.
@@ -110,6 +110,11 @@ def open_shards(shards: Sequence[str | Path]) -> tuple[list[ProposalStore], dict
     header = {key: first.header.get(key) for key in _COMMON}
     one = next(store for store in stores if store.header['shard']['index'] == 1)
     informative = {key: one.header[key] for key in INFORMATIVE if key in one.header}
+    parts = [store.header.get('found') for store in stores]
+    if None not in parts:
+        informative['found'] = {
+            key: sum(part[key] for part in parts if part) for key in FOUND
+        }
     return stores, dict(header, **informative, shard=None)
 
 

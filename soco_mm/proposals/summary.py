@@ -1,7 +1,7 @@
 """Figures of a store of proposals, as text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,12 @@ from soco_mm.log import logger
 from soco_mm.utils.depth import find_depth_loss
 from soco_mm.utils.texts import printable
 
-from .layout import FAILURES
+from .layout import FAILURES, FOUND
 from .store import ProposalStore
+
+# Share of the boxes found that are smaller than what is kept, above which a run
+# says in words what that means.
+MOSTLY = 0.5
 
 
 def warn_of_depth(root: str, paths: Sequence[str], stretch: tuple | None) -> None:
@@ -27,7 +31,7 @@ def warn_of_depth(root: str, paths: Sequence[str], stretch: tuple | None) -> Non
         logger.warning(printable(loss.describe()))
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ProposalSummary:
     """Figures of a store of proposals.
 
@@ -46,6 +50,8 @@ class ProposalSummary:
         bytes_per_image (float): Size of the store per image.
         seconds_per_image (float, optional): CPU time per image; None where
             it is not known.
+        sizes (list[str]): Sentences on the sizes that the filter keeps, see
+            :func:`describe_sizes`.
     """
 
     store: str
@@ -59,6 +65,7 @@ class ProposalSummary:
     kept: int
     bytes_per_image: float
     seconds_per_image: float | None
+    sizes: list[str] = field(default_factory=list)
 
     def describe(self) -> str:
         """The figures as text."""
@@ -73,6 +80,7 @@ class ProposalSummary:
         ]
         if self.seconds_per_image is not None:
             lines[-1] += f', {self.seconds_per_image:.3f} CPU-seconds'
+        lines += [f'  {line}' for line in self.sizes]
         if self.kept:
             lines.append(f'  {self.kept} images were done before')
         fallbacks = dict(self.status)
@@ -100,6 +108,34 @@ class ProposalSummary:
                 for failure in self.first_failures
             ]
         return '\n'.join(lines)
+
+
+def describe_sizes(header: dict) -> list[str]:
+    """Which sizes of boxes are kept, in numbers, and a warning in words.
+
+    Args:
+        header (dict): ``filter``, ``found`` and ``derived`` of a store.
+
+    Returns:
+        list[str]: The sizes, and if most of what was found is smaller and nothing
+        says that objects are not, the warning. Empty without a filter.
+    """
+    shape, found = header.get('filter'), header.get('found')
+    if not shape:
+        return []
+    low, high = shape['size_range']
+    kept = f"kept: boxes of {low:g} to {high:g} of the image's side"
+    if not found or not found['boxes']:
+        return [kept]
+    number, small, large = (found[key] for key in FOUND)
+    lines = [f'{kept}; of {number} found, {small} were smaller and {large} larger']
+    if small > MOSTLY * number and not header.get('derived'):
+        lines.append(
+            f'warning: {100 * small / number:.0f} % of the boxes found are smaller '
+            'than what is kept. If your objects are that small, training sees none of '
+            'them: a few annotated images tell, with --ann ANN'
+        )
+    return lines
 
 
 def summarize(
@@ -137,4 +173,5 @@ def summarize(
         kept=kept,
         bytes_per_image=round(size / max(number, 1), 1),
         seconds_per_image=seconds and round(seconds, 4),
+        sizes=describe_sizes(store.header),
     )

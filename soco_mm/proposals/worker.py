@@ -67,11 +67,14 @@ class Worker:
                 boxes = clean_boxes(self.generator(image, rng), width, height)
             except (Exception, SystemExit) as error:
                 failure = f'the generator failed ({error})'
+        found = None
+        if self.filter is not None:
+            found = self.filter.count(boxes, width, height)
         boxes, status = (self.filter or ProposalFilter.keep_all)(boxes, width, height)
         if self.max_boxes is not None and len(boxes) > self.max_boxes:
             kept = rng.choice(len(boxes), self.max_boxes, replace=False)
             boxes = boxes[np.sort(kept)]
-        return Proposals(path, boxes, (width, height), status, failure)
+        return Proposals(path, boxes, (width, height), status, failure, found=found)
 
 
 def clean_boxes(boxes: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from .layout import (
     ARRAYS,
     FAILURES,
     FORMAT,
+    FOUND,
     HEADER,
     VERSION,
     Proposals,
@@ -33,12 +34,14 @@ def write_files(folder: Path, header: dict, results: Iterable[Proposals]) -> Non
     )
     paths = _ArrayWriter(folder / 'paths.npy', np.uint8, ())
     numbers = dict.fromkeys(STATUS, 0)
+    found = np.zeros(len(FOUND), int)
     failed = 0
     # The ends of what was written so far become the offsets.
     counts.append(0)
     lengths.append(0)
     with (folder / FAILURES).open('w') as failures:
         for result in results:
+            found += result.found or 0
             if result.failure:
                 failed += 1
                 failures.write(
@@ -53,6 +56,10 @@ def write_files(folder: Path, header: dict, results: Iterable[Proposals]) -> Non
             paths.append(np.frombuffer(encode_path(result.path), np.uint8))
             counts.append(boxes.rows)
             lengths.append(paths.rows)
+    # Where it is known of the images that were made before.
+    if header.get('found') is not None:
+        before = [header['found'][key] for key in FOUND]
+        header = dict(header, found=dict(zip(FOUND, (found + before).tolist())))
     header = dict(
         format=FORMAT,
         version=VERSION,

@@ -39,7 +39,7 @@ EXAMPLES = 3
 MANY_CLIPPED = 0.1  # share of the boxes that rounding hardly explains
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ImportSummary(ProposalSummary):
     """Figures of a store of boxes that were imported from a file.
 
