@@ -3,7 +3,12 @@ from pathlib import Path
 
 from soco_mm.apis.results import Shown
 from soco_mm.proposals import ProposalStore
-from soco_mm.proposals.recall import best_overlaps, measure_recall, read_ground_truth
+from soco_mm.proposals.recall import (
+    best_overlaps,
+    measure_recall,
+    read_ground_truth,
+    recall_by_class,
+)
 from soco_mm.proposals.statistics import (
     advise,
     header_parameters,
@@ -26,8 +31,8 @@ class ReportResult(Shown):
         summary (ProposalSummary): Figures of the store.
         advice (list[str]): Sentences on what to change.
         recall (dict, optional): Figures of the ``proposals`` and of ``random``
-            boxes, see :func:`soco_mm.proposals.recall.measure_recall`; None
-            without annotations.
+            boxes, see :func:`soco_mm.proposals.recall.measure_recall`, and of
+            ``classes``; None without annotations.
         pictures (int): Number of pictures.
         note (str): Why there are none.
     """
@@ -108,6 +113,7 @@ def report_proposals(
             absent=found.absent,
             other_size=found.other_size,
             account=found.account.lines(),
+            classes=recall_by_class(found, ours, random),
         )
     advice = advise(summary, header, *objects)
     galleries, note = draw_galleries(opened, images or header.get('root'))

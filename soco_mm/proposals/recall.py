@@ -1,4 +1,5 @@
 import posixpath
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -74,9 +75,8 @@ def read_ground_truth(path: str | Path, store: ProposalStore) -> Objects:
     source = read_source(path, split=None)
     path, content, account = source.path, source.content, source.account
     images = read_images(content, path)
-    entries = coco.read_objects(
-        list_of(content, 'annotations', path), path, images, account=account
-    )
+    annotations = list_of(content, 'annotations', path)
+    entries = coco.read_objects(annotations, path, images, account=account)
     indices, other_size = _match(images, store, path)
     entries = [each for each in entries if each.image in indices]
     sizes: dict = {number: store.size(index) for number, index in indices.items()}
@@ -154,18 +154,28 @@ def _match(
         UsageError: If none is the same.
     """
     places = [_index(store, posixpath.normpath(each.file_name)) for each in images]
-    if all(place is None for place in places) and len(store):
-        # A path from another machine.
+    unclear = None
+    if None in places and len(store):
+        # Paths of another machine, or of a folder below or above.
         finder = NameFinder(store)
-        try:
-            names = [finder.find(each.file_name) for each in images]
-        except AmbiguousName as error:
-            raise UsageError(
-                f'{path} names images that could be {error} in '
-                f'{store.folder}. Make the proposals in the '
-                'folder that the file names are relative to.'
-            ) from None
-        places = [store.index(name) if name else None for name in names]
+        taken = {place for place in places if place is not None}
+        for number, each in enumerate(images):
+            if places[number] is not None:
+                continue
+            try:
+                name = finder.find(each.file_name)
+            except AmbiguousName as error:
+                unclear = unclear or error
+                continue
+            place = None if name is None else store.index(name)
+            if place not in taken:
+                places[number] = place
+    if unclear and all(place is None for place in places):
+        raise UsageError(
+            f'{path} names images that could be {unclear} in '
+            f'{store.folder}. Make the proposals in the '
+            'folder that the file names are relative to.'
+        )
     indices, other_size = {}, 0
     for number, (each, index) in enumerate(zip(images, places)):
         if index is None:
@@ -253,6 +263,41 @@ def best_overlaps(
         found[start:stop] = overlaps(these, proposals).max(1)
         by_chance[start:stop] = overlaps(these, random).max(1)
     return found, by_chance
+
+
+def recall_by_class(
+    objects: Objects, ours: np.ndarray, random: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Recall of each class.
+
+    Args:
+        objects (Objects): The objects.
+        ours (np.ndarray): Best overlaps with the proposals, (G,).
+        random (np.ndarray): Best overlaps with random boxes, (G,).
+
+    Returns:
+        dict: By name, the class of the most objects first: ``objects``,
+        ``recall_50``, ``recall_70``, ``random_50``, ``random_70`` and ``abo``.
+        Objects whose class the file does not say are under ``no class``.
+    """
+    known = [*objects.classes, 'no class']  # which -1 means
+    classes = [known[label] for label in objects.labels]
+    names = np.array(classes, object)
+    figures = {}
+    for name, number in sorted(
+        Counter(classes).items(), key=lambda each: (-each[1], each[0])
+    ):
+        these = names == name
+        figures[name] = dict(
+            objects=number,
+            abo=float(ours[these].mean()),
+            **{
+                f'{key}_{100 * threshold:.0f}': float((best[these] >= threshold).mean())
+                for key, best in (('recall', ours), ('random', random))
+                for threshold in THRESHOLDS
+            },
+        )
+    return figures
 
 
 def measure_recall(areas: np.ndarray, best: np.ndarray) -> dict:

@@ -10,6 +10,7 @@ from .summary import ProposalSummary
 
 BLOCK = 1 << 20  # boxes that are looked at together
 COUNT_BINS = 40
+STRETCH = 2  # of the axis of numbers, beyond what nine tenths of the images have
 SIZE_EDGES = np.linspace(0, 1, 51)
 # log2 of the aspect ratio: eighths of an octave.
 ASPECT_EDGES = np.linspace(-5, 5, 81)
@@ -92,7 +93,11 @@ def store_histograms(store: ProposalStore) -> dict[str, Histogram]:
     """
     offsets, boxes = store.arrays['offsets'], store.arrays['boxes']
     numbers = np.diff(offsets)
-    largest = np.quantile(numbers, 0.99, method='higher')
+    # Without the longest image at least, and no more than a few times what most have.
+    largest = min(
+        np.quantile(numbers, 0.99, method='lower'),
+        STRETCH * np.quantile(numbers, 0.9, method='lower'),
+    )
     width = int(largest // COUNT_BINS + 1)
     edges = np.arange(largest // width + 2) * width - 0.5  # between integers
     histograms = dict(number=make_histogram(numbers, edges))

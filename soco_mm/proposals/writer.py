@@ -56,10 +56,7 @@ def write_files(folder: Path, header: dict, results: Iterable[Proposals]) -> Non
             paths.append(np.frombuffer(encode_path(result.path), np.uint8))
             counts.append(boxes.rows)
             lengths.append(paths.rows)
-    # Where it is known of the images that were made before.
-    if header.get('found') is not None:
-        before = [header['found'][key] for key in FOUND]
-        header = dict(header, found=dict(zip(FOUND, (found + before).tolist())))
+    header = _add_found(header, found)
     header = dict(
         format=FORMAT,
         version=VERSION,
@@ -84,6 +81,14 @@ def write_files(folder: Path, header: dict, results: Iterable[Proposals]) -> Non
     )
     header['hash'] = header_hash(header)
     (folder / HEADER).write_text(json.dumps(header, indent=1))
+
+
+def _add_found(header: dict, found: np.ndarray) -> dict:
+    """A header with the boxes found, where those of earlier images are known."""
+    if header.get('found') is None:
+        return header
+    before = [header['found'][key] for key in FOUND]
+    return dict(header, found=dict(zip(FOUND, (found + before).tolist())))
 
 
 class _ArrayWriter:

@@ -7,6 +7,8 @@ from markupsafe import Markup
 
 from .svg import draw_histogram, round_step
 
+TAIL = 0.005  # share of the boxes that an axis need not reach, at each end
+
 
 def draw_charts(
     histograms: Mapping[str, tuple], kept: dict, recall: dict | None
@@ -53,16 +55,32 @@ def draw_charts(
     return [
         (number, 'Boxes per image. The last bar has all images with more.'),
         (size, f'Relative size, √(wh) / √(WH).{dashed}'),
-        (aspect, f'Aspect ratio, w / h, on a logarithmic scale.{dashed}'),
+        (
+            aspect,
+            f'Aspect ratio, w / h, on a logarithmic scale; the outer bars have '
+            f'all beyond.{dashed}',
+        ),
     ]
 
 
 def _crop(
     edges: np.ndarray, series: Sequence[np.ndarray], places: Sequence[float]
 ) -> tuple:
-    """Leave out empty bins at the ends, but keep given places visible."""
-    used = np.flatnonzero(sum(series))
+    """Leave out the ends of the axis, but keep given places visible.
+
+    What lies beyond, at most a share of :data:`TAIL` at each end, counts in the
+    outermost bins.
+    """
     bins = np.searchsorted(edges, places).tolist()
-    first = max(0, min([used[0], *bins]) - 2)
-    last = min(len(edges) - 1, max([used[-1], *bins]) + 3)
-    return edges[first : last + 1], [each[first:last] for each in series]
+    for each in series:
+        shares = np.cumsum(each) / max(each.sum(), 1)
+        bins += np.searchsorted(shares, (TAIL, 1 - TAIL)).tolist()
+    first = max(0, min(bins) - 2)
+    last = min(len(edges) - 1, max(bins) + 3)
+    cropped = []
+    for each in series:
+        inside = each[first:last].copy()
+        inside[0] += each[:first].sum()
+        inside[-1] += each[last:].sum()
+        cropped.append(inside)
+    return edges[first : last + 1], cropped

@@ -35,6 +35,15 @@ RECALL_WORDS = dict(
     abo='average best overlap',
 )
 
+CLASS_WORDS = dict(
+    recall_50='recall at IoU 0.5',
+    random_50='random',
+    recall_70='recall at IoU 0.7',
+    random_70='random',
+    abo='average best overlap',
+)
+MOST_CLASSES = 30  # in the table
+
 
 def render_report(
     summary: ProposalSummary,
@@ -58,8 +67,9 @@ def render_report(
             :func:`soco_mm.proposals.recall.measure_recall` returns them;
             ``size`` and ``aspect``, histograms of the objects with the edges
             of those above; ``annotations`` (their file), ``images``,
-            ``absent``, ``other_size`` and ``account``, lines on objects that
-            were left out. Defaults to None.
+            ``absent``, ``other_size``; ``account``, lines on objects that
+            were left out; and ``classes``, see
+            :func:`soco_mm.proposals.recall.recall_by_class`. Defaults to None.
         galleries (dict, optional): Pictures by their headings. Defaults to
             None.
         note (str): A sentence instead of the pictures. Defaults to an empty
@@ -109,6 +119,7 @@ def _recall(recall: dict) -> dict:
             rows.append(
                 [label, *('–' if each is None else f'{each:.3f}' for each in values)]
             )
+    classes = recall.get('classes') or {}
     left_out = {
         'are not in the store': recall['absent'],
         'have another size than in the store and are left out': recall['other_size'],
@@ -116,6 +127,16 @@ def _recall(recall: dict) -> dict:
     return dict(
         heads=['', *(SIZE_WORDS[size] for size in found)],
         rows=rows,
+        class_heads=['class', 'objects', *CLASS_WORDS.values()],
+        classes=[
+            [
+                name,
+                number(each['objects']),
+                *(f'{each[key]:.3f}' for key in CLASS_WORDS),
+            ]
+            for name, each in [*classes.items()][:MOST_CLASSES]
+        ],
+        more_classes=max(0, len(classes) - MOST_CLASSES),
         images=recall['images'],
         annotations=recall['annotations'],
         left_out=[

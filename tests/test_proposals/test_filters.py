@@ -39,3 +39,9 @@ def test_kept_boxes_are_those_of_the_papers_inequalities(xywh, width, height, pr
     np.testing.assert_array_equal(
         kept, [[x, y, x + w, y + h] for x, y, w, h in steps[expected]]
     )
+
+
+def test_boxes_of_other_sizes_are_counted():
+    boxes = np.float32([[0, 0, 29, 30], [0, 0, 30, 30], [0, 0, 80, 80], [0, 0, 81, 90]])
+    assert ProposalFilter().count(boxes, 100, 100) == (4, 1, 1)
+    assert ProposalFilter().count(boxes[:0], 100, 100) == (0, 0, 0)

@@ -22,6 +22,7 @@ from soco_mm.proposals.recall import (
     measure_recall,
     overlaps,
     read_ground_truth,
+    recall_by_class,
 )
 from soco_mm.utils import UsageError, read_image
 
@@ -361,3 +362,45 @@ def test_objects_of_other_layouts_are_the_same(tmp_path, demo_images, store):
             line.startswith('1 part of the data set without its images: ')
             for line in lines
         )
+
+
+def test_recall_of_each_class_counts_its_own_objects(tmp_path):
+    store = write(tmp_path / 'store', {'a.jpg': [[0, 0, 10, 10], [20, 20, 40, 40]]})
+    path = annotate(
+        tmp_path / 'ann.json',
+        {1: 'a.jpg'},
+        [
+            (1, 0, 0, 10, 10, 100, 0),  # category 1, found
+            (1, 20, 20, 20, 12, 240, 0),  # 2, IoU 0.6
+            (1, 60, 60, 9, 9, 81, 0),  # 0, not found
+            (1, 80, 60, 9, 9, 81, 0),  # 1, not found
+        ],
+    )
+    content = json.loads(path.read_text())
+    content['categories'] = [dict(id=1, name='one'), dict(id=2, name='two')]
+    path.write_text(json.dumps(content))
+    objects = read_ground_truth(path, store)
+    ours, random = best_overlaps(store, objects)
+    found = recall_by_class(objects, ours, random)
+    assert list(found) == ['one', 'no class', 'two']
+    assert [each['objects'] for each in found.values()] == [2, 1, 1]
+    assert [each['recall_50'] for each in found.values()] == [0.5, 0, 1]
+    assert [each['recall_70'] for each in found.values()] == [0.5, 0, 0]
+    assert found['two']['abo'] == pytest.approx(0.6)
+
+
+def test_a_subset_in_nested_folders_is_found_by_the_ends_of_its_names(tmp_path):
+    """Some names as they are, some with other folders, one that fits two images."""
+    boxes = [[0, 0, 9, 9]]
+    names = ('p/x/1.jpg', 'p/x/2.jpg', 'p/y/2.jpg', 'q/3.jpg')
+    store = write(tmp_path / 'store', dict.fromkeys(names, boxes))
+    images = ('q/3.jpg', 'x/2.jpg', '1.jpg', '2.jpg', 'none/3.jpg')
+    path = annotate(
+        tmp_path / 'ann.json',
+        dict(enumerate(images)),
+        [(number, 0, 0, 9, 9, 81, 0) for number in range(len(images))],
+    )
+    objects = read_ground_truth(path, store)
+    found = [store.path(index) for index in objects.images]
+    assert found == ['p/x/1.jpg', 'p/x/2.jpg', 'q/3.jpg']
+    assert objects.absent == 2

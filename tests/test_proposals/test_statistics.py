@@ -75,10 +75,9 @@ def test_histograms_count_every_box_and_image(tmp_path, monkeypatch):
         expected, _ = np.histogram(np.clip(values, *edges[[0, -1]]), edges)
         np.testing.assert_array_equal(counts, expected)
     edges, counts = histograms['number']
-    assert counts.sum() == 60 and counts[0] == numbers.count(1) + sum(
-        1 < number < edges[1] for number in numbers
-    )
-    assert counts[-1] >= 1 and edges[0] == -0.5
+    expected, _ = np.histogram(np.minimum(numbers, edges[-1]), edges)
+    np.testing.assert_array_equal(counts, expected)
+    assert counts.sum() == 60 and counts[-1] >= 1 and edges[0] == -0.5
 
 
 def test_long_tail_of_numbers_is_in_the_last_bin(tmp_path):
@@ -223,3 +222,20 @@ def test_parameters_include_what_was_left_at_its_default():
     parameters = generator_parameters(dict(type='SelectiveSearch', scale=7))
     assert parameters['scale'] == 7 and parameters['max_side'] == 500
     assert generator_parameters(dict(type='a.B', x=1)) == dict(x=1)
+
+
+@pytest.mark.parametrize('images', [2, 21, 300])
+def test_one_image_does_not_stretch_the_axis_of_numbers(tmp_path, images):
+    box = np.float32([[0, 0, 5, 5]])
+    results = [
+        Proposals(f'{i:03d}.jpg', np.repeat(box, 900 if i else 9, 0), (10, 10), 0)
+        for i in (0, *range(2, images), 1)
+    ]
+    results = [
+        each._replace(boxes=box.repeat(9, 0)) if number < images - 1 else each
+        for number, each in enumerate(results)
+    ]
+    results.sort(key=lambda each: each.path)
+    ProposalStore.write(tmp_path / 'store', HEADER, results)
+    edges, counts = store_histograms(ProposalStore.open(tmp_path / 'store'))['number']
+    assert edges[-1] < 20 and counts.sum() == images

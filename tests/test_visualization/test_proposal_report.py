@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from soco_mm.proposals import ProposalSummary
+from soco_mm.visualization.proposal_charts import _crop
 from soco_mm.visualization.proposal_galleries import Picture, draw_picture
 from soco_mm.visualization.proposal_report import render_report
 from soco_mm.visualization.svg import HEIGHT, draw_histogram, round_step
@@ -235,7 +236,8 @@ def test_little_to_tell_makes_a_whole_page(browser, tmp_path):
     show(browser, path, 1200)
     text = browser.find_element('tag name', 'main').text
     assert 'There is no folder <x>.' in text and 'every box is kept' in text
-    assert 'None: these figures show no problem' in text
+    assert 'Nothing is measured without annotated objects' in text
+    assert not visible(browser, '.fine')
     assert not visible(browser, 'img, .step, .bound')
     assert not [
         each for each in browser.get_log('browser') if each['level'] == 'SEVERE'
@@ -291,3 +293,42 @@ def test_picture_is_small_and_has_its_boxes():
     tiny = np.zeros((9, 12, 3), np.uint8)
     decoded = cv2.imdecode(np.frombuffer(draw_picture(tiny, boxes / 100), np.uint8), 1)
     assert decoded.shape == (9, 12, 3)
+
+
+def test_only_measured_proposals_are_called_fine():
+    assert 'class="advice fine"' in page(advice=[])
+    unmeasured = page(advice=[], recall=None)
+    assert 'class="advice open"' in unmeasured and 'advice fine' not in unmeasured
+    assert 'no problem' not in unmeasured and '<code>--ann</code>' in unmeasured
+
+
+def test_classes_are_in_a_table_up_to_thirty():
+    figures = dict(
+        objects=5, recall_50=0.61, recall_70=0.4, random_50=0.2, random_70=0.1, abo=0.5
+    )
+    recall = dict(
+        proposals=dict(all=dict(figures, objects=9)),
+        random=dict(all=dict(figures, objects=9)),
+        size=(np.linspace(0, 1, 51), np.arange(50)),
+        aspect=(np.linspace(-5, 5, 81), np.ones(80)),
+        annotations='a.json',
+        images=1,
+        absent=0,
+        other_size=0,
+        classes={f'<class {number}>': figures for number in range(32)},
+    )
+    text = page(recall=recall)
+    assert '&lt;class 29&gt;' in text and '&lt;class 30&gt;' not in text
+    assert '0.610' in text and 'And 2 more classes' in text
+
+
+def test_one_outlier_does_not_stretch_the_axis_of_shapes():
+    edges, counts = np.linspace(-5, 5, 81), np.zeros(80, int)
+    counts[35:45] = 100
+    plain, _ = _crop(edges, [counts], [])
+    counts[[0, 79]] = 1  # two of a thousand
+    stretched, (cropped,) = _crop(edges, [counts], [])
+    np.testing.assert_array_equal(stretched, plain)
+    assert cropped.sum() == counts.sum()
+    counts[0] = 200  # a share that is not to be hidden
+    assert _crop(edges, [counts], [])[0][0] == -5
