@@ -8,6 +8,7 @@ import pytest
 import small
 import torch
 from mmengine.config import ConfigDict
+from mmengine.model import revert_sync_batchnorm
 
 from soco_mm.apis import PretrainResult
 from soco_mm.engine.config import load_config
@@ -260,3 +261,48 @@ def test_annotations_of_other_images_are_no_error(cfg, annotations, tmp_path):
     annotations.write_text(text)
     hook = ObjectMetricsHook(str(annotations))
     assert hook._annotated_samples(cfg) == []
+
+
+def with_towers(model):
+    """The small model with the towers of a one-stage detector as its head."""
+    towers = dict(
+        type='RTMDetSepBNHead',
+        num_classes=3,
+        in_channels=32,
+        feat_channels=16,
+        anchor_generator=dict(
+            type='MlvlPointGenerator', offset=0, strides=[4, 8, 16, 32]
+        ),
+        norm_cfg=dict(type='BN'),
+    )
+    model.roi_head.pop('bbox_head')
+    model.bbox_head = dict(type='ObjectDenseHead', head=towers)
+    model.projector.in_channels = 32
+    return model
+
+
+@pytest.mark.parametrize(
+    'kind', [pytest.param('c4', marks=pytest.mark.slow), 'frozen', 'towers']
+)
+def test_any_model_is_measured_and_stays_as_it_is(cfg, kind):
+    samples = make_samples(cfg)
+    if kind == 'c4':
+        config = load_config('soco_r50_c4_100e').model
+        config.projector.hid_channels = config.head.predictor.hid_channels = 16
+    elif kind == 'frozen':
+        config = cfg.model
+        config.frozen_parts = ('backbone',)
+    else:
+        config = with_towers(cfg.model)
+    torch.manual_seed(0)
+    model = revert_sync_batchnorm(MODELS.build(config)).train()
+    model.init_weights()
+    modes = [module.training for module in model.modules()]
+    assert all(modes) == (kind != 'frozen')
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    measured = measure_objects(model, samples)
+    assert 0 <= measured['found'] <= 1 and measured['rank'] > 1
+    assert [module.training for module in model.modules()] == modes
+    assert model.state_dict().keys() == before.keys()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
