@@ -48,9 +48,10 @@ PROPOSALS = OwnScopeRegistry(
     'proposal generator', scope='soco_mm', locations=['soco_mm.proposals']
 )
 
+LOOPS = _child(root.LOOPS, 'engine')
+
 # Registries without components: without them MMEngine warns at each look-up.
 for _parent in (
-    root.LOOPS,
     root.LOG_PROCESSORS,
     root.METRICS,
     root.MODEL_WRAPPERS,

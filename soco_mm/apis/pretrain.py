@@ -41,6 +41,7 @@ def pretrain(
     adapt: bool | None = None,
     backbone_only: bool | None = None,
     parts: str | Sequence[str] | None = None,
+    train: str | Sequence[str] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: bool = False,
@@ -80,6 +81,8 @@ def pretrain(
         backbone_only (bool, optional): Fill only its backbone. Defaults to no.
         parts (str | Sequence[str], optional): Fill only these of its parts, see
             :func:`export_detector`. Defaults to the recipe's ``handed_over``.
+        train (str | Sequence[str], optional): Train only these, of ``backbone``,
+            ``neck`` and ``head``. Defaults to None, see ``model.frozen_parts``.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
         tensorboard (bool): Write scalars for TensorBoard too. Defaults to False.
@@ -109,6 +112,7 @@ def pretrain(
         adapt=adapt,
         backbone_only=backbone_only,
         parts=parts,
+        train=train,
     )
     given.check(workers)
     given = given.complete(out, resume)

@@ -20,7 +20,7 @@ def add_configs(commands) -> None:
     parser = commands.add_parser(
         'configs',
         help='list the recipes, or show the values of one',
-        description='List the recipes: what each is for, its backbone, epochs, '
+        description='List the recipes: what each is for, its backbone, length, '
         'images per step, memory and step time. With CONFIG, print the values that '
         'a training reads of it, each with the file that sets it.',
         epilog=examples(
@@ -68,7 +68,7 @@ def cells(recipe: Recipe) -> list[str]:
     memory, time = recipe.memory_gib, recipe.step_time
     return [
         recipe.backbone,
-        str(recipe.epochs),
+        f'{recipe.steps} steps' if recipe.steps else str(recipe.epochs),
         str(recipe.batch_size),
         UNKNOWN if memory is None else f'{memory:.1f} GiB',
         UNKNOWN if time is None else f'{time:.1f}x',

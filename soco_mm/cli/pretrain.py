@@ -54,6 +54,12 @@ def add_pretrain(commands) -> None:
         help='number of epochs (default: that of the config)',
     )
     parser.add_argument(
+        '--train',
+        metavar='PARTS',
+        help='train only these parts, of backbone, neck and head, separated by '
+        'commas; the others stay as they are (default: as the config says)',
+    )
+    parser.add_argument(
         '--batch-size',
         type=at_least(2),
         metavar='N',
@@ -104,6 +110,7 @@ def pretrain(args: argparse.Namespace) -> None:
         adapt=args.adapt,
         backbone_only=args.backbone_only,
         parts=args.parts,
+        train=args.train,
         resume=args.resume,
         overwrite=args.overwrite,
         tensorboard=args.tensorboard,

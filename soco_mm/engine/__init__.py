@@ -1,4 +1,5 @@
 from .hooks import AtomicCheckpointHook, TargetUpdateHook
+from .loops import StepTrainLoop
 from .optim_wrappers import CPUAmpOptimWrapper
 from .optimizers import LARS, OnlineOptimWrapperConstructor
 from .runtime import build_runner, unwrap_model
@@ -10,6 +11,7 @@ __all__ = [
     'CPUAmpOptimWrapper',
     'JSONVisBackend',
     'OnlineOptimWrapperConstructor',
+    'StepTrainLoop',
     'TargetUpdateHook',
     'build_runner',
     'unwrap_model',

@@ -15,7 +15,7 @@ from soco_mm.checkpoint import (
     read_checkpoint,
     state_dict_of,
 )
-from soco_mm.utils import SoCoError
+from soco_mm.utils import SoCoError, UsageError
 
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 
@@ -93,6 +93,32 @@ def match_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
             f'\n{report.describe()}'
         )
     return found
+
+
+def check_frozen(cfg: dict) -> None:
+    """Refuse a training that would keep random weights as they are.
+
+    Args:
+        cfg (dict): The config of a training that is not resumed.
+
+    Raises:
+        UsageError: If a part in ``model.frozen_parts`` starts from no weights.
+    """
+    if cfg.get('load_from') or cfg.get('init_weights'):
+        return
+    model = cfg['model']
+    for name in model.get('frozen_parts', ()):
+        part = model.get(name) or {}
+        chosen: list[dict] = []
+        for each in (part.get('init_cfg') or {}, model.get('init_cfg') or {}):
+            chosen += each if isinstance(each, (list, tuple)) else [each]
+        pretrained = any(each.get('type') == 'Pretrained' for each in chosen)
+        if not pretrained and part.get('pretrained') is None:
+            raise UsageError(
+                f'The training keeps the {name} as it is (model.frozen_parts), but it '
+                'would start from random weights. Give weights that fill it with '
+                '--init, or train all parts: --train backbone,neck,head.'
+            )
 
 
 def initial_weights(cfg: dict, model: nn.Module) -> Iterator[tuple[str, str, str, Any]]:

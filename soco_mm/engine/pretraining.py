@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from soco_mm.datasets.stretching import choose_stretch
+from soco_mm.errors import did_you_mean
 from soco_mm.log import logger
 from soco_mm.proposals import ProposalStore, build_settings, make_proposals
 from soco_mm.proposals.fitting import explain_fit, fit_settings
@@ -20,7 +21,9 @@ from soco_mm.utils.stretch import Stretch
 from soco_mm.utils.texts import printable
 
 from .config import load_config, set_options
+from .initial_weights import check_frozen
 from .job import resumed_arguments, written_options
+from .loops import epochs_of
 from .schedules import set_epochs
 from .trial import naming, try_pretraining
 
@@ -62,6 +65,7 @@ class PretrainArguments:
     adapt: bool | None = None
     backbone_only: bool | None = None
     parts: str | Sequence[str] | None = None
+    train: str | Sequence[str] | None = None
 
     def check(self, workers: int | None) -> None:
         """Refuse numbers that are too small, and what is set twice.
@@ -81,12 +85,15 @@ class PretrainArguments:
                 raise UsageError(
                     f'The {name} must be at least {least}, but is {value}.'
                 )
-        for key, argument, value in (
+        set_twice: tuple[tuple[str, str, object], ...] = (
             ('train_cfg.max_epochs', '--epochs', self.epochs),
+            ('train_cfg.max_steps', '--epochs', self.epochs),
+            ('model.frozen_parts', '--train', self.train),
             ('train_dataloader.batch_size', '--batch-size', self.batch_size),
             ('train_dataloader.num_workers', '--workers', workers),
-        ):
-            if key in (self.options or {}) and value is not None:
+        )
+        for key, argument, given in set_twice:
+            if key in (self.options or {}) and given is not None:
                 raise UsageError(
                     f'{argument} and --cfg-options {key} set the same. Give only one.'
                 )
@@ -191,9 +198,14 @@ class PretrainPlan:
         batch_size = arguments.batch_size
         if batch_size is None:
             batch_size = choose_batch_size(cfg, options)
-        if 'max_epochs' not in cfg.train_cfg:
-            raise UsageError(f'The config {cfg.filename} does not count in epochs.')
-        epochs = arguments.epochs or cfg.train_cfg.max_epochs
+        if not {'max_epochs', 'max_steps'} & set(cfg.train_cfg):
+            raise UsageError(
+                f'The config {cfg.filename} counts neither in epochs nor in steps '
+                'of StepTrainLoop.'
+            )
+        if arguments.train is not None:
+            cfg.model.frozen_parts = frozen_parts(cfg.model, arguments.train)
+        epochs = arguments.epochs or length_of(cfg, len(images.paths), batch_size)
         settings = None
         if arguments.proposals is None and not (out / 'proposals' / HEADER).is_file():
             settings = choose_settings(arguments, images, stretch)
@@ -230,8 +242,10 @@ class PretrainPlan:
         trial, number = copy.deepcopy(self.cfg), len(self.images.paths)
         if resume:
             trial.load_from = None
+        else:
+            check_frozen(self.cfg)
         trial.train_dataloader.batch_size = min(self.batch_size, number)
-        if self.epochs != trial.train_cfg.max_epochs:
+        if self.epochs != trial.train_cfg.get('max_epochs'):
             set_epochs(trial, self.epochs, max(1, number // self.batch_size))
         with naming(self.arguments.options):
             try_pretraining(trial, self.images)
@@ -291,7 +305,9 @@ class PretrainPlan:
             loader.num_workers = len(os.sched_getaffinity(0))
         if 'train_dataloader.persistent_workers' not in options:
             loader.persistent_workers = loader.num_workers > 0
-        if self.epochs != self.cfg.train_cfg.max_epochs:
+        if self.arguments.epochs is None:
+            self.epochs = length_of(self.cfg, len(store), loader.batch_size)
+        if self.epochs != self.cfg.train_cfg.get('max_epochs'):
             set_epochs(self.cfg, self.epochs, len(store) // loader.batch_size)
         self.cfg.visualizer.save_dir = str(self.out)
         hooks = self.cfg.get('custom_hooks') or []
@@ -302,10 +318,12 @@ class PretrainPlan:
     def describe(self, store: ProposalStore) -> str:
         """What is trained, as one line."""
         cfg = self.cfg
+        frozen = cfg.model.get('frozen_parts')
+        kept = f'; kept as it is: {", ".join(frozen)}' if frozen else ''
         return (
             f'Pretraining {cfg.model.type} ({Path(cfg.filename).stem}): {len(store)} '
             f'images, batches of {cfg.train_dataloader.batch_size}, {self.epochs} '
-            'epochs'
+            f'epochs{kept}'
         )
 
 
@@ -324,6 +342,55 @@ def choose_settings(
     return fit_settings(arguments.ann, images, preset, stretch=stretch)
 
 
+def length_of(cfg: Config, images: int, batch_size: int) -> int:
+    """Epochs of a training, as many as its steps take if it counts in these.
+
+    Args:
+        cfg (Config): The config.
+        images (int): Number of images.
+        batch_size (int): Images per step.
+    """
+    if 'max_steps' in cfg.train_cfg:
+        return epochs_of(cfg.train_cfg.max_steps, images // batch_size)
+    return cfg.train_cfg.max_epochs
+
+
+def frozen_parts(model: Config, train: str | Sequence[str]) -> tuple[str, ...]:
+    """The parts of a model that stay as they are if others are trained.
+
+    Args:
+        model (Config): The ``model`` of the config.
+        train (str | Sequence[str]): Those that are trained, of ``backbone``,
+            ``neck`` and ``head``; in a text they are separated by commas.
+
+    Returns:
+        tuple: Names for ``frozen_parts`` of :class:`soco_mm.models.SoCo`.
+
+    Raises:
+        UsageError: If a name is unknown, or the model does not have the part.
+
+    Example:
+        >>> from soco_mm.engine.pretraining import frozen_parts
+        >>> frozen_parts(dict(neck=dict(type='FPN')), 'neck,head')
+        ('backbone',)
+    """
+    names = train.split(',') if isinstance(train, str) else train
+    names = [str(name).strip() for name in names]
+    head = 'bbox_head' if model.get('bbox_head') else 'roi_head'
+    parts = dict(backbone='backbone', neck='neck', head=head)
+    if not model.get('neck'):
+        del parts['neck']
+    for name in names:
+        if name not in parts:
+            raise UsageError(
+                f'--train: the model has no part {name!r}.{did_you_mean(name, parts)} '
+                f'Choose from {", ".join(parts)}, separated by commas.'
+            )
+    if not names:
+        raise UsageError(f'--train names no part. Choose from {", ".join(parts)}.')
+    return tuple(part for name, part in parts.items() if name not in names)
+
+
 def choose_batch_size(cfg: Config, options: dict) -> int:
     """Images per step if the arguments do not say.
 
@@ -332,7 +399,8 @@ def choose_batch_size(cfg: Config, options: dict) -> int:
         options (dict): The values that were set in it.
 
     Returns:
-        int: As the config says; on a CPU no more than 16, unless it was set.
+        int: As the config says; on a CPU, if it is for several GPUs, no more
+        than 16, unless it was set.
 
     Raises:
         UsageError: If the config has no such number.
@@ -344,6 +412,8 @@ def choose_batch_size(cfg: Config, options: dict) -> int:
             f'number from 2, but is {batch_size!r}.'
         )
     if torch.cuda.is_available() or 'train_dataloader.batch_size' in options:
+        return batch_size
+    if 'max_steps' in cfg.train_cfg:
         return batch_size
     return min(batch_size, CPU_BATCH_SIZE)
 

@@ -33,8 +33,9 @@ class Recipe:
         name (str): Its name, as ``soco-mm pretrain --config`` takes it.
         purpose (str): What it is for.
         backbone (str): Backbone and neck.
-        epochs (int): Length of the training.
+        epochs (int | None): Length of the training; None if it counts in steps.
         batch_size (int): Images per step of all GPUs together.
+        steps (int | None): Its length in steps, None if it counts in epochs.
         memory_gib (float | None): Peak memory of a step, None if it was not
             measured.
         step_time (float | None): Time of a step, compared with that of the
@@ -45,8 +46,9 @@ class Recipe:
     name: str
     purpose: str
     backbone: str
-    epochs: int
+    epochs: int | None
     batch_size: int
+    steps: int | None = None
     memory_gib: float | None = None
     step_time: float | None = None
 
@@ -84,8 +86,9 @@ def list_recipes() -> list[Recipe]:
                 name,
                 read_purpose(path),
                 describe_backbone(cfg.model),
-                cfg.train_cfg.max_epochs,
+                cfg.train_cfg.get('max_epochs'),
                 cfg.auto_scale_lr.base_batch_size,
+                cfg.train_cfg.get('max_steps'),
                 **measured.get(name, {}),
             )
         )

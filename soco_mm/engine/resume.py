@@ -76,11 +76,14 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
                 f'({changed}).'
             )
         groups = checkpoint['optimizer']['param_groups']
-        check_groups(groups, wrapper.param_groups)
+        check_groups(groups, wrapper.optimizer.param_groups)
         meta['iter'] = meta['epoch'] * len(runner.train_dataloader)
         replay(
             runner.param_schedulers or [], meta['epoch'], len(runner.train_dataloader)
         )
+        # MMEngine keeps one more group, whose learning rate is logged.
+        if wrapper.base_param_settings is not None:
+            groups = [*groups, checkpoint['optimizer']['base_param_settings']]
         for old, new in zip(groups, wrapper.param_groups):
             old.update((key, value) for key, value in new.items() if key != 'params')
         if runner.param_schedulers:
@@ -111,7 +114,7 @@ def is_same(runner: Runner, checkpoint: dict) -> bool:
         return False
     names = {each.param_name for each in built or []}
     groups = checkpoint['optimizer']['param_groups']
-    ours = runner.optim_wrapper.param_groups
+    ours = runner.optim_wrapper.optimizer.param_groups
     return len(groups) == len(ours) and all(
         old[key] == new[key]
         for old, new in zip(groups, ours)

@@ -11,7 +11,8 @@ def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:
     """Set the length of a training with a warm-up and a cosine.
 
     The warm-up shrinks with it, to a tenth of the epochs but no fewer than
-    two iterations, below which MMEngine's never ends.
+    two iterations, below which MMEngine's never ends. A training that counts
+    in steps then counts in epochs.
 
     Args:
         cfg (Config): The config; changed in place.
@@ -29,11 +30,15 @@ def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:
             'schedule in the config.'
         )
     warm_up, cosine = cfg.param_scheduler
-    end = min(warm_up.end, math.ceil(epochs / 10))
-    end = max(end, math.ceil(2 / iterations))
+    length, least = epochs, math.ceil(2 / iterations)
+    if not warm_up.by_epoch:
+        length, least = epochs * iterations, 2
+    end = max(min(warm_up.end, math.ceil(length / 10)), least)
+    if cfg.train_cfg.pop('max_steps', None) is not None:
+        cfg.train_cfg.type = 'EpochBasedTrainLoop'
     cfg.train_cfg.max_epochs = epochs
-    if end >= epochs:
+    if end >= length:
         end = 0
         cfg.param_scheduler = [cosine]
     warm_up.end = end
-    cosine.update(begin=end, end=epochs, T_max=epochs - end)
+    cosine.update(begin=end, end=length, T_max=length - end)

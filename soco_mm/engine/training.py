@@ -18,7 +18,11 @@ from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
-from soco_mm.engine.initial_weights import match_initial_weights, safe_loading
+from soco_mm.engine.initial_weights import (
+    check_frozen,
+    match_initial_weights,
+    safe_loading,
+)
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.quiet_log import tell
 from soco_mm.engine.runtime import start_processes
@@ -76,6 +80,7 @@ def train_model(
         if checkpoint is not None:
             check_resumable(runner, cfg.load_from)
         else:
+            check_frozen(cfg)
             model = unwrap_model(runner.model)
             for note in match_initial_weights(cfg, model):
                 tell(note)

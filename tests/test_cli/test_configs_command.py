@@ -21,7 +21,8 @@ def test_recipes_are_one_line_each_in_a_pipe(capsys):
         cells = re.split('  +', line)
         assert len(cells) == 7
         assert cells[0] == recipe.name and cells[-1] == recipe.purpose
-        assert cells[2:4] == [str(recipe.epochs), str(recipe.batch_size)]
+        length = str(recipe.epochs) if recipe.epochs else f'{recipe.steps} steps'
+        assert cells[2:4] == [length, str(recipe.batch_size)]
         assert (cells[4] == '-') == (recipe.memory_gib is None)
 
 

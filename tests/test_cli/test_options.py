@@ -88,6 +88,8 @@ OPTIONS = {
         'test_lists_and_coco_files_are_pretrained_on',
         '--stretch': PRETRAIN,
         '--tensorboard': LOGGING,
+        '--train': 'test_engine/test_short_training.py::'
+        'test_parts_to_train_are_chosen_on_the_command_line',
         '--verbose': LOGGING,
         '--workers': f'{EFFECTS}workers_of_pretrain_make_proposals_and_load_images',
     },
