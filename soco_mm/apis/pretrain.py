@@ -59,8 +59,7 @@ def pretrain(
         out (str | Path): The folder of this run.
         config (str | Path, optional): The config, or its name under
             ``configs/soco``. Defaults to ``detector``'s own, else the R50-FPN's.
-        options (dict, optional): Values of the config to set, by dotted key.
-            Defaults to None.
+        options (dict, optional): Values of the config, by dotted key.
         epochs (int, optional): Length of the training. Defaults to the config's.
         batch_size (int, optional): Images per step. Defaults to the config's,
             at most 16 on a CPU, and no more than there are images.
@@ -72,9 +71,8 @@ def pretrain(
         proposals (str | Path, optional): Existing proposals. Defaults to None.
         root (str | Path, optional): What the paths in a file of images are
             relative to. Defaults to None, the folder of the file.
-        stretch (Sequence[float], optional): The percentiles of images of more
-            than 8 bits that become 0 and 255. Defaults to None: as in the
-            config, else as in ``proposals``.
+        stretch (Sequence[float], optional): Percentiles of images of more than
+            8 bits. Defaults to those of the config, else of ``proposals``.
         detector (str | Path, optional): The MMDetection config of the
             detector, see :func:`plan_pretraining`. Defaults to a Mask R-CNN.
         adapt (bool, optional): Give it the model's norms. Defaults to no.
@@ -131,8 +129,7 @@ def pretrain(
     store = plan.get_proposals(workers)
     plan.use(store, workers)
     cfg = plan.cfg
-    preview = draw_preview(cfg, out / PREVIEW)
-    logger.info(f'Proposals and views: {preview}')
+    logger.info(f'Proposals and views: {draw_preview(cfg, out / PREVIEW)}')
     checkpoint = latest_checkpoint(out)
     fresh = checkpoint is None or checkpoint.name != f'epoch_{plan.epochs}.pth'
     if fresh:
