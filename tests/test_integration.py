@@ -45,6 +45,7 @@ def test_run_holds_everything_and_names_what_to_use_next(finished):
         'exported/mask-rcnn_fpn_1x_coco.py',
         'exported/report.json',
         'vis_data/scalars.json',
+        'retrieval.json',
         'soco_small.py',
     ):
         assert (out / name).is_file(), name
@@ -61,6 +62,8 @@ def test_run_holds_everything_and_names_what_to_use_next(finished):
     assert [row['step'] for row in rows] == list(range(1, 9))
     assert all(-8 <= row['loss'] <= 8 for row in rows)
     assert list(out.glob('*/*.log'))
+    assert 'Objects found again in another view: ' in printed
+    assert 'Effective rank of object features: ' in printed
     state = torch.load(out / 'checkpoints/epoch_4.pth')['state_dict']
     assert state['target_net.steps'] == 8
 
@@ -97,6 +100,11 @@ def test_killed_and_resumed_run_ends_like_an_undisturbed_one(
             state['momentum_buffer'], ours['optimizer']['state'][key]['momentum_buffer']
         )
     assert ours['param_schedulers'] == theirs['param_schedulers']
+    ours, theirs = (
+        json.loads((folder / 'retrieval.json').read_text())
+        for folder in (out, finished[0])
+    )
+    assert set(ours) == {'before', 'after'} and ours == theirs
 
 
 def test_another_run_and_foreign_files_are_left_alone(finished, tmp_path, capsys):

@@ -90,8 +90,9 @@ def warnings(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
     if after['rank'] < least:
         return [
             'WARNING: The features have collapsed: they hardly differ from object to '
-            'object, and a detector gains little from them. Train with another '
-            'optimiser than LARS (AdamW), a lower learning rate or larger batches.'
+            'object, and a detector gains little from them. Take a loss that keeps '
+            'objects apart (ObjectInfoNCELoss), AdamW instead of LARS, or larger '
+            'batches.'
         ]
     if before and after['found'] <= before['found']:
         return [
