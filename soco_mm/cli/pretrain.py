@@ -45,7 +45,7 @@ def add_pretrain(commands) -> None:
         '--config',
         metavar='CONFIG',
         help='a config file, or a name that "soco-mm configs" lists (default: '
-        'soco_r50_fpn_100e)',
+        'the model of --detector, else soco_r50_fpn_100e)',
     )
     parser.add_argument(
         '--epochs',

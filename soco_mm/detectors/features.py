@@ -165,6 +165,8 @@ def head_features(net: nn.Module, names: list[str], maps: list) -> dict:
     for tower in find_towers(head) if head is not None else ():
         layers = getattr(head, tower)
         for level, (name, map_) in enumerate(zip(names, maps)):
+            if min(map_.shape[-2:]) < 3:
+                continue  # deformable convolutions refuse such maps on a CPU
             own = layers[level] if has_own_levels(layers) else layers
             found[f'{name}, bbox_head.{tower}'] = run_tower(own, map_)
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mmengine.config import Config
 
 from soco_mm.checkpoint.libraries import pixel_statistics
+from soco_mm.utils import UsageError
 
 FPN_CONFIG = 'mask-rcnn_fpn_1x_coco.py'
 C4_CONFIG = 'mask-rcnn_c4_1x_coco.py'
@@ -96,7 +97,11 @@ def detector_config(model: Config, weights: str) -> tuple:
         tuple: Name and text of a config that inherits from MMDetection's: C4
         if the model has a res5 head, else with an FPN, which starts from random
         weights if the model has none.
+
+    Raises:
+        UsageError: If the model was made for another detector.
     """
+    check_made_for(model)
     optimizer = SGD if is_resnet(model) else ADAMW
     end = optimizer + SCHEDULE.format(load_from=beside(weights))
     pixels = pixel_statistics(model)
@@ -125,6 +130,24 @@ def detector_config(model: Config, weights: str) -> tuple:
         **pixels,
     )
     return FPN_CONFIG, text + end
+
+
+def check_made_for(model: Config) -> None:
+    """Refuse the model of another detector.
+
+    Raises:
+        UsageError: If it is one.
+    """
+    neck, head = model.get('neck'), model.roi_head.get('bbox_head')
+    other = isinstance(head, list) or (head or {}).get('head') is not None
+    if neck:
+        other |= isinstance(neck, list) or neck.type != 'mmdet.FPN'
+        other = other or neck.get('start_level', 0) != 0
+    if other or model.get('bbox_head'):
+        raise UsageError(
+            'The model was made for a detector of its own, not for the Mask R-CNN '
+            "of this plugin's recipes. Give the detector's config with --detector."
+        )
 
 
 def is_resnet(model: Mapping) -> bool:

@@ -37,12 +37,17 @@ class DetectorPretraining(NamedTuple):
         bounds (list[float]): Upper bounds on the size of an object for all
             levels but the last, in pixels of the detector's images.
         notes (list[str]): What is not pretrained, one sentence each.
+        net (nn.Module): The detector.
+        idle_levels (bool): Whether the neck has weights of levels that only
+            the detector's RPN reads, which objects do not train.
     """
 
     model: dict
     strides: list[int]
     bounds: list[float]
     notes: list[str]
+    net: nn.Module
+    idle_levels: bool
 
 
 def pretraining_model(
@@ -73,22 +78,27 @@ def pretraining_model(
     net = built_of(given, name)
     maps = feature_maps(net, name)
     strides = level_strides(net, maps, name)
+    # The level above those of an FPN is pooled, unless it is told otherwise.
+    neck = first_of(getattr(net, 'neck', None))
+    idle = len(maps) > len(strides) and bool(getattr(neck, 'add_extra_convs', True))
     maps = maps[: len(strides)]
     notes: list[str] = []
     head = object_head(net, given, maps, notes, name)
     bounds = level_bounds(net, strides)
     extractor = head['roi_head']['bbox_roi_extractor']
     extractor.update(featmap_strides=strides, scale_bounds=[*bounds, 0.0])
+    # Heads for boxes are made for the maps of the other model.
+    kept = {key: base[key] for key in base if key not in ('rpn_head', 'box_head')}
     model = dict(
-        base,
+        kept,
         backbone=trained(given['backbone'], net.backbone),
         neck=None if given.get('neck') is None else trained(given['neck'], net.neck),
-        data_preprocessor=pixels(given.get('data_preprocessor')),
+        data_preprocessor=pixels(given.get('data_preprocessor'), net),
         **head,
     )
     width = head_width(model, maps, name)
     model['projector'] = dict(base['projector'], in_channels=width)
-    return DetectorPretraining(model, strides, bounds, notes)
+    return DetectorPretraining(model, strides, bounds, notes, net, idle)
 
 
 def built_of(model: dict, name: str) -> nn.Module:
@@ -167,6 +177,22 @@ def feature_maps(net: nn.Module, name: str) -> list[Tensor]:
             f'pretrained. {INSTEAD}.'
         ) from error
     return maps
+
+
+def runs_on(net: nn.Module, size: int) -> bool:
+    """Whether backbone and neck can run on images of a size.
+
+    Necks that pool finer maps onto coarser ones (HRFPN, NAS-FPN) cannot where
+    the coarsest map would have less than a pixel, or another size than half.
+    """
+    try:
+        with torch.no_grad():
+            maps = net.backbone(torch.zeros(1, 3, size, size))
+            if getattr(net, 'neck', None) is not None:
+                net.neck(maps)
+    except RuntimeError:
+        return False
+    return True
 
 
 def level_strides(net: nn.Module, maps: Sequence[Tensor], name: str) -> list[int]:
@@ -298,9 +324,11 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
     return found
 
 
-def pixels(preprocessor: dict | None) -> dict:
+def pixels(preprocessor: dict | None, net: nn.Module) -> dict:
     """The data preprocessor that normalises views as the detector does images."""
     made: dict[str, Any] = dict(type='ViewDataPreprocessor')
+    if any('DeformConv' in type(each).__name__ for each in net.modules()):
+        made['channels_last'] = False
     if preprocessor is None:  # its pipeline normalises, usually so
         return made
     if preprocessor.get('mean') is None:
@@ -335,6 +363,6 @@ def head_width(model: dict, maps: Sequence[Tensor], name: str) -> int:
         ) from error
 
 
-def first_of(part: nn.Module) -> Any:
-    """The first of several equal parts, as in a cascade, or the part itself."""
-    return part[0] if isinstance(part, nn.ModuleList) else part
+def first_of(part: Any) -> Any:
+    """The first of several parts, as in a cascade, or the part itself."""
+    return part[0] if isinstance(part, (nn.ModuleList, nn.Sequential)) else part

@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 
 from mmengine.config import Config
+from torch import nn
 
 from soco_mm.checkpoint.pretrained import HANDED_OVER
 from soco_mm.engine.config import CONFIG_ROOT, READ, load_config
@@ -15,12 +16,18 @@ from soco_mm.engine.pretraining import (
     detectors_own,
 )
 from soco_mm.log import logger
-from soco_mm.utils import UsageError
+from soco_mm.utils import SoCoError, UsageError
 
 from .inheriting import detector_base, read_base_config
 from .levels import level_bounds, training_scale
 from .mask_rcnn import is_resnet
-from .pretraining_model import built_of, feature_maps, level_strides, pretraining_model
+from .pretraining_model import (
+    built_of,
+    feature_maps,
+    level_strides,
+    pretraining_model,
+    runs_on,
+)
 
 ADAMW = CONFIG_ROOT / '_base_/schedules/adamw_100e.py'
 VIEWS = 'ConstructViews'
@@ -67,12 +74,26 @@ def detector_recipe(
     if kept['optim_wrapper']['optimizer']['type'] == 'LARS' and not is_resnet(
         made.model
     ):
-        kept['optim_wrapper'] = Config.fromfile(ADAMW).to_dict()['optim_wrapper']
+        wrapper = Config.fromfile(ADAMW).to_dict()['optim_wrapper']
+        kept['optim_wrapper'] = dict(wrapper, type=kept['optim_wrapper']['type'])
+    if 'bbox_head' in made.model and (
+        parameters := kept['optim_wrapper'].get('paramwise_cfg')
+    ):
+        parameters['bypass_duplicate'] = True  # levels of RTMDet share weights
+    if made.idle_levels:
+        kept['find_unused_parameters'] = True
     limit_views(kept, min(levels.scale))
+    enlarge_views(kept, made.net)
     recipe = Config(
         kept, cfg_text=f'# The recipe of {detector}.\n', filename=recipe_name(detector)
     )
-    size = first_view(recipe, options or {})
+    size, *others = view_sizes(recipe, options or {})
+    for each in dict.fromkeys([size, *others]):
+        if not runs_on(made.net, each):
+            raise SoCoError(
+                f'Backbone and neck of {detector} cannot run on views of {each} '
+                'pixels. Leave their size to the recipe, or choose a multiple of 128.'
+            )
     recipe.model.roi_head.bbox_roi_extractor.scale_bounds = [
         *(round(each, 2) for each in levels.bounds_in_view(size)),
         size,
@@ -153,11 +174,24 @@ def construct_views(cfg: dict) -> dict:
     return next(each for each in pipeline if each['type'].endswith(VIEWS))
 
 
-def first_view(cfg: Config, options: dict) -> int:
-    """Side of the first view once options are set.
+def enlarge_views(cfg: dict, net: nn.Module) -> None:
+    """Make views as large as a detector needs them at the least; in place.
+
+    Args:
+        cfg (dict): The config.
+        net (nn.Module): The detector.
+    """
+    for view in construct_views(cfg)['views']:
+        size = view['size']
+        tried = [size, *range(size // STEP * STEP + STEP, 2 * size + STEP, STEP)]
+        view['size'] = next((each for each in tried if runs_on(net, each)), size)
+
+
+def view_sizes(cfg: Config, options: dict) -> list[int]:
+    """Sides of the views once options are set.
 
     Raises:
-        UsageError: If it is no number.
+        UsageError: If they are no numbers.
     """
     trial = copy.deepcopy(cfg)
     prefix = 'train_dataloader.dataset.pipeline'
@@ -165,11 +199,11 @@ def first_view(cfg: Config, options: dict) -> int:
         trial.merge_from_dict(
             {key: each for key, each in options.items() if key.startswith(prefix)}
         )
-        return int(construct_views(trial)['views'][0]['size'])
+        return [int(view['size']) for view in construct_views(trial)['views']]
     except (KeyError, IndexError, TypeError, ValueError, StopIteration):
         if not options:
             raise UsageError(
                 'The recipe has no ConstructViews, which a detector needs.'
             ) from None
         # What is wrong with them is said where they are set.
-        return first_view(cfg, {})
+        return view_sizes(cfg, {})

@@ -18,6 +18,9 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
             memory to have an effect. Defaults to True.
         rgb_to_bgr (bool): Give the channels to the model as BGR, for detectors
             that take images so. Defaults to False.
+        channels_last (bool): Give the views in the memory format that
+            convolutions prefer, which MMCV's deformable ones cannot read.
+            Defaults to True.
     """
 
     def __init__(
@@ -26,9 +29,11 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
         std: Sequence[float] = (58.395, 57.12, 57.375),
         non_blocking: bool = True,
         rgb_to_bgr: bool = False,
+        channels_last: bool = True,
     ) -> None:
         super().__init__(non_blocking=non_blocking)
         self.rgb_to_bgr = rgb_to_bgr
+        self.channels_last = channels_last
         for name, value in (('mean', mean), ('std', std)):
             self.register_buffer(
                 name, torch.tensor(value).view(-1, 1, 1), persistent=False
@@ -45,8 +50,7 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
 
         Returns:
             dict: The same keys on the model's device, with float32 views of
-            shape (N, 3, H_v, W_v) in the channels-last memory format, which
-            convolutions prefer.
+            shape (N, 3, H_v, W_v).
         """
         data = self.cast_data(data)
         views = data['views']
@@ -56,6 +60,8 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
             view.permute(0, 3, 1, 2).float().sub_(self.mean).div_(self.std)
             for view in views
         ]
+        if not self.channels_last:
+            views = [view.contiguous() for view in views]
         return dict(data, views=views)
 
 

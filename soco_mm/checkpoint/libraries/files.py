@@ -17,6 +17,7 @@ from soco_mm.checkpoint.libraries import (
     detectron2_settings,
     detectron2_weights,
     mmpretrain_weights,
+    pixel_statistics,
     safetensors_bytes,
     split_parts,
     timm_model,
@@ -25,7 +26,7 @@ from soco_mm.checkpoint.libraries import (
 )
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.checkpoint.transfer import PARTS
-from soco_mm.utils import atomic_write
+from soco_mm.utils import SoCoError, atomic_write
 from soco_mm.version import __version__
 
 
@@ -97,6 +98,7 @@ def mmpretrain_file(weights: dict[str, Tensor], model: dict) -> bytes:
     return checkpoint_bytes(dict(meta=meta, state_dict=weights))
 
 
+TAKING_RGB = ('torchvision', 'timm')
 LIBRARIES = {
     'detectron2': Library(
         '.pkl',
@@ -180,6 +182,11 @@ def write_weights(
     """
     _ = pretrained.net  # the weights fill all of it
     kind, model = LIBRARIES[library], plain_data(pretrained.model)
+    if library in TAKING_RGB and not pixel_statistics(model)['bgr_to_rgb']:
+        raise SoCoError(
+            f'The model was pretrained on BGR images, as its detector takes them, but '
+            f'{library} takes RGB. Choose the format safetensors.'
+        )
     chosen = handed_over or pretrained.handed_over
     kept, _ = keep_parts(pretrained.weights, chosen, pretrained.source)
     parts = split_parts(kept)

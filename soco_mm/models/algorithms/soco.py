@@ -87,7 +87,8 @@ class SoCo(BaseModel):
         self.box_head = None if box_head is None else MODELS.build(box_head)
         self.frozen_parts = self._freeze(frozen_parts)
         # The format in which convolutions are fastest, on GPU and CPU.
-        self.to(memory_format=torch.channels_last)
+        if getattr(self.data_preprocessor, 'channels_last', True):
+            self.to(memory_format=torch.channels_last)
         self.target_net = CosineEMA(self.trained_net, base_momentum)
         self.train()
 

@@ -1,0 +1,248 @@
+"""Detectors of MMDetection, pretrained as they are: each built, trained, exported."""
+
+import copy
+
+import pytest
+import torch
+from detector_configs import DETECTORS, write_small
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+
+from soco_mm.apis.export import export_detector, export_weights
+from soco_mm.detectors.build import build_detector
+from soco_mm.detectors.fit import WEIGHTS
+from soco_mm.detectors.pretraining_recipe import detector_recipe
+from soco_mm.engine.config import load_config
+from soco_mm.registry import MODELS
+from soco_mm.utils import SoCoError, UsageError
+
+SIZES = (64, 64, 32)
+# Their necks pool finer maps onto coarser ones, which a smaller view does not have.
+LARGER = {
+    'nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco.py': (128, 128, 128),
+    'hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py': (64, 64, 64),
+}
+# Six blocks of deformable convolutions.
+SLOW = ('dyhead/atss_r50_fpn_dyhead_1x_coco.py',)
+BASE = 'soco_r18_fpn_quick'
+MLP = {'model.projector.hid_channels': 16, 'model.head.predictor.hid_channels': 16}
+
+
+def view_options(sizes):
+    return {
+        f'train_dataloader.dataset.pipeline.1.views.{index}.size': size
+        for index, size in enumerate(sizes)
+    }
+
+
+def batch(model, size):
+    """Two random images with an object on each level that a view has."""
+    generator = torch.Generator().manual_seed(size)
+    view = torch.randn(2, 3, size, size, generator=generator)
+    bounds = model.roi_head.bbox_roi_extractor.inner_bounds.tolist()
+    inside = [low * 0.9 for low in bounds if low > 1] + [size * 0.95]
+    sides = torch.tensor([min(side, size * 0.95) for side in inside])
+    boxes = torch.stack([sides * 0, sides * 0, sides, sides], 1) + 1.0
+    boxes = boxes.clamp(max=size).expand(2, -1, -1)
+    return view, boxes, torch.ones(boxes.shape[:2], dtype=torch.bool)
+
+
+def train(recipe, sizes, steps=2):
+    """The model after some steps of the recipe's optimiser."""
+    torch.manual_seed(0)
+    model = revert_sync_batchnorm(MODELS.build(recipe.model))
+    model.init_weights()
+    model.train()
+    before = copy.deepcopy(model.state_dict())
+    settings = copy.deepcopy(recipe.optim_wrapper)
+    settings.type = 'OptimWrapper'
+    settings.optimizer.lr = 0.01
+    with DefaultScope.overwrite_default_scope('soco_mm'):
+        optimizer = build_optim_wrapper(model, settings)
+    views, boxes, valid = zip(*[batch(model, size) for size in sizes])
+    for step in range(1, steps + 1):
+        loss = model.loss(list(views), list(boxes), list(valid))['loss']
+        optimizer.backward(loss)
+        gradients = {
+            name for name, value in model.named_parameters() if value.grad is not None
+        }
+        optimizer.step()
+        optimizer.zero_grad()
+        model.update_target(step, steps)
+    assert torch.isfinite(loss)
+    return model, before, gradients
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(each, marks=pytest.mark.slow if each in SLOW else ())
+        for each in DETECTORS
+    ],
+)
+def test_a_detector_is_pretrained_as_it_is(name, tmp_path):
+    config = write_small(tmp_path, name)
+    sizes = LARGER.get(name, SIZES)
+    recipe = detector_recipe(config, BASE, view_options(sizes))
+    recipe.merge_from_dict(MLP)
+    model, before, gradients = train(recipe, sizes)
+    parts = ('backbone.', 'neck.', 'roi_head.', 'bbox_head.')
+    shared = [each for each, _ in model.named_parameters() if each.startswith(parts)]
+    # All that is handed over was trained, whatever the detector freezes.
+    untrained = {each for each in shared if each not in gradients}
+    assert untrained == ONLY_RPN.get(name, set())
+    assert recipe.get('find_unused_parameters', False) == bool(untrained)
+
+    checkpoint = tmp_path / 'epoch_1.pth'
+    torch.save(
+        dict(state_dict=model.state_dict(), meta=dict(cfg=recipe.pretty_text)),
+        checkpoint,
+    )
+    report = export_detector(checkpoint, tmp_path / 'out', detector=config)
+    assert report.max_difference < 1e-4
+    # Every tensor of the shared parts has its place, under its own name.
+    assert report.unused == [] and report.not_handed_over == []
+    assert not report.parts['backbone'].new
+    assert 'neck' not in report.parts or not report.parts['neck'].new
+    weights = torch.load(tmp_path / 'out' / WEIGHTS)['state_dict']
+    theirs = build_detector(config).state_dict()
+    assert set(weights) <= set(theirs)
+    assert set(shared) <= set(weights)
+    heads = [each for each in weights if 'bbox_head' in each]
+    assert bool(heads) == (name not in WITHOUT_HEAD)
+    changed = [each for each in shared if not torch.equal(weights[each], before[each])]
+    assert len(changed) > 0.5 * len(shared)
+
+
+# The level that no RoI head reads.
+ONLY_RPN = {
+    'hrnet/faster-rcnn_hrnetv2p-w18-1x_coco.py': {
+        'neck.fpn_convs.4.conv.weight',
+        'neck.fpn_convs.4.conv.bias',
+    }
+}
+# f^H is res5, or the detector shares no layers that run on an object.
+WITHOUT_HEAD = (
+    'mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py',
+    'dyhead/atss_r50_fpn_dyhead_1x_coco.py',
+    'solo/solo_r50_fpn_1x_coco.py',
+    'double_heads/dh-faster-rcnn_r50_fpn_1x_coco.py',
+    'deformable_detr/deformable-detr_r50_16xb2-50e_coco.py',
+)
+
+
+def test_enough_detectors_of_enough_families_are_tried():
+    assert len(DETECTORS) >= 25
+    assert len({family for family, _ in DETECTORS.values()}) >= 12
+
+
+@pytest.mark.parametrize(
+    'name, words',
+    [
+        ('detr/detr_r50_8xb2-150e_coco.py', 'no feature pyramid.*--backbone-only'),
+        ('ssd/ssd300_coco.py', 'its maps have 512, 1024, 256 channels'),
+        ('yolo/yolov3_mobilenetv2_8xb24-320-300e_coco.py', 'the strides 32, 16, 8'),
+        (
+            'centernet/centernet_r18_8xb16-crop512-140e_coco.py',
+            'one map of the stride 4',
+        ),
+        ('mask2former/mask2former_r50_8xb2-lsj-50e_coco.py', 'neither a neck nor'),
+    ],
+)
+def test_detectors_without_features_of_objects_are_refused(name, words):
+    with pytest.raises(SoCoError, match=words):
+        detector_recipe(f'mmdet::{name}', BASE)
+
+
+@pytest.fixture(scope='module')
+def caffe(tmp_path_factory):
+    """The recipe of a detector in Caffe's style, which freezes its first stage."""
+    path = write_small(
+        tmp_path_factory.mktemp('caffe'), 'fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'
+    )
+    return path, detector_recipe(path, BASE)
+
+
+def test_all_is_trained_with_the_detectors_pixels(caffe):
+    path, recipe = caffe
+    theirs = Config.fromfile(path).model
+    assert theirs.backbone.frozen_stages == 1 and theirs.backbone.norm_eval
+    backbone = recipe.model.backbone
+    assert backbone.frozen_stages == -1 and not backbone.norm_eval
+    assert backbone.norm_cfg == dict(type='SyncBN', requires_grad=True)
+    assert backbone.style == 'caffe' and 'init_cfg' not in backbone
+    pixels = MODELS.build(recipe.model.data_preprocessor)
+    views = [torch.tensor([[[[10, 20, 30]]]], dtype=torch.uint8)]  # RGB
+    blue_first = pixels(dict(views=views))['views'][0].flatten().tolist()
+    assert blue_first == pytest.approx([30 - 102.9801, 20 - 115.9465, 10 - 122.7717])
+
+
+def test_a_recipe_is_plain_data_and_changes_only_the_model(caffe):
+    _, recipe = caffe
+    base = load_config(BASE)
+    again = Config.fromstring(recipe.pretty_text, '.py')
+    assert again.to_dict() == recipe.to_dict()
+    for key in ('train_cfg', 'optim_wrapper', 'param_scheduler', 'train_dataloader'):
+        assert recipe[key] == base[key], key
+    assert recipe.model.head == base.model.head
+    assert recipe.filename == 'soco_small_fcos_r50-caffe_fpn_gn-head_1x_coco.py'
+
+
+def test_other_backbones_than_resnets_are_trained_by_adamw(tmp_path):
+    path = write_small(tmp_path, 'swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py')
+    recipe = detector_recipe(path, BASE)
+    assert recipe.optim_wrapper.optimizer.type == 'AdamW'
+    # The target network should be exact.
+    assert get_config(
+        'mmdet::swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco.py'
+    ).model.backbone.drop_path_rate
+    assert recipe.model.backbone.drop_path_rate == 0
+
+
+def test_views_are_as_large_as_the_neck_needs_them(tmp_path):
+    path = write_small(tmp_path, 'nas_fpn/retinanet_r50_nasfpn_crop640-50e_coco.py')
+    views = detector_recipe(path, BASE).train_dataloader.dataset.pipeline[1].views
+    assert [view['size'] for view in views] == [224, 224, 112]
+    with pytest.raises(SoCoError, match='cannot run on views of 32 pixels'):
+        detector_recipe(path, BASE, view_options((128, 128, 32)))
+
+
+def test_views_are_no_larger_than_the_detectors_images(tmp_path):
+    path = write_small(tmp_path, 'retinanet/retinanet_r18_fpn_1x_coco.py')
+    cfg = Config.fromfile(path)
+    cfg.train_dataloader.dataset.pipeline[2].scale = (256, 140)
+    cfg.dump(path)
+    recipe = detector_recipe(path, BASE)
+    views = recipe.train_dataloader.dataset.pipeline[1].views
+    assert [view['size'] for view in views] == [128, 128, 64]
+    # The largest anchor of P3 has 4 * 8 * 2 ** (2 / 3) pixels, the smallest of P4 64.
+    bounds = recipe.model.roi_head.bbox_roi_extractor.scale_bounds
+    border = (32 * 2 ** (2 / 3) * 64) ** 0.5
+    assert bounds[0] == pytest.approx(border * 128 / 140, abs=0.01)
+
+
+def test_the_model_of_a_detector_is_exported_only_to_that_detector(tmp_path, caffe):
+    path, recipe = caffe
+    model = MODELS.build(recipe.model)
+    checkpoint = tmp_path / 'epoch_1.pth'
+    torch.save(
+        dict(state_dict=model.state_dict(), meta=dict(cfg=recipe.pretty_text)),
+        checkpoint,
+    )
+    with pytest.raises(UsageError, match="Give the detector's config with --detector"):
+        export_detector(checkpoint, tmp_path / 'out')
+    with pytest.raises(SoCoError, match='on BGR images.*safetensors'):
+        export_weights(checkpoint, tmp_path / 'w.pth', format='timm')
+    report = export_weights(
+        checkpoint, tmp_path / 'w.safetensors', format='safetensors'
+    )
+    assert report.written['bbox_head'] == sum(
+        name.startswith('bbox_head.') for name in model.state_dict()
+    )
+    adapted = export_detector(checkpoint, tmp_path / 'out', detector=path, adapt=True)
+    assert adapted.notes == [] and adapted.unused == []
+    pixels = Config.fromfile(adapted.config).model.data_preprocessor
+    assert not pixels.bgr_to_rgb and pixels.mean == [102.9801, 115.9465, 122.7717]
