@@ -108,6 +108,24 @@ def test_an_annotated_object_changes_which_boxes_are_kept(photos, usual, tmp_pat
     assert (side < 0.3).all()
 
 
+def test_an_automatic_size_range_is_that_of_the_annotated_objects(
+    photos, tmp_path, capsys
+):
+    annotations = ['--ann', annotate(tmp_path / 'ann.json')]
+    fitted = make(photos, tmp_path / 'a', *annotations)
+    assert make(photos, tmp_path / 'b', '--size-range', 'auto', *annotations) == fitted
+    for given, words in (
+        (['auto'], 'needs a few annotated objects'),
+        (['auto', '0.3'], 'takes two numbers or auto'),
+        (['0.3'], 'takes two numbers or auto'),
+        (['a', 'b'], "must be a number, but is 'a'"),
+    ):
+        with pytest.raises(SystemExit) as exit:
+            make(photos, tmp_path / 'c', '--size-range', *given)
+        assert exit.value.code == 2 and words in capsys.readouterr().err
+    assert not (tmp_path / 'c').exists()
+
+
 def test_the_seed_of_proposals_chooses_other_boxes(photos, tmp_path):
     first, again, other = (
         make(photos, tmp_path / f'{i}', '--max-boxes', '2', '--seed', seed)

@@ -1,5 +1,7 @@
 """Arguments that several commands about proposals have."""
 
+import argparse
+
 from soco_mm.cli.common import number
 
 
@@ -48,8 +50,31 @@ def add_stretch(parser) -> None:
     )
 
 
-def add_filter(parser) -> None:
-    """Add the arguments of the filter."""
+class SizeRange(argparse.Action):
+    """Read two numbers, or ``auto``."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Read the values."""
+        if values != ['auto']:
+            if len(values) != 2 or 'auto' in values:
+                parser.error(
+                    f'{option_string} takes two numbers or auto, but got '
+                    f'{" ".join(values)}. Give IMAGES first.'
+                )
+            try:
+                values = [number(each) for each in values]
+            except argparse.ArgumentTypeError as error:
+                parser.error(f'argument {option_string}: {error}')
+        setattr(namespace, self.dest, 'auto' if values == ['auto'] else values)
+
+
+def add_filter(parser, auto: bool = False) -> None:
+    """Add the arguments of the filter.
+
+    Args:
+        parser (argparse.ArgumentParser): The parser, or a group of it.
+        auto (bool): Whether ``--size-range`` can be ``auto``. Defaults to False.
+    """
     parser.add_argument(
         '--max-aspect',
         type=number,
@@ -58,11 +83,15 @@ def add_filter(parser) -> None:
     )
     parser.add_argument(
         '--size-range',
-        type=number,
-        nargs=2,
-        metavar=('LOW', 'HIGH'),
+        **(
+            dict(action=SizeRange, nargs='+', metavar='LOW HIGH')
+            if auto
+            else dict(type=number, nargs=2, metavar=('LOW', 'HIGH'))
+        ),
         help='keep boxes with sqrt(wh) / sqrt(WH) in this range, where W and H are '
-        'the sides of the image (default: 0.3 0.8)',
+        'the sides of the image'
+        + '; auto: of the objects in --ann, from which the other settings are derived '
+        'too' * auto + ' (default: 0.3 0.8)',
     )
     parser.add_argument(
         '--min-side',

@@ -14,15 +14,18 @@ def add_import(commands) -> None:
         'import',
         help='make a store of the boxes in a file',
         description='Make a store of the boxes in a file: the JSON of the '
-        "authors' released code, a COCO json, or COCO results; the kind is "
-        'recognised by the content.',
+        "authors' released code, a COCO json (such as MaskCut's), COCO results (such "
+        "as CutLER's), or Segment Anything's JSON of an image; or in a folder of such "
+        'files. The kind is recognised by the content.',
         epilog=examples(
             'soco-mm proposals import boxes.json --images photos --out proposals',
             'soco-mm proposals import results.json --ann photos.json --score-thr 0.3 '
             '--images photos --out proposals',
         ),
     )
-    parser.add_argument('file', metavar='FILE', help='the boxes')
+    parser.add_argument(
+        'file', metavar='FILE', help='the boxes, a file or a folder of JSON files'
+    )
     parser.add_argument(
         '--images',
         required=True,
@@ -45,7 +48,8 @@ def add_import(commands) -> None:
         '--score-thr',
         type=number,
         metavar='S',
-        help='keep boxes with a score of at least S (default: all)',
+        help='keep boxes with a score (of masks the predicted_iou) of at least S '
+        '(default: all)',
     )
     kept.add_argument(
         '--no-filter', action='store_true', help='keep boxes of every shape and size'

@@ -65,7 +65,7 @@ def add_make(commands) -> argparse.ArgumentParser:
     )
 
     kept = parser.add_argument_group('which boxes are kept')
-    add_filter(kept)
+    add_filter(kept, auto=True)
     kept.add_argument(
         '--max-boxes',
         type=positive,
@@ -236,6 +236,13 @@ def make(args: argparse.Namespace) -> None:
             here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
             workers = max(1, len(os.sched_getaffinity(0)) // here)
     given = {key: getattr(args, key) for key in SETTINGS}
+    if given['size_range'] == 'auto':
+        if args.ann is None:
+            raise UsageError(
+                '--size-range auto needs a few annotated objects: the sizes of '
+                'segments do not tell those of objects. Give --ann ANN, or two numbers.'
+            )
+        given['size_range'] = None  # derived
     images = list_input(args.images, args.root, [os.path.abspath(out)])
     if args.ann is None:
         settings = build_settings(args.preset, args.method, **given)

@@ -15,6 +15,7 @@ from soco_mm.proposals.box_files import (
     read_box_file,
     to_corners,
 )
+from soco_mm.proposals.box_files.matching import BY_STEM
 from soco_mm.proposals.layout import unusable
 from soco_mm.proposals.make import as_json, claim_store
 from soco_mm.proposals.presets import made_with
@@ -34,6 +35,7 @@ BOX_FILES = dict(
     released='the JSON of the released code',
     coco='a COCO json',
     coco_results='COCO results',
+    masks='the masks of Segment Anything',
 )
 EXAMPLES = 3
 MANY_CLIPPED = 0.1  # share of the boxes that rounding hardly explains
@@ -129,8 +131,9 @@ def import_proposals(
 
     Args:
         source (str | Path): The JSON of the authors' released code, whose
-            keys are file names without folder and suffix; a COCO json; or
-            COCO results.
+            keys are file names without folder and suffix; a COCO json; COCO
+            results; the masks of Segment Anything on an image; or a folder of
+            such files.
         out (str | Path): The store to write, a folder.
         images (str | Path): The folder of the images, nested to any depth.
             COCO's ``file_name`` are relative to it.
@@ -179,7 +182,7 @@ def import_proposals(
     by_tail = [
         f'{name} is {path}'
         for path, name in paths.items()
-        if found.format != 'released'
+        if found.format not in BY_STEM
         and path not in (name, os.path.relpath(name, root))
     ]
     clipped, without = (counts.pop(key, 0) for key in ('clipped', 'without'))

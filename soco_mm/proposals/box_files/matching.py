@@ -9,6 +9,8 @@ from soco_mm.utils import UsageError
 
 from .reading import BoxFile
 
+BY_STEM = ('released', 'masks')  # layouts that name images without folder and suffix
+
 
 def match_images(
     found: BoxFile, source: str | Path, root: str, listed: Sequence[str]
@@ -24,12 +26,12 @@ def match_images(
     Returns:
         tuple: The names in ``found`` by the relative paths of the images,
         sorted as a store is; and the names that fit no image, which only the
-        released format can have: others name files, which may be missing.
+        layouts in :data:`BY_STEM` can have: others name files, which may be missing.
 
     Raises:
         UsageError: If no image fits, or one name fits several images.
     """
-    match = _match_stems if found.format == 'released' else _match_paths
+    match = _match_stems if found.format in BY_STEM else _match_paths
     paths = match(found.boxes, source, root, listed)
     matched = set(paths.values())
     unmatched = [name for name in found.boxes if name not in matched]

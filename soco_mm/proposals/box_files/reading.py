@@ -1,20 +1,24 @@
 import json
 import posixpath
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from soco_mm.coco import Account, read_images, read_objects
 from soco_mm.coco.account import UNLISTED
 from soco_mm.coco.boxes import check_in_pixels
-from soco_mm.coco.structure import list_of
+from soco_mm.coco.structure import ImageEntry, list_of
 from soco_mm.utils import UsageError
+
+from .masks_json import is_masks, read_masks
 
 EXPECTED = (
     'Expected the JSON of the released code, {"file name without suffix": '
     '[[x, y, w, h], ...], ...}; a COCO json, which has "images" and '
     '"annotations"; or COCO results, [{"image_id": ..., "bbox": [x, y, w, h], '
-    '"score": ...}, ...].'
+    '"score": ...}, ...]; the JSON of Segment Anything, a file for each image; or a '
+    'folder of such files.'
 )
 
 
@@ -22,10 +26,10 @@ class BoxFile(NamedTuple):
     """The boxes in a file.
 
     Attributes:
-        format (str): ``released``, ``coco`` or ``coco_results``.
+        format (str): ``released``, ``coco``, ``coco_results`` or ``masks``.
         boxes (dict): Lists of x, y, w, h in pixels, not checked, by the name
-            of their image: in the released format its file name without
-            folder and suffix, else its normalised path.
+            of their image: in the released format and of masks its file name
+            without folder and suffix, else its normalised path.
         sizes (dict): Width and height in pixels of the images for which the
             file says it, by the same names.
         left_out (Counter): Number of boxes that are not in ``boxes``, by
@@ -47,7 +51,8 @@ def read_box_file(
 
     Args:
         path (str | Path): The JSON of the authors' released code, a COCO json
-            (crowds are left out), or COCO results.
+            (crowds are left out), COCO results, the masks of Segment Anything on
+            one image; or a folder of such files of one kind.
         annotations (str | Path, optional): Only for COCO results, which need
             it: the COCO json whose ``images`` name the files. Defaults to
             None.
@@ -61,7 +66,72 @@ def read_box_file(
         UsageError: If a file cannot be read or has another layout, there is
             no box, or an argument does not suit it.
     """
-    content = _load(path)
+    found = None
+    for file in _list_files(Path(path)):
+        part = _read_content(file, _load(file), annotations, score_thr)
+        found = part if found is None else _merge(path, found, part)
+    assert found is not None
+    if not any(found.boxes.values()):
+        if not found.left_out:
+            raise UsageError(f'{path} has no box. {EXPECTED}')
+        reasons = ', '.join(
+            f'{number} {reason}' for reason, number in found.left_out.items()
+        )
+        raise UsageError(f'{path} has no box that can be used ({reasons}).')
+    return found
+
+
+def _list_files(path: Path) -> list[Path]:
+    """The file itself, or the JSON files below a folder.
+
+    Raises:
+        UsageError: If there are none.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(each for each in path.rglob('*.json') if each.is_file())
+    if not files:
+        raise UsageError(f'{path} holds no .json file. {EXPECTED}')
+    return files
+
+
+def _merge(folder: str | Path, first: BoxFile, second: BoxFile) -> BoxFile:
+    """The boxes of two files of a folder; those of one image come together.
+
+    Raises:
+        UsageError: If they have different layouts, or sizes of an image.
+    """
+    if first.format != second.format:
+        raise UsageError(
+            f'{folder} holds files of different layouts, {first.format} and '
+            f'{second.format}. Give a folder of one.'
+        )
+    for name, boxes in second.boxes.items():
+        if first.sizes.get(name, size := second.sizes.get(name)) != size:
+            raise UsageError(
+                f'Two files in {folder} say different sizes of the image {name}: '
+                f'{first.sizes[name]} and {size}. Give a folder without one of them.'
+            )
+        first.boxes.setdefault(name, []).extend(boxes)
+        if size:
+            first.sizes[name] = size
+    first.left_out.update(second.left_out)
+    return first
+
+
+def _read_content(
+    path: Path, content, annotations: str | Path | None, score_thr: float | None
+) -> BoxFile:
+    """The boxes of one file; see :func:`read_box_file`."""
+    if is_masks(content):
+        if annotations is not None:
+            raise UsageError(
+                f'--ann is for COCO results, but {path} has the masks of one image. '
+                'Leave it out.'
+            )
+        left_out: Counter[str] = Counter()
+        name, boxes, size = read_masks(path, content, score_thr, left_out)
+        return BoxFile('masks', {name: boxes}, {name: size} if size else {}, left_out)
     if isinstance(content, list):
         if annotations is None:
             raise UsageError(
@@ -71,37 +141,22 @@ def read_box_file(
         listing = _load(annotations)
         if not isinstance(listing, dict) or 'images' not in listing:
             raise UsageError(f'{annotations} is not a COCO json: it has no "images".')
-        found = _read_coco(
+        return _read_coco(
             'coco_results', annotations, listing, path, content, score_thr
         )
-    elif annotations is not None:
+    if annotations is not None:
         raise UsageError(
             f'--ann is for COCO results, but {path} is not a '
             'list of those. Leave it out.'
         )
-    elif isinstance(content, dict) and {'images', 'annotations'} <= {*content}:
-        found = _read_coco(
-            'coco',
-            path,
-            content,
-            path,
-            list_of(content, 'annotations', path),
-            score_thr,
-        )
-    elif _is_released(content):
+    if isinstance(content, dict) and {'images', 'annotations'} <= {*content}:
+        entries = list_of(content, 'annotations', path)
+        return _read_coco('coco', path, content, path, entries, score_thr)
+    if _is_released(content):
         if score_thr is not None:
             raise UsageError(f'{path} has no scores. Leave --score-thr out.')
-        found = BoxFile('released', content, {}, Counter())
-    else:
-        raise UsageError(f'{path} has an unknown layout. {EXPECTED}')
-    if not any(found.boxes.values()):
-        if not found.left_out:
-            raise UsageError(f'{path} has no box. {EXPECTED}')
-        reasons = ', '.join(
-            f'{number} {reason}' for reason, number in found.left_out.items()
-        )
-        raise UsageError(f'{path} has no box that can be used ({reasons}).')
-    return found
+        return BoxFile('released', content, {}, Counter())
+    raise UsageError(f'{path} has an unknown layout. {EXPECTED}')
 
 
 def _load(path: str | Path):
@@ -137,7 +192,7 @@ def _read_coco(
     score_thr: float | None,
 ) -> BoxFile:
     """Gather the boxes of COCO's entries by image."""
-    images = read_images(listing, images_path)
+    images = _turn_sizes(read_images(listing, images_path), entries)
     names = [posixpath.normpath(each.file_name) for each in images]
     boxes: dict[str, list] = {name: [] for name in names}
     sizes = {name: each.size for name, each in zip(names, images) if each.size}
@@ -178,3 +233,26 @@ def _read_coco(
     ):
         raise UsageError(f'{path} has no scores. Leave --score-thr out.')
     return BoxFile(layout, boxes, sizes, left_out)
+
+
+def _turn_sizes(images: list[ImageEntry], entries: list[dict]) -> list[ImageEntry]:
+    """Images whose noted width and height are exchanged, as MaskCut writes them.
+
+    The masks of their objects are RLE, which says height and width.
+    """
+    noted = {each.id: each for each in images if each.size}
+    turned = set()
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict):
+            continue
+        mask, id_ = entry.get('segmentation'), entry.get('image_id')
+        if isinstance(mask, dict) and isinstance(id_, (int, str)) and id_ in noted:
+            image = noted[id_]
+            if mask.get('size') == [image.width, image.height]:
+                turned.add(image.number)
+    return [
+        replace(each, width=each.height, height=each.width)
+        if each.number in turned
+        else each
+        for each in images
+    ]

@@ -1,0 +1,148 @@
+"""Boxes of Segment Anything, MaskCut and CutLER."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from soco_mm.proposals import ProposalStore
+from soco_mm.proposals.box_files import read_box_file
+from soco_mm.proposals.box_files.importing import import_proposals
+from soco_mm.utils import UsageError
+
+
+def mask(box, iou, **entry):
+    """A mask as Segment Anything writes it for an image of 60x40."""
+    return dict(
+        segmentation=dict(size=[40, 60], counts='abc'),
+        bbox=box,
+        area=box[2] * box[3],
+        predicted_iou=iou,
+        stability_score=0.97,
+        point_coords=[[3.0, 4.0]],
+        crop_box=[0, 0, 60, 40],
+        **entry,
+    )
+
+
+MASKS = [mask([0, 0, 30, 20], 0.99), mask([10, 10, 30, 25], 0.9)]
+SA_1B = dict(
+    image=dict(image_id=7, width=60, height=40, file_name='sa_7.jpg'),
+    annotations=[dict(each, id=number) for number, each in enumerate(MASKS)],
+)
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / 'images'
+    (folder / 'nested').mkdir(parents=True)
+    for name in ('sa_7.jpg', 'nested/b.png'):
+        cv2.imwrite(str(folder / name), np.full((40, 60, 3), 99, np.uint8))
+    return folder
+
+
+def save(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_folder_of_masks_is_imported_by_the_names_of_its_files(tmp_path, images):
+    save(tmp_path / 'sam/sa_7.json', SA_1B)
+    save(tmp_path / 'sam/b.json', MASKS[1:])  # the plain list of an image
+    made = import_proposals(
+        tmp_path / 'sam', tmp_path / 'store', images=images, filter_cfg=None
+    )
+    assert made.format == 'masks' and made.unmatched == made.by_tail == 0
+    assert 'the masks of Segment Anything' in made.describe()
+    store = ProposalStore.open(tmp_path / 'store')
+    assert store['sa_7.jpg'].tolist() == [[0, 0, 30, 20], [10, 10, 40, 35]]
+    assert store['nested/b.png'].tolist() == [[10, 10, 40, 35]]
+
+
+def test_the_threshold_is_of_the_predicted_iou(tmp_path):
+    found = read_box_file(save(tmp_path / 'sa_7.json', SA_1B), score_thr=0.95)
+    assert found.boxes == {'sa_7': [[0, 0, 30, 20]]}
+    assert found.sizes == {'sa_7': (60, 40)}
+    assert found.left_out == {'scored below 0.95': 1}
+
+
+def test_masks_of_an_image_of_another_size_are_left_out(tmp_path, images):
+    other = dict(SA_1B, image=dict(SA_1B['image'], width=80))
+    save(tmp_path / 'sam/sa_7.json', other)
+    save(tmp_path / 'sam/b.json', MASKS)
+    made = import_proposals(tmp_path / 'sam', tmp_path / 'store', images=images)
+    assert made.left_out == 1
+    assert 'but its boxes are for 80x40' in made.describe()
+
+
+def test_exchanged_sides_of_maskcut_are_told_by_its_masks(tmp_path, images):
+    """Several files whose ids start again, with file names of two parts."""
+    for number, name in enumerate(('nested/b.png', 'sa_7.jpg')):
+        content = dict(
+            info=dict(description='ImageNet-1K: pseudo-masks with MaskCut'),
+            images=[dict(id=1, file_name=name, width=40, height=60)],
+            categories=[dict(id=1, name='fg')],
+            annotations=[
+                dict(
+                    id=1,
+                    image_id=1,
+                    category_id=1,
+                    iscrowd=0,
+                    bbox=[5.0, 5.0, 40.0 + number, 30.0],
+                    segmentation=dict(size=[40, 60], counts='abc'),
+                )
+            ],
+        )
+        save(tmp_path / f'maskcut/N3_{number}_{number + 1}.json', content)
+    made = import_proposals(tmp_path / 'maskcut', tmp_path / 'store', images=images)
+    assert (made.images, made.left_out, made.format) == (2, 0, 'coco')
+    store = ProposalStore.open(tmp_path / 'store')
+    assert store['nested/b.png'].tolist() == [[5, 5, 45, 35]]
+    assert store['sa_7.jpg'].tolist() == [[5, 5, 46, 35]]
+
+
+def test_scores_of_cutler_are_those_of_coco_results(tmp_path, images):
+    listing = dict(images=[dict(id=3, file_name='sa_7.jpg', width=60, height=40)])
+    results = [
+        dict(image_id=3, category_id=1, bbox=[1.5, 2, 30, 20], score=0.7),
+        dict(image_id=3, category_id=1, bbox=[9, 9, 30, 20], score=0.1),
+    ]
+    made = import_proposals(
+        save(tmp_path / 'coco_instances_results.json', results),
+        tmp_path / 'store',
+        images=images,
+        annotations=save(tmp_path / 'photos.json', listing),
+        score_thr=0.35,
+    )
+    assert made.left_out_boxes == {'scored below 0.35': 1}
+    store = ProposalStore.open(tmp_path / 'store')
+    assert store['sa_7.jpg'].tolist() == [[1.5, 2, 31.5, 22]]
+
+
+@pytest.mark.parametrize(
+    'files, words',
+    [
+        ({}, 'holds no .json file'),
+        ({'a': MASKS, 'b': {'a': [[1, 2, 3, 4]]}}, 'different layouts'),
+        ({'a': dict(SA_1B, annotations=3)}, '"annotations" a list'),
+        ({'a': [dict(predicted_iou=1)]}, 'mask 0 .from 0. has no "bbox"'),
+        (
+            {
+                'a': SA_1B,
+                'b': dict(SA_1B, image=dict(SA_1B['image'], width=9)),
+            },
+            'different sizes of the image sa_7',
+        ),
+    ],
+)
+def test_other_folders_are_refused(tmp_path, files, words):
+    (tmp_path / 'folder').mkdir()
+    for name, content in files.items():
+        save(tmp_path / f'folder/{name}.json', content)
+    with pytest.raises(UsageError, match=words):
+        read_box_file(tmp_path / 'folder')
+    save(tmp_path / 'one.json', MASKS)
+    with pytest.raises(UsageError, match='Leave it out'):
+        read_box_file(tmp_path / 'one.json', tmp_path / 'ann.json')
