@@ -73,6 +73,8 @@ SWIN_RULES = (
 # Norms of individual stages, which timm does not have, and a table that it
 # computes itself.
 SWIN_LEFT_OUT = re.compile(r'norm[0-2]\.|.*\.relative_position_index$')
+# The merging of four pixels at the end of a stage.
+SWIN_MERGING = re.compile(r'stages\.(\d)\.downsample\.')
 CONVNEXT_RULES = (
     (r'downsample_layers\.0\.', 'stem.'),
     (r'downsample_layers\.(\d)\.', r'stages.\1.downsample.'),
@@ -192,33 +194,48 @@ def by_part(parts: Parts, convert: Callable) -> Parts:
     return renamed
 
 
-def swin_entry(name: str, value: Tensor) -> tuple:
+def swin_entry(name: str, value: Tensor) -> tuple | None:
     """Name and value of a Swin's tensor in timm."""
+    renamed = swin_name(name)
+    return None if renamed is None else (renamed, swin_pixels(name, value))
+
+
+def swin_name(name: str) -> str | None:
+    """Name of a Swin's tensor in timm, None if it has none there."""
     if SWIN_LEFT_OUT.match(name):
         return None
-    if found := re.match(r'stages\.(\d)\.downsample\.', name):
-        # In timm it starts the next stage. The four pixels are unfolded here,
-        # (C, 2, 2) in the order channel, row, column; there they come column,
-        # row, channel.
-        stage = int(found[1]) + 1
-        if not name.endswith('reduction.weight'):
-            return (
-                f'layers.{stage}.downsample.{name[found.end() :]}',
-                value.view(-1, 2, 2).permute(2, 1, 0).flatten(),
-            )
-        pixels = value.view(len(value), -1, 2, 2)
-        return (
-            f'layers.{stage}.downsample.{name[found.end() :]}',
-            pixels.permute(0, 3, 2, 1).flatten(1),
-        )
-    return apply_rules(SWIN_RULES, name), value
+    if found := SWIN_MERGING.match(name):  # in timm it starts the next stage
+        return f'layers.{int(found[1]) + 1}.downsample.{name[found.end() :]}'
+    return apply_rules(SWIN_RULES, name)
 
 
-def convnext_entry(name: str, value: Tensor) -> tuple:
+def swin_pixels(name: str, value: Tensor, back: bool = False) -> Tensor:
+    """The tensor in timm, where the four merged pixels come in another order.
+
+    They are unfolded here, (C, 2, 2) in the order channel, row, column; there
+    they come column, row, channel.
+
+    Args:
+        name (str): Its name here.
+        value (Tensor): Its value here.
+        back (bool): ``value`` is the one in timm, and the one here is
+            returned. Defaults to False.
+    """
+    if not SWIN_MERGING.match(name):
+        return value
+    pixels = (2, 2, -1) if back else (-1, 2, 2)
+    return value.unflatten(-1, pixels).transpose(-1, -3).flatten(-3)
+
+
+def convnext_entry(name: str, value: Tensor) -> tuple | None:
     """Name and value of a ConvNeXt's tensor in timm."""
-    if CONVNEXT_LEFT_OUT.match(name):
-        return None
-    return apply_rules(CONVNEXT_RULES, name), value
+    renamed = convnext_name(name)
+    return None if renamed is None else (renamed, value)
+
+
+def convnext_name(name: str) -> str | None:
+    """Name of a ConvNeXt's tensor in timm, None if it has none there."""
+    return None if CONVNEXT_LEFT_OUT.match(name) else apply_rules(CONVNEXT_RULES, name)
 
 
 def apply_rules(rules: tuple, name: str) -> str:

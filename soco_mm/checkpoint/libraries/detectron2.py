@@ -48,26 +48,37 @@ def detectron2_weights(parts: Parts, model: Mapping) -> Parts:
             f'ResNet-{model["backbone"]["depth"]} has basic blocks. Choose '
             'the format safetensors.'
         )
-    body = 'backbone.' if is_c4 else 'backbone.bottom_up.'
-
-    def rename(part: str, name: str) -> str:
-        if part == 'backbone':
-            return body + resnet_name(name)
-        if part == 'shared head':
-            return 'roi_heads.' + resnet_name(name)
-        if found := CONV_MODULE.match(name):
-            number = int(found[2]) + FIRST[found[1]]
-            norm = 'norm.' if found[3] == 'bn' else ''
-            return CONVS[found[1]].format(number) + norm + name[found.end() :]
-        if found := FC.match(name):
-            number = int(found[1]) + 1
-            return f'roi_heads.box_head.fc{number}.{name[found.end() :]}'
-        raise no_place(f'{part}: {name}')
-
     return {
-        part: {rename(part, name): value for name, value in weights.items()}
+        part: {
+            detectron2_name(part, name, is_c4): value for name, value in weights.items()
+        }
         for part, weights in parts.items()
     }
+
+
+def detectron2_name(part: str, name: str, is_c4: bool = False) -> str:
+    """Name of a tensor in detectron2's ``GeneralizedRCNN``.
+
+    Args:
+        part (str): The part of the detector that it belongs to.
+        name (str): Its name within the part.
+        is_c4 (bool): Whether the detector has no FPN. Defaults to False.
+
+    Raises:
+        SoCoError: If detectron2 has no such tensor.
+    """
+    if part == 'backbone':
+        return ('backbone.' if is_c4 else 'backbone.bottom_up.') + resnet_name(name)
+    if part == 'shared head':
+        return 'roi_heads.' + resnet_name(name)
+    if found := CONV_MODULE.match(name):
+        number = int(found[2]) + FIRST[found[1]]
+        norm = 'norm.' if found[3] == 'bn' else ''
+        return CONVS[found[1]].format(number) + norm + name[found.end() :]
+    if found := FC.match(name):
+        number = int(found[1]) + 1
+        return f'roi_heads.box_head.fc{number}.{name[found.end() :]}'
+    raise no_place(f'{part}: {name}')
 
 
 def resnet_name(name: str) -> str:

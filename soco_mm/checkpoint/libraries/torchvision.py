@@ -1,6 +1,6 @@
 """Names of torchvision's detectors with an FPN."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from soco_mm.utils import SoCoError
 
@@ -38,26 +38,40 @@ def torchvision_weights(parts: Parts, model: Mapping) -> Parts:
         )
     check_resnet(model, LIBRARY)
     check_detector(model, LIBRARY)
-    convs = {
-        found[2]
-        for name in parts.get('box head', ())
-        if (found := CONV_MODULE.match(name))
-    }
-
-    def rename(part: str, name: str) -> str:
-        if part == 'backbone':
-            return f'backbone.body.{name}'
-        if found := CONV_MODULE.match(name):
-            layer = 1 if found[3] == 'bn' else 0
-            return f'{CONVS[found[1]]}.{found[2]}.{layer}.{name[found.end() :]}'
-        if found := FC.match(name):
-            # The head is one sequence: the convolutions, the flattening, and
-            # each fully connected layer followed by its ReLU.
-            number = len(convs) + 1 + 2 * int(found[1])
-            return f'roi_heads.box_head.{number}.{name[found.end() :]}'
-        raise no_place(f'{part}: {name}')
-
+    convs = count_convs(parts.get('box head', ()))
     return {
-        part: {rename(part, name): value for name, value in weights.items()}
+        part: {
+            torchvision_name(part, name, convs): value
+            for name, value in weights.items()
+        }
         for part, weights in parts.items()
     }
+
+
+def count_convs(names: Iterable[str]) -> int:
+    """Number of convolutions of a box head, by the names of its tensors."""
+    return len({found[2] for name in names if (found := CONV_MODULE.match(name))})
+
+
+def torchvision_name(part: str, name: str, convs: int) -> str:
+    """Name of a tensor in torchvision's detectors with an FPN.
+
+    Args:
+        part (str): The part of the detector that it belongs to.
+        name (str): Its name within the part.
+        convs (int): Number of convolutions of the box head.
+
+    Raises:
+        SoCoError: If torchvision has no such tensor.
+    """
+    if part == 'backbone':
+        return f'backbone.body.{name}'
+    if found := CONV_MODULE.match(name):
+        layer = 1 if found[3] == 'bn' else 0
+        return f'{CONVS[found[1]]}.{found[2]}.{layer}.{name[found.end() :]}'
+    if found := FC.match(name):
+        # The head is one sequence: the convolutions, the flattening, and
+        # each fully connected layer followed by its ReLU.
+        number = convs + 1 + 2 * int(found[1])
+        return f'roi_heads.box_head.{number}.{name[found.end() :]}'
+    raise no_place(f'{part}: {name}')

@@ -1,0 +1,124 @@
+"""Other libraries' names of a model's tensors: what the exports write, read back."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from soco_mm.checkpoint.transfer import PARTS, part_of
+from soco_mm.utils import SoCoError
+
+from .architecture import backbone_type
+from .backbones import convnext_name, swin_name, swin_pixels
+from .detectron2 import detectron2_name, resnet_name
+from .mobilenet_v2 import timm_mobilenet_name, torchvision_mobilenet_name
+from .torchvision import count_convs, torchvision_name
+
+BACKBONE, RES5, BOX_HEAD = (
+    PARTS[key] for key in ('backbone', 'shared head', 'box head')
+)
+DETECTRON2 = 'detectron2'
+
+
+class Layout(NamedTuple):
+    """The names that a library gives the tensors of a model.
+
+    Attributes:
+        library (str): The library.
+        names (dict[str, str]): Its name of each tensor that it has, by the
+            name here.
+        convert (Callable): Takes the name here and the value there; returns
+            the value here.
+    """
+
+    library: str
+    names: dict[str, str]
+    convert: Callable[[str, Tensor], Tensor] = lambda name, value: value
+
+
+def layouts(model: Mapping, names: Iterable[str]) -> list[Layout]:
+    """The names of a model's tensors in each library that may have them.
+
+    Args:
+        model (Mapping): The ``model`` of a pretraining's config.
+        names (Iterable[str]): Those of its tensors.
+
+    Returns:
+        list[Layout]: The layouts.
+
+    Example:
+        >>> from soco_mm.checkpoint.libraries.incoming import layouts
+        >>> model = dict(backbone=dict(type='mmdet.ResNet', depth=50))
+        >>> found = layouts(model, ['backbone.layer1.0.bn1.weight'])
+        >>> [layout.names['backbone.layer1.0.bn1.weight'] for layout in found][2]
+        'backbone.bottom_up.res2.0.conv1.norm.weight'
+    """
+    names = list(names)
+    kind = backbone_type(model)
+    bare = dict(bare_names(names))
+    if kind == 'SwinTransformer':
+        return [timm_layout(swin_name, bare, swin_back)]
+    if kind == 'ConvNeXt':
+        return [timm_layout(convnext_name, bare)]
+    if kind == 'MobileNetV2':
+        return [
+            Layout('torchvision', renamed(torchvision_mobilenet_name, bare)),
+            Layout(
+                'torchvision',
+                renamed(lambda x: torchvision_mobilenet_name(x, True), bare),
+            ),
+            Layout('timm', renamed(timm_mobilenet_name, bare)),
+        ]
+    convs = count_convs(name for name in names if name.startswith(BOX_HEAD))
+
+    def whole(rename: Callable[[str, str], str]) -> Iterator[tuple[str, str]]:
+        for name in names:
+            part = part_of(name)
+            try:
+                yield name, rename(part, name.removeprefix(PARTS.get(part, '')))
+            except SoCoError:  # the library has no such tensor
+                continue
+
+    return [
+        Layout('torchvision or timm', bare),
+        Layout(
+            'torchvision', dict(whole(lambda *each: torchvision_name(*each, convs)))
+        ),
+        Layout(DETECTRON2, dict(whole(detectron2_name))),
+        Layout(DETECTRON2, dict(whole(lambda *each: detectron2_name(*each, True)))),
+        Layout(DETECTRON2, renamed(resnet_name, bare)),
+    ]
+
+
+def bare_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Names within the backbone, of which the res5 of a C4 model is the end."""
+    for name in names:
+        for prefix in (BACKBONE, RES5):
+            if name.startswith(prefix):
+                yield name, name.removeprefix(prefix)
+
+
+def renamed(
+    rename: Callable[[str], str | None], names: dict[str, str]
+) -> dict[str, str]:
+    """Rename what has a name in a library."""
+    found = {}
+    for ours, name in names.items():
+        try:
+            theirs = rename(name)
+        except SoCoError:  # a tensor of another model
+            continue
+        if theirs is not None:
+            found[ours] = theirs
+    return found
+
+
+def timm_layout(rename: Callable, bare: dict[str, str], convert=None) -> Layout:
+    """A backbone as timm names it."""
+    layout = Layout('timm', renamed(rename, bare))
+    return layout if convert is None else layout._replace(convert=convert)
+
+
+def swin_back(name: str, value: Tensor) -> Tensor:
+    """A Swin's tensor as it is here, from that in timm."""
+    return swin_pixels(name.removeprefix(BACKBONE), value, back=True)
