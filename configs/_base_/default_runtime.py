@@ -21,4 +21,7 @@ visualizer = dict(type='Visualizer', vis_backends=[dict(type='JSONVisBackend')])
 randomness = dict(seed=0, deterministic=False)
 log_level = 'INFO'
 load_from = None
+# Weights of any library to start from: a path, or dict(checkpoint=..., partial=False,
+# licence=None).
+init_weights = None
 resume = False

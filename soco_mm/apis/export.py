@@ -8,6 +8,7 @@ from soco_mm.checkpoint.config_text import plain_data
 from soco_mm.checkpoint.handed_over import given_parts, read_parts
 from soco_mm.checkpoint.libraries.files import LIBRARIES, LibraryReport, write_weights
 from soco_mm.checkpoint.pretrained import Pretrained
+from soco_mm.checkpoint.provenance import PROVENANCE, find_provenance
 from soco_mm.detectors.fit import (
     REPORT,
     WEIGHTS,
@@ -35,7 +36,8 @@ def export_detector(
     """Export a pretrained model to MMDetection.
 
     Writes a folder with the weights that a detector can use, under its own
-    names; a config of the detector that loads them; and ``report.json``.
+    names; a config of the detector that loads them; ``report.json``; and a copy of
+    the run's ``provenance.json``.
 
     Args:
         checkpoint (str | Path): A checkpoint of a pretraining.
@@ -73,7 +75,7 @@ def export_detector(
         out,
         'an export',
         WEIGHTS,
-        files={WEIGHTS, REPORT, exported_config(out)},
+        files={WEIGHTS, REPORT, PROVENANCE, exported_config(out)},
     )
     if detector is not None and out in Path(detector).resolve().parents:
         raise UsageError(
@@ -81,7 +83,7 @@ def export_detector(
             'Choose another --out.'
         )
     pretrained = Pretrained.read(checkpoint, as_config(config))
-    stretch = pretrained.stretch
+    stretch, provenance = pretrained.stretch, find_provenance(checkpoint)
     with atomic_folder(out) as partial:
         fitted = fit_detector(pretrained, partial, handoff, image)
         report = fitted.report
@@ -94,6 +96,8 @@ def export_detector(
         )
         write_checkpoint(partial / WEIGHTS, dict(meta=meta, state_dict=fitted.weights))
         write_json(partial / REPORT, report.to_dict())
+        if provenance is not None:
+            write_json(partial / PROVENANCE, provenance)
     return report
 
 
@@ -111,7 +115,8 @@ def export_weights(
         checkpoint (str | Path): A checkpoint of a pretraining, or exported
             weights.
         out (str | Path): The file to write. Detectron2 also gets a YAML file
-            of the same name.
+            of the same name; beside it is the run's provenance, as
+            ``FILE.provenance.json``.
         format (str): The library, one of ``LIBRARIES``.
         config (Config | str | Path, optional): The config of the pretraining,
             or its name under ``configs/soco``. Defaults to None, the one in
@@ -145,4 +150,8 @@ def export_weights(
             advice='Choose another name, or remove it.',
         )
     pretrained = Pretrained.read(checkpoint, as_config(config))
-    return write_weights(pretrained, format, out, parts)
+    provenance = find_provenance(checkpoint)
+    report = write_weights(pretrained, format, out, parts)
+    if provenance is not None:
+        write_json(out.with_name(f'{out.name}.{PROVENANCE}'), provenance)
+    return report

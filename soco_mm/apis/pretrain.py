@@ -42,6 +42,9 @@ def pretrain(
     backbone_only: bool | None = None,
     parts: str | Sequence[str] | None = None,
     train: str | Sequence[str] | None = None,
+    init: str | Path | None = None,
+    init_partial: bool | None = None,
+    init_licence: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     tensorboard: bool = False,
@@ -81,6 +84,10 @@ def pretrain(
             :func:`export_detector`. Defaults to the recipe's ``handed_over``.
         train (str | Sequence[str], optional): Train only these, of ``backbone``,
             ``neck`` and ``head``. Defaults to None, see ``model.frozen_parts``.
+        init (str | Path, optional): Weights to start from, of any library, see
+            :func:`read_weights`. Defaults to None, random weights.
+        init_partial (bool, optional): They need not fill the whole backbone.
+        init_licence (str, optional): Their licence, for ``provenance.json``.
         resume (bool): Continue a run that was stopped. Defaults to False.
         overwrite (bool): Delete what an earlier run left. Defaults to False.
         tensorboard (bool): Write scalars for TensorBoard too. Defaults to False.
@@ -94,27 +101,11 @@ def pretrain(
         SoCoError: If the images or the data stop the job, or the model does
             not fit the detector.
     """
-    out = Path(out)
-    given = PretrainArguments(
-        images=images,
-        root=root,
-        config=config,
-        options=options,
-        epochs=epochs,
-        batch_size=batch_size,
-        preset=preset,
-        ann=ann,
-        proposals=proposals,
-        stretch=stretch,
-        detector=detector,
-        adapt=adapt,
-        backbone_only=backbone_only,
-        parts=parts,
-        train=train,
-    )
+    given, out = PretrainArguments.of(locals()), Path(out)
     given.check(workers)
     given = given.complete(out, resume)
     plan = plan_pretraining(given, out)
+    plan.start(resume)
     chosen = given_parts(given.parts, given.backbone_only)
     handoff = HandOff(given.detector, given.adapt, chosen)
     if given.proposals is not None:

@@ -46,6 +46,15 @@ class Origin:
     reason: str = 'the usual ones'
     backbone: Mapping | None = None
 
+    def to_dict(self) -> dict:
+        """The normalisation as plain data."""
+        return dict(
+            mean=list(self.mean),
+            std=list(self.std),
+            channels='BGR' if self.bgr else 'RGB',
+            known_by=self.reason,
+        )
+
     @classmethod
     def of(cls, file: WeightsFile) -> 'Origin':
         """Find out what the model of some weights was.

@@ -80,12 +80,30 @@ def add_pretrain(commands) -> None:
         'make them)',
     )
     add_stretch(parser)
+    parser.add_argument(
+        '--init',
+        metavar='WEIGHTS',
+        help='weights to start from: a detector or backbone of MMDetection, '
+        'MMPretrain, timm, torchvision or detectron2, safetensors, or an earlier run '
+        '(default: random weights)',
+    )
+    parser.add_argument(
+        '--init-partial',
+        action='store_true',
+        help='with --init: load what fits, also if the backbone is not filled whole',
+    )
+    parser.add_argument(
+        '--init-licence',
+        metavar='TEXT',
+        help='with --init: the licence of WEIGHTS, for RUN/provenance.json',
+    )
     add_detector(parser)
     add_restart(parser)
     add_logging(parser)
     add_config_options(parser, 'train_dataloader.dataset.pipeline.2.num_proposals=8')
     # None is what is not given, and as it was where a run is resumed.
     parser.set_defaults(function=pretrain, preset=None, adapt=None, backbone_only=None)
+    parser.set_defaults(init_partial=None)
 
 
 def pretrain(args: argparse.Namespace) -> None:
@@ -111,6 +129,9 @@ def pretrain(args: argparse.Namespace) -> None:
         backbone_only=args.backbone_only,
         parts=args.parts,
         train=args.train,
+        init=args.init,
+        init_partial=args.init_partial,
+        init_licence=args.init_licence,
         resume=args.resume,
         overwrite=args.overwrite,
         tensorboard=args.tensorboard,

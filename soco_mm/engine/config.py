@@ -30,6 +30,7 @@ READ = {
     'compile',
     'custom_imports',
     'handed_over',
+    'init_weights',
 }
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_ARGUMENTS = set(inspect.signature(DataLoader.__init__).parameters)

@@ -3,7 +3,7 @@
 import copy
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -16,11 +16,13 @@ from soco_mm.proposals import ProposalStore, build_settings, make_proposals
 from soco_mm.proposals.fitting import explain_fit, fit_settings
 from soco_mm.proposals.layout import HEADER
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
-from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils import SoCoError, UsageError, file_hash
 from soco_mm.utils.stretch import Stretch
 from soco_mm.utils.texts import printable
 
 from .config import load_config, set_options
+from .hooks.checkpoint_hook import latest_checkpoint
+from .init_weights import resume_images, take_over_images
 from .initial_weights import check_frozen
 from .job import resumed_arguments, written_options
 from .loops import epochs_of
@@ -40,6 +42,7 @@ ARGUMENTS = {
     'work_dir': '--out',
     'visualizer.save_dir': '--out',
     'resume': '--resume',
+    'init_weights': '--init',
     'launcher': 'tools/dist_train.sh',
 }
 
@@ -48,7 +51,8 @@ ARGUMENTS = {
 class PretrainArguments:
     """The arguments of a pretraining; None for those not given.
 
-    Attributes are those of :func:`soco_mm.apis.pretrain.pretrain`.
+    Attributes are those of :func:`soco_mm.apis.pretrain.pretrain`;
+    ``init_sha256`` is computed.
     """
 
     images: ImageSource | None
@@ -66,6 +70,16 @@ class PretrainArguments:
     backbone_only: bool | None = None
     parts: str | Sequence[str] | None = None
     train: str | Sequence[str] | None = None
+    init: str | Path | None = None
+    init_partial: bool | None = None
+    init_licence: str | None = None
+    init_sha256: str | None = None
+
+    @classmethod
+    def of(cls, values: dict) -> 'PretrainArguments':
+        """Pick them out of what a function was called with, by name."""
+        names = [each.name for each in fields(cls)]
+        return cls(**{name: values[name] for name in names if name in values})
 
     def check(self, workers: int | None) -> None:
         """Refuse numbers that are too small, and what is set twice.
@@ -85,6 +99,11 @@ class PretrainArguments:
                 raise UsageError(
                     f'The {name} must be at least {least}, but is {value}.'
                 )
+        if self.init is None and (self.init_partial or self.init_licence):
+            raise UsageError(
+                '--init-partial and --init-licence are for weights to start from: add '
+                '--init WEIGHTS, or leave them out.'
+            )
         set_twice: tuple[tuple[str, str, object], ...] = (
             ('train_cfg.max_epochs', '--epochs', self.epochs),
             ('train_cfg.max_steps', '--epochs', self.epochs),
@@ -112,7 +131,9 @@ class PretrainArguments:
         Raises:
             UsageError: If there are no images.
         """
-        given = vars(self)
+        given = dict(vars(self))
+        if self.init is not None:
+            given['init_sha256'] = hash_weights(self.init)
         if resume:
             given = resumed_arguments(out, given)
         if given['images'] is None:
@@ -128,6 +149,7 @@ class PretrainArguments:
                 options=given['options'] or {},
                 adapt=bool(given['adapt']),
                 backbone_only=bool(given['backbone_only']),
+                init_partial=bool(given['init_partial']),
             ),
         )
 
@@ -225,9 +247,32 @@ class PretrainPlan:
             proposals=given.proposals and os.path.abspath(given.proposals),
             stretch=self.stretch and list(self.stretch),
             detector=given.detector and as_given(given.detector),
+            init=given.init and os.path.abspath(given.init),
             options=written_options(given.options),
             settings=self.cfg.to_dict(),
         )
+
+    def start(self, resume: bool) -> None:
+        """Set what the training starts from, and how its images are normalised.
+
+        Args:
+            resume (bool): Whether it continues; if it has begun, the weights
+                are not read again.
+
+        Raises:
+            SoCoError: If the weights cannot be read.
+        """
+        given = self.arguments
+        if given.init is not None:
+            self.cfg.init_weights = dict(
+                checkpoint=os.path.abspath(given.init),
+                partial=given.init_partial,
+                licence=given.init_licence,
+            )
+        if resume and latest_checkpoint(self.out):
+            resume_images(self.cfg, self.out)
+        elif note := take_over_images(self.cfg):
+            logger.info(note)
 
     def try_out(self, resume: bool) -> None:
         """Build the training and load an image, before anything is written.
@@ -240,9 +285,9 @@ class PretrainPlan:
                 into views.
         """
         trial, number = copy.deepcopy(self.cfg), len(self.images.paths)
-        if resume:
-            trial.load_from = None
-        else:
+        if resume and latest_checkpoint(self.out):
+            trial.update(load_from=None, init_weights=None)
+        if not resume:
             check_frozen(self.cfg)
         trial.train_dataloader.batch_size = min(self.batch_size, number)
         if self.epochs != trial.train_cfg.get('max_epochs'):
@@ -389,6 +434,17 @@ def frozen_parts(model: Config, train: str | Sequence[str]) -> tuple[str, ...]:
     if not names:
         raise UsageError(f'--train names no part. Choose from {", ".join(parts)}.')
     return tuple(part for name, part in parts.items() if name not in names)
+
+
+def hash_weights(path: str | Path) -> str:
+    """SHA-256 of weights to start from.
+
+    Raises:
+        UsageError: If there is no such file.
+    """
+    if not Path(path).is_file():
+        raise UsageError(f'There is no file {path} of weights to start from (--init).')
+    return file_hash(path)
 
 
 def choose_batch_size(cfg: Config, options: dict) -> int:

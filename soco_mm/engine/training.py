@@ -13,20 +13,30 @@ from soco_mm.checkpoint import (
     read_checkpoint,
     state_dict_of,
 )
+from soco_mm.checkpoint.provenance import PROVENANCE
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
+from soco_mm.engine.init_weights import (
+    INIT,
+    LoadInitialWeights,
+    init_record,
+    match_init_weights,
+    resume_images,
+    take_over_images,
+)
 from soco_mm.engine.initial_weights import (
     check_frozen,
     match_initial_weights,
     safe_loading,
 )
 from soco_mm.engine.processes import from_first, this_process, together
+from soco_mm.engine.provenance import describe_provenance
 from soco_mm.engine.quiet_log import tell
 from soco_mm.engine.runtime import start_processes
-from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable
+from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable, write_json
 from soco_mm.utils.texts import printable
 
 
@@ -67,7 +77,11 @@ def train_model(
     start_processes(cfg)
     together(lambda: make_writable(work_dir))
     checkpoint = choose_checkpoint(work_dir, resume)
-    if checkpoint is not None:
+    if checkpoint is None:
+        if note := together(lambda: take_over_images(cfg)):
+            tell(note)
+    else:
+        resume_images(cfg, checkpoint.parent.parent)
         cfg.update(resume=True, load_from=str(checkpoint))
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
@@ -81,9 +95,7 @@ def train_model(
             check_resumable(runner, cfg.load_from)
         else:
             check_frozen(cfg)
-            model = unwrap_model(runner.model)
-            for note in match_initial_weights(cfg, model):
-                tell(note)
+            start_from_weights(cfg, runner, Path(work_dir))
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
     if runner.auto_scale_lr:
         # MMEngine does not count gradient accumulation in the batch size.
@@ -97,6 +109,33 @@ def train_model(
     # once in three times ("terminate called without an active exception").
     barrier()
     return latest_checkpoint(work_dir)
+
+
+def start_from_weights(cfg: Config, runner: Runner, work_dir: Path) -> None:
+    """Check what a training starts from, and record it in its folder.
+
+    Raises:
+        UsageError: If a file of weights does not exist.
+        SoCoError: If one cannot be read or does not fit.
+    """
+    model = unwrap_model(runner.model)
+    for note in match_initial_weights(cfg, model):
+        tell(note)
+    found = together(lambda: match_init_weights(cfg, model))
+    record = None
+    if found is not None:
+        tell(f'Start: {found.num_filled} tensors are from {found.path}')
+        tell(found.describe())
+        runner.register_hook(LoadInitialWeights(found))
+        record = init_record(cfg, found)
+    if get_rank() > 0:
+        return
+    if record is not None:
+        write_json(work_dir / INIT, record)
+    dataset = runner.train_dataloader.dataset
+    if isinstance(dataset, ObjectViewDataset):
+        known = describe_provenance(cfg, model, dataset, record)
+        write_json(work_dir / PROVENANCE, known)
 
 
 def choose_checkpoint(work_dir: str | Path, resume: bool | str | Path) -> Path | None:

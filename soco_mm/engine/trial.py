@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from soco_mm.engine import unwrap_model
 from soco_mm.engine.config import building
+from soco_mm.engine.init_weights import match_init_weights
 from soco_mm.engine.initial_weights import match_initial_weights
 from soco_mm.engine.runtime import build_runner
 from soco_mm.proposals import Proposals, ProposalStore
@@ -126,6 +127,7 @@ def try_pretraining(cfg: Config, images: ImageSet) -> None:
         runner = build_trial(trial)
         with quiet():
             match_initial_weights(trial, unwrap_model(runner.model))
+            match_init_weights(trial, unwrap_model(runner.model))
         # If no image can be read, making the proposals will say why.
         index = readable.index(True) if any(readable) else None
         load_sample(runner, index)

@@ -79,13 +79,17 @@ def layouts(model: Mapping, names: Iterable[str]) -> list[Layout]:
             except SoCoError:  # the library has no such tensor
                 continue
 
+    def torchvision(part: str, name: str) -> str:
+        return torchvision_name(part, name, convs)
+
+    def detectron2_c4(part: str, name: str) -> str:
+        return detectron2_name(part, name, is_c4=True)
+
     return [
         Layout('torchvision or timm', bare),
-        Layout(
-            'torchvision', dict(whole(lambda *each: torchvision_name(*each, convs)))
-        ),
+        Layout('torchvision', dict(whole(torchvision))),
         Layout(DETECTRON2, dict(whole(detectron2_name))),
-        Layout(DETECTRON2, dict(whole(lambda *each: detectron2_name(*each, True)))),
+        Layout(DETECTRON2, dict(whole(detectron2_c4))),
         Layout(DETECTRON2, renamed(resnet_name, bare)),
     ]
 
