@@ -8,7 +8,7 @@ from soco_mm.checkpoint.config_text import plain_data
 from soco_mm.checkpoint.handed_over import given_parts, read_parts
 from soco_mm.checkpoint.libraries.files import LIBRARIES, LibraryReport, write_weights
 from soco_mm.checkpoint.pretrained import Pretrained
-from soco_mm.checkpoint.provenance import PROVENANCE, find_provenance
+from soco_mm.checkpoint.provenance import PROVENANCE, copy_provenance
 from soco_mm.detectors.fit import (
     REPORT,
     WEIGHTS,
@@ -71,19 +71,15 @@ def export_detector(
     """
     handoff = HandOff(detector, adapt, given_parts(parts, backbone_only))
     out = Path(out).resolve()
-    claim(
-        out,
-        'an export',
-        WEIGHTS,
-        files={WEIGHTS, REPORT, PROVENANCE, exported_config(out)},
-    )
+    files = {WEIGHTS, REPORT, PROVENANCE, exported_config(out)}
+    claim(out, 'an export', WEIGHTS, files=files)
     if detector is not None and out in Path(detector).resolve().parents:
         raise UsageError(
             f'The config {detector} of the detector is in {out}, which is replaced. '
             'Choose another --out.'
         )
     pretrained = Pretrained.read(checkpoint, as_config(config))
-    stretch, provenance = pretrained.stretch, find_provenance(checkpoint)
+    stretch = pretrained.stretch
     with atomic_folder(out) as partial:
         fitted = fit_detector(pretrained, partial, handoff, image)
         report = fitted.report
@@ -96,8 +92,7 @@ def export_detector(
         )
         write_checkpoint(partial / WEIGHTS, dict(meta=meta, state_dict=fitted.weights))
         write_json(partial / REPORT, report.to_dict())
-        if provenance is not None:
-            write_json(partial / PROVENANCE, provenance)
+        copy_provenance(checkpoint, partial)
     return report
 
 
@@ -115,8 +110,7 @@ def export_weights(
         checkpoint (str | Path): A checkpoint of a pretraining, or exported
             weights.
         out (str | Path): The file to write. Detectron2 also gets a YAML file
-            of the same name; beside it is the run's provenance, as
-            ``FILE.provenance.json``.
+            of the same name; the run's provenance is ``FILE.provenance.json``.
         format (str): The library, one of ``LIBRARIES``.
         config (Config | str | Path, optional): The config of the pretraining,
             or its name under ``configs/soco``. Defaults to None, the one in
@@ -150,8 +144,6 @@ def export_weights(
             advice='Choose another name, or remove it.',
         )
     pretrained = Pretrained.read(checkpoint, as_config(config))
-    provenance = find_provenance(checkpoint)
     report = write_weights(pretrained, format, out, parts)
-    if provenance is not None:
-        write_json(out.with_name(f'{out.name}.{PROVENANCE}'), provenance)
+    copy_provenance(checkpoint, out)
     return report

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from soco_mm.utils import write_json
+
 # In the folder of a run, and of an export.
 PROVENANCE = 'provenance.json'
 
@@ -27,3 +29,19 @@ def find_provenance(checkpoint: str | Path) -> dict | None:
         if isinstance(found, dict):
             return found
     return None
+
+
+def copy_provenance(checkpoint: str | Path, to: Path) -> None:
+    """Copy what is known about how a checkpoint was made beside an export of it.
+
+    Args:
+        checkpoint (str | Path): The checkpoint.
+        to (Path): The folder of the export, or its one file, beside which
+            ``FILE.provenance.json`` is written.
+    """
+    found = find_provenance(checkpoint)
+    if found is not None:
+        write_json(
+            to / PROVENANCE if to.is_dir() else to.with_name(f'{to.name}.{PROVENANCE}'),
+            found,
+        )
