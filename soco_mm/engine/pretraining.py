@@ -442,6 +442,8 @@ def hash_weights(path: str | Path) -> str:
     Raises:
         UsageError: If there is no such file.
     """
+    if Path(path).is_dir():
+        raise UsageError(f'--init {path} is a folder. Give a file of weights in it.')
     if not Path(path).is_file():
         raise UsageError(f'There is no file {path} of weights to start from (--init).')
     return file_hash(path)

@@ -193,6 +193,12 @@ def test_an_option_of_pretrain_changes_the_run(photos, tmp_path, begin, monkeypa
     for option in OF_A_DETECTOR:
         own = job('--config', small.SOCO, '--detector', small.MASK_RCNN, option)
         assert own != with_detector, option
+    torch.save({'conv1.weight': torch.ones(16, 3, 7, 7)}, tmp_path / 'w.pth')
+    start = ('--config', small.SOCO, '--init', tmp_path / 'w.pth')
+    with_init = job(*start)
+    assert with_init != job(*start[:2])
+    for values in (['--init-partial'], ['--init-licence', 'MIT']):
+        assert job(*start, *values) != with_init
 
 
 def test_workers_of_pretrain_make_proposals_and_load_images(photos, tmp_path, begin):

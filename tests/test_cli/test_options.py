@@ -77,6 +77,9 @@ OPTIONS = {
         '--config': PRETRAIN,
         '--detector': PRETRAIN,
         '--epochs': PRETRAIN,
+        '--init': PRETRAIN,
+        '--init-licence': PRETRAIN,
+        '--init-partial': PRETRAIN,
         '--out': f'{INTEGRATION}run_holds_everything_and_names_what_to_use_next',
         '--overwrite': 'test_engine/test_job.py::'
         'test_overwrite_deletes_all_of_the_earlier_run',
@@ -211,7 +214,13 @@ def functions_of(path):
 def test_every_option_has_a_test_that_it_changes_something(command):
     tables = {
         MAKE: [*effects.MAKE, '--out'],
-        PRETRAIN: [*effects.PRETRAIN, *effects.OF_A_DETECTOR],
+        PRETRAIN: [
+            *effects.PRETRAIN,
+            *effects.OF_A_DETECTOR,
+            '--init',
+            '--init-partial',
+            '--init-licence',
+        ],
         FINETUNE: [*effects.FINETUNE, *effects.DATA],
         PROBE: [*effects.PROBE, *effects.LINEAR, '--method', '--train', '--val'],
         BROWSE: effects.BROWSE,

@@ -69,7 +69,7 @@ def layouts(model: Mapping, names: Iterable[str]) -> list[Layout]:
             ),
             Layout('timm', renamed(timm_mobilenet_name, bare)),
         ]
-    convs = count_convs(name for name in names if name.startswith(BOX_HEAD))
+    convs = count_convs(name.removeprefix(BOX_HEAD) for name in names)
 
     def whole(rename: Callable[[str, str], str]) -> Iterator[tuple[str, str]]:
         for name in names:
