@@ -76,10 +76,6 @@ def detector_recipe(
     ):
         wrapper = Config.fromfile(ADAMW).to_dict()['optim_wrapper']
         kept['optim_wrapper'] = dict(wrapper, type=kept['optim_wrapper']['type'])
-    if 'bbox_head' in made.model and (
-        parameters := kept['optim_wrapper'].get('paramwise_cfg')
-    ):
-        parameters['bypass_duplicate'] = True  # levels of RTMDet share weights
     if made.idle_levels:
         kept['find_unused_parameters'] = True
     limit_views(kept, min(levels.scale))

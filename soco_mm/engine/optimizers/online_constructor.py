@@ -10,7 +10,8 @@ class OnlineOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """MMEngine's constructor, for only the online network.
 
     MMEngine's own would warn about each parameter of the target network that
-    it has no gradient.
+    it has no gradient, and take weights twice that two layers share, as the
+    towers of RTMDet's levels do.
     """
 
     def add_params(
@@ -21,5 +22,8 @@ class OnlineOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         is_dcn_module: int | float | None = None,
     ) -> None:
         """Add the parameters of a module, except those of an average."""
-        if not isinstance(module, BaseAveragedModel):
+        there = {id(value) for group in params for value in group['params']}
+        own = [id(value) for value in module.parameters()]
+        shared = bool(own) and there.issuperset(own)
+        if not shared and not isinstance(module, BaseAveragedModel):
             super().add_params(params, module, prefix, is_dcn_module)
