@@ -239,7 +239,8 @@ def _fit_filter(shape: dict, boxes: np.ndarray, sizes: np.ndarray) -> list[str]:
 
 def _fit_resolution(header: dict, boxes: np.ndarray, sizes: np.ndarray) -> list[str]:
     """Advice on objects that vanish when the image is reduced."""
-    max_side = generator_parameters(header['generator']).get('max_side')
+    parameters = generator_parameters(header['generator'])
+    max_side = parameters.get('max_side')
     if not max_side:
         return []
     longest = sizes.max(1)
@@ -250,12 +251,15 @@ def _fit_resolution(header: dict, boxes: np.ndarray, sizes: np.ndarray) -> list[
     lost = needed > max_side
     if lost.mean() <= OBJECTS_SHARE:
         return []
-    value = np.ceil(_high_quantile(needed) / 100) * 100
+    value = f'{np.ceil(_high_quantile(needed) / 100) * 100:g}'
+    if 'scale' in parameters:
+        # Else it follows the side, and segments stay as large as they are.
+        value += f' --scale {parameters["scale"]:g}'
     return [
         f'{_percent(lost.mean())} of the annotated objects are smaller than '
         f'{SEARCHED_SIDE} pixels once their images, '
         f'{np.median(longest[lost]):.0f} pixels long, are reduced to '
-        f'{max_side:g}; raise --max-side, e.g. --max-side {value:g}, which '
+        f'{max_side:g}; raise --max-side, e.g. --max-side {value}, which '
         'takes longer.'
     ]
 

@@ -179,7 +179,7 @@ def test_small_objects_in_large_images_raise_max_side():
     boxes, sizes = objects([40] * 10, image=(4000, 3000))
     (advice,) = advise(summary(), header, boxes, sizes)
     assert 'are reduced to 500' in advice
-    assert options(advice) == dict(max_side=[1600])  # 16 pixels are left
+    assert options(advice) == dict(max_side=[1600], scale=[500])  # 16 pixels are left
     assert advise(summary(), header, boxes, sizes // 5) == []
     other = dict(header, generator=dict(type='my_module.MyGenerator'))
     assert advise(summary(), other, boxes, sizes) == []
