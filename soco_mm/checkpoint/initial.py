@@ -9,6 +9,7 @@ from torch import Tensor
 
 from soco_mm.utils import SoCoError
 
+from .libraries.architecture import pixel_statistics
 from .libraries.incoming import BACKBONE, BOX_HEAD, Layout, layouts
 from .matching import STAGE_NORM, match_names
 from .origin import Origin
@@ -39,6 +40,8 @@ class InitialWeights:
         report (TransferReport): What is filled, part by part.
         origin (Origin): What their model was.
         library (str): Whose names the file has.
+        turned (bool): The first convolution is turned round, since the
+            model takes red and blue in the other order. Defaults to False.
         left_out (dict[str, int]): Number of tensors of the file that have no
             place, by the start of their names.
     """
@@ -48,6 +51,7 @@ class InitialWeights:
     report: TransferReport
     origin: Origin
     library: str
+    turned: bool = False
     left_out: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -78,11 +82,11 @@ class InitialWeights:
         if self.left_out:
             counted = ', '.join(f'{n} of {start}' for start, n in self.left_out.items())
             lines.append(f'left out of the file: {counted}')
-        order = '; blue first, so the first convolution is turned round'
+        order = '; in another order of channels: the first convolution is turned round'
         lines.append(
             f'its images: mean {rounded(self.origin.mean)}, std '
             f'{rounded(self.origin.std)} ({self.origin.reason})'
-            f'{order * self.origin.bgr}'
+            f'{order * self.turned}'
         )
         return '\n'.join(lines)
 
@@ -119,8 +123,9 @@ def match_weights(
     origin = Origin.of(file)
     if difference := origin.explain_difference(model['backbone']):
         raise SoCoError(f'{file.path} does not fit: {difference}.')
-    if origin.bgr:
-        weights = red_first(weights, file.path)
+    turned = origin.bgr == pixel_statistics(model)['bgr_to_rgb']
+    if turned:
+        weights = turn_channels(weights, file.path)
     report = compare_tensors(state, weights)
     fitting = {
         name: value
@@ -129,7 +134,9 @@ def match_weights(
     }
     rest = [name for name in file.weights if name not in used]
     starts = Counter(name.partition('.')[0] for name in rest)
-    return InitialWeights(file.path, fitting, report, origin, library, dict(starts))
+    return InitialWeights(
+        file.path, fitting, report, origin, library, turned, dict(starts)
+    )
 
 
 def count_fitting(weights: dict[str, Tensor], state: dict[str, Tensor]) -> int:
@@ -208,8 +215,8 @@ def other_names(
     return found, set(used.values())
 
 
-def red_first(weights: dict[str, Tensor], path: str) -> dict[str, Tensor]:
-    """Turn a first convolution that takes blue first into one that takes red first.
+def turn_channels(weights: dict[str, Tensor], path: str) -> dict[str, Tensor]:
+    """Turn the channels of images that a first convolution takes round.
 
     Raises:
         SoCoError: If it is not clear which one it is.
@@ -221,9 +228,9 @@ def red_first(weights: dict[str, Tensor], path: str) -> dict[str, Tensor]:
     ]
     if len(first) != 1:
         raise SoCoError(
-            f'{path} is of a model whose images have blue first, and its first '
+            f'The channels of {path} are in another order than in the model, and its first '
             f'convolution is not clear ({", ".join(first) or "there is none"}). '
-            'Give weights for images that have red first.'
+            'Give weights for images in the same order.'
         )
     return {**weights, first[0]: weights[first[0]].flip(1)}
 

@@ -76,10 +76,10 @@ class Origin:
         given = pixels_in(file.content, model)
         if given is None:
             return cls(backbone=backbone)
-        rgb = given.get(
-            'bgr_to_rgb',
-            given.get('to_rgb', 'ViewDataPreprocessor' in str(given.get('type'))),
-        )
+        if 'ViewDataPreprocessor' in str(given.get('type')):  # this plugin's
+            rgb = not given.get('rgb_to_bgr', False)
+        else:
+            rgb = given.get('bgr_to_rgb', given.get('to_rgb', False))
         return cls.in_order(given, not rgb, 'by the config in the file', backbone)
 
     @classmethod

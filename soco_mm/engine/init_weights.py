@@ -96,8 +96,9 @@ def take_over_images(cfg: Config) -> str | None:
 
 def set_images(cfg: Config, mean, std, source: str) -> str | None:
     """Set mean and deviation of a config's images, red first."""
-    wanted = dict(mean=list(mean), std=list(std))
     before = pixel_statistics(cfg.model)
+    order = 1 if before['bgr_to_rgb'] else -1  # the model's own
+    wanted = dict(mean=list(mean)[::order], std=list(std)[::order])
     if all(
         abs(ours - theirs) < TOLERANCE
         for key in wanted

@@ -407,3 +407,23 @@ def test_transformers_and_convnexts_of_timm(tmp_path, name, entry):
         if entry(key, value) is not None
     ]
     assert len(equal) == len(state) - 1 and all(equal)
+
+
+def test_channels_in_the_order_of_the_model_stay(recipe, tmp_path):
+    given = build(recipe, 1)
+    cfg = recipe.copy()
+    cfg.model.data_preprocessor = dict(
+        type='soco_mm.ViewDataPreprocessor', rgb_to_bgr=True
+    )
+    net = build(cfg)
+    for bgr in (True, False):
+        pixels = dict(mean=[1.0, 2.0, 3.0], std=[1.0, 1.0, 1.0], bgr_to_rgb=not bgr)
+        model = dict(
+            data_preprocessor=pixels, backbone=dict(type='mmdet.ResNet', depth=18)
+        )
+        state = {f'backbone.{n}': v for n, v in backbone_of(given).items()}
+        content = dict(state_dict=state, meta=dict(model=model))
+        assert fill(tmp_path / 'a.pth', content, cfg, net).turned is not bgr
+        first = given.backbone.conv1.weight
+        expected = first if bgr else first.flip(1)
+        assert torch.equal(net.backbone.conv1.weight, expected)
