@@ -228,8 +228,9 @@ def turn_channels(weights: dict[str, Tensor], path: str) -> dict[str, Tensor]:
     ]
     if len(first) != 1:
         raise SoCoError(
-            f'The channels of {path} are in another order than in the model, and its first '
-            f'convolution is not clear ({", ".join(first) or "there is none"}). '
+            f'The channels of {path} are in another order than in the model, and '
+            f'its first convolution is not clear '
+            f'({", ".join(first) or "there is none"}). '
             'Give weights for images in the same order.'
         )
     return {**weights, first[0]: weights[first[0]].flip(1)}

@@ -45,7 +45,7 @@ def add_pretrain(commands) -> None:
         '--config',
         metavar='CONFIG',
         help='a config file, or a name that "soco-mm configs" lists (default: '
-        'the model of --detector, else soco_r50_fpn_100e)',
+        'the model of --detector, else soco_r50_fpn_100e; with --init a short recipe)',
     )
     parser.add_argument(
         '--epochs',

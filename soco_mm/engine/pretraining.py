@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
+from soco_mm.checkpoint.weights_file import read_weights
 from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.errors import did_you_mean
 from soco_mm.log import logger
@@ -30,6 +32,10 @@ from .schedules import set_epochs
 from .trial import naming, try_pretraining
 
 CONFIG = 'soco_r50_fpn_100e'
+# With weights to start from and fewer images than this.
+SHORT, SHORT_MOBILENET = 'short/soco_r50_fpn_short', 'short/soco_mobilenetv2_fpn_short'
+FEW_IMAGES = 100_000
+MOBILENET = re.compile(r'features\.\d+\.|(backbone\.)?layer7\.|blocks\.6\.0\.conv_dw')
 PRESET = 'paper'
 # R50 at the paper's views takes 0.4 GB per image.
 CPU_BATCH_SIZE = 16
@@ -143,8 +149,10 @@ class PretrainArguments:
             self,
             **dict(
                 given,
-                # A detector's own recipe has no name.
-                config=given['config'] or (None if detectors_own(given) else CONFIG),
+                # A detector's own recipe has no name; weights to start from
+                # choose one, see :meth:`PretrainPlan.make`.
+                config=given['config']
+                or (None if detectors_own(given) or given['init'] else CONFIG),
                 preset=given['preset'] or PRESET,
                 options=given['options'] or {},
                 adapt=bool(given['adapt']),
@@ -213,7 +221,10 @@ class PretrainPlan:
             logger.info(printable(note))
         options = arguments.options
         if recipe is None:
-            cfg = load_config(arguments.config or CONFIG, options, ARGUMENTS)
+            if arguments.config is None:
+                chosen = choose_recipe(arguments.init, len(images.paths))
+                arguments = replace(arguments, config=chosen)
+            cfg = load_config(arguments.config, options, ARGUMENTS)
         else:
             set_options(cfg := recipe, options, ARGUMENTS)
         stretch = choose_stretch(cfg, arguments.stretch, arguments.proposals)
@@ -370,6 +381,28 @@ class PretrainPlan:
             f'images, batches of {cfg.train_dataloader.batch_size}, {self.epochs} '
             f'epochs{kept}'
         )
+
+
+def choose_recipe(init: str | Path | None, images: int) -> str:
+    """The recipe if the arguments name none.
+
+    Args:
+        init (str | Path, optional): Weights to start from.
+        images (int): Number of images.
+
+    Returns:
+        str: Its name: with weights and less than ``FEW_IMAGES`` a short one,
+        of a MobileNetV2 if they are of that.
+    """
+    if init is None or images >= FEW_IMAGES:
+        return CONFIG
+    found = any(map(MOBILENET.match, read_weights(init).weights))
+    name = SHORT_MOBILENET if found else SHORT
+    logger.info(
+        f'Config: {name}, a short recipe, since the training starts from weights and '
+        f'has less than {FEW_IMAGES} images. Another one: --config.'
+    )
+    return name
 
 
 def choose_settings(

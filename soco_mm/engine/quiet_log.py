@@ -22,6 +22,8 @@ KNOWN_WARNINGS = (
     '"FileClient" will be deprecated in future',
     '"HardDiskBackend" is the alias of "LocalBackend"',
 )
+# Of each frozen tensor, at the end of its warning.
+FROZEN = 'is skipped since its requires_grad=False'
 # Modules that print what belongs in a log.
 PRINTING = (
     # print_log without a logger: where weights were loaded from, and which
@@ -43,7 +45,8 @@ class ForUsers(logging.Handler):
         """Pass one on, if it is for a user."""
         message = record.getMessage()
         if record.levelno >= logging.WARNING:
-            if not message.startswith(KNOWN_WARNINGS):
+            known = message.startswith(KNOWN_WARNINGS) or message.endswith(FROZEN)
+            if not known:
                 logger.log(record.levelno, f'{record.levelname}: {message}')
         elif getattr(record, 'for_users', False):
             logger.info(message)

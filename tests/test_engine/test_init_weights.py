@@ -16,6 +16,7 @@ from soco_mm.apis.pretrain import pretrain
 from soco_mm.checkpoint import read_assignment
 from soco_mm.engine.config import load_config
 from soco_mm.engine.init_weights import InitChoice, take_over_images
+from soco_mm.engine.pretraining import choose_recipe
 from soco_mm.engine.training import train_model
 from soco_mm.registry import HOOKS, MODELS
 from soco_mm.utils import SoCoError, UsageError
@@ -222,3 +223,13 @@ def test_a_run_is_resumed_only_with_its_own_weights(
     assert made.checkpoint.name == 'epoch_2.pth'
     model = read_assignment(torch.load(made.checkpoint)['meta']['cfg'], 'model')
     assert model['data_preprocessor']['std'] == [1.0, 1.0, 1.0]
+
+
+def test_weights_and_few_images_choose_a_short_recipe(weights, tmp_path, capsys):
+    path = tmp_path / 'mobilenet.pth'
+    torch.save({'features.0.0.weight': torch.ones(2)}, path)
+    assert choose_recipe(weights, 99_999) == 'short/soco_r50_fpn_short'
+    assert 'short recipe' in capsys.readouterr().out
+    assert choose_recipe(path, 5) == 'short/soco_mobilenetv2_fpn_short'
+    assert choose_recipe(weights, 100_000) == 'soco_r50_fpn_100e'
+    assert choose_recipe(None, 5) == 'soco_r50_fpn_100e'
