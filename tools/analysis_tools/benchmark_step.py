@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-VARIANTS = ('float32', 'channels_last', 'bfloat16', 'float16')
+VARIANTS = ('float32', 'channels_last', 'bfloat16', 'float16', 'frozen_backbone')
 
 
 def make_batch(cfg, batch_size: int, device):
@@ -55,6 +55,8 @@ def measure(
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     if use_torchvision:
         cfg.model.roi_head.bbox_roi_extractor.use_torchvision = True
+    if variant == 'frozen_backbone':
+        cfg.model.frozen_parts = ('backbone',)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device).train()
     model.init_weights()
     views, boxes, valid = make_batch(cfg, batch_size, device)
@@ -140,8 +142,8 @@ def main() -> None:
         nargs='+',
         choices=VARIANTS,
         default=['float32', 'channels_last', 'bfloat16'],
-        help='channels_last is float32 too; the 16-bit ones use '
-        'channels_last; float16 needs CUDA',
+        help='channels_last is float32 too; all that follow use it; float16 needs '
+        'CUDA; frozen_backbone is what --train neck,head does',
     )
     parser.add_argument(
         '--torchvision',
@@ -158,6 +160,9 @@ def main() -> None:
     for row in rows:
         row['speed_to_first'] = round(
             rows[0]['seconds_per_step'] / row['seconds_per_step'], 2
+        )
+        row['memory_to_first'] = round(
+            row['peak_memory_mib'] / rows[0]['peak_memory_mib'], 2
         )
     print(
         json.dumps(
