@@ -149,7 +149,7 @@ def test_the_hash_of_images_changes_with_an_image(store, demo_images, tmp_path):
     [
         (3, 'must be the path of a file'),
         (dict(partial=True), 'must be the path of a file'),
-        (dict(checkpoint='a', licens='x'), 'has no licens'),
+        (dict(checkpoint='a', colour='x'), 'has no colour'),
     ],
 )
 def test_other_values_in_a_config_are_refused(given, message):

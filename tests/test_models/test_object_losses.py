@@ -122,13 +122,13 @@ def of_two_processes(rank, folder):
     )
     pred, target, valid, boxes = (each[2 * rank :][:2] for each in make_objects())
     pred = pred.clone().requires_grad_(True)
-    nce, regulariser = ObjectInfoNCELoss(), VarianceCovarianceLoss()
+    contrast, regulariser = ObjectInfoNCELoss(), VarianceCovarianceLoss()
     found = dict(
-        nce=nce(pred, target, valid, boxes),
+        contrast=contrast(pred, target, valid, boxes),
         regulariser=regulariser(pred, valid),
-        floor=nce.floor(target, valid, boxes),
+        floor=contrast.floor(target, valid, boxes),
     )
-    for name in ('nce', 'regulariser'):
+    for name in ('contrast', 'regulariser'):
         (found[f'{name} gradient'],) = torch.autograd.grad(found[name], pred)
     found = {name: value.detach() for name, value in found.items()}
     torch.save(found, f'{folder}/{rank}.pth')
@@ -140,16 +140,16 @@ def test_two_processes_have_losses_and_gradients_of_the_whole_batch(tmp_path):
     both = [torch.load(tmp_path / f'{rank}.pth') for rank in (0, 1)]
     pred, target, valid, boxes = make_objects()
     pred.requires_grad_(True)
-    nce, regulariser = ObjectInfoNCELoss(), VarianceCovarianceLoss()
+    contrast, regulariser = ObjectInfoNCELoss(), VarianceCovarianceLoss()
     whole = dict(
-        nce=nce(pred, target, valid, boxes),
+        contrast=contrast(pred, target, valid, boxes),
         regulariser=regulariser(pred, valid),
-        floor=nce.floor(target, valid, boxes),
+        floor=contrast.floor(target, valid, boxes),
     )
     for name, value in whole.items():
         mean = torch.stack([each[name] for each in both]).mean()
         assert mean.item() == pytest.approx(value.item(), rel=1e-5), name
-    for name in ('nce', 'regulariser'):
+    for name in ('contrast', 'regulariser'):
         (expected,) = torch.autograd.grad(whole[name], pred)
         # Distributed training takes the mean.
         got = torch.cat([each[f'{name} gradient'] for each in both]) / 2
