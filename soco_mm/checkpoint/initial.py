@@ -11,7 +11,7 @@ from soco_mm.utils import SoCoError
 
 from .libraries.architecture import pixel_statistics
 from .libraries.incoming import BACKBONE, BOX_HEAD, Layout, layouts
-from .matching import STAGE_NORM, match_names
+from .matching import DENSE_HEAD, STAGE_NORM, match_names
 from .origin import Origin
 from .released import convert_released
 from .transfer import TransferReport, compare_tensors
@@ -25,7 +25,7 @@ OWN = ('target_net.', 'data_preprocessor.')
 NEEDLESS = re.compile(
     rf'.*\.(num_batches_tracked|relative_position_index)$|{STAGE_NORM.pattern}'
 )
-BOX_HEADS = re.compile(r'roi_head\.bbox_head\.(0\.)?(shared_)')
+BOX_HEADS = re.compile(r'roi_head\.bbox_head\.(\d+\.)?(shared_)')
 LATERAL = 'neck.lateral_convs.{}.conv.weight'
 LEVELS = 8
 
@@ -165,9 +165,13 @@ def own_names(
     sources, kept = {}, {}
     for name, value in given.items():
         ours = name
-        if head := BOX_HEADS.match(name):  # the first of a cascade
+        head = BOX_HEADS.match(name)
+        if head and name not in state:
+            if head[1] not in (None, '0.'):  # the first of a cascade is taken
+                continue
             ours = BOX_HEAD + name[head.start(2) :]
-        elif name.startswith(others):
+        is_predictor = name.startswith(DENSE_HEAD) and name not in state
+        if is_predictor or (not head and name.startswith(others)):
             continue
         kept[ours] = value
         sources[id(value)] = name
@@ -267,6 +271,37 @@ def refuse_partial(found: InitialWeights, model: Mapping) -> None:
     )
 
 
+def refuse_random(
+    found: InitialWeights, model: Mapping, state: dict[str, Tensor]
+) -> None:
+    """Refuse weights that leave a part random which the training keeps as it is.
+
+    A backbone that is filled in part is not meant, see :func:`refuse_partial`.
+
+    Args:
+        found (InitialWeights): The weights.
+        model (Mapping): The ``model`` of the pretraining's config.
+        state (dict[str, Tensor]): The model's state dict.
+
+    Raises:
+        SoCoError: If they do.
+    """
+    for part in model.get('frozen_parts', ()):
+        names = [name for name in state if name.startswith(f'{part}.')]
+        lost = [
+            name
+            for name in names
+            if name not in found.weights and not NEEDLESS.match(name)
+        ]
+        if lost and (part != 'backbone' or not set(names) & set(found.weights)):
+            raise SoCoError(
+                f'The training keeps the {part} as it is (--train, '
+                f'model.frozen_parts), but {found.path} does not fill it: '
+                f'{lost[0]} would stay random. Train it too, or give weights that '
+                'fill it.'
+            )
+
+
 def explain_misfit(
     file: WeightsFile, tried: list[tuple], state: dict[str, Tensor]
 ) -> str:
@@ -287,7 +322,8 @@ def explain_misfit(
         backbone = next(name for name in state if name.startswith(BACKBONE))
         reason = (
             f'its names look like {next(iter(file.weights))}, but those of the '
-            f'model like {backbone}'
+            f'model like {backbone}. Choose the config of the model that the weights '
+            'are of'
         )
     return f'None of the {len(file.weights)} tensors of {file.path} fits: {reason}.'
 

@@ -8,7 +8,12 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from torch import nn
 
-from soco_mm.checkpoint.initial import InitialWeights, match_weights, refuse_partial
+from soco_mm.checkpoint.initial import (
+    InitialWeights,
+    match_weights,
+    refuse_partial,
+    refuse_random,
+)
 from soco_mm.checkpoint.libraries import pixel_statistics
 from soco_mm.checkpoint.origin import Origin
 from soco_mm.checkpoint.weights_file import read_weights
@@ -149,15 +154,17 @@ def match_init_weights(cfg: Config, model: nn.Module) -> InitialWeights | None:
     Raises:
         UsageError: If there is no such file.
         SoCoError: If it cannot be read or nothing in it fits, or it does not
-            fill the backbone although it should.
+            fill the backbone, or a part that is kept, although it should.
     """
     choice = InitChoice.of(cfg)
     if choice is None:
         return None
     file = read_weights(choice.checkpoint)
-    found = match_weights(file, cfg.model, model.state_dict())
+    state = model.state_dict()
+    found = match_weights(file, cfg.model, state)
     if not choice.partial:
         refuse_partial(found, cfg.model)
+    refuse_random(found, cfg.model, state)
     return found
 
 

@@ -379,7 +379,7 @@ class PretrainPlan:
         return (
             f'Pretraining {cfg.model.type} ({Path(cfg.filename).stem}): {len(store)} '
             f'images, batches of {cfg.train_dataloader.batch_size}, {self.epochs} '
-            f'epochs{kept}'
+            f'epoch{"s" * (self.epochs != 1)}{kept}'
         )
 
 
@@ -391,7 +391,7 @@ def choose_recipe(init: str | Path | None, images: int) -> str:
         images (int): Number of images.
 
     Returns:
-        str: Its name: with weights and less than ``FEW_IMAGES`` a short one,
+        str: Its name: with weights and fewer than ``FEW_IMAGES`` a short one,
         of a MobileNetV2 if they are of that.
     """
     if init is None or images >= FEW_IMAGES:
@@ -400,7 +400,7 @@ def choose_recipe(init: str | Path | None, images: int) -> str:
     name = SHORT_MOBILENET if found else SHORT
     logger.info(
         f'Config: {name}, a short recipe, since the training starts from weights and '
-        f'has less than {FEW_IMAGES} images. Another one: --config.'
+        f'has fewer than {FEW_IMAGES:,} images. Another one: --config.'
     )
     return name
 

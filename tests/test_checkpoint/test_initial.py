@@ -1,5 +1,6 @@
 """Weights of each library fill the tensors of a model that they belong to."""
 
+import copy
 import os
 import pickle
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 
-from soco_mm.checkpoint.initial import match_weights, refuse_partial
+from soco_mm.checkpoint.initial import match_weights, refuse_partial, refuse_random
 from soco_mm.checkpoint.libraries.backbones import convnext_entry, swin_entry
 from soco_mm.checkpoint.libraries.detectron2 import detectron2_weights
 from soco_mm.checkpoint.libraries.parts import split_parts
@@ -154,6 +155,38 @@ def test_the_first_box_head_of_a_cascade_is_taken(recipe, tmp_path):
     state['roi_head.bbox_head.0.fc_cls.weight'] = torch.ones(3)
     fill(tmp_path / 'a.pth', dict(state_dict=state), recipe, net)
     assert_same(net, given, ('backbone.', 'neck.', 'roi_head.'))
+
+
+def test_each_head_of_a_cascade_fills_its_own(recipe, tmp_path):
+    cfg = copy.deepcopy(recipe)
+    cfg.model.roi_head.bbox_head = [cfg.model.roi_head.bbox_head] * 2
+    given, net = build(cfg, 1), build(cfg)
+    state = detector_weights(given.state_dict())
+    state['roi_head.bbox_head.1.fc_cls.weight'] = torch.ones(3)
+    fill(tmp_path / 'a.pth', dict(state_dict=state), cfg, net)
+    assert_same(net, given, 'roi_head.')
+
+
+def test_predictors_of_a_dense_head_do_not_keep_its_towers_from_being_filled(tmp_path):
+    cfg = load_config('short/soco_r50_retinanet_short')
+    given, net = build(cfg, 1), build(cfg)
+    state = detector_weights(given.state_dict())
+    state['bbox_head.retina_cls.weight'] = torch.ones(3)
+    found = fill(tmp_path / 'a.pth', dict(state_dict=state), cfg, net)
+    assert_same(net, given, ('backbone.', 'neck.', 'bbox_head.'))
+    assert found.left_out == dict(bbox_head=1)
+
+
+def test_a_part_that_would_stay_random_is_refused(recipe, tmp_path):
+    cfg, net = copy.deepcopy(recipe), build(recipe)
+    cfg.model.frozen_parts = ['backbone', 'neck']
+    state = net.state_dict()
+    found = fill(tmp_path / 'a.pth', backbone_of(net), recipe, net)
+    with pytest.raises(SoCoError, match='keeps the neck .* neck.lateral_convs.0'):
+        refuse_random(found, cfg.model, state)
+    refuse_random(found, dict(frozen_parts=['backbone']), state)
+    found = fill(tmp_path / 'b.pth', dict(state_dict=state), recipe, net)
+    refuse_random(found, cfg.model, state)
 
 
 def test_a_run_fills_all_but_the_target_network(recipe, tmp_path):

@@ -22,7 +22,6 @@ def is_masks(content: Any) -> bool:
         >>> from soco_mm.proposals.box_files.masks_json import is_masks
         >>> is_masks([dict(bbox=[1, 2, 3, 4], predicted_iou=0.9, area=12)])
         True
-        >>> from soco_mm.proposals.box_files.masks_json import is_masks
         >>> is_masks([dict(bbox=[1, 2, 3, 4], image_id=3, score=0.9)])
         False
     """
