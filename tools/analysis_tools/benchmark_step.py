@@ -98,11 +98,7 @@ def measure(
         seconds.append(synchronize() - started)
     cpu = time.process_time() - cpu
     median = statistics.median(seconds)
-    memory = (
-        torch.cuda.max_memory_allocated()
-        if device == 'cuda'
-        else resident_peak()
-    )
+    memory = torch.cuda.max_memory_allocated() if device == 'cuda' else resident_peak()
     queue.put(
         dict(
             variant=variant,
