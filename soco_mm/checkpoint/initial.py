@@ -28,6 +28,8 @@ NEEDLESS = re.compile(
 BOX_HEADS = re.compile(r'roi_head\.bbox_head\.(\d+\.)?(shared_)')
 LATERAL = 'neck.lateral_convs.{}.conv.weight'
 LEVELS = 8
+# Parts of the pretext task in tables, where `head` would be a detector's.
+PRETEXT_NAMES = {'head': 'predictor', 'box_head': 'head of displaced boxes'}
 
 
 @dataclass
@@ -71,9 +73,13 @@ class InitialWeights:
 
     def describe(self) -> str:
         """As a table to print."""
-        width = max(11, *map(len, self.report.parts))
+        parts = {
+            PRETEXT_NAMES.get(name, name): part
+            for name, part in self.report.parts.items()
+        }
+        width = max(11, *map(len, parts))
         lines = [f'{"part":{width}s}  filled    missing  shape differs']
-        for name, part in self.report.parts.items():
+        for name, part in parts.items():
             filled = f'{len(part.filled):4d}/{part.total:<4d}'
             lines.append(
                 f'{name:{width}s} {filled}{len(part.new):8d}  '
@@ -84,7 +90,7 @@ class InitialWeights:
             lines.append(f'left out of the file: {counted}')
         order = '; in another order of channels: the first convolution is turned round'
         lines.append(
-            f'its images: mean {rounded(self.origin.mean)}, std '
+            f'images: mean {rounded(self.origin.mean)}, std '
             f'{rounded(self.origin.std)} ({self.origin.reason})'
             f'{order * self.turned}'
         )

@@ -43,7 +43,7 @@ class Origin:
     mean: tuple = MEAN
     std: tuple = STD
     bgr: bool = False
-    reason: str = 'the usual ones'
+    reason: str = "ImageNet's, since the file says nothing"
     backbone: Mapping | None = None
 
     def to_dict(self) -> dict:

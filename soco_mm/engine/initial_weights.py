@@ -114,10 +114,12 @@ def check_frozen(cfg: dict) -> None:
             chosen += each if isinstance(each, (list, tuple)) else [each]
         pretrained = any(each.get('type') == 'Pretrained' for each in chosen)
         if not pretrained and part.get('pretrained') is None:
+            parts = 'backbone,neck,head' if model.get('neck') else 'backbone,head'
             raise UsageError(
                 f'The training keeps the {name} as it is (model.frozen_parts), but it '
                 'would start from random weights. Give weights that fill it with '
-                '--init, or train all parts: --train backbone,neck,head.'
+                f'--init (init_weights in a config), or train all parts: --train '
+                f'{parts} (model.frozen_parts=()).'
             )
 
 

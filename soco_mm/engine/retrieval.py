@@ -70,14 +70,15 @@ def describe_retrieval(figures: dict[str, Any]) -> list[str]:
 
 def describe_rpn(before: dict | None, after: dict) -> str:
     """What the RPN finds, see :func:`measure_rpn`, as one sentence."""
+    number = after['number']
     text = (
-        f'Found by the {after["number"]} best boxes of the RPN: '
-        f'{both(before, after, "proposals", percent)} of the proposals'
+        f'Proposals that the {number} best boxes of the RPN find: '
+        f'{both(before, after, "proposals", percent)}'
     )
     if 'objects' in after:
         text += (
-            f'; {both(before, after, "objects", percent)} of the annotated objects '
-            f'({after["number"]} proposals of an image: {percent(after["search"])})'
+            f'; annotated objects: {both(before, after, "objects", percent)} '
+            f'({number} of the proposals find {percent(after["search"])})'
         )
     return text
 
@@ -109,13 +110,15 @@ def both(before: dict | None, after: dict, key: str, text) -> str:
     return f'{start}{text(after[key])} after'
 
 
-def percent(share: float) -> str:
-    """A share in percent, with as many digits as it needs.
+def percent(share: float | None) -> str:
+    """A share in percent, with as many digits as it needs; None is not known.
 
     Example:
         >>> percent(0.413), percent(0.0156)
         ('41 %', '1.6 %')
     """
+    if share is None:
+        return 'unknown'
     return f'{100 * share:.0f} %' if share >= 0.1 else f'{100 * share:.1f} %'
 
 

@@ -256,6 +256,19 @@ def test_annotations_add_a_line(cfg, annotations, tmp_path):
     assert line.endswith('after (mean over 2 classes; chance 40 %)')
 
 
+def test_classes_of_one_object_each_add_none(cfg, annotations, tmp_path):
+    content = json.loads(annotations.read_text())
+    content['annotations'] = [content['annotations'][0], content['annotations'][3]]
+    annotations.write_text(json.dumps(content))
+    hook = dict(type='ObjectMetricsHook', ann=str(annotations))
+    cfg.custom_hooks = [*cfg.custom_hooks, hook]
+    cfg.train_cfg.max_epochs = 1
+    train(cfg, tmp_path / 'RUN', False)
+    found = read_retrieval(tmp_path / 'RUN')
+    assert 'annotated' not in found['after']
+    assert len(describe_retrieval(found)) in (2, 3)
+
+
 def test_annotations_of_other_images_are_no_error(cfg, annotations, tmp_path):
     text = annotations.read_text().replace('.jpg', '.png')
     annotations.write_text(text)

@@ -125,13 +125,17 @@ def test_the_figures_are_one_line():
         dict(before=dict(figures, rpn=before), after=dict(figures, rpn=after))
     )
     assert (
-        'Found by the 100 best boxes of the RPN: 12 % before, 71 % after of the '
-        'proposals; 10 % before, 40 % after of the annotated objects (100 proposals of '
-        'an image: 55 %)'
+        'Proposals that the 100 best boxes of the RPN find: 12 % before, 71 % after; '
+        'annotated objects: 10 % before, 40 % after (100 of the proposals find 55 %)'
     ) in lines
     lines = describe_retrieval(
         dict(after=dict(figures, rpn=dict(number=100, proposals=0.71)))
     )
     assert lines[-1] == (
-        'Found by the 100 best boxes of the RPN: 71 % after of the proposals'
+        'Proposals that the 100 best boxes of the RPN find: 71 % after'
     )
+    # NaN, if there is none, is null in the file.
+    lines = describe_retrieval(
+        dict(after=dict(figures, rpn=dict(number=100, proposals=None)))
+    )
+    assert lines[-1].endswith('find: unknown after')

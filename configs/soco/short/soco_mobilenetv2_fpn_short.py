@@ -6,6 +6,7 @@ norm_cfg = _base_.norm_cfg
 train_pipeline = _base_.train_pipeline
 for view, size in zip(train_pipeline[1]['views'], (128, 128, 64)):
     view['size'] = size
+del view, size
 model = dict(
     backbone=dict(
         _delete_=True,

@@ -61,7 +61,9 @@ class ObjectMetricsHook(Hook):
         figures = measure_objects(model, self.samples)
         labels = {int(each) for one in self.annotated for each in one['labels']}
         if len(self.annotated) > 1 and len(labels - {-1}) > 1:
-            figures['annotated'] = measure_classes(model, self.annotated)
+            found = measure_classes(model, self.annotated)
+            if found['classes']:  # some class has two objects
+                figures['annotated'] = found
         if getattr(model, 'rpn_head', None) is not None:
             figures['rpn'] = measure_rpn(model, runner.cfg, self.annotated)
         write_json(Path(runner.work_dir, RETRIEVAL), {**known, moment: figures})
