@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 from torch import nn
 
+from soco_mm.checkpoint.provenance import find_provenance
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine.initial_weights import initial_weights
 from soco_mm.utils import file_hash
@@ -51,6 +52,10 @@ def describe_provenance(
     for key, path, _, _ in initial_weights(cfg, model):
         digest = file_hash(path) if Path(path).is_file() else None
         sources.append(dict(key=key, checkpoint=path, sha256=digest, licence=None))
+    for each in sources:
+        # What these are made from in turn, if an earlier run or its export says so.
+        earlier = find_provenance(each['checkpoint']) or {}
+        each['initial_weights'] = earlier.get('initial_weights')
     return dict(
         statement=MIXED if sources else CLEAN,
         initial_weights=sources,

@@ -132,6 +132,8 @@ def start_from_weights(cfg: Config, runner: Runner, work_dir: Path) -> None:
         return
     if record is not None:
         write_json(work_dir / INIT, record)
+    else:  # of an earlier training in this folder
+        (work_dir / INIT).unlink(missing_ok=True)
     dataset = runner.train_dataloader.dataset
     if isinstance(dataset, ObjectViewDataset):
         known = describe_provenance(cfg, model, dataset, record)

@@ -122,9 +122,18 @@ def test_without_them_there_are_no_third_party_weights(store, demo_images, tmp_p
     # load_from and Pretrained count as well.
     cfg = config(store, demo_images, None)
     cfg.load_from = str(checkpoint)
-    train_model(cfg, tmp_path / 'other')
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'other/init.json').write_text('{}')  # of an earlier training
+    last = train_model(cfg, tmp_path / 'other')
+    assert not (tmp_path / 'other/init.json').exists()
     known = json.loads((tmp_path / 'other/provenance.json').read_text())
-    assert [each['key'] for each in known['initial_weights']] == ['load_from']
+    (source,) = known['initial_weights']
+    assert (source['key'], source['initial_weights']) == ('load_from', [])
+    # Weights that are made from others name these too.
+    cfg = config(store, demo_images, str(last))
+    train_model(cfg, tmp_path / 'third')
+    third = json.loads((tmp_path / 'third/provenance.json').read_text())
+    assert third['initial_weights'][0]['initial_weights'] == known['initial_weights']
 
 
 def test_the_hash_of_images_changes_with_an_image(store, demo_images, tmp_path):
