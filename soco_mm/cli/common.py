@@ -5,6 +5,7 @@ import math
 import os
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,10 @@ def run(main: Callable) -> None:
     from soco_mm.log import log_to_console
 
     log_to_console()
+    # Of modules that RTMDet and YOLOX build; a user can do nothing about it.
+    warnings.filterwarnings(
+        'ignore', r'`torch\.cuda\.amp\.', FutureWarning, r'mmdet\.models\.'
+    )
     try:
         main()
     except SoCoError as error:

@@ -1,6 +1,7 @@
 import argparse
 import subprocess
 import sys
+import warnings
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from soco_mm.cli.common import (
     examples,
     number,
     read_value,
+    run,
 )
 
 
@@ -104,3 +106,16 @@ def test_long_examples_are_continued_on_the_next_line():
     assert lines[2].endswith(' \\') and lines[3].startswith('      --option-')
     joined = text.replace(' \\\n', ' ').splitlines()
     assert joined[-1].split() == ['soco-mm', 'b', *(f'--option-{i}' for i in range(9))]
+
+
+def test_warnings_of_mmdetection_about_amp_are_not_shown():
+    text = '`torch.cuda.amp.autocast(args...)` is deprecated.'
+
+    def warn(module):
+        warnings.warn_explicit(text, FutureWarning, 'file.py', 1, module)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        run(lambda: warn('mmdet.models.layers.se_layer'))
+        with pytest.raises(FutureWarning):
+            run(lambda: warn('mine'))
