@@ -6,6 +6,7 @@ from pathlib import Path
 from soco_mm.checkpoint.handed_over import given_parts
 from soco_mm.checkpoint.pretrained import HANDED_OVER
 from soco_mm.detectors.fit import REPORT, HandOff, try_fit
+from soco_mm.detectors.mask_rcnn import check_made_for
 from soco_mm.detectors.pretraining_recipe import plan_pretraining
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.job import claim_run
@@ -112,6 +113,8 @@ def pretrain(
         check_proposals(given.proposals, plan.images, plan.stretch)
     if handoff != HandOff() or HANDED_OVER in plan.cfg:
         try_fit(plan.cfg.model, handoff, plan.stretch, plan.cfg.get(HANDED_OVER))
+    else:
+        check_made_for(plan.cfg.model)
     plan.try_out(resume)
     if tensorboard:
         log_to_tensorboard(plan.cfg)

@@ -138,7 +138,7 @@ def check_made_for(model: Config) -> None:
     Raises:
         UsageError: If it is one.
     """
-    neck, head = model.get('neck'), model.roi_head.get('bbox_head')
+    neck, head = model.get('neck'), (model.get('roi_head') or {}).get('bbox_head')
     other = isinstance(head, list) or (head or {}).get('head') is not None
     if neck:
         other |= isinstance(neck, list) or neck.type != 'mmdet.FPN'

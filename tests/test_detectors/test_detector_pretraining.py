@@ -12,6 +12,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
 from soco_mm.apis.export import export_detector, export_weights
+from soco_mm.apis.pretrain import pretrain
 from soco_mm.detectors.build import build_detector
 from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.detectors.pretraining_recipe import detector_recipe
@@ -246,3 +247,18 @@ def test_the_model_of_a_detector_is_exported_only_to_that_detector(tmp_path, caf
     assert adapted.notes == [] and adapted.unused == []
     pixels = Config.fromfile(adapted.config).model.data_preprocessor
     assert not pixels.bgr_to_rgb and pixels.mean == [102.9801, 115.9465, 122.7717]
+
+
+def test_a_recipe_of_a_detector_without_it_is_refused_before_training(
+    tmp_path, caffe, demo_images, store
+):
+    _, recipe = caffe
+    recipe.dump(tmp_path / 'recipe.py')
+    with pytest.raises(UsageError, match="Give the detector's config with --detector"):
+        pretrain(
+            demo_images,
+            tmp_path / 'run',
+            config=tmp_path / 'recipe.py',
+            proposals=store,
+        )
+    assert not (tmp_path / 'run').exists()
