@@ -88,7 +88,7 @@ class PretrainArguments:
         return cls(**{name: values[name] for name in names if name in values})
 
     def check(self, workers: int | None) -> None:
-        """Refuse numbers that are too small, and what is set twice.
+        """Refuse numbers that are too small, missing files, and what is set twice.
 
         Args:
             workers (int, optional): Number of processes.
@@ -105,6 +105,8 @@ class PretrainArguments:
                 raise UsageError(
                     f'The {name} must be at least {least}, but is {value}.'
                 )
+        if self.ann is not None and not Path(self.ann).exists():
+            raise UsageError(f'There are no annotations {self.ann} (--ann).')
         if self.init is None and (self.init_partial or self.init_licence):
             raise UsageError(
                 '--init-partial and --init-licence are for weights to start from: add '

@@ -138,3 +138,13 @@ def test_epochs_set_the_length_of_a_short_recipe_instead_of_steps():
     set_epochs(cfg, epochs=1, iterations=6)
     warm_up, cosine = cfg.param_scheduler
     assert (warm_up.end, cosine.end, cosine.T_max) == (2, 6, 4)
+
+
+def test_annotations_that_do_not_exist_are_refused_at_once(
+    demo_images, store, tmp_path
+):
+    # Existing proposals are not fitted to them, so nothing else would read them yet.
+    out = tmp_path / 'run'
+    with pytest.raises(UsageError, match='no annotations .*none.json .--ann'):
+        pretrain(demo_images, out, ann=tmp_path / 'none.json', proposals=store)
+    assert not out.exists()
