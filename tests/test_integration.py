@@ -443,7 +443,7 @@ def test_the_quickstart_prints_a_page_that_ends_with_a_picture(tmp_path):
     )
     assert result.returncode == 0, result.stdout
     lines = result.stdout.splitlines()
-    assert len(lines) <= 60
+    assert len(lines) <= 70  # more where it is slow
     detector = tmp_path / 'work_dirs/quickstart/detector'
     assert json.loads((detector / 'metrics.json').read_text())['coco/bbox_mAP'] > 0.1
     assert 'xdg-open work_dirs/quickstart/detector/predictions.png' in lines[-2]

@@ -72,7 +72,20 @@ def test_a_finetuning_shows_its_predictions_and_precision(tmp_path):
 
 
 def test_a_report_shows_its_recall_and_advice():
-    summary = ProposalSummary('store', 5, 183, {}, {}, 0, 0, [], 0, 1.0, None)
+    summary = ProposalSummary(
+        store='store',
+        images=5,
+        boxes=183,
+        boxes_per_image={},
+        status={},
+        failures=0,
+        left_out=0,
+        first_failures=[],
+        kept=0,
+        bytes_per_image=1.0,
+        seconds_per_image=None,
+        sizes=[],
+    )
     figures = dict(all=dict(recall_50=0.9)), dict(all=dict(recall_50=0.1))
     recall = dict(zip(('proposals', 'random'), figures))
     report = ReportResult('p.html', summary, ['Use --min-size 5.'], recall, 0, '')

@@ -142,7 +142,7 @@ def test_each_argument_has_a_help_and_each_value_a_placeholder():
                 assert action.metavar or action.choices, (name, action.dest)
 
 
-@pytest.mark.parametrize('preset', ['paper', 'released'])
+@pytest.mark.parametrize('preset', ['paper', 'released', 'fast'])
 def test_defaults_in_the_help_of_proposals_are_those_of_the_presets(preset):
     from soco_mm.proposals import SelectiveSearch, build_settings
 
@@ -152,10 +152,11 @@ def test_defaults_in_the_help_of_proposals_are_those_of_the_presets(preset):
     values = {**settings, **settings['filter'], **vars(SelectiveSearch(**generator))}
     compared = 0
     for action in COMMANDS['proposals make']._actions:
-        found = re.search(r'\(default: ([\d. ]+)(; released: (\d+))?\)', action.help)
+        found = re.search(r'\(default: ([\d. ]+)(;[^)]*)?\)', action.help)
         if found is None:
             continue
-        shown = found[3] if preset == 'released' and found[3] else found[1]
+        own = re.search(rf'; {preset}: ([\d.]+)', found[2] or '')
+        shown = (own or found)[1]
         value = values[action.dest]
         value = value if isinstance(value, tuple) else (value,)
         assert tuple(map(float, shown.split())) == value, action.dest
