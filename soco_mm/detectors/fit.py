@@ -144,7 +144,7 @@ def reason_for(parts: Sequence[str], asked: bool) -> str:
     if asked:
         return f'only these parts were asked for: {names}'
     return (
-        f'the recipe hands over only what was shown to help: {names} (handed_over in '
+        f'the recipe hands over only {names} (handed_over in '
         'the config; --parts all takes all)'
     )
 

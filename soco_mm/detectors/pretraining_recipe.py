@@ -9,12 +9,7 @@ from torch import nn
 from soco_mm.checkpoint.pretrained import HANDED_OVER
 from soco_mm.engine.config import CONFIG_ROOT, READ, load_config
 from soco_mm.engine.levels import KEY, DetectorLevels
-from soco_mm.engine.pretraining import (
-    CONFIG,
-    PretrainArguments,
-    PretrainPlan,
-    detectors_own,
-)
+from soco_mm.engine.pretraining import PretrainArguments, PretrainPlan, detectors_own
 from soco_mm.log import logger
 from soco_mm.utils import SoCoError, UsageError
 
@@ -115,7 +110,10 @@ def plan_pretraining(arguments: PretrainArguments, out: Path) -> PretrainPlan:
     """
     detector, recipe = arguments.detector, None
     if detector is not None and detectors_own(vars(arguments)):
-        recipe = detector_recipe(detector, CONFIG, arguments.options)
+
+        def recipe(base: str | Path) -> Config:
+            return detector_recipe(detector, base, arguments.options)
+
     plan = PretrainPlan.make(arguments, out, recipe)
     if recipe is None and detector is not None and not arguments.backbone_only:
         plan.cfg[KEY] = levels_of(detector).to_dict()

@@ -3,7 +3,7 @@
 import copy
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -203,15 +203,19 @@ class PretrainPlan:
 
     @classmethod
     def make(
-        cls, arguments: PretrainArguments, out: Path, recipe: Config | None = None
+        cls,
+        arguments: PretrainArguments,
+        out: Path,
+        recipe: Callable[[str | Path], Config] | None = None,
     ) -> 'PretrainPlan':
         """List the images and read the config.
 
         Args:
             arguments (PretrainArguments): The arguments, completed.
             out (Path): The folder of the run.
-            recipe (Config, optional): The recipe of a detector. Defaults to
-                None, that of ``arguments.config``.
+            recipe (Callable, optional): Makes the recipe of a detector around
+                the one it is given by name. Defaults to None, the recipe is
+                ``arguments.config``.
 
         Raises:
             UsageError: If there are no images, or the config or an option is
@@ -222,13 +226,14 @@ class PretrainPlan:
         for note in images.notes:
             logger.info(printable(note))
         options = arguments.options
+        chosen = arguments.config
+        if chosen is None:
+            chosen = choose_recipe(arguments.init, len(images.paths))
         if recipe is None:
-            if arguments.config is None:
-                chosen = choose_recipe(arguments.init, len(images.paths))
-                arguments = replace(arguments, config=chosen)
-            cfg = load_config(arguments.config, options, ARGUMENTS)
+            arguments = replace(arguments, config=chosen)
+            cfg = load_config(chosen, options, ARGUMENTS)
         else:
-            set_options(cfg := recipe, options, ARGUMENTS)
+            set_options(cfg := recipe(chosen), options, ARGUMENTS)
         stretch = choose_stretch(cfg, arguments.stretch, arguments.proposals)
         batch_size = arguments.batch_size
         if batch_size is None:

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from detector_configs import DETECTORS, write_small
@@ -15,10 +16,12 @@ from soco_mm.apis.export import export_detector, export_weights
 from soco_mm.apis.pretrain import pretrain
 from soco_mm.detectors.build import build_detector
 from soco_mm.detectors.fit import WEIGHTS
-from soco_mm.detectors.pretraining_recipe import detector_recipe
+from soco_mm.detectors.pretraining_recipe import detector_recipe, plan_pretraining
 from soco_mm.engine.config import load_config
+from soco_mm.engine.pretraining import PretrainArguments
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
+from soco_mm.visualization import write_png
 
 SIZES = (64, 64, 32)
 # Their necks pool finer maps onto coarser ones, which a smaller view does not have.
@@ -262,3 +265,29 @@ def test_a_recipe_of_a_detector_without_it_is_refused_before_training(
             proposals=store,
         )
     assert not (tmp_path / 'run').exists()
+
+
+def test_with_weights_to_start_from_a_detectors_recipe_is_a_short_one(tmp_path):
+    images = tmp_path / 'images'
+    images.mkdir()
+    for name in 'ab':
+        write_png(images / f'{name}.png', np.zeros((32, 32, 3), np.uint8))
+    weights = tmp_path / 'resnet18.pth'
+    torch.save({'backbone.conv1.weight': torch.ones(64, 3, 7, 7)}, weights)
+
+    def plan(init):
+        given = PretrainArguments(
+            images, detector='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', init=init
+        )
+        out = tmp_path / 'run'
+        return plan_pretraining(given.complete(out, False), out)
+
+    short, full = plan(weights), plan(None)
+    assert short.cfg.train_cfg == dict(type='StepTrainLoop', max_steps=200)
+    assert short.cfg.model.frozen_parts == ('backbone',)
+    assert short.cfg.model.head.loss.type == 'ObjectInfoNCELoss'
+    assert short.cfg.handed_over == ['backbone', 'neck']
+    assert full.cfg.train_cfg.max_epochs == 100 and 'handed_over' not in full.cfg
+    assert 'frozen_parts' not in full.cfg.model
+    for each in (short, full):
+        assert each.cfg.model.bbox_head.type == 'ObjectDenseHead'
