@@ -63,6 +63,8 @@ def detector_recipe(
     levels = made_levels(theirs, detector, made.strides, made.bounds)
     kept = {key: value for key, value in cfg.to_dict().items() if key in KEPT}
     kept['model'] = made.model
+    if made.model.get('neck') is None:
+        kept.pop(HANDED_OVER, None)  # of a recipe with a neck; here res5 is trained
     kept[KEY] = levels.to_dict()
     if theirs.get('custom_imports'):
         kept['custom_imports'] = theirs.to_dict()['custom_imports']

@@ -291,3 +291,12 @@ def test_with_weights_to_start_from_a_detectors_recipe_is_a_short_one(tmp_path):
     assert 'frozen_parts' not in full.cfg.model
     for each in (short, full):
         assert each.cfg.model.bbox_head.type == 'ObjectDenseHead'
+
+
+def test_of_a_detector_without_neck_a_short_recipe_hands_over_all(tmp_path):
+    recipe = detector_recipe(
+        'mmdet::faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco.py',
+        'short/soco_r50_fpn_short',
+    )
+    assert recipe.model.neck is None and 'handed_over' not in recipe
+    assert recipe.model.frozen_parts == ('backbone',)
