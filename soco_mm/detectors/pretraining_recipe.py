@@ -7,6 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from soco_mm.checkpoint.pretrained import HANDED_OVER
+from soco_mm.datasets.transforms.views import find_construct_views
 from soco_mm.engine.config import CONFIG_ROOT, READ, load_config
 from soco_mm.engine.levels import KEY, DetectorLevels
 from soco_mm.engine.pretraining import PretrainArguments, PretrainPlan, detectors_own
@@ -25,7 +26,6 @@ from .pretraining_model import (
 )
 
 ADAMW = CONFIG_ROOT / '_base_/schedules/adamw_100e.py'
-VIEWS = 'ConstructViews'
 # Of the other recipe; its variables are not read any more.
 KEPT = {*READ, HANDED_OVER}
 LEAST_SIDE = 64  # of the first view
@@ -167,7 +167,7 @@ def limit_views(cfg: dict, shortest: int) -> None:
 def construct_views(cfg: dict) -> dict:
     """The transform that makes the views, in the config of a pretraining."""
     pipeline = cfg['train_dataloader']['dataset']['pipeline']
-    return next(each for each in pipeline if each['type'].endswith(VIEWS))
+    return find_construct_views(pipeline)
 
 
 def enlarge_views(cfg: dict, net: nn.Module) -> None:
@@ -196,7 +196,7 @@ def view_sizes(cfg: Config, options: dict) -> list[int]:
             {key: each for key, each in options.items() if key.startswith(prefix)}
         )
         return [int(view['size']) for view in construct_views(trial)['views']]
-    except (KeyError, IndexError, TypeError, ValueError, StopIteration):
+    except (KeyError, IndexError, TypeError, ValueError):
         if not options:
             raise UsageError(
                 'The recipe has no ConstructViews, which a detector needs.'

@@ -9,7 +9,7 @@ import torch
 from soco_mm.checkpoint import read_checkpoint
 from soco_mm.checkpoint.config_text import read_assignment
 from soco_mm.checkpoint.pretrained import Pretrained
-from soco_mm.datasets.transforms.views import resize
+from soco_mm.datasets.transforms.views import find_construct_views, resize
 from soco_mm.models.utils.rpn import best_proposals
 from soco_mm.registry import PROPOSALS
 from soco_mm.utils import SoCoError, UsageError, file_hash
@@ -92,12 +92,9 @@ def view_size(checkpoint: str | Path) -> int:
     meta = read_checkpoint(checkpoint).get('meta') or {}
     loader: Any = read_assignment(str(meta.get('cfg', '')), 'train_dataloader')
     try:
-        return next(
-            int(each['views'][0]['size'])
-            for each in loader['dataset']['pipeline']
-            if each['type'] == 'ConstructViews'
-        )
-    except (KeyError, IndexError, StopIteration, TypeError, ValueError):
+        construct: Any = find_construct_views(loader['dataset']['pipeline'])
+        return int(construct['views'][0]['size'])
+    except (KeyError, IndexError, TypeError, ValueError):
         raise SoCoError(
             f'{checkpoint} does not say how large its views were. Give a checkpoint '
             'of a training (RUN/checkpoints/...), not exported weights.'

@@ -17,7 +17,7 @@ from torch.utils.data import default_collate
 
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.datasets.sampler import sample_rng
-from soco_mm.datasets.transforms.views import ConstructViews
+from soco_mm.datasets.transforms.views import ConstructViews, find_construct_views
 from soco_mm.models import SoCo
 from soco_mm.models.algorithms.soco import fill_invalid
 from soco_mm.models.utils.batch_statistics import batch_statistics
@@ -144,14 +144,10 @@ def whole_views(
         list[dict]: See :func:`make_annotated_samples`; empty if the pipeline
         has no ``ConstructViews``.
     """
-    sizes = [
-        each['views'][0]['size']
-        for each in cfg.train_dataloader.dataset.get('pipeline', ())
-        if each.get('type') == 'ConstructViews'
-    ]
-    if not sizes:
+    construct = find_construct_views(cfg.train_dataloader.dataset.get('pipeline', ()))
+    if construct is None:
         return []
-    whole = ConstructViews([dict(size=sizes[0])])
+    whole = ConstructViews([dict(size=construct['views'][0]['size'])])
     samples = []
     places = np.linspace(0, len(indices) - 1, min(NUM_IMAGES, len(indices)))
     for index in indices[places.astype(int)].tolist():

@@ -6,6 +6,7 @@ import numpy as np
 from soco_mm.errors import UsageError
 from soco_mm.registry import PROPOSALS
 
+from .contrib import require_ximgproc
 from .resizing import limit_side, merge_boxes
 
 SIGMA = 1.0  # pixels, of the Gaussian before the gradients
@@ -45,12 +46,7 @@ class EdgeBoxes:
         max_aspect: float = 3,
         edge_model: str | None = None,
     ) -> None:
-        if not hasattr(cv2, 'ximgproc'):
-            raise ImportError(
-                'OpenCV has no edge boxes: another package than '
-                'opencv-contrib-python was installed over it; soco-mm doctor '
-                'says how to fix that'
-            )
+        require_ximgproc('edge boxes')
         if edge_model is not None and not os.path.isfile(edge_model):
             raise UsageError(
                 f'There is no edge model {edge_model}. Give the file of a '

@@ -5,6 +5,7 @@ import numpy as np
 
 from soco_mm.registry import PROPOSALS
 
+from .contrib import require_ximgproc
 from .resizing import limit_side, merge_boxes
 
 # Conversions from RGB.
@@ -46,12 +47,7 @@ class SelectiveSearch:
         color_space: str = 'hsv',
         similarities: Sequence[str] = SIMILARITIES,
     ) -> None:
-        if not hasattr(cv2, 'ximgproc'):
-            raise ImportError(
-                'OpenCV has no selective search: another package than '
-                'opencv-contrib-python was installed over it; soco-mm doctor '
-                'says how to fix that'
-            )
+        require_ximgproc('selective search')
         self.scale = scale
         self.sigma = sigma
         self.min_size = min_size

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 import small
 import torch
-from mmdet.registry import MODELS as MMDET_MODELS
-from mmengine.registry import DefaultScope
 
 from soco_mm.engine.config import load_config
 from soco_mm.engine.object_metrics import make_proposal_samples
 from soco_mm.engine.retrieval import describe_retrieval
 from soco_mm.engine.rpn_recall import NUMBER, rpn_recall, search_recall
+from soco_mm.models.utils import build_detector_part
 from soco_mm.models.utils.rpn import best_proposals
 from soco_mm.proposals import ProposalStore
 from soco_mm.registry import MODELS
@@ -38,19 +37,8 @@ def cfg(demo_images, store):
 def build(cfg):
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
-    rpn = dict(
-        type='RPNHead',
-        in_channels=32,
-        feat_channels=32,
-        anchor_generator=dict(
-            type='AnchorGenerator',
-            scales=[2],
-            ratios=[0.5, 1.0, 2.0],
-            strides=[4, 8, 16, 32],
-        ),
-    )
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        model.rpn_head = MMDET_MODELS.build(rpn)
+    anchors = dict(small.RPN['anchor_generator'], strides=[4, 8, 16, 32])
+    model.rpn_head = build_detector_part(dict(small.RPN, anchor_generator=anchors))
     return model
 
 
