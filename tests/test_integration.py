@@ -237,10 +237,13 @@ def test_two_processes_train_on_the_cpu(finished, tmp_path):
             PORT=str(free_port()),
         ),
     )
-    assert 'batch norm is not synchronised' in result.stdout
     assert f'The last checkpoint is {tmp_path}' in result.stdout
-    state = torch.load(tmp_path / 'checkpoints/epoch_1.pth')['state_dict']
-    assert state['target_net.steps'] == 1  # 5 images, 2 on each process
+    checkpoint = torch.load(tmp_path / 'checkpoints/epoch_1.pth')
+    assert checkpoint['state_dict']['target_net.steps'] == 1  # 5 images, 2 on each
+    # What a detector's config and an export read.
+    assert (
+        "norm_cfg=dict(requires_grad=True, type='SyncBN')" in checkpoint['meta']['cfg']
+    )
 
 
 def test_usage_errors_have_one_sentence_and_exit_code_2(tmp_path, capsys):

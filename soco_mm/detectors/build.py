@@ -8,7 +8,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from soco_mm.engine.runtime import use_plain_sync_norm
+from soco_mm.engine.runtime import use_torch_sync_norm
 from soco_mm.utils import UsageError
 from soco_mm.utils.texts import first_line
 
@@ -52,7 +52,7 @@ def build_model(model: Config) -> nn.Module:
 
     register_all_modules(init_default_scope=False)
     model = copy.deepcopy(model)
-    use_plain_sync_norm(model)
+    use_torch_sync_norm(model)
     with DefaultScope.overwrite_default_scope('mmdet'):
         return MMDET_MODELS.build(model)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 
 import torch
 from mmengine.config import Config
@@ -9,22 +10,33 @@ from mmengine.device import is_cuda_available
 from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
-from mmengine.model.utils import _BatchNormXd
-from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import distributed, nn
 
+from soco_mm.models.layers import ViewSyncBatchNorm
 from soco_mm.utils import UsageError
 
 from .quiet_log import QuietRunner, quieten, tell
 
-# For inputs of any number of dimensions, like SyncBN. In the root registry,
-# where builders of all scopes find it.
-BATCH_NORM = 'SoCoBatchNormXd'
-SYNC_NORMS = ('SyncBN', 'MMSyncBN')  # PyTorch's and MMCV's
-MODELS.register_module(BATCH_NORM, module=_BatchNormXd)
-
 _run_numbers = itertools.count()
+
+
+class TrainingRunner(Runner):
+    """A Runner of which several processes share the statistics of SyncBN.
+
+    They do so by :class:`ViewSyncBatchNorm`. Where there is one process,
+    MMEngine makes SyncBN plain batch norm.
+    """
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap a model for several processes; see MMEngine's Runner."""
+        if self.distributed:
+            model = ViewSyncBatchNorm.convert(model)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+
+class QuietTrainingRunner(QuietRunner, TrainingRunner):
+    """The same, whose log goes to its file."""
 
 
 def unwrap_model(model: nn.Module) -> nn.Module:
@@ -53,22 +65,19 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
         quieten(MMLogger.get_current_instance())
     adapt_to_device(cfg)
     cfg.setdefault('experiment_name', f'run_{next(_run_numbers)}')
-    return (QuietRunner if quiet else Runner).from_cfg(cfg)
+    return (QuietTrainingRunner if quiet else TrainingRunner).from_cfg(cfg)
 
 
 def adapt_to_device(cfg: Config) -> None:
     """Change a config so that it runs where there is no GPU.
 
-    Three things work only on a GPU: synchronised batch norm, MMEngine's
-    mixed precision and its set-up of distributed training. On a GPU none of
-    them is changed.
+    Two things work only on a GPU: MMEngine's mixed precision and its set-up of
+    distributed training. On a GPU neither is changed.
 
     Args:
         cfg (Config): The config of a training; changed in place.
     """
-    alone = cfg.get('launcher', 'none') == 'none'
-    if alone:
-        use_plain_sync_norm(cfg.model)
+    use_torch_sync_norm(cfg.model)
     if is_cuda_available():
         return
     wrapper = cfg.optim_wrapper
@@ -81,9 +90,7 @@ def adapt_to_device(cfg: Config) -> None:
             'There is no GPU: mixed precision is '
             f'{"bfloat16" if native else "off"} on this CPU.'
         )
-    if not alone:
-        replace_types(cfg.model, dict.fromkeys(SYNC_NORMS, BATCH_NORM))
-        tell('There is no GPU: batch norm is not synchronised between processes.')
+    if cfg.get('launcher', 'none') != 'none':
         # Without device_ids, which are for GPUs.
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
@@ -118,14 +125,17 @@ def start_processes(cfg: Config) -> None:
     )
 
 
-def use_plain_sync_norm(model: Config) -> None:
+def use_torch_sync_norm(model: Config) -> None:
     """Replace MMCV's synchronised batch norm in a model's config, in place.
 
-    MMEngine makes SyncBN plain batch norm where there is one process, but
-    MMCV's asks for several as soon as it is built. PyTorch's has the same
-    tensors.
+    MMCV's reads its input as NCHW, whatever the memory format: in
+    ``channels_last`` it would mix the channels. It also asks for several
+    processes as soon as it is built. PyTorch's has the same tensors.
     """
-    replace_types(model, {'MMSyncBN': 'SyncBN'})
+    for part in parts_of(model):
+        if part.get('type') == 'MMSyncBN':
+            part['type'] = 'SyncBN'
+            part.pop('stats_mode', None)  # PyTorch's always counts the values
 
 
 def replace_types(node, names: dict[str, str]) -> None:
@@ -135,11 +145,16 @@ def replace_types(node, names: dict[str, str]) -> None:
         node: A config or a part of one; changed in place.
         names (dict[str, str]): The new ``type`` by the old one.
     """
+    for part in parts_of(node):
+        if isinstance(type_ := part.get('type'), str):
+            part['type'] = names.get(type_, type_)
+
+
+def parts_of(node) -> Iterator[dict]:
+    """All dicts in a config, from the outside to the inside."""
     if isinstance(node, dict):
-        if isinstance(type_ := node.get('type'), str):
-            node['type'] = names.get(type_, type_)
-        for value in node.values():
-            replace_types(value, names)
-    elif isinstance(node, (list, tuple)):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
         for value in node:
-            replace_types(value, names)
+            yield from parts_of(value)

@@ -1,12 +1,14 @@
 import time
 
 import pytest
+from mmcv.cnn import build_norm_layer
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import nn
 
 from soco_mm.engine import build_runner
+from soco_mm.engine.runtime import use_torch_sync_norm
 
 
 class Toy(BaseModel):
@@ -58,3 +60,27 @@ def test_runs_that_start_in_one_second_are_apart(toy, tmp_path, monkeypatch):
         (log,) = (tmp_path / name).glob('*/*.log')
         said = [line for line in log.read_text().splitlines() if 'This is the' in line]
         assert len(said) == 1 and said[0].endswith(f'the {name}.')
+
+
+class Normed(nn.Module):
+    def __init__(self, norm_cfg):
+        super().__init__()
+        self.layers = nn.ModuleList(build_norm_layer(each, 3)[1] for each in norm_cfg)
+
+
+def test_mmcvs_synchronised_norm_is_never_built():
+    """It reads channels_last tensors as NCHW, and asks for processes."""
+    cfg = Config(
+        dict(
+            model=dict(
+                norm_cfg=[
+                    dict(type='MMSyncBN', stats_mode='N', eps=1e-3),
+                    dict(type='BN'),
+                ]
+            )
+        )
+    ).model
+    use_torch_sync_norm(cfg)
+    synced, plain = Normed(**cfg).layers
+    assert type(synced) is nn.SyncBatchNorm and synced.eps == 1e-3
+    assert type(plain) is nn.BatchNorm2d
