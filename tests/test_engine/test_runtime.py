@@ -82,5 +82,5 @@ def test_mmcvs_synchronised_norm_is_never_built():
     ).model
     use_torch_sync_norm(cfg)
     synced, plain = Normed(**cfg).layers
-    assert type(synced) is nn.SyncBatchNorm and synced.eps == 1e-3
+    assert isinstance(synced, nn.SyncBatchNorm) and synced.eps == 1e-3
     assert type(plain) is nn.BatchNorm2d
