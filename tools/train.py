@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
-from soco_mm.cli import add_config_options, run
+from soco_mm.cli import add_batch, add_config_options, run
 from soco_mm.cli.parser import Parser
+from soco_mm.engine.batch_scaling import set_batch
 from soco_mm.engine.config import load_config
 from soco_mm.engine.training import train_model
 
@@ -26,6 +27,7 @@ def main() -> None:
         help='continue from this checkpoint; without one, from the last in '
         'the work dir, or from the start if there is none',
     )
+    add_batch(parser)
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
         '--launcher',
@@ -45,6 +47,7 @@ def main() -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
     cfg = load_config(args.config, args.cfg_options)
+    set_batch(cfg, args.auto_scale, args.accumulate)
     work_dir = (
         args.work_dir
         or cfg.get('work_dir')

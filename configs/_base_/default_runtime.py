@@ -25,3 +25,6 @@ load_from = None
 # licence=None).
 init_weights = None
 resume = False
+# All batch norms of the model: SyncBN, BN, GN, or None as the model says. Weights of
+# a backbone with batch norm do not fit GN.
+norm = None

@@ -3,4 +3,4 @@
 _base_ = './soco_r18_fpn_100e.py'
 
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(lr=2.0))
-auto_scale_lr = dict(enable=False)
+auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -32,6 +32,8 @@ def pretrain(
     options: dict | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
+    accumulate: int | None = None,
+    auto_scale: bool | None = None,
     workers: int | None = None,
     preset: str | None = None,
     ann: str | Path | None = None,
@@ -65,8 +67,11 @@ def pretrain(
             ``configs/soco``. Defaults to ``detector``'s own, else the R50-FPN's.
         options (dict, optional): Values of the config, by dotted key.
         epochs (int, optional): Length of the training. Defaults to the config's.
-        batch_size (int, optional): Images per step. Defaults to the config's,
-            at most 16 on a CPU, and no more than there are images.
+        batch_size (int, optional): Images of an iteration. Defaults to the
+            config's, at most 16 on a CPU, and no more than there are images.
+        accumulate (int, optional): Iterations of an optimiser step. Defaults to 1.
+        auto_scale (bool, optional): Scale learning rate and target momentum to
+            the images of a step, see :mod:`soco_mm.engine.batch_scaling`.
         workers (int, optional): Processes that load images, and that make
             proposals. Defaults to None, one per core.
         preset (str, optional): Settings of the proposals. Defaults to ``paper``.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from soco_mm.version import __version__
 
 from .browse import add_browse
-from .common import add_config_options, run
+from .common import add_batch, add_config_options, run
 from .configs import add_configs
 from .doctor import add_doctor
 from .finetune import add_finetune
@@ -15,7 +15,7 @@ from .pretrain import add_pretrain
 from .probe import add_probe
 from .proposals import add_proposals
 
-__all__ = ['add_config_options', 'build_parser', 'main', 'run']
+__all__ = ['add_batch', 'add_config_options', 'build_parser', 'main', 'run']
 
 
 def build_parser() -> Parser:

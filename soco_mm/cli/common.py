@@ -208,6 +208,23 @@ def add_restart(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_batch(parser: argparse.ArgumentParser) -> None:
+    """Add ``--accumulate`` and ``--auto-scale``, for a pretraining."""
+    parser.add_argument(
+        '--accumulate',
+        type=positive,
+        metavar='N',
+        help='add up the gradients of N batches for each step of the optimiser '
+        '(default: as the config says, 1)',
+    )
+    parser.add_argument(
+        '--auto-scale',
+        action='store_true',
+        help="scale the recipe's learning rate and target momentum from its own "
+        'batch to this one, GPUs and accumulation counted',
+    )
+
+
 def add_logging(parser: argparse.ArgumentParser) -> None:
     """Add ``--tensorboard`` and ``--verbose``, for a command that trains."""
     parser.add_argument(

@@ -3,6 +3,7 @@
 import argparse
 
 from .common import (
+    add_batch,
     add_config_options,
     add_logging,
     add_restart,
@@ -65,6 +66,7 @@ def add_pretrain(commands) -> None:
         metavar='N',
         help='images per step (default: that of the config; at most 16 on a CPU)',
     )
+    add_batch(parser)
     parser.add_argument(
         '--workers',
         type=natural,
@@ -103,7 +105,7 @@ def add_pretrain(commands) -> None:
     add_config_options(parser, 'train_dataloader.dataset.pipeline.2.num_proposals=8')
     # None is what is not given, and as it was where a run is resumed.
     parser.set_defaults(function=pretrain, preset=None, adapt=None, backbone_only=None)
-    parser.set_defaults(init_partial=None)
+    parser.set_defaults(init_partial=None, auto_scale=None)
 
 
 def pretrain(args: argparse.Namespace) -> None:
@@ -118,6 +120,8 @@ def pretrain(args: argparse.Namespace) -> None:
         options=args.cfg_options,
         epochs=args.epochs,
         batch_size=args.batch_size,
+        accumulate=args.accumulate,
+        auto_scale=args.auto_scale,
         workers=args.workers,
         preset=args.preset,
         ann=args.ann,

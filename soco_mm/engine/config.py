@@ -14,6 +14,7 @@ from soco_mm.errors import SoCoError, UsageError, did_you_mean
 from soco_mm.utils.shipped import configs_root
 
 from .build_errors import reason_of
+from .norms import set_norm
 
 CONFIG_ROOT = configs_root()
 RECIPES = CONFIG_ROOT / 'soco'
@@ -31,6 +32,7 @@ READ = {
     'custom_imports',
     'handed_over',
     'init_weights',
+    'norm',
 }
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 LOADER_ARGUMENTS = set(inspect.signature(DataLoader.__init__).parameters)
@@ -89,6 +91,7 @@ def set_options(
         check_read(cfg, key, arguments)
         check_number(key, before, options[key])
     cfg.merge_from_dict(options)
+    set_norm(cfg)
 
 
 def read_key(cfg: Config, key: str) -> Any:

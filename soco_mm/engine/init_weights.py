@@ -19,6 +19,7 @@ from soco_mm.checkpoint.origin import Origin
 from soco_mm.checkpoint.weights_file import read_weights
 from soco_mm.utils import SoCoError, UsageError, file_hash, read_json
 
+from .norms import refuse_other_norms
 from .runtime import unwrap_model
 
 INIT = 'init.json'  # in the folder of a run
@@ -160,6 +161,7 @@ def match_init_weights(cfg: Config, model: nn.Module) -> InitialWeights | None:
     if choice is None:
         return None
     file = read_weights(choice.checkpoint)
+    refuse_other_norms(model.backbone, file.weights, choice.checkpoint)
     state = model.state_dict()
     found = match_weights(file, cfg.model, state)
     if not choice.partial:

@@ -17,6 +17,8 @@ from soco_mm.checkpoint import (
 )
 from soco_mm.utils import SoCoError, UsageError
 
+from .norms import refuse_other_norms
+
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 
 
@@ -80,6 +82,7 @@ def match_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
             for name, value in weights.items()
             if name.startswith(prefix)
         }
+        refuse_other_norms(getattr(part, 'backbone', part), weights, f'{key}: {path}')
         state = part.state_dict()
         report = compare_tensors(state, weights)
         filled = sum(len(each.filled) for each in report.parts.values())

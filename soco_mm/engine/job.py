@@ -32,6 +32,8 @@ HARMLESS = (
 # A run can be resumed with other values of these, by the epochs that are done,
 # see :func:`soco_mm.engine.resume_by_progress`.
 CONVERTED = (
+    'accumulate',
+    'auto_scale',
     'epochs',
     'batch_size',
     'auto_scale_lr',

@@ -2,6 +2,7 @@
 
 from math import ceil
 
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
@@ -12,8 +13,9 @@ from soco_mm.registry import LOOPS
 class StepTrainLoop(EpochBasedTrainLoop):
     """Epochs, as many as a number of steps takes, rounded up.
 
-    A short recipe trains for a number of steps, however many images there are;
-    checkpoints, hooks and resuming count in epochs as in any other training.
+    A short recipe trains for a number of steps of the optimiser, however many
+    images there are, and its schedule counts them too; checkpoints, hooks and
+    resuming count in epochs as in any other training.
 
     Args:
         runner (Runner): The runner.
@@ -32,9 +34,21 @@ class StepTrainLoop(EpochBasedTrainLoop):
                 seed=runner.seed,
                 diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
             )
+        iterations = max_steps * accumulation_of(runner.optim_wrapper)
         super().__init__(
-            runner, dataloader, epochs_of(max_steps, len(dataloader)), **kwargs
+            runner, dataloader, epochs_of(iterations, len(dataloader)), **kwargs
         )
+
+
+def accumulation_of(wrapper: OptimWrapper | OptimWrapperDict | dict) -> int:
+    """Iterations of a step of the optimiser.
+
+    Args:
+        wrapper (OptimWrapper | dict): The optimiser, or its config.
+    """
+    if isinstance(wrapper, dict):
+        return wrapper.get('accumulative_counts', 1)
+    return getattr(wrapper, '_accumulative_counts', 1)
 
 
 def epochs_of(steps: int, per_epoch: int) -> int:

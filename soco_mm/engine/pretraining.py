@@ -22,12 +22,13 @@ from soco_mm.utils import SoCoError, UsageError, file_hash
 from soco_mm.utils.stretch import Stretch
 from soco_mm.utils.texts import printable
 
+from .batch_scaling import set_batch
 from .config import load_config, set_options
 from .hooks.checkpoint_hook import latest_checkpoint
 from .init_weights import resume_images, take_over_images
 from .initial_weights import check_frozen
 from .job import resumed_arguments, written_options
-from .loops import epochs_of
+from .loops import accumulation_of, epochs_of
 from .schedules import set_epochs
 from .trial import naming, try_pretraining
 
@@ -67,6 +68,8 @@ class PretrainArguments:
     options: dict | None = None
     epochs: int | None = None
     batch_size: int | None = None
+    accumulate: int | None = None
+    auto_scale: bool | None = None
     preset: str | None = None
     ann: str | Path | None = None
     proposals: str | Path | None = None
@@ -99,6 +102,7 @@ class PretrainArguments:
         for name, value, least in (
             ('epochs', self.epochs, 1),
             ('batch size', self.batch_size, 2),
+            ('number of accumulated batches', self.accumulate, 1),
             ('number of workers', workers, 0),
         ):
             if value is not None and value < least:
@@ -117,6 +121,9 @@ class PretrainArguments:
             ('train_cfg.max_steps', '--epochs', self.epochs),
             ('model.frozen_parts', '--train', self.train),
             ('train_dataloader.batch_size', '--batch-size', self.batch_size),
+            ('optim_wrapper.accumulative_counts', '--accumulate', self.accumulate),
+            ('auto_scale_lr.enable', '--auto-scale', self.auto_scale),
+            ('auto_scale_lr.momentum', '--auto-scale', self.auto_scale),
             ('train_dataloader.num_workers', '--workers', workers),
         )
         for key, argument, given in set_twice:
@@ -234,6 +241,7 @@ class PretrainPlan:
             cfg = load_config(chosen, options, ARGUMENTS)
         else:
             set_options(cfg := recipe(chosen), options, ARGUMENTS)
+        set_batch(cfg, arguments.auto_scale, arguments.accumulate)
         stretch = choose_stretch(cfg, arguments.stretch, arguments.proposals)
         batch_size = arguments.batch_size
         if batch_size is None:
@@ -383,10 +391,12 @@ class PretrainPlan:
         cfg = self.cfg
         frozen = cfg.model.get('frozen_parts')
         kept = f'; kept as it is: {", ".join(frozen)}' if frozen else ''
+        accumulated = accumulation_of(cfg.optim_wrapper)
+        every = f', a step every {accumulated}' * (accumulated > 1)
         return (
             f'Pretraining {cfg.model.type} ({Path(cfg.filename).stem}): {len(store)} '
-            f'images, batches of {cfg.train_dataloader.batch_size}, {self.epochs} '
-            f'epoch{"s" * (self.epochs != 1)}{kept}'
+            f'images, batches of {cfg.train_dataloader.batch_size}{every}, '
+            f'{self.epochs} epoch{"s" * (self.epochs != 1)}{kept}'
         )
 
 
@@ -436,7 +446,8 @@ def length_of(cfg: Config, images: int, batch_size: int) -> int:
         batch_size (int): Images per step.
     """
     if 'max_steps' in cfg.train_cfg:
-        return epochs_of(cfg.train_cfg.max_steps, images // batch_size)
+        iterations = cfg.train_cfg.max_steps * accumulation_of(cfg.optim_wrapper)
+        return epochs_of(iterations, images // batch_size)
     return cfg.train_cfg.max_epochs
 
 

@@ -1,6 +1,7 @@
 """A training that is resumed with another schedule."""
 
 import warnings
+from fractions import Fraction
 
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -8,6 +9,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from soco_mm.utils import SoCoError
 from soco_mm.utils.differences import in_words
 
+from .loops import accumulation_of
 from .quiet_log import tell
 
 # The key in a checkpoint's ``meta`` that records how it was trained.
@@ -23,7 +25,7 @@ def describe_training(runner: Runner) -> dict:
     return dict(
         batch_size=runner.train_dataloader.batch_size,
         processes=runner.world_size,
-        accumulative_counts=getattr(runner.optim_wrapper, '_accumulative_counts', 1),
+        accumulative_counts=accumulation_of(runner.optim_wrapper),
         epochs=runner.max_epochs,
     )
 
@@ -79,7 +81,9 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
         check_groups(groups, wrapper.optimizer.param_groups)
         meta['iter'] = meta['epoch'] * len(runner.train_dataloader)
         replay(
-            runner.param_schedulers or [], meta['epoch'], len(runner.train_dataloader)
+            runner.param_schedulers or [],
+            meta['epoch'],
+            Fraction(len(runner.train_dataloader), accumulation_of(wrapper)),
         )
         # MMEngine keeps one more group, whose learning rate is logged.
         if wrapper.base_param_settings is not None:
@@ -135,17 +139,22 @@ def can_replay(schedulers: list | None) -> bool:
     )
 
 
-def replay(schedulers: list, epochs: int, iterations: int) -> None:
+def replay(schedulers: list, epochs: int, steps: Fraction) -> None:
     """Step schedulers that were just built as a training does.
 
     Their values follow by recurrence, so they are those of a training that was
     not stopped, to the last bit.
+
+    Args:
+        schedulers (list): The schedulers.
+        epochs (int): Epochs that are done.
+        steps (Fraction): Steps of the optimiser in an epoch.
     """
     with warnings.catch_warnings():
         # PyTorch warns about schedulers that step before their optimiser.
         warnings.simplefilter('ignore')
-        for _ in range(epochs):
-            for _ in range(iterations):
+        for epoch in range(epochs):
+            for _ in range(int(epoch * steps), int((epoch + 1) * steps)):
                 for each in schedulers:
                     if not each.by_epoch:
                         each.step()

@@ -17,6 +17,7 @@ from soco_mm.models.layers import ViewSyncBatchNorm
 from soco_mm.utils import UsageError
 
 from .quiet_log import QuietRunner, quieten, tell
+from .schedules import count_optimizer_steps
 
 _run_numbers = itertools.count()
 
@@ -65,7 +66,9 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
         quieten(MMLogger.get_current_instance())
     adapt_to_device(cfg)
     cfg.setdefault('experiment_name', f'run_{next(_run_numbers)}')
-    return (QuietTrainingRunner if quiet else TrainingRunner).from_cfg(cfg)
+    runner = (QuietTrainingRunner if quiet else TrainingRunner).from_cfg(cfg)
+    count_optimizer_steps(runner)
+    return runner
 
 
 def adapt_to_device(cfg: Config) -> None:

@@ -16,6 +16,7 @@ from soco_mm.checkpoint import (
 from soco_mm.checkpoint.provenance import PROVENANCE
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine import build_runner, unwrap_model
+from soco_mm.engine.batch_scaling import scale_learning_rate, scale_momentum
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
@@ -85,6 +86,7 @@ def train_model(
         cfg.update(resume=True, load_from=str(checkpoint))
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    scale_momentum(cfg)
     seed = cfg.get('randomness', {}).get('seed')
     if seed is not None:
         cfg.train_dataloader.dataset.setdefault('seed', seed)
@@ -96,13 +98,7 @@ def train_model(
         else:
             check_frozen(cfg)
             start_from_weights(cfg, runner, Path(work_dir))
-    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
-    if runner.auto_scale_lr:
-        # MMEngine does not count gradient accumulation in the batch size.
-        runner.auto_scale_lr = dict(
-            runner.auto_scale_lr,
-            base_batch_size=runner.auto_scale_lr['base_batch_size'] / accumulated,
-        )
+    scale_learning_rate(runner, cfg)
     with safe_loading():
         run_training(runner)
     # The first process still writes. One that ends meanwhile may abort, with gloo

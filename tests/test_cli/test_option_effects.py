@@ -165,6 +165,8 @@ PRETRAIN = {
     '--config': [small.SOCO],
     '--epochs': [7],
     '--batch-size': [2],
+    '--accumulate': [2],
+    '--auto-scale': [],
     '--preset': ['released'],
     '--stretch': [1, 99],
     '--detector': ['mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', '--adapt'],

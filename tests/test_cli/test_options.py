@@ -69,8 +69,10 @@ OPTIONS = {
         'test_an_import_says_its_model_and_is_exported_without_a_config'
     },
     'pretrain': {
+        '--accumulate': PRETRAIN,
         '--adapt': PRETRAIN,
         '--ann': f'{EFFECTS}pretrain_fits_its_proposals_to_annotations',
+        '--auto-scale': PRETRAIN,
         '--backbone-only': PRETRAIN,
         '--batch-size': PRETRAIN,
         '--cfg-options': PRETRAIN,

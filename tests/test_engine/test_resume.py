@@ -16,7 +16,7 @@ from torch import nn
 
 from soco_mm.engine.config import load_config
 from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
-from soco_mm.engine.schedules import set_epochs
+from soco_mm.engine.schedules import count_optimizer_steps, set_epochs
 from soco_mm.engine.training import check_resumable
 from soco_mm.models import CosineEMA
 from soco_mm.utils import SoCoError
@@ -107,6 +107,7 @@ def build(
         default_scope='soco_mm',
         experiment_name=f'{work_dir}_{batch}_{epochs}_{resume}_{stop}',
     )
+    count_optimizer_steps(runner)
     if last:
         check_resumable(runner, last)
     return runner, model, record

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from soco_mm.engine.config import CONFIG_ROOT
+from soco_mm.engine.schedules import count_optimizer_steps
 from soco_mm.models import CosineEMA
 
 EPOCHS, ITERATIONS = 100, 7
@@ -62,12 +63,17 @@ def run(tmp_path, accumulated):
             optimizer=dict(type='SGD', lr=8.0),
         ),
         param_scheduler=cfg.param_scheduler,
-        default_hooks=dict(checkpoint=None, logger=None),
+        default_hooks=dict(
+            checkpoint=None,
+            logger=None,
+            param_scheduler=cfg.default_hooks.param_scheduler,
+        ),
         custom_hooks=[*cfg.custom_hooks, record],
         default_scope='soco_mm',
         log_level='ERROR',
         experiment_name=f'{tmp_path.name}_{accumulated}',
     )
+    count_optimizer_steps(runner)
     runner.train()
     return runner.model, record.lr
 
@@ -77,16 +83,17 @@ def test_schedules_follow_the_closed_forms(tmp_path, accumulated):
     model, lr = run(tmp_path, accumulated)
     total = EPOCHS * ITERATIONS
     assert len(lr) == total
-    warm = 10 * ITERATIONS
+    steps = ceil(total / accumulated)
+    warm = ceil(10 * ITERATIONS / accumulated)
     for i in range(total):
-        if i < warm:  # linear from a hundredth
-            expected = 8 * (0.01 + 0.99 * i / (warm - 1))
+        k = i // accumulated  # the step of the optimiser
+        if k < warm:  # linear from a hundredth
+            expected = 8 * (0.01 + 0.99 * k / (warm - 1))
         else:  # cosine to 1e-6
-            share = (i - warm) / (total - warm)
+            share = (k - warm) / (steps - warm)
             expected = 1e-6 + (8 - 1e-6) * (1 + cos(pi * share)) / 2
         assert lr[i] == pytest.approx(expected, rel=1e-9), i
 
-    steps = ceil(total / accumulated)
     assert model.resets == 1
     assert [step for step, _ in model.updates] == list(range(1, steps + 1))
     for k, momentum in model.updates:

@@ -1,5 +1,5 @@
-# For backbones that are not trained with LARS; not from the paper. lr 1e-3 for
-# 1024 images, scaled linearly; warm-up and cosine as with LARS.
+# For backbones that are not trained with LARS; not from the paper. lr 2e-3 for
+# 2048 images, scaled by the square root; warm-up and cosine as with LARS.
 _base_ = './lars_100e.py'
 
 optim_wrapper = dict(

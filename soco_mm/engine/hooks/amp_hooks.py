@@ -1,4 +1,4 @@
-"""Steps that a gradient scaler skips."""
+"""Schedules and averages count the steps that the optimiser makes."""
 
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.optim import OptimWrapper
@@ -36,16 +36,19 @@ class StepWatch:
 
 @HOOKS.register_module()
 class AmpParamSchedulerHook(ParamSchedulerHook):
-    """MMEngine's hook, which does not count skipped steps.
+    """MMEngine's hook, which counts only the steps that the optimiser makes.
 
-    Schedules that count iterations stand still for as many iterations as a
-    step of the optimiser takes, so that the next step has the learning rate
-    of the one that was skipped. Schedules that count epochs continue.
+    With gradient accumulation the learning rate stays for all iterations of a
+    step, see :func:`soco_mm.engine.schedules.count_optimizer_steps`. After a step
+    that the gradient scaler skips, the next one has its learning rate. Schedules
+    that count epochs are as MMEngine's.
     """
+
+    counts_steps = True
 
     def before_train(self, runner) -> None:
         """Watch the optimiser."""
-        self.watch, self.owed = None, 0
+        self.watch = None
         if isinstance(runner.optim_wrapper, OptimWrapper):
             self.watch = StepWatch(runner.optim_wrapper.optimizer)
 
@@ -57,11 +60,7 @@ class AmpParamSchedulerHook(ParamSchedulerHook):
         outputs: dict | None = None,
     ) -> None:
         """Step the schedules if the optimiser made a step."""
-        wrapper = runner.optim_wrapper
-        if self.watch and wrapper.should_update() and not self.watch.pop():
-            self.owed += wrapper._accumulative_counts
-        if self.owed:
-            self.owed -= 1
+        if self.watch and not self.watch.pop():
             return
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
 

@@ -33,6 +33,8 @@ class SoCo(BaseModel):
         head (dict): Config of the predictor and the loss.
         base_momentum (float): Momentum of the target network at the start.
             Defaults to 0.99.
+        momentum_exponent (float): The exponent of that momentum at every step,
+            see :class:`CosineEMA`. Defaults to 1.
         data_preprocessor (dict, optional): Config of the data preprocessor.
             Defaults to None, ``dict(type='ViewDataPreprocessor')``.
         bbox_head (dict, optional): Config of the towers of a one-stage
@@ -72,6 +74,7 @@ class SoCo(BaseModel):
         rpn_head: dict | None = None,
         box_head: dict | None = None,
         frozen_parts: Sequence[str] = (),
+        momentum_exponent: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
         if data_preprocessor is None:
@@ -89,7 +92,7 @@ class SoCo(BaseModel):
         # The format in which convolutions are fastest, on GPU and CPU.
         if getattr(self.data_preprocessor, 'channels_last', True):
             self.to(memory_format=torch.channels_last)
-        self.target_net = CosineEMA(self.trained_net, base_momentum)
+        self.target_net = CosineEMA(self.trained_net, base_momentum, momentum_exponent)
         self.train()
 
     def _freeze(self, names: Sequence[str]) -> tuple[str, ...]:

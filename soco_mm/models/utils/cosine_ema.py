@@ -12,7 +12,11 @@ class CosineEMA(BaseAveragedModel):
 
     .. math::
         \xi \leftarrow \tau_k \xi + (1 - \tau_k) \theta, \quad
-        \tau_k = 1 - (1 - \tau) (\cos(\pi k / K) + 1) / 2
+        \tau_k = (1 - (1 - \tau) (\cos(\pi k / K) + 1) / 2)^\kappa
+
+    For a batch of another size than the recipe's, :math:`\kappa` is their ratio
+    (`How to Scale Your EMA <https://arxiv.org/abs/2307.13813>`_): the average
+    then spans as many images.
 
     Unlike ``mmselfsup.CosineEMA``, the caller says which step it is, so
     gradient accumulation does not change the schedule; all parameters are
@@ -23,17 +27,24 @@ class CosineEMA(BaseAveragedModel):
     Args:
         model (nn.Module): The online network; it is copied.
         momentum (float): The initial momentum :math:`\tau`. Defaults to 0.99.
+        exponent (float): The exponent :math:`\kappa`. Defaults to 1.
     """
 
-    def __init__(self, model: nn.Module, momentum: float = 0.99) -> None:
+    def __init__(
+        self, model: nn.Module, momentum: float = 0.99, exponent: float = 1.0
+    ) -> None:
         super().__init__(model)
         if not 0 <= momentum <= 1:
             raise ValueError(f'momentum must lie in [0, 1], but got {momentum}.')
+        if exponent <= 0:
+            raise ValueError(f'exponent must be above 0, but got {exponent}.')
         self.momentum = momentum
+        self.exponent = exponent
 
     def momentum_at(self, step: int, max_steps: int) -> float:
         r"""The momentum :math:`\tau_k` after ``step`` of ``max_steps``."""
-        return 1 - (1 - self.momentum) * (cos(pi * step / max_steps) + 1) / 2
+        tau = 1 - (1 - self.momentum) * (cos(pi * step / max_steps) + 1) / 2
+        return tau**self.exponent
 
     @torch.no_grad()
     def reset(self, model: nn.Module) -> None:
