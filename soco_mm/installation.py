@@ -1,22 +1,14 @@
 import importlib
 import importlib.metadata
+import importlib.util
 import platform
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-PACKAGES = (
-    'torch',
-    'torchvision',
-    'mmengine',
-    'mmcv',
-    'mmdet',
-    'mmcls',
-    'mmselfsup',
-    'numpy',
-    'opencv-contrib-python',
-)
+from soco_mm.openmmlab import NEEDED, OTHERS, family, is_installed
+
 OPENCVS = (
     'opencv-python',
     'opencv-python-headless',
@@ -58,7 +50,15 @@ def check_installation(quiet: bool = False) -> bool:
     """
     if not quiet:
         print(f'python {platform.python_version()} ({sys.executable})')
-        for name in PACKAGES:
+        print(f'OpenMMLab family: {family()}')
+        for name in (
+            'torch',
+            'torchvision',
+            *NEEDED[family()],
+            *OTHERS[family()],
+            'numpy',
+            'opencv-contrib-python',
+        ):
             print(f'{name} {version(name)}')
         print()
     healthy = True
@@ -119,9 +119,59 @@ def version(name: str) -> str:
 
 def check_stack() -> str:
     """Import the OpenMMLab packages, which check each other's versions."""
-    for name in ('mmengine', 'mmcv', 'mmdet', 'mmcls', 'mmselfsup'):
+    both = [
+        f'{ours} and {theirs}'
+        for ours, theirs in zip(*NEEDED.values())
+        if is_installed(ours) and is_installed(theirs)
+    ]
+    if both:
+        raise RuntimeError(f'{both[0]} are both installed, into the same folder')
+    for name in ('mmengine', 'mmcv', 'mmdet'):
         importlib.import_module(name)
     return 'their versions fit each other'
+
+
+def check_probes() -> str:
+    """Look for what probes and the baselines need."""
+    there = [name for name in OTHERS[family()] if is_installed(name)]
+    if not there:
+        raise Absent(
+            'MMSelfSup, MMClassification, MMPretrain: not installed, and needed '
+            'only for probes and baselines'
+        )
+    for name in there:
+        # MMPretrain's models, unlike the package itself, need torchvision.
+        importlib.import_module(f'{name.removeprefix("onedl-")}.models')
+    return ', '.join(there)
+
+
+def check_names() -> str:
+    """Import all OpenMMLab packages into one process, as a training may.
+
+    Two of them that register the same name in a third one's registry cannot
+    be imported into one process.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    there = [
+        name
+        for name in MODULE2PACKAGE
+        if name not in ('mmengine', 'mmcv', 'soco_mm')
+        and importlib.util.find_spec(name)
+        and importlib.util.find_spec(f'{name}.models')
+    ]
+    importlib.import_module('soco_mm.models')
+    for name in there:
+        try:
+            importlib.import_module(f'{name}.models')
+        except KeyError as error:
+            raise RuntimeError(
+                f'{name} cannot be imported beside the others: {error.args[0]}. '
+                'Uninstall one of the two if a training needs the other'
+            ) from None
+        except ImportError:  # of another check
+            continue
+    return f'{", ".join(there)} can be imported together'
 
 
 def check_one_opencv() -> str:
@@ -165,7 +215,7 @@ def check_roi_align() -> str:
 
 
 def check_model() -> str:
-    """Import the model, and through it MMSelfSup's parts."""
+    """Import the model."""
     importlib.import_module('soco_mm.models')
     return 'it can be imported'
 
@@ -190,6 +240,13 @@ def check_torchvision() -> str:
 
 CHECKS = (
     Check('OpenMMLab packages', check_stack, SET_UP),
+    Check('probes and baselines', check_probes, SET_UP, needed=False),
+    Check(
+        'names in registries',
+        check_names,
+        'pip uninstall -y mmselfsup   # its baselines; MMPretrain has them too',
+        needed=False,
+    ),
     Check(
         'OpenCV packages',
         check_one_opencv,

@@ -1,11 +1,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 
 from soco_mm import installation
+
+LIBRARIES = Path(sys.prefix) / 'test_libraries'
 
 
 def test_this_installation_is_healthy(capsys):
@@ -48,3 +52,31 @@ def test_a_second_opencv_is_noticed(monkeypatch):
     monkeypatch.setattr(installation, 'version', lambda name: '5.0')
     with pytest.raises(RuntimeError, match='exactly one'):
         installation.check_one_opencv()
+
+
+@pytest.mark.skipif(
+    not (LIBRARIES / 'mmpretrain').is_dir(),
+    reason='there is no MMPretrain (tests/install_other_libraries.sh)',
+)
+def test_packages_that_register_the_same_name_are_named():
+    path = [str(LIBRARIES), *sys.path, str(ROOT / 'tests')]
+    code = (
+        'import import_beside\n'  # torchvision is built for CUDA
+        'from soco_mm.installation import check_names\n'
+        'check_names()'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path))),
+        capture_output=True,
+        text=True,
+    )
+    said = done.stderr.splitlines()[-1]
+    assert 'cannot be imported beside the others: ResLayerExtraNorm' in said
+    assert 'mmselfsup' in said and 'mmpretrain' in said
+
+
+def test_both_families_at_once_are_refused(monkeypatch):
+    monkeypatch.setattr(installation, 'is_installed', lambda name: True)
+    with pytest.raises(RuntimeError, match='mmengine and onedl-mmengine are both'):
+        installation.check_stack()

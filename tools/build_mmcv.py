@@ -26,6 +26,9 @@ import tempfile
 import time
 from pathlib import Path
 
+# The version of each distribution of MMCV that is built if none is named.
+VERSIONS = {'mmcv': '2.0.1', 'onedl-mmcv': '2.3.6'}
+
 # Text in a build log -> what was missing, and how to get it.
 KNOWN_FAILURES = (
     (
@@ -263,11 +266,12 @@ def explain(log: Path) -> str:
     return 'MMCV did not build, for a reason this script does not know.'
 
 
-def build(version: str, cuda: str, folder: Path) -> Path:
+def build(package: str, version: str, cuda: str, folder: Path) -> Path:
     """Build the wheel into ``folder``; it appears there whole or not at all.
 
     Args:
-        version (str): MMCV version.
+        package (str): Name of MMCV's distribution, see ``VERSIONS``.
+        version (str): Its version.
         cuda (str): CUDA version, empty for the CPU ops only.
         folder (Path): The cache folder of this combination.
 
@@ -289,7 +293,7 @@ def build(version: str, cuda: str, folder: Path) -> Path:
         scratch = Path(scratch)
         log = scratch / 'build.log'
         print(
-            f'Building MMCV {version} with '
+            f'Building {package} {version} with '
             f'{"CUDA " + cuda + " and " if cuda else ""}CPU ops, '
             f'{env["MAX_JOBS"]} at a time, once for this machine. '
             + (
@@ -308,10 +312,10 @@ def build(version: str, cuda: str, folder: Path) -> Path:
                     '--no-deps',
                     '--no-build-isolation',
                     '--no-binary',
-                    'mmcv',
+                    package,
                     '-d',
                     str(scratch),
-                    f'mmcv=={version}',
+                    f'{package}=={version}',
                 ],
                 log,
                 env,
@@ -319,12 +323,13 @@ def build(version: str, cuda: str, folder: Path) -> Path:
             != 0
         ):
             fail(explain(log), log)
-        with tarfile.open(scratch / f'mmcv-{version}.tar.gz') as archive:
+        name = f'{stem_of(package)}-{version}'
+        with tarfile.open(scratch / f'{name}.tar.gz') as archive:
             archive.extractall(scratch)
-        setup = scratch / f'mmcv-{version}/setup.py'
+        setup = scratch / f'{name}/setup.py'
         source = setup.read_text()
         # An empty flag list lets PyTorch's BuildExtension add its own.
-        patched = re.sub(r"'-std=c\+\+14'", '', source)
+        patched = re.sub(r"'-std=c\+\+1[47]'", '', source)
         if patched == source:
             fail(
                 f'setup.py of MMCV {version} is not the one this script '
@@ -351,7 +356,7 @@ def build(version: str, cuda: str, folder: Path) -> Path:
             != 0
         ):
             fail(explain(log), log)
-        (wheel,) = scratch.glob('mmcv-*.whl')
+        (wheel,) = scratch.glob(f'{stem_of(package)}-*.whl')
         kept = folder / wheel.name
         partial = folder / (wheel.name + '.partial')
         shutil.copyfile(wheel, partial)
@@ -359,15 +364,32 @@ def build(version: str, cuda: str, folder: Path) -> Path:
     return kept
 
 
+def stem_of(package: str) -> str:
+    """How the names of a distribution's files begin."""
+    return package.replace('-', '_')
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--version', default='2.0.1', help='MMCV version')
+    parser.add_argument(
+        '--package',
+        choices=list(VERSIONS),
+        default='mmcv',
+        help="MMCV's distribution (default: %(default)s)",
+    )
+    parser.add_argument(
+        '--version',
+        help='MMCV version (default: '
+        + ', '.join(f'{version} of {name}' for name, version in VERSIONS.items())
+        + ')',
+    )
     parser.add_argument(
         '--cache',
         type=Path,
         help='folder that keeps the wheels (default: $XDG_CACHE_HOME/soco_mm/wheels)',
     )
     args = parser.parse_args()
+    version = args.version or VERSIONS[args.package]
     try:
         import torch
     except ImportError:
@@ -381,7 +403,7 @@ def main() -> None:
     python = f'cp{sys.version_info.major}{sys.version_info.minor}'
     folder = cache / '-'.join(
         [
-            f'mmcv{args.version}',
+            f'{args.package}{version}',
             f'torch{torch.__version__}',
             python,
             f'cuda{cuda}' if cuda else 'cpu',
@@ -398,8 +420,8 @@ def main() -> None:
         )
     # A second set-up at the same time waits and then finds the wheel.
     fcntl.flock(lock, fcntl.LOCK_EX)
-    wheels = sorted(folder.glob('mmcv-*.whl'))
-    print(wheels[0] if wheels else build(args.version, cuda, folder))
+    wheels = sorted(folder.glob('*.whl'))
+    print(wheels[0] if wheels else build(args.package, version, cuda, folder))
 
 
 if __name__ == '__main__':

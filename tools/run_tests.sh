@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the tests; sets up what is missing.
 #
-#   bash tools/run_tests.sh [--here] [arguments of pytest]
+#   bash tools/run_tests.sh [--here] [--stack openmmlab|onedl] [arguments of pytest]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -11,6 +11,11 @@ if [ "${1:-}" = --here ]; then
   shift
   arguments=(--here)
   python=python
+fi
+if [ "${1:-}" = --stack ]; then
+  arguments+=(--stack "${2:-}")
+  if [ "$python" != python ] && [ "${2:-}" = onedl ]; then python=.venv_onedl/bin/python; fi
+  shift $(( $# > 1 ? 2 : 1 ))
 fi
 bash tools/setup_env.sh ${arguments[@]+"${arguments[@]}"}
 # One process per core, each with one thread; the tests of a file share trainings

@@ -4,6 +4,8 @@
 #   bash tools/setup_env.sh          makes .venv next to this folder and fills it
 #   bash tools/setup_env.sh --here   fills the environment that is active
 #   bash tools/setup_env.sh --force  goes through all steps again
+#   bash tools/setup_env.sh --stack onedl   takes the maintained successors of
+#       MMEngine, MMCV and MMDetection instead, into .venv_onedl
 #
 # PYTHON   the interpreter to make .venv with (default: python3)
 # TORCH    what to install if there is no PyTorch (default: torch==2.13.0)
@@ -18,14 +20,22 @@ die() { printf '[setup] ERROR: %s\n' "$*" >&2; exit "${2:-1}"; }
 
 here=false
 force=false
-for argument in "$@"; do
-  case "$argument" in
+stack=openmmlab
+while [ $# -gt 0 ]; do
+  case "$1" in
     --here) here=true ;;
     --force) force=true ;;
-    -h|--help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) die "unknown argument '$argument'; there are --here and --force" 2 ;;
+    --stack) shift; stack=${1:-} ;;
+    -h|--help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) die "unknown argument '$1'; there are --here, --force and --stack" 2 ;;
   esac
+  [ $# -eq 0 ] || shift
 done
+case "$stack" in
+  openmmlab) venv=$root/.venv packages='mminstall.txt mmselfsup.txt' mmcv_package=mmcv ;;
+  onedl) venv=$root/.venv_onedl packages=onedl.txt mmcv_package=onedl-mmcv ;;
+  *) die "--stack is openmmlab or onedl, not '$stack'" 2 ;;
+esac
 
 command -v "$python" >/dev/null ||
   die "there is no '$python'. Install Python 3.11, or name one: PYTHON=/path/to/python bash tools/setup_env.sh"
@@ -33,22 +43,22 @@ command -v "$python" >/dev/null ||
   die "$("$python" --version) is not supported; Python 3.11 is the tested one (3.10 to 3.12 may work). Name one: PYTHON=/path/to/python bash tools/setup_env.sh"
 
 if ! $here; then
-  if [ ! -x "$root/.venv/bin/python" ] || ! "$root/.venv/bin/python" -m pip --version >/dev/null 2>&1; then
-    say "making $root/.venv with $("$python" --version)"
-    "$python" -m venv "$root/.venv" ||
+  if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    say "making $venv with $("$python" --version)"
+    "$python" -m venv "$venv" ||
       die "the virtual environment could not be made (Debian/Ubuntu: apt-get install python3-venv)"
   fi
-  python="$root/.venv/bin/python"
+  python="$venv/bin/python"
 fi
 
 # What was set up is stamped, so that a second run costs nothing.
 state=$(cat "$root"/requirements/*.txt "$root"/pyproject.toml "$root"/setup.py "$root"/tools/setup_env.sh "$root"/tools/build_mmcv.py | cksum)
 versions() {
   "$python" -m pip list --format=freeze 2>/dev/null |
-    grep -iE '^(torch|mm[a-z]+|numpy|opencv[a-z-]*)==' | tr '\n' ' ' || true
+    grep -iE '^(torch|mm[a-z]+|onedl-[a-z]+|numpy|opencv[a-z-]*)==' | tr '\n' ' ' || true
 }
 stamp=$("$python" -c 'import sys; print(sys.prefix)')/.soco_mm_setup
-if ! $force && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$root $state $(versions)" ]; then
+if ! $force && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$root $stack $state $(versions)" ]; then
   exit 0
 fi
 
@@ -66,14 +76,15 @@ fi
 say 'MMCV with its compiled ops'
 # After PyTorch, which brings the newest setuptools along.
 pip install -q -r "$root/requirements/build.txt"
-mmcv=$("$python" "$root/tools/build_mmcv.py")
+mmcv=$("$python" "$root/tools/build_mmcv.py" --package "$mmcv_package")
 mmcv=${mmcv##*$'\n'}
 if ! "$python" -c 'import mmcv.ops' 2>/dev/null; then
   pip install -q --force-reinstall --no-deps "$mmcv"
 fi
 
-say 'MMEngine, MMDetection, MMSelfSup'
-pip install -q --no-deps $(grep -vE '^(#|mmcv)' "$root/requirements/mminstall.txt")
+say "MMEngine, MMDetection and the like ($stack)"
+# MMDetection's build imports PyTorch, where it is no binary wheel.
+pip install -q --no-deps --no-build-isolation $(cd "$root/requirements" && grep -hvE "^(#|$mmcv_package)" $packages)
 
 say 'the other packages, with exactly one OpenCV'
 for other in opencv-python opencv-python-headless opencv-contrib-python-headless; do
@@ -104,6 +115,6 @@ say 'soco_mm itself'
 pip install -q --no-deps --no-build-isolation -e "$root"
 
 "$python" -m soco_mm.cli doctor --quiet
-printf '%s' "$root $state $(versions)" > "$stamp.partial" && mv "$stamp.partial" "$stamp"
+printf '%s' "$root $stack $state $(versions)" > "$stamp.partial" && mv "$stamp.partial" "$stamp"
 say "done in $((SECONDS - started)) s"
-$here || say "activate it with: source .venv/bin/activate"
+$here || say "activate it with: source ${venv##*/}/bin/activate"

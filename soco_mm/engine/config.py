@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from soco_mm.errors import SoCoError, UsageError, did_you_mean
+from soco_mm.openmmlab import resolve
 from soco_mm.utils.shipped import configs_root
 
 from .build_errors import reason_of
@@ -345,5 +346,6 @@ def load_config(
     except Exception as error:  # a config is a program: anything can happen
         raise UsageError(f'The config {path} cannot be read: {error}') from None
     drop_own_scope(cfg._cfg_dict)
+    resolve(cfg._cfg_dict)
     set_options(cfg, options or {}, arguments or {})
     return cfg

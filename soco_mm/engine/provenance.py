@@ -11,12 +11,13 @@ from torch import nn
 from soco_mm.checkpoint.provenance import find_provenance
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine.initial_weights import initial_weights
+from soco_mm.openmmlab import NEEDED, OTHERS, family
 from soco_mm.utils import file_hash
 from soco_mm.version import __version__
 
 CLEAN = 'contains no third-party weights'
 MIXED = 'starts from other weights, listed under initial_weights'
-LIBRARIES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmselfsup', 'mmcls', 'numpy')
+LIBRARIES = ('torch', *NEEDED[family()], *OTHERS[family()], 'numpy')
 # Bytes that are read at each end of an image, and the largest number of images.
 ENDS = 4096
 MOST = 100_000

@@ -1,18 +1,20 @@
 import torch
-from mmcls.models import ImageClassifier
+from mmengine.model import BaseModel
 from torch import Tensor
 
+from soco_mm.openmmlab import installed_type
 from soco_mm.registry import MODELS
 
 from .backbone import load_backbone
 
 
 @MODELS.register_module()
-class LinearProbe(ImageClassifier):
+class LinearProbe(BaseModel):
     """A classifier on the frozen features of a pretrained backbone.
 
     Neither the backbone's parameters nor its batch statistics change (the
-    paper's Appendix B).
+    paper's Appendix B). Neck, head and data preprocessor are MMClassification's
+    or MMPretrain's.
 
     Args:
         backbone (dict): Config of the backbone.
@@ -20,8 +22,8 @@ class LinearProbe(ImageClassifier):
             every tensor of the backbone must be there.
         neck (dict): Config of the pooling.
         head (dict): Config of the classifier.
-        data_preprocessor (dict, optional): Config of the data preprocessor.
-            Defaults to None, as :class:`mmcls.models.ImageClassifier`.
+        data_preprocessor (dict, optional): Arguments of
+            ``ClsDataPreprocessor``. Defaults to None, its own defaults.
     """
 
     def __init__(
@@ -32,7 +34,11 @@ class LinearProbe(ImageClassifier):
         head: dict,
         data_preprocessor: dict | None = None,
     ) -> None:
-        super().__init__(backbone, neck, head, data_preprocessor=data_preprocessor)
+        kind = installed_type('mmcls.ClsDataPreprocessor')
+        super().__init__({'type': kind, **(data_preprocessor or {})})
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck)
+        self.head = MODELS.build(head)
         self.checkpoint = checkpoint
         self.backbone.requires_grad_(False)
         # The format in which convolutions are fastest, on GPU and CPU.
@@ -61,6 +67,37 @@ class LinearProbe(ImageClassifier):
             inputs (Tensor): Normalised images, (N, 3, H, W).
 
         Returns:
-            tuple[Tensor]: One, (N, C), as heads of MMClassification take it.
+            tuple[Tensor]: One, (N, C), as classification heads take it.
         """
         return self.neck((self.backbone(inputs)[-1],))
+
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
+    ):
+        """Compute scores, losses or predictions.
+
+        Args:
+            inputs (Tensor): Normalised images, (N, 3, H, W).
+            data_samples (list, optional): Their data samples. Defaults to
+                None.
+            mode (str): ``tensor``, ``loss`` or ``predict``. Defaults to
+                ``tensor``.
+
+        Returns:
+            Tensor | dict | list: Scores of the classes, (N, C); the losses;
+            or the data samples with predictions.
+
+        Raises:
+            RuntimeError: If ``mode`` is another.
+        """
+        feats = self.extract_feat(inputs)
+        if mode == 'tensor':
+            return self.head(feats)
+        if mode == 'loss':
+            return self.head.loss(feats, data_samples)
+        if mode == 'predict':
+            return self.head.predict(feats, data_samples)
+        raise RuntimeError(
+            'LinearProbe has the modes "tensor", "loss" and "predict", but got '
+            f'"{mode}".'
+        )

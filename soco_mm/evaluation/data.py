@@ -3,8 +3,8 @@ import os.path as osp
 from pathlib import Path
 
 import numpy as np
-from mmcls.datasets import BaseDataset
 from mmcv.transforms import BaseTransform
+from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from soco_mm.registry import DATASETS, TRANSFORMS
@@ -57,7 +57,7 @@ class ClassFolders(BaseDataset):
         classes_of (str, optional): The folder whose class folders number the
             classes: for validation the folder of training, of which it may
             have only some classes. Defaults to None, ``data_root``.
-        **kwargs: Other arguments of :class:`mmcls.datasets.BaseDataset`.
+        **kwargs: Other arguments of :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
         UsageError: If there are no class folders, one of ``classes_of`` is
@@ -69,15 +69,14 @@ class ClassFolders(BaseDataset):
     def __init__(self, data_root: str, classes_of: str | None = None, **kwargs) -> None:
         self.classes_of = classes_of or data_root
         super().__init__(
-            ann_file='',
             data_root=data_root,
-            classes=find_classes(self.classes_of),
+            metainfo=dict(classes=find_classes(self.classes_of)),
             **kwargs,
         )
 
     def load_data_list(self) -> list[dict]:
         """Find the images: ``img_path`` and ``gt_label`` of each."""
-        labels = self.class_to_idx
+        labels = {name: index for index, name in enumerate(self.metainfo['classes'])}
         listing = list_images(self.data_root)
         for note in listing.describe():
             print_log(f'{self.data_root}: {note}', logger='current')

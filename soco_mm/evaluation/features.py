@@ -5,6 +5,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
 
+from soco_mm.openmmlab import label_of
+
 from .classifier import LinearProbe
 
 
@@ -29,7 +31,7 @@ def extract_features(
         batch = model.data_preprocessor(batch)
         (pooled,) = model.extract_feat(batch['inputs'])
         features.append(normalize(pooled.float()))
-        labels += [sample.gt_label.label for sample in batch['data_samples']]
+        labels += [label_of(sample) for sample in batch['data_samples']]
         for _ in pooled:
             progress()
     features = torch.cat(features)

@@ -1,7 +1,7 @@
 import os.path as osp
 from collections.abc import Sequence
 
-from mmcls.datasets import BaseDataset
+from mmengine.dataset import BaseDataset
 
 from soco_mm.coco import Reason, read_annotations
 from soco_mm.registry import DATASETS
@@ -31,7 +31,7 @@ class ObjectCrops(BaseDataset):
         classes (Sequence[str], optional): Names of the classes: for
             validation those of training. Defaults to None, those of the
             annotations that have objects, in their order.
-        **kwargs: Other arguments of :class:`mmcls.datasets.BaseDataset`.
+        **kwargs: Other arguments of :class:`mmengine.dataset.BaseDataset`.
 
     Attributes:
         account (Account): What was left out or changed.
@@ -73,7 +73,7 @@ class ObjectCrops(BaseDataset):
                 f'{f" (and {more} more)" * bool(more)}, which the training '
                 'annotations lack. Both must use the same class names.'
             )
-        super().__init__(ann_file='', classes=list(classes), **kwargs)
+        super().__init__(metainfo=dict(classes=list(classes)), **kwargs)
 
     def _read(self, path: str, images: str | None, split: str) -> list[tuple]:
         """Path of the image, box (x1, y1, x2, y2) and class of each object."""
@@ -100,7 +100,7 @@ class ObjectCrops(BaseDataset):
 
         ``bbox`` is x1, y1, x2, y2 in whole pixels, continuous.
         """
-        labels = self.class_to_idx
+        labels = {name: index for index, name in enumerate(self.metainfo['classes'])}
         listed = [
             dict(img_path=path, bbox=box, gt_label=labels[name])
             for path, box, name in self.crops

@@ -65,7 +65,7 @@ def probe_config(
     Returns:
         Config: For :func:`linear_probe` and :func:`knn_probe`.
     """
-    cfg = Config.fromfile(LINEAR_PROBE)
+    cfg = load_config(LINEAR_PROBE)
     cfg.model.backbone = backbone_config(pretrained.model)
     if workers is None:
         workers = len(os.sched_getaffinity(0))

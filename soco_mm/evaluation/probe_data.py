@@ -112,7 +112,7 @@ def _read_crops(cfg: Config) -> tuple[str, ...]:
             key: dataset[key] for key in ('annotations', 'images', 'split', 'classes')
         }
         crops = ObjectCrops(**known)
-        classes = dataset.classes = list(crops.CLASSES)
+        classes = dataset.classes = list(crops.metainfo['classes'])
         paths = {crops.get_data_info(i)['img_path'] for i in range(len(crops))}
         lines = describe_crops(crops)
         if twice := len(paths & seen):

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from mmcls.evaluation import Accuracy
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
@@ -19,6 +19,7 @@ from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.training import check_resumable
 from soco_mm.evaluation import TEMPERATURE, extract_features, knn_scores, load_backbone
 from soco_mm.evaluation.probe_data import choose_data
+from soco_mm.openmmlab import accuracy
 from soco_mm.registry import DATASETS, MODELS
 from soco_mm.utils import SoCoError, UsageError, make_writable, write_json
 from soco_mm.utils.progress import ImageProgress
@@ -144,15 +145,15 @@ def knn_probe(
     features, labels = extract('Features of train', voters)
     wanted, truth = extract('Features of val', queries)
     scores = knn_scores(features, labels, wanted, cfg.model.head.num_classes, k)
-    # A class without a vote does not count, whatever its rank.
-    values = Accuracy.calculate(scores, truth, topk)
+    values = accuracy(scores, truth, topk)
+    top: dict[str, Any] = {f'top{n}': round(v, 4) for n, v in zip(topk, values)}
     result = ProbeResult(
         **of_config(cfg, 'knn', voters.samples),
         k=k,
         temperature=TEMPERATURE,
         num_train=len(voters),
         num_val=len(queries),
-        **{f'top{n}': round(value.item(), 4) for n, (value,) in zip(topk, values)},
+        **top,
     )
     if out is not None:
         result.write(out)

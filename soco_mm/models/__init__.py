@@ -3,7 +3,7 @@ from .data_preprocessor import ImageViewDataPreprocessor, ViewDataPreprocessor
 from .dense_heads import ObjectDenseHead
 from .heads import DisplacedBoxHead, SoCoHead
 from .losses import ObjectCosineLoss, ObjectInfoNCELoss, VarianceCovarianceLoss
-from .mmselfsup import NonLinearNeck
+from .necks import NonLinearNeck
 from .roi_heads import (
     ObjectBBoxHead,
     ObjectConvFCHead,

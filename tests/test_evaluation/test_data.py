@@ -23,7 +23,7 @@ def test_nested_images_are_labelled_by_their_class_folder(demo_images, tmp_path)
         tmp_path / 'a/.5.jpg',
     )
     data = ClassFolders(str(tmp_path))
-    assert data.CLASSES == ('a', 'b')
+    assert data.metainfo['classes'] == ['a', 'b']
     assert [
         (info['img_path'], info['gt_label'])
         for info in map(data.get_data_info, range(len(data)))
@@ -40,8 +40,8 @@ def test_validation_has_the_numbers_of_training(demo_images, tmp_path):
     put(demo_images / 'coins.jpg', tmp_path / 'val/b/1.jpg', tmp_path / 'val/c/1.jpg')
     train, val = str(tmp_path / 'train'), str(tmp_path / 'val')
     data = ClassFolders(val, classes_of=train)
-    assert data.CLASSES == ('a', 'b', 'c')
-    assert data.get_gt_labels().tolist() == [1, 2]
+    assert data.metainfo['classes'] == ['a', 'b', 'c']
+    assert [data.get_data_info(i)['gt_label'] for i in range(len(data))] == [1, 2]
     with pytest.raises(UsageError, match=r'has the class a, which .*val lack'):
         ClassFolders(train, classes_of=val)
 

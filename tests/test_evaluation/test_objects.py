@@ -34,8 +34,8 @@ def test_objects_are_crops_of_their_clipped_boxes(write, tmp_path):
     known = write((2, [30.4, 20.6, 20, 20], {}), (0, [1, 2, 8, 9.4], {}))
     data = ObjectCrops(**known, pipeline=[LoadRGBImage()], test_mode=True)
     image = cv2.cvtColor(cv2.imread(str(tmp_path / 'a.png')), cv2.COLOR_BGR2RGB)
-    assert data.CLASSES == ('nut', 'washer')
-    assert data.get_gt_labels().tolist() == [1, 0]
+    assert data.metainfo['classes'] == ['nut', 'washer']
+    assert [data.get_data_info(i)['gt_label'] for i in range(len(data))] == [1, 0]
     first, second = data
     assert (first['img'] == image[21:30, 30:40]).all()
     assert (second['img'] == image[2:11, 1:9]).all()
@@ -48,7 +48,7 @@ def test_objects_are_crops_of_their_clipped_boxes(write, tmp_path):
 def test_validation_has_the_numbers_of_training(write):
     known = write((2, [3, 2, 20, 20], {}))
     data = ObjectCrops(**known, classes=['bolt', 'washer'])
-    assert data.get_gt_labels().tolist() == [1]
+    assert [data.get_data_info(i)['gt_label'] for i in range(len(data))] == [1]
     with pytest.raises(
         UsageError,
         match='has objects of the class washer, which the training annotations lack',

@@ -1,0 +1,143 @@
+"""The door to MMClassification, MMSelfSup and MMPretrain."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+
+from soco_mm import openmmlab
+from soco_mm.models import NonLinearNeck
+from soco_mm.openmmlab import installed_type, resolve
+from soco_mm.utils import SoCoError
+
+LIBRARIES = Path(sys.prefix) / 'test_libraries'
+# A step of a small SoCo. ``blocked`` cannot be imported; ``first`` are, before.
+STEP = """
+import sys, json
+blocked, first = map(json.loads, sys.argv[1:3])
+for name in blocked:
+    sys.modules[name] = None
+import importlib
+for name in first:
+    importlib.import_module(name)
+import torch
+import soco_mm, soco_mm.cli, soco_mm.apis, soco_mm.evaluation
+from mmengine.model import revert_sync_batchnorm
+from soco_mm.engine.config import load_config
+from soco_mm.registry import MODELS
+cfg = load_config('tests/recipes/soco_small.py')
+model = revert_sync_batchnorm(MODELS.build(cfg.model))
+model.init_weights()
+views = [torch.randn(2, 3, s, s) for s in (64, 64, 64)]
+box = torch.tensor([[4., 4, 60, 60], [8, 8, 40, 40]]).expand(2, 2, 4)
+valid = torch.ones(2, 2, dtype=torch.bool)
+loss = model.loss(views, [box] * 3, [valid] * 3)['loss']
+loss.backward()
+print('\\nloss', round(loss.item(), 4), sorted(
+    name for name in ('mmcls', 'mmselfsup', 'mmpretrain') if sys.modules.get(name)
+))
+"""
+
+
+def step(blocked=(), first=(), path=()):
+    import json
+    import os
+
+    return subprocess.run(
+        [sys.executable, '-c', STEP, json.dumps(blocked), json.dumps(first)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=dict(
+            os.environ,
+            PYTHONPATH=os.pathsep.join(
+                [str(ROOT), *map(str, path), os.environ.get('PYTHONPATH', '')]
+            ),
+        ),
+    )
+
+
+def test_a_model_needs_no_third_openmmlab_package():
+    done = step(blocked=('mmcls', 'mmselfsup', 'mmpretrain'))
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()[-1]
+    assert said.startswith('loss ') and said.endswith(' []')
+
+
+@pytest.mark.skipif(
+    not (LIBRARIES / 'mmpretrain').is_dir(),
+    reason='there is no MMPretrain (tests/install_other_libraries.sh)',
+)
+@pytest.mark.parametrize('first', [('mmpretrain.models',), ('timm',)])
+def test_a_model_trains_beside_other_libraries(first):
+    # MMPretrain and timm import torchvision, which is built for CUDA.
+    done = step(first=('import_beside', *first), path=(LIBRARIES, ROOT / 'tests'))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith('loss ')
+
+
+def test_components_are_taken_from_the_package_that_is_installed(monkeypatch):
+    def installed(*names):
+        monkeypatch.setattr(openmmlab, 'find_spec', lambda name: name in names or None)
+
+    installed('mmcls', 'mmselfsup')
+    assert installed_type('mmcls.PackClsInputs') == 'mmcls.PackClsInputs'
+    assert installed_type('mmselfsup.BYOL') == 'mmselfsup.BYOL'
+    assert installed_type('mmpretrain.ConvNeXt') == 'mmcls.ConvNeXt'
+    assert installed_type('mmpretrain.PackInputs') == 'mmcls.PackClsInputs'
+    installed('mmpretrain')
+    cfg = dict(
+        model=dict(type='mmselfsup.BYOL', neck=dict(type='mmdet.FPN')),
+        pipeline=[dict(type='RandomFlip'), dict(type='mmcls.PackClsInputs')],
+    )
+    resolve(cfg)
+    assert cfg == dict(
+        model=dict(type='mmpretrain.BYOL', neck=dict(type='mmdet.FPN')),
+        pipeline=[dict(type='RandomFlip'), dict(type='mmpretrain.PackInputs')],
+    )
+    installed()
+    with pytest.raises(SoCoError, match='needs mmcls or mmpretrain.*pip install'):
+        resolve(dict(head=dict(type='mmcls.LinearClsHead')))
+
+
+@pytest.mark.parametrize(
+    'last', [dict(), dict(with_last_bn=False, with_last_bias=True)]
+)
+def test_the_projector_is_mmselfsups_bit_for_bit(last):
+    theirs = pytest.importorskip('mmselfsup.models').NonLinearNeck
+    args = dict(
+        in_channels=8,
+        hid_channels=16,
+        out_channels=4,
+        num_layers=3,
+        with_bias=True,
+        with_avg_pool=False,
+        norm_cfg=dict(type='BN1d'),
+        **last,
+    )
+    necks = []
+    for neck in (theirs, NonLinearNeck):
+        torch.manual_seed(0)
+        necks.append(neck(**args))
+        necks[-1].init_weights()
+    expected, ours = necks
+    assert expected.state_dict().keys() == ours.state_dict().keys()
+    x = torch.randn(6, 8)
+    a, b = expected([x])[0], ours([x])[0]
+    a.sum().backward(), b.sum().backward()
+    assert torch.equal(a, b)
+    for p, q in zip(expected.parameters(), ours.parameters()):
+        assert torch.equal(p, q) and torch.equal(p.grad, q.grad)
+
+
+def test_mmselfsup_builds_this_plugins_algorithm():
+    registry = pytest.importorskip('mmselfsup.registry')
+    from soco_mm.engine.config import load_config
+    from soco_mm.models import SoCo
+
+    cfg = load_config(ROOT / 'tests/recipes/soco_small.py').model
+    cfg.type = 'soco_mm.SoCo'
+    assert isinstance(registry.MODELS.build(cfg), SoCo)
