@@ -324,15 +324,13 @@ class SoCo(BaseModel):
             for box, mask, view in zip(boxes, valid, views)
         ]
         # Eq. 2 and 3, and the symmetric form: both networks see every view.
-        online_net, target_net = self.trained_net, self.target_net
+        online_net, target_net = self.trained_net, self.target_net.module
         inputs = [self.shared_feats(view) for view in views]
-        feats = [online_net.extract_feat(x) for x in inputs]
-        online = [
-            online_net.project(online_net.head_features(x, box), box)
-            for x, box in zip(feats, boxes)
-        ]
+        feats = online_net.extract_views(inputs)
+        online = online_net.project_views(online_net.head_views(feats, boxes), boxes)
         with torch.no_grad():
-            target = [target_net(x, box) for x, box in zip(inputs, boxes)]
+            h = target_net.head_views(target_net.extract_views(inputs), boxes)
+            target = target_net.project_views(h, boxes)
         # Eq. 4 to 6.
         losses = self.head.loss(online, target, valid, boxes)
         if self.rpn_head is not None:

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from soco_mm.registry import MODELS
 
+from ..losses.gathering import mean_over_processes
+
 
 @MODELS.register_module()
 class DisplacedBoxHead(BaseModule):
@@ -69,12 +71,12 @@ class DisplacedBoxHead(BaseModule):
 
         Returns:
             Tensor: The sum over the four deltas, a mean over the valid
-            objects; float32, a scalar.
+            objects; float32, a scalar. With several processes, their mean is
+            the loss of the whole batch.
         """
         with torch.autocast(h.device.type, enabled=False):
             wanted = bbox2delta(
                 displaced.flatten(0, 1), boxes.float().flatten(0, 1), stds=self.stds
             )
             each = (self.fc_reg(h.float()) - wanted).abs().sum(-1)
-            weight = valid.flatten().float()
-            return self.loss_weight * (each * weight).sum() / weight.sum().clamp(min=1)
+            return self.loss_weight * mean_over_processes(each, valid.flatten())

@@ -6,6 +6,8 @@ from torch import Tensor
 
 from soco_mm.registry import MODELS
 
+from ..utils.view_batch import map_views
+
 
 @MODELS.register_module()
 class SoCoHead(BaseModule):
@@ -62,7 +64,9 @@ class SoCoHead(BaseModule):
             and ``loss_regulariser``, its mean over the views, if there is one.
         """
         # Eq. 4: v = q(g(h)) online, v' = g(h) of the target network.
-        pred = [self.predictor([z.flatten(0, 1)])[0].view_as(z) for z in online]
+        flat = [z.flatten(0, 1) for z in online]
+        pred = map_views(lambda z: self.predictor([z])[0], flat, self.predictor)
+        pred = [v.view_as(z) for v, z in zip(pred, online)]
         extra = boxes[:1] if self.takes_boxes else ()
         loss = 0
         for j in range(1, len(pred)):

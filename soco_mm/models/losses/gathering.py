@@ -40,3 +40,20 @@ def gather_trained(values: Tensor) -> Tensor:
         own, (0, 0, start, len(gathered) - start - len(values))
     )
     return gathered + own
+
+
+def mean_over_processes(values: Tensor, valid: Tensor) -> Tensor:
+    """The mean of what is valid, as each process contributes to it.
+
+    Args:
+        values (Tensor): One of each object of this process, float32, (R,).
+        valid (Tensor): Which count, bool, (R,).
+
+    Returns:
+        Tensor: A scalar. Its mean over the processes, which distributed
+        training takes, is that of the valid objects of all of them; 0 if there
+        are none.
+    """
+    weight = valid.float()
+    total = gather_batch(weight).sum().clamp(min=1)
+    return (values * weight).sum() * get_world_size() / total

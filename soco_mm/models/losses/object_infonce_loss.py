@@ -7,7 +7,7 @@ from torch import Tensor
 
 from soco_mm.registry import MODELS
 
-from .gathering import gather_batch
+from .gathering import gather_batch, mean_over_processes
 
 
 @MODELS.register_module()
@@ -83,7 +83,7 @@ class ObjectInfoNCELoss(BaseModule):
             first = get_rank() * len(own)
             positive = torch.arange(first, first + len(own), device=own.device)
             each = F.cross_entropy(logits, positive, reduction='none')
-            return self._mean(each, valid)
+            return mean_over_processes(each, valid.flatten())
 
     @torch.no_grad()
     def floor(self, target: Tensor, valid: Tensor, boxes: Tensor) -> Tensor:
@@ -100,7 +100,8 @@ class ObjectInfoNCELoss(BaseModule):
         Returns:
             Tensor: The loss, float32, a scalar.
         """
-        return self._mean(self.candidates(valid, boxes).sum(1).float().log(), valid)
+        number = self.candidates(valid, boxes).sum(1).float()
+        return mean_over_processes(number.log(), valid.flatten())
 
     def candidates(self, valid: Tensor, boxes: Tensor) -> Tensor:
         """Which objects each object of this process is told from, and itself.
@@ -126,10 +127,3 @@ class ObjectInfoNCELoss(BaseModule):
         )
         everyone = gather_batch(valid.flatten().float()) > 0
         return (everyone & ~same) | itself
-
-    def _mean(self, each: Tensor, valid: Tensor) -> Tensor:
-        """The mean over the valid objects of all processes, times their number W
-        in proportion to this process's share."""
-        weight = valid.flatten().float()
-        total = gather_batch(weight).sum().clamp(min=1)
-        return (each * weight).sum() * get_world_size() / total

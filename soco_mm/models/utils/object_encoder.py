@@ -1,6 +1,9 @@
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from torch import Tensor, nn
+
+from .view_batch import map_views
 
 Features: TypeAlias = Tensor | tuple[Tensor]
 
@@ -67,6 +70,26 @@ class ObjectEncoder(nn.Module):
         extractor = self.roi_head.bbox_roi_extractor
         levels = extractor.assign_levels(boxes.float()).flatten()
         return self.bbox_head(extractor(feats, boxes), levels)
+
+    def extract_views(self, views: Sequence[Features]) -> list[tuple[Tensor]]:
+        """Compute :meth:`extract_feat` of all views, see :func:`map_views`."""
+        return map_views(self.extract_feat, views, self.backbone, self.neck)
+
+    def head_views(
+        self, feats: Sequence[tuple[Tensor]], boxes: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Compute :meth:`head_features` of all views, see :func:`map_views`."""
+        if self.bbox_head is not None:  # may have layers for the objects of a level
+            return [self.head_features(*each) for each in zip(feats, boxes)]
+        pooled = list(map(self.roi_head.bbox_roi_extractor, feats, boxes))
+        return map_views(self.roi_head.encode, pooled, self.roi_head)
+
+    def project_views(
+        self, h: Sequence[Tensor], boxes: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Compute :meth:`project` of all views, see :func:`map_views`."""
+        found = map_views(lambda x: self.projector([x])[0], h, self.projector)
+        return [z.unflatten(0, box.shape[:2]) for z, box in zip(found, boxes)]
 
     def project(self, h: Tensor, boxes: Tensor) -> Tensor:
         """Project object features, g of Eq. 4.
