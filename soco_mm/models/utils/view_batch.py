@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import chain
+from typing import Any, TypeAlias
 
 import torch
 from mmengine.dist import get_world_size
@@ -10,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layers import ViewSyncBatchNorm, batch_of_views
 
-Maps = Tensor | tuple[Tensor, ...]
+Maps: TypeAlias = Any  # a tensor, or a tuple of tensors
 
 
 def map_views(
