@@ -16,6 +16,7 @@ from torch import distributed, nn
 from soco_mm.models.layers import ViewSyncBatchNorm
 from soco_mm.utils import UsageError
 
+from .disk import keep_logging
 from .quiet_log import QuietRunner, quieten, tell
 from .schedules import count_optimizer_steps
 
@@ -68,6 +69,7 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     cfg.setdefault('experiment_name', f'run_{next(_run_numbers)}')
     runner = (QuietTrainingRunner if quiet else TrainingRunner).from_cfg(cfg)
     count_optimizer_steps(runner)
+    keep_logging(runner.logger)
     return runner
 
 

@@ -7,16 +7,25 @@ from soco_mm.registry import VISBACKENDS
 from soco_mm.utils import UsageError
 from soco_mm.utils.files import finite_or_none
 
+from .disk import SayOnce
+
 
 @VISBACKENDS.register_module()
 class JSONVisBackend(LocalVisBackend):
     """MMEngine's backend, whose ``scalars.json`` stays JSON.
 
-    JSON has neither NaN nor infinity; they are written as null.
+    JSON has neither NaN nor infinity; they are written as null. A file that
+    cannot be written does not stop a training.
     """
 
+    unwritten: SayOnce | None = None
+
     def _dump(self, value_dict: dict, file_path: str, file_format: str) -> None:
-        super()._dump(finite_or_none(value_dict), file_path, file_format)
+        try:
+            super()._dump(finite_or_none(value_dict), file_path, file_format)
+        except OSError:
+            self.unwritten = self.unwritten or SayOnce(file_path)
+            self.unwritten()
 
 
 def log_to_tensorboard(cfg: Config) -> None:

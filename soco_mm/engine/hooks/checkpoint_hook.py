@@ -1,4 +1,6 @@
 import re
+from collections import deque
+from collections.abc import Callable
 from math import ceil
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from soco_mm.registry import HOOKS
 from soco_mm.utils import PARTIAL, SoCoError, atomic_write
 from soco_mm.utils.finite import non_finite
 
+from ..disk import MOST_FAILURES, NotWritten, report_unwritten
 from ..processes import any_process
 from ..resume import NOTED, describe_training, resume_by_progress
 from ..runtime import unwrap_model
@@ -47,15 +50,19 @@ class AtomicLocalBackend(LocalBackend):
 
     def put(self, obj: bytes, filepath) -> None:
         """Write bytes under a temporary name, then rename."""
-        atomic_write(filepath, obj)
+        try:
+            atomic_write(filepath, obj)
+        except OSError as error:
+            raise NotWritten(filepath, len(obj), error) from error
 
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's checkpoints in ``WORK_DIR/checkpoints``, whole and plain.
 
-    A kill while a checkpoint is written leaves the one before it, provided
-    that ``max_keep_ckpts`` is not 1. And a checkpoint holds only tensors and
+    A kill while a checkpoint is written leaves the one before it, and so does a
+    full disk: the training goes on, and stops after the second failure in a row
+    or if it was the last epoch's. And a checkpoint holds only tensors and
     plain types, so that ``torch.load`` reads it as weights only, also when
     MMDetection calls it: MMEngine pickles an object for the history of each
     scalar, which PyTorch refuses from 2.6 on.
@@ -79,6 +86,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner) -> None:
         """Prepare the folder, and remove what a kill has left there."""
         super().before_train(runner)
+        self.failures = 0  # in a row
         folder = Path(runner.work_dir) / CHECKPOINT_DIR
         if is_main_process():
             folder.mkdir(parents=True, exist_ok=True)
@@ -88,15 +96,67 @@ class AtomicCheckpointHook(CheckpointHook):
         self.out_dir = str(folder)
 
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
-        """Save a checkpoint, and remove the oldest if there are too many."""
+        """Save a checkpoint, and remove the oldest if there are too many.
+
+        The only one is removed after there is another.
+        """
         self.check_finite(runner)
-        super()._save_checkpoint_with_step(runner, step, meta)
+        kept = self.keep_ckpt_ids if self.max_keep_ckpts > 0 else deque()
+        only = None
+        if self.max_keep_ckpts == 1 and kept and kept[0] != step:
+            only = kept.popleft()
+        error = self._try_to_save(
+            super()._save_checkpoint_with_step, runner, step, meta
+        )
+        if not any_process(error is not None):
+            self.failures = 0
+            if only is not None and is_main_process():
+                name = self.filename_tmpl.format(only)
+                Path(self.out_dir, name).unlink(missing_ok=True)
+            return
+        if step in kept:
+            kept.remove(step)
+        if only is not None:
+            kept.append(only)
+        self._report(runner, error, fatal=meta['iter'] >= runner.max_iters)
 
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
         """Save the best checkpoint, and remove the one before it."""
-        if self.save_best:
-            self.check_finite(runner)
-        super()._save_best_checkpoint(runner, metrics)
+        if not self.save_best:
+            return
+        self.check_finite(runner)
+        error = self._try_to_save(super()._save_best_checkpoint, runner, metrics)
+        if any_process(error is not None):
+            self._report(runner, error, fatal=True)
+
+    @staticmethod
+    def _try_to_save(save: Callable, *args) -> NotWritten | None:
+        """Save a checkpoint; the error if it cannot be written."""
+        try:
+            save(*args)
+        except NotWritten as error:
+            return error
+        except OSError:
+            pass  # the text file last_checkpoint, which nothing here reads
+        return None
+
+    def _report(self, runner, error: NotWritten | None, fatal: bool) -> None:
+        """Say on all processes what one could not write.
+
+        Raises:
+            SoCoError: If the training cannot go on.
+        """
+        self.failures += 1
+        said = str(error) if error else 'Another process could not write a checkpoint'
+        try:
+            report_unwritten(
+                said,
+                latest_checkpoint(runner.work_dir),
+                fatal or self.failures >= MOST_FAILURES,
+            )
+        except SoCoError as stop:
+            stop.silent = error is None
+            raise
 
     def check_finite(self, runner) -> None:
         """Stop if weights are not finite; at most once per iteration.
