@@ -3,11 +3,18 @@
 The jobs of the command line are functions here, imported when they are first
 used: ``soco_mm.pretrain(images, out)``. They say what they do through the
 logger ``soco_mm``.
+
+Once it is imported, ``torch.load`` reads weights only: no file of weights can run
+code. ``TORCH_FORCE_WEIGHTS_ONLY_LOAD=0`` in the environment leaves that to the
+callers; the jobs read weights only all the same.
 """
 
 from importlib import import_module
 
 from .version import __version__
+from .weights_only import force_by_default
+
+force_by_default()
 
 # Where each job is; the parts that need only proposals start in a second.
 _JOBS = {

@@ -15,8 +15,10 @@ from soco_mm.errors import SoCoError
 def run(main: Callable) -> None:
     """Run a program; what a user can fix ends it with one sentence."""
     from soco_mm.log import log_to_console
+    from soco_mm.weights_only import force_weights_only
 
     log_to_console()
+    force_weights_only()
     # Of modules that RTMDet and YOLOX build; a user can do nothing about it.
     warnings.filterwarnings(
         'ignore', r'`torch\.cuda\.amp\.', FutureWarning, r'mmdet\.models\.'

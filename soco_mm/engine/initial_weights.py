@@ -1,6 +1,5 @@
 """Weights that a training starts from: ``load_from`` and ``Pretrained``."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,10 +15,9 @@ from soco_mm.checkpoint import (
     state_dict_of,
 )
 from soco_mm.utils import SoCoError, UsageError
+from soco_mm.weights_only import only_weights
 
 from .norms import refuse_other_norms
-
-FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 
 
 @contextmanager
@@ -28,17 +26,12 @@ def safe_loading() -> Iterator[None]:
 
     Those that it downloads are read as weights only.
     """
-    before = os.environ.get(FORCE)
-    os.environ[FORCE] = '1'
     CheckpointLoader.register_scheme('', load_from_file, force=True)
     try:
-        yield
+        with only_weights():
+            yield
     finally:
         CheckpointLoader.register_scheme('', load_from_local, force=True)
-        if before is None:
-            del os.environ[FORCE]
-        else:
-            os.environ[FORCE] = before
 
 
 def load_from_file(filename: str, map_location=None) -> dict:

@@ -1,12 +1,12 @@
 """Files of weights are told apart by their content, and nothing in them is run."""
 
 import argparse
-import os
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from attack import Attack
 from mmengine.logging import HistoryBuffer
 
 from soco_mm.checkpoint.weights_file import read_weights
@@ -16,16 +16,6 @@ WEIGHTS = {
     'conv1.weight': torch.arange(24.0).view(2, 3, 2, 2),
     'bn1.bias': torch.ones(2),
 }
-
-
-class Attack:
-    """A pickle of it makes a folder when it is loaded."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 def pickled(path, **content):

@@ -1,11 +1,11 @@
 """What a training starts from fits, is said, and is safe to load."""
 
-import os
 import pickle
 
 import pytest
 import small
 import torch
+from attack import Attack
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import CheckpointLoader
 
@@ -22,16 +22,6 @@ from soco_mm.evaluation import load_backbone
 from soco_mm.evaluation.probe_config import read_backbone
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
-
-
-class Attack:
-    """A pickle of it makes a file when it is loaded."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 def files(folder):

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from soco_mm.checkpoint.weights_file import read_weights
 from soco_mm.engine.hooks.precise_bn_hook import PreciseBNHook, update_statistics
 
 
@@ -213,7 +214,7 @@ def test_the_validated_and_the_saved_model_have_precise_statistics(
     loop, checkpoint, used, tmp_path
 ):
     runner, seen = train(tmp_path, PreciseBNHook(num_iters=3), **loop)
-    saved = torch.load(tmp_path / f'{checkpoint}.pth', weights_only=False)['state_dict']
+    saved = read_weights(tmp_path / f'{checkpoint}.pth').weights
     # By epochs the pass starts anew; by iterations two batches are spent.
     data = batches(*used)[:3]
     mean, var = expected([batch['x'] for batch in data])

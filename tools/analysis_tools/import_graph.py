@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[2] / 'soco_mm'
 # From low to high; those of one line do not import one another.
 FLOORS = (
     ('errors', 'version', 'registry', 'log'),
-    ('openmmlab',),
+    ('openmmlab', 'weights_only'),
     ('utils',),
     ('coco',),
     ('proposals',),
