@@ -31,6 +31,7 @@ _JOBS = {
     'merge_proposals': 'soco_mm.proposals',
     'pretrain': 'soco_mm.apis',
     'probe': 'soco_mm.apis',
+    'replay': 'soco_mm.apis',
     'report_proposals': 'soco_mm.apis',
 }
 __all__ = ['__version__', *_JOBS]

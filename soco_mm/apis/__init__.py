@@ -19,6 +19,7 @@ from .finetune import finetune
 from .importing import import_released
 from .pretrain import pretrain
 from .probe import probe
+from .replay import replay
 from .report_proposals import ReportResult, report_proposals
 from .results import BrowseResult, FinetuneResult, PretrainResult
 
@@ -39,5 +40,6 @@ __all__ = [
     'merge_proposals',
     'pretrain',
     'probe',
+    'replay',
     'report_proposals',
 ]

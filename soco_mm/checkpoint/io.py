@@ -33,6 +33,16 @@ def read_checkpoint(path: str | Path, allowed: tuple = ()) -> dict:
         SoCoError: If it is not a checkpoint, is truncated, holds objects
             that would run code when loaded, or NaN or infinity.
     """
+    checkpoint = read_plain(path, allowed)
+    # The optimiser's state matters when a training is resumed.
+    check_finite(
+        {key: value for key, value in checkpoint.items() if key != 'optimizer'}, path
+    )
+    return checkpoint
+
+
+def read_plain(path: str | Path, allowed: tuple = ()) -> dict:
+    """Read a file as :func:`read_checkpoint`, whatever its numbers are."""
     path = Path(path).expanduser()
     if path.is_dir():
         raise UsageError(f'{path} is a folder. Give a checkpoint in it.')
@@ -55,10 +65,6 @@ def read_checkpoint(path: str | Path, allowed: tuple = ()) -> dict:
         raise SoCoError(f'{path} is not a checkpoint, or is truncated.') from None
     if not isinstance(checkpoint, dict):
         raise SoCoError(f'{path} holds no dictionary of weights.')
-    # The optimiser's state matters when a training is resumed.
-    check_finite(
-        {key: value for key, value in checkpoint.items() if key != 'optimizer'}, path
-    )
     return checkpoint
 
 

@@ -14,6 +14,7 @@ from .parser import Parser
 from .pretrain import add_pretrain
 from .probe import add_probe
 from .proposals import add_proposals
+from .replay import add_replay
 
 __all__ = ['add_batch', 'add_config_options', 'build_parser', 'main', 'run']
 
@@ -49,6 +50,7 @@ def build_parser() -> Parser:
         add_finetune,
         add_import,
         add_probe,
+        add_replay,
         add_doctor,
     ):
         add(commands)

@@ -20,6 +20,7 @@ from soco_mm.engine.batch_scaling import scale_learning_rate, scale_momentum
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
+from soco_mm.engine.hooks.step_guard_hook import StepGuardHook
 from soco_mm.engine.init_weights import (
     INIT,
     LoadInitialWeights,
@@ -99,6 +100,7 @@ def train_model(
             check_frozen(cfg)
             start_from_weights(cfg, runner, Path(work_dir))
     scale_learning_rate(runner, cfg)
+    runner.register_hook(StepGuardHook())
     with safe_loading():
         run_training(runner)
     # The first process still writes. One that ends meanwhile may abort, with gloo

@@ -166,6 +166,7 @@ OPTIONS = {
         '--out': 'test_apis/test_report_proposals.py::'
         'test_command_prints_figures_and_advice',
     },
+    'replay': {},
 }
 
 

@@ -4,6 +4,7 @@ from .object_metrics_hook import ObjectMetricsHook
 from .precise_bn_hook import PreciseBNHook
 from .resumed_evaluation_hook import ResumedEvaluationHook
 from .runtime_info_hook import DeferredRuntimeInfoHook
+from .step_guard_hook import StepGuardHook
 from .target_update_hook import TargetUpdateHook
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'ObjectMetricsHook',
     'PreciseBNHook',
     'ResumedEvaluationHook',
+    'StepGuardHook',
     'TargetUpdateHook',
 ]

@@ -18,6 +18,7 @@ from ..disk import MOST_FAILURES, NotWritten, report_unwritten
 from ..processes import any_process
 from ..resume import NOTED, describe_training, resume_by_progress
 from ..runtime import unwrap_model
+from .step_guard_hook import keep_step
 
 CHECKPOINT_DIR = 'checkpoints'
 
@@ -181,7 +182,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 f'{runner.iter}, at epoch '
                 f'{ceil(runner.iter / len(runner.train_dataloader))} and a '
                 f'learning rate of {rates[0]:.4g}. The training is stopped. '
-                f'{last_healthy(runner.work_dir)}'
+                f'{last_healthy(runner.work_dir)}{keep_step(runner, None)}'
             )
             error.silent = get_rank() != 0
             raise error

@@ -9,6 +9,7 @@ from soco_mm.utils import SoCoError
 
 from ..processes import first_of
 from .checkpoint_hook import last_healthy
+from .step_guard_hook import keep_step
 
 
 @HOOKS.register_module()
@@ -85,7 +86,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
             f'{batch_idx + 2 - len(rows) + first} of '
             f'{len(runner.train_dataloader)}, learning rate '
             f'{rates[first - len(rows)]:.4g}. The training is stopped. '
-            f'{last_healthy(runner.work_dir)}'
+            f'{last_healthy(runner.work_dir)}{keep_step(runner, bool(wrong))}'
         )
         error.silent = get_rank() != 0
         raise error
