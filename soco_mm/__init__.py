@@ -33,6 +33,7 @@ _JOBS = {
     'probe': 'soco_mm.apis',
     'replay': 'soco_mm.apis',
     'report_proposals': 'soco_mm.apis',
+    'report_run': 'soco_mm.apis',
 }
 __all__ = ['__version__', *_JOBS]
 

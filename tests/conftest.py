@@ -1,6 +1,7 @@
 import functools
 import gc
 import multiprocessing
+import shutil
 import sys
 from pathlib import Path
 
@@ -88,3 +89,35 @@ def small_model():
     torch.manual_seed(0)
     cfg = Config.fromfile(small.SOCO)
     return revert_sync_batchnorm(MODELS.build(cfg.model))
+
+
+@pytest.fixture(scope='session')
+def browser(tmp_path_factory):
+    """A headless Chromium."""
+    selenium = pytest.importorskip('selenium.webdriver')
+    service = pytest.importorskip('selenium.webdriver.chrome.service')
+    chromium = shutil.which('chromium') or shutil.which('chromium-browser')
+    driver = shutil.which('chromedriver')
+    if not (chromium and driver):
+        pytest.skip(
+            'needs chromium and chromedriver (Debian: apt-get install '
+            'chromium chromium-driver)'
+        )
+    options = selenium.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        'headless=new',
+        'no-sandbox',
+        'disable-gpu',
+        'disable-quic',
+        'no-first-run',
+        'disable-background-networking',
+        'disable-component-update',
+        'disable-sync',
+        f'user-data-dir={tmp_path_factory.mktemp("profile")}',
+    ):
+        options.add_argument(f'--{argument}')
+    options.set_capability('goog:loggingPrefs', dict(browser='ALL', performance='ALL'))
+    chrome = selenium.Chrome(options, service.Service(driver))
+    yield chrome
+    chrome.quit()

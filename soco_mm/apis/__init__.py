@@ -21,6 +21,7 @@ from .pretrain import pretrain
 from .probe import probe
 from .replay import replay
 from .report_proposals import ReportResult, report_proposals
+from .report_run import RunReportResult, report_run
 from .results import BrowseResult, FinetuneResult, PretrainResult
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     'FinetuneResult',
     'PretrainResult',
     'ReportResult',
+    'RunReportResult',
     'browse',
     'check_installation',
     'export_detector',
@@ -42,4 +44,5 @@ __all__ = [
     'probe',
     'replay',
     'report_proposals',
+    'report_run',
 ]

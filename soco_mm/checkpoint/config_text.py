@@ -29,15 +29,36 @@ def read_assignment(text: str, name: str) -> object | None:
     Returns:
         object: Plain data; None if the value is missing or not plain data.
     """
+    return read_assignments(text).get(name)
+
+
+def read_assignments(text: str) -> dict[str, object]:
+    r"""Read all values from the text of a resolved config; nothing is run.
+
+    Args:
+        text (str): The text.
+
+    Returns:
+        dict: Plain data by name; what is not plain data is left out.
+
+    Example:
+        >>> read_assignments('optim = dict(lr=0.1)\nhook = print(1)')
+        {'optim': {'lr': 0.1}}
+    """
     try:
-        for statement in ast.parse(text).body:
-            if isinstance(statement, ast.Assign) and (
-                ast.unparse(statement.targets[0]) == name
-            ):
-                return ast.literal_eval(_DictCalls().visit(statement.value))
-    except (SyntaxError, ValueError):
-        pass
-    return None
+        statements = ast.parse(text).body
+    except (RecursionError, SyntaxError, ValueError):
+        return {}
+    found = {}
+    for statement in statements:
+        if not isinstance(statement, ast.Assign):
+            continue
+        try:
+            value = ast.literal_eval(_DictCalls().visit(statement.value))
+        except (RecursionError, SyntaxError, TypeError, ValueError):
+            continue
+        found[ast.unparse(statement.targets[0])] = value
+    return found
 
 
 def plain_data(value):

@@ -15,6 +15,7 @@ from .pretrain import add_pretrain
 from .probe import add_probe
 from .proposals import add_proposals
 from .replay import add_replay
+from .report import add_run_report
 
 __all__ = ['add_batch', 'add_config_options', 'build_parser', 'main', 'run']
 
@@ -45,6 +46,7 @@ def build_parser() -> Parser:
         add_pretrain,
         add_configs,
         add_browse,
+        add_run_report,
         add_proposals,
         add_export,
         add_finetune,

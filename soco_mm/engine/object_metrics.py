@@ -39,19 +39,24 @@ BATCH_SIZE = 32
 SEED = 1_000_003  # not that of a training, which would show the same views
 
 
-def make_samples(cfg: Config) -> list[dict[str, Any]]:
-    """Two views of some images of a training, always the same.
+def make_samples(
+    cfg: Config, num_images: int = NUM_IMAGES, num_views: int | None = 2
+) -> list[dict[str, Any]]:
+    """Views of some images of a training, always the same.
 
     They are made as in training, by a pipeline of their own, with up to
     ``NUM_OBJECTS`` objects.
 
     Args:
         cfg (Config): The config of the training.
+        num_images (int): How many images, evenly picked. Defaults to 64.
+        num_views (int, optional): How many of the views. Defaults to 2; None
+            for all.
 
     Returns:
-        list[dict]: ``views``, ``boxes`` and ``valid`` of the first two views,
-        as :class:`PackViews` returns them, of up to ``NUM_IMAGES`` images;
-        empty if the data set is not one of objects.
+        list[dict]: ``views``, ``boxes`` and ``valid`` of the first views, as
+        :class:`PackViews` returns them; empty if the data set is not one of
+        objects.
     """
     cfg = copy.deepcopy(cfg)
     for transform in cfg.train_dataloader.dataset.get('pipeline', ()):
@@ -62,7 +67,7 @@ def make_samples(cfg: Config) -> list[dict[str, Any]]:
     if not isinstance(dataset, ObjectViewDataset):
         return []
     samples = []
-    number = min(NUM_IMAGES, len(dataset))
+    number = min(num_images, len(dataset))
     for index in np.linspace(0, len(dataset) - 1, number).astype(int).tolist():
         data = dataset.get_data_info(index)
         data['rng'] = sample_rng(SEED, 0, index)
@@ -70,7 +75,9 @@ def make_samples(cfg: Config) -> list[dict[str, Any]]:
             sample = dataset.pipeline(data)
         except ImageError:  # training uses another image, and says so
             continue
-        samples.append({key: sample[key][:2] for key in ('views', 'boxes', 'valid')})
+        samples.append(
+            {key: sample[key][:num_views] for key in ('views', 'boxes', 'valid')}
+        )
     return samples
 
 

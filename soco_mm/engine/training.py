@@ -21,6 +21,7 @@ from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
 from soco_mm.engine.hooks.step_guard_hook import StepGuardHook
+from soco_mm.engine.hooks.timeline_hook import TimelineHook
 from soco_mm.engine.init_weights import (
     INIT,
     LoadInitialWeights,
@@ -101,6 +102,7 @@ def train_model(
             start_from_weights(cfg, runner, Path(work_dir))
     scale_learning_rate(runner, cfg)
     runner.register_hook(StepGuardHook())
+    runner.register_hook(TimelineHook())
     with safe_loading():
         run_training(runner)
     # The first process still writes. One that ends meanwhile may abort, with gloo

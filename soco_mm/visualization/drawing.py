@@ -236,3 +236,10 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write an RGB image as PNG; it appears whole or not at all."""
     _, data = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     atomic_write(path, data.tobytes())
+
+
+def encode_jpeg(image: np.ndarray, quality: int = 82) -> bytes:
+    """An RGB image as a JPEG."""
+    bgr = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes()

@@ -9,13 +9,12 @@ import numpy as np
 from soco_mm.proposals import ProposalStore
 from soco_mm.utils import ImageError, read_image
 
-from .drawing import draw_boxes
+from .drawing import draw_boxes, encode_jpeg
 
 FEWEST = 8
 SHEET = 24
 PICTURE_SIDE = 360  # pixels of the longer side
 DRAWN_BOXES = 16
-JPEG_QUALITY = 82
 
 
 class Picture(NamedTuple):
@@ -52,13 +51,7 @@ def draw_picture(image: np.ndarray, boxes: np.ndarray) -> bytes:
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     picked = np.linspace(0, len(boxes) - 1, min(DRAWN_BOXES, len(boxes)))
     scale = np.tile([size[0] / width, size[1] / height], 2)
-    drawn = draw_boxes(small, boxes[picked.round().astype(int)] * scale)
-    _, data = cv2.imencode(
-        '.jpg',
-        cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR),
-        [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
-    )
-    return data.tobytes()
+    return encode_jpeg(draw_boxes(small, boxes[picked.round().astype(int)] * scale))
 
 
 def draw_galleries(

@@ -167,6 +167,7 @@ OPTIONS = {
         'test_command_prints_figures_and_advice',
     },
     'replay': {},
+    'report': {'--out': 'test_apis/test_report_run.py::test_two_runs_are_compared'},
 }
 
 

@@ -1,10 +1,9 @@
-import json
-import shutil
 import xml.etree.ElementTree as ElementTree
 
 import cv2
 import numpy as np
 import pytest
+from browsing import requested, show, visible
 
 from soco_mm.proposals import ProposalSummary
 from soco_mm.visualization.proposal_charts import _crop
@@ -75,55 +74,6 @@ def page(**changes):
     return render_report(**arguments)
 
 
-@pytest.fixture(scope='module')
-def browser(tmp_path_factory):
-    selenium = pytest.importorskip('selenium.webdriver')
-    service = pytest.importorskip('selenium.webdriver.chrome.service')
-    chromium = shutil.which('chromium') or shutil.which('chromium-browser')
-    driver = shutil.which('chromedriver')
-    if not (chromium and driver):
-        pytest.skip(
-            'needs chromium and chromedriver (Debian: apt-get install '
-            'chromium chromium-driver)'
-        )
-    options = selenium.ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        'headless=new',
-        'no-sandbox',
-        'disable-gpu',
-        'disable-quic',
-        'no-first-run',
-        'disable-background-networking',
-        'disable-component-update',
-        'disable-sync',
-        f'user-data-dir={tmp_path_factory.mktemp("profile")}',
-    ):
-        options.add_argument(f'--{argument}')
-    options.set_capability('goog:loggingPrefs', dict(browser='ALL', performance='ALL'))
-    chrome = selenium.Chrome(options, service.Service(driver))
-    yield chrome
-    chrome.quit()
-
-
-def show(browser, path, width):
-    browser.execute_cdp_cmd(
-        'Emulation.setDeviceMetricsOverride',
-        dict(width=width, height=900, deviceScaleFactor=1, mobile=width < 600),
-    )
-    for kind in ('browser', 'performance'):
-        browser.get_log(kind)  # of the page before
-    browser.get(path.as_uri())
-
-
-def visible(browser, selector):
-    return [
-        each
-        for each in browser.find_elements('css selector', selector)
-        if each.is_displayed()
-    ]
-
-
 @pytest.fixture(params=[1200, 400])
 def shown(request, browser, tmp_path):
     path = tmp_path / 'a page.html'
@@ -138,15 +88,7 @@ def test_page_needs_nothing_but_itself(shown):
         for each in shown.get_log('browser')
         if each['level'] in ('SEVERE', 'WARNING')
     ] == []
-    events = [
-        json.loads(each['message'])['message'] for each in shown.get_log('performance')
-    ]
-    fetched = {
-        each['params']['request']['url']
-        for each in events
-        if each['method'] == 'Network.requestWillBeSent'
-    }
-    files = [url for url in fetched if not url.startswith('data:')]
+    files = [url for url in requested(shown) if not url.startswith('data:')]
     assert files == [shown.current_url]
 
 

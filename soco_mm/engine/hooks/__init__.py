@@ -6,6 +6,7 @@ from .resumed_evaluation_hook import ResumedEvaluationHook
 from .runtime_info_hook import DeferredRuntimeInfoHook
 from .step_guard_hook import StepGuardHook
 from .target_update_hook import TargetUpdateHook
+from .timeline_hook import TimelineHook
 
 __all__ = [
     'AmpParamSchedulerHook',
@@ -16,4 +17,5 @@ __all__ = [
     'ResumedEvaluationHook',
     'StepGuardHook',
     'TargetUpdateHook',
+    'TimelineHook',
 ]

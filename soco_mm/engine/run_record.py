@@ -1,0 +1,164 @@
+"""What the folder of a training holds, read without changing anything."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from soco_mm.checkpoint.config_text import plain_data, read_assignments
+from soco_mm.checkpoint.provenance import PROVENANCE
+from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.init_weights import INIT
+from soco_mm.engine.retrieval import read_retrieval
+from soco_mm.engine.timeline import read_timeline
+from soco_mm.utils import UsageError
+from soco_mm.utils.image_files import JOB
+
+SCALARS = 'vis_data/scalars.json'
+HEALTH = 'health.json'
+EXPORTED = 'exported/report.json'
+# In which MMEngine's log of a process lies.
+STAMP = re.compile(r'\d{8}_\d{6}')
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a training has written, as far as it has come.
+
+    Attributes:
+        folder (Path): The folder of the run.
+        rows (list[dict]): The scalars of the training, by ``step``.
+        evaluations (list[dict]): Those of evaluations, with the ``step`` before.
+        health (dict): ``rows`` and ``verdicts`` of ``health.json``.
+        retrieval (dict): See :func:`read_retrieval`.
+        processes (list[dict]): See :func:`read_timeline`.
+        provenance (dict): ``provenance.json``.
+        initial (dict): ``init.json``.
+        exported (dict): ``exported/report.json``.
+        config (dict): The config, plain data.
+        checkpoint (Path, optional): The last checkpoint.
+
+    Of what is missing the value is empty, or None.
+    """
+
+    folder: Path
+    rows: list[dict[str, Any]]
+    evaluations: list[dict[str, Any]]
+    health: dict[str, Any]
+    retrieval: dict[str, Any]
+    processes: list[dict[str, Any]]
+    provenance: dict[str, Any]
+    initial: dict[str, Any]
+    exported: dict[str, Any]
+    config: dict[str, Any]
+    checkpoint: Path | None
+
+    @classmethod
+    def read(cls, folder: str | Path) -> 'RunRecord':
+        """Read what is there; a file that is damaged counts as missing.
+
+        Args:
+            folder (str | Path): The folder of a run, of ``soco-mm pretrain``,
+                ``soco-mm finetune`` or ``tools/train.py``.
+
+        Raises:
+            UsageError: If it is not one.
+        """
+        folder = Path(folder)
+        scalars = find_scalars(folder)
+        config = find_dumped_config(folder)
+        if not (scalars or (folder / JOB).is_file() or config):
+            raise UsageError(
+                f'{folder} is not the folder of a run: it has neither {SCALARS} nor '
+                f'{JOB}. Give what --out was, or the work dir of tools/train.py.'
+            )
+        rows, evaluations = read_scalars(scalars)
+        return cls(
+            folder=folder,
+            rows=rows,
+            evaluations=evaluations,
+            health=read_dict(folder / HEALTH),
+            retrieval=read_retrieval(folder),
+            processes=read_timeline(folder),
+            provenance=read_dict(folder / PROVENANCE),
+            initial=read_dict(folder / INIT),
+            exported=read_dict(folder / EXPORTED),
+            config=read_config(config),
+            checkpoint=latest_checkpoint(folder),
+        )
+
+    def as_config(self) -> Config:
+        """The config as the engine takes it."""
+        return Config(self.config)
+
+
+def find_scalars(folder: Path) -> list[Path]:
+    """The files of scalars in a run, the earliest first.
+
+    ``tools/train.py`` writes one for each process, in a folder of its own.
+    """
+    own = folder / SCALARS
+    stamped = sorted(
+        path
+        for path in folder.glob(f'*/{SCALARS}')
+        if STAMP.fullmatch(path.parents[1].name)
+    )
+    return [*stamped, *([own] if own.is_file() else [])]
+
+
+def read_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
+    """The scalars of a run: rows of the training, and of its evaluations.
+
+    A run that was killed and resumed does some steps twice: the last time
+    counts. A line that is being written is left out.
+    """
+    rows: list[dict] = []
+    evaluations: list[dict] = []
+    for path in files:
+        for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if not isinstance(row, dict):
+                continue
+            if not isinstance(row.get('iter'), int):
+                # The step of an evaluation is that of its epoch.
+                evaluations.append(dict(row, step=rows[-1]['step'] if rows else 0))
+                continue
+            row['step'] = row['iter']
+            for earlier in (rows, evaluations):
+                while earlier and earlier[-1]['step'] >= row['step']:
+                    earlier.pop()
+            rows.append(row)
+    return rows, evaluations
+
+
+def read_dict(path: Path) -> dict[str, Any]:
+    """A dictionary out of a JSON file; empty if it is missing or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def find_dumped_config(folder: Path) -> Path | None:
+    """The config that MMEngine has written into a run, the newest of several."""
+    found = [*folder.glob('*.py'), *folder.glob('vis_data/config.py')]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def read_config(path: Path | None) -> dict[str, Any]:
+    """The config of a run as plain data; nothing in it is run."""
+    if path is None:
+        return {}
+    try:
+        text = path.read_text(encoding='utf-8')
+    except (OSError, ValueError):
+        return {}
+    return plain_data(read_assignments(text))
