@@ -1,6 +1,7 @@
 """Curves over the steps of a training as SVG, to be put into a page."""
 
 from collections.abc import Sequence
+from math import ceil, floor
 from typing import NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ def draw_lines(
 
     count = round((high - low) / step)
     every = max(1, round_step(last - first, 4)) if last > first else 1
-    ticks = np.arange(np.ceil(first / every) * every, last + 1e-9, every)
+    ticks = np.arange(ceil(first / every) * every, last + 1e-9, every)
     return render(
         'lines.svg.j2',
         width=WIDTH,
@@ -106,9 +107,9 @@ def value_axis(low: float, high: float) -> tuple[float, float, float]:
         low = 0
     if low == high:
         low, high = min(0.0, 2 * low), max(0.0, 2 * high) or 1.0
-    step = round_step(high - low, 4)
-    first = float(np.floor(low / step + 1e-9)) * step
-    return first, float(np.ceil(high / step - 1e-9)) * step, float(step)
+    step = float(round_step(high - low, 4))
+    first = floor(low / step + 1e-9) * step
+    return first, ceil(high / step - 1e-9) * step, step
 
 
 def short(value: float, step: float) -> str:
