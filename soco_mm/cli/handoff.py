@@ -102,6 +102,7 @@ def export(args: argparse.Namespace) -> None:
             f'--detector is for MMDetection; leave it out with --format {args.format}.'
         )
     from soco_mm import apis
+    from soco_mm.detectors.pipelines import can_finetune
 
     if args.format is not None:
         written = apis.export_weights(
@@ -123,9 +124,10 @@ def export(args: argparse.Namespace) -> None:
         parts=args.parts,
     )
     print(report.describe())
+    with_ours = f'with soco-mm finetune {shlex.quote(str(args.out))} ..., or '
     print(
-        f'Train it with soco-mm finetune {shlex.quote(str(args.out))} ..., '
-        f'or with MMDetection from {report.config}.'
+        f'Train it {with_ours * can_finetune(report.config)}with MMDetection from '
+        f'{report.config}.'
     )
 
 

@@ -66,6 +66,20 @@ def trains_masks(detector: str | Path) -> bool:
         return True
 
 
+def can_finetune(detector: str | Path) -> bool:
+    """Whether ``soco-mm finetune`` takes a detector, as far as its pipeline says.
+
+    Args:
+        detector (str | Path): Its config.
+    """
+    try:
+        pipeline = find_pipeline(Config.fromfile(detector).train_dataloader.dataset)
+        check_pipeline(pipeline, detector)
+    except Exception:  # a config is a program; it may have another pipeline
+        return False
+    return True
+
+
 def uses_masks(pipeline: list) -> bool:
     """Whether a pipeline loads masks."""
     return any(each.get('with_mask') for each in transforms(pipeline))

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from soco_mm.checkpoint.weights_file import read_weights
 from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.errors import did_you_mean
 from soco_mm.log import logger
@@ -29,14 +27,10 @@ from .init_weights import resume_images, take_over_images
 from .initial_weights import check_frozen
 from .job import resumed_arguments, written_options
 from .loops import accumulation_of, epochs_of
+from .recipe_choice import CONFIG, choose_recipe
 from .schedules import set_epochs
-from .trial import naming, try_pretraining
+from .trial import try_pretraining
 
-CONFIG = 'soco_r50_fpn_100e'
-# With weights to start from and fewer images than this.
-SHORT, SHORT_MOBILENET = 'short/soco_r50_fpn_short', 'short/soco_mobilenetv2_fpn_short'
-FEW_IMAGES = 100_000
-MOBILENET = re.compile(r'features\.\d+\.|(backbone\.)?layer7\.|blocks\.6\.0\.conv_dw')
 PRESET = 'paper'
 # R50 at the paper's views takes 0.4 GB per image.
 CPU_BATCH_SIZE = 16
@@ -318,8 +312,7 @@ class PretrainPlan:
         trial.train_dataloader.batch_size = min(self.batch_size, number)
         if self.epochs != trial.train_cfg.get('max_epochs'):
             set_epochs(trial, self.epochs, max(1, number // self.batch_size))
-        with naming(self.arguments.options):
-            try_pretraining(trial, self.images)
+        try_pretraining(trial, self.images, self.arguments.options)
 
     def get_proposals(self, workers: int | None) -> ProposalStore:
         """Open existing proposals, or make them.
@@ -398,28 +391,6 @@ class PretrainPlan:
             f'images, batches of {cfg.train_dataloader.batch_size}{every}, '
             f'{self.epochs} epoch{"s" * (self.epochs != 1)}{kept}'
         )
-
-
-def choose_recipe(init: str | Path | None, images: int) -> str:
-    """The recipe if the arguments name none.
-
-    Args:
-        init (str | Path, optional): Weights to start from.
-        images (int): Number of images.
-
-    Returns:
-        str: Its name: with weights and fewer than ``FEW_IMAGES`` a short one,
-        of a MobileNetV2 if they are of that.
-    """
-    if init is None or images >= FEW_IMAGES:
-        return CONFIG
-    found = any(map(MOBILENET.match, read_weights(init).weights))
-    name = SHORT_MOBILENET if found else SHORT
-    logger.info(
-        f'Config: {name}, a short recipe, since the training starts from weights and '
-        f'has fewer than {FEW_IMAGES:,} images. Another one: --config.'
-    )
-    return name
 
 
 def choose_settings(

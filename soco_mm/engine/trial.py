@@ -93,13 +93,17 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def try_pretraining(cfg: Config, images: ImageSet) -> None:
+def try_pretraining(
+    cfg: Config, images: ImageSet, options: dict[str, Any] | None = None
+) -> None:
     """Build a pretraining on some of its images, and load one of them.
 
     Args:
         cfg (Config): The config, with batches that the images fill; not
             changed.
         images (ImageSet): The images, of which no proposals are needed.
+        options (dict, optional): Values of the config that were set, by dotted
+            key; errors that they may cause name them. Defaults to None.
 
     Raises:
         SoCoError: If something cannot be built, or an image cannot be made
@@ -124,13 +128,18 @@ def try_pretraining(cfg: Config, images: ImageSet) -> None:
         )
         loader.dataset.update(data_root=images.root, proposals=folder + '/store')
         loader.dataset.pop('num_images', None)
-        runner = build_trial(trial)
-        with quiet():
+        options = options or {}
+        with naming(options):
+            runner = build_trial(trial)
+        # Which weights fit depends on the model alone.
+        of_model = {k: v for k, v in options.items() if k.startswith('model.')}
+        with naming(of_model), quiet():
             match_initial_weights(trial, unwrap_model(runner.model))
             match_init_weights(trial, unwrap_model(runner.model))
         # If no image can be read, making the proposals will say why.
         index = readable.index(True) if any(readable) else None
-        load_sample(runner, index)
+        with naming(options):
+            load_sample(runner, index)
 
 
 def load_sample(runner: Runner, index: int | None) -> None:

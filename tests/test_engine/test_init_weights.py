@@ -234,11 +234,54 @@ def test_a_run_is_resumed_only_with_its_own_weights(
     assert model['data_preprocessor']['std'] == [1.0, 1.0, 1.0]
 
 
-def test_weights_and_few_images_choose_a_short_recipe(weights, tmp_path, capsys):
-    path = tmp_path / 'mobilenet.pth'
-    torch.save({'features.0.0.weight': torch.ones(2)}, path)
-    assert choose_recipe(weights, 99_999) == 'short/soco_r50_fpn_short'
-    assert 'short recipe' in capsys.readouterr().out
-    assert choose_recipe(path, 5) == 'short/soco_mobilenetv2_fpn_short'
-    assert choose_recipe(weights, 100_000) == 'soco_r50_fpn_100e'
+def resnet(blocks, conv='conv3'):
+    """The names and shapes that tell a ResNet."""
+    return {
+        'conv1.weight': torch.ones(64, 3, 7, 7),
+        'layer1.0.conv2.weight': torch.ones(64, 64, 3, 3),
+        f'layer1.0.{conv}.weight': torch.ones(64, 64, 3, 3),
+        **{f'layer3.{i}.conv1.weight': torch.ones(2) for i in range(blocks)},
+    }
+
+
+def test_weights_and_few_images_choose_a_short_recipe(tmp_path, capsys):
+    c4 = {f'backbone.{name}': value for name, value in resnet(6).items()}
+    c4['roi_head.shared_head.layer4.0.conv1.weight'] = torch.ones(2)
+    for name, given in dict(
+        r50=resnet(6), mobilenet={'features.17.conv.0.0.weight': torch.ones(2)}, c4=c4
+    ).items():
+        torch.save(given, tmp_path / name)
+    assert choose_recipe(tmp_path / 'r50', 99_999) == 'short/soco_r50_fpn_short'
+    assert 'a short recipe of ResNet-50' in capsys.readouterr().out
+    assert choose_recipe(tmp_path / 'c4', 5) == 'short/soco_r50_c4_short'
+    mobilenet = choose_recipe(tmp_path / 'mobilenet', 5)
+    assert mobilenet == 'short/soco_mobilenetv2_fpn_short'
+    assert choose_recipe(tmp_path / 'r50', 100_000) == 'soco_r50_fpn_100e'
     assert choose_recipe(None, 5) == 'soco_r50_fpn_100e'
+
+
+@pytest.mark.parametrize(
+    'names, advice',
+    [
+        (
+            {'features.denseblock1.denselayer1.conv1.weight': torch.ones(2)},
+            r'holds weights of DenseNet; .*--detector CONFIG of MMDetection',
+        ),
+        (
+            {'fc.weight': torch.ones(2)},
+            'a backbone that is not recognised; short recipes are chosen for ResNet-50 '
+            'and MobileNetV2',
+        ),
+        (
+            resnet(2, 'conv2'),
+            'holds weights of ResNet-18; .*--detector mmdet::retinanet/retinanet_r18',
+        ),
+    ],
+)
+def test_weights_without_a_short_recipe_are_named_with_what_to_give(
+    tmp_path, names, advice
+):
+    path = tmp_path / 'weights.pth'
+    torch.save(names, path)
+    with pytest.raises(UsageError, match=advice):
+        choose_recipe(path, 5)
