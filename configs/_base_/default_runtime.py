@@ -3,7 +3,7 @@ default_scope = 'soco_mm'
 default_hooks = dict(
     runtime_info=dict(type='DeferredRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
+    sampler_seed=dict(type='StepSeedHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='AmpParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3),

@@ -74,7 +74,7 @@ def add_pretrain(commands) -> None:
         help='processes that load images and make proposals (default: one per core)',
     )
     add_preset(parser)
-    add_fit(parser)
+    add_fit(parser, measured=True)
     parser.add_argument(
         '--proposals',
         metavar='STORE',

@@ -55,7 +55,7 @@ def match_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
     Raises:
         UsageError: If a file does not exist.
         SoCoError: If it cannot be read, is not safe to load, or nothing in it
-            fits.
+            fits, or if ``load_from`` does not fill what stays as it is.
     """
     found = []
     for key, path, prefix, part in initial_weights(cfg, model):
@@ -84,6 +84,8 @@ def match_initial_weights(cfg: dict, model: nn.Module) -> list[str]:
                 f'{key}: none of the {len(names)} tensors of {path} fits: '
                 f'{explain_misfit(report, names, list(state))}.'
             )
+        if key == 'load_from':
+            check_kept(cfg, report, path)
         found.append(
             f'{key}: {filled} of {len(state)} tensors are from {path}'
             f'\n{report.describe()}'
@@ -116,6 +118,33 @@ def check_frozen(cfg: dict) -> None:
                 'would start from random weights. Give weights that fill it with '
                 f'--init (init_weights in a config), or train all parts: --train '
                 f'{parts} (model.frozen_parts=()).'
+            )
+
+
+def check_kept(cfg: dict, report: TransferReport, path: str) -> None:
+    """Refuse weights that leave a frozen part random.
+
+    Args:
+        cfg (dict): The config of the training.
+        report (TransferReport): What the weights fill.
+        path (str): Their file.
+
+    Raises:
+        SoCoError: If a part in ``model.frozen_parts`` is not filled whole.
+    """
+    for name in (cfg.get('model') or {}).get('frozen_parts', ()):
+        missing = [
+            tensor
+            for part in report.parts.values()
+            for tensor, *_ in (*part.new, *part.shape_differs)
+            if tensor.startswith(f'{name}.')
+            and not tensor.endswith('num_batches_tracked')
+        ]
+        if missing:
+            raise SoCoError(
+                f'load_from: {path} does not fill the {name}, which the training keeps '
+                f'as it is (model.frozen_parts): {missing[0]} and {len(missing) - 1} '
+                'more would stay random. Give weights that fill it, or train all parts.'
             )
 
 

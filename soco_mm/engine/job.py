@@ -13,6 +13,8 @@ from soco_mm.utils.image_files import JOB
 
 # Parts of a job that hold values of a config, by key.
 OF_CONFIG = ('settings', 'options')
+# What is meant by a key that no argument has.
+NAMES = {'init_sha256': 'content of --init (SHA-256)'}
 # Results do not depend on these parts of a config.
 HARMLESS = (
     'default_hooks.checkpoint',
@@ -181,7 +183,7 @@ def compare_jobs(out: Path, there: dict, job: dict, resume: bool) -> dict:
         if then.get(key) != now.get(key) and key.split('.')[0] in compared
     }
     changed = {
-        key.removeprefix('settings.').removeprefix('options.'): values
+        NAMES.get(key, key.removeprefix('settings.').removeprefix('options.')): values
         for key, values in changed.items()
     }
     refused = {

@@ -63,8 +63,8 @@ def explain_no_recipe(init: str | Path, backbone: str | None) -> str:
     else:
         what = f'{init} holds weights of {backbone}'
     return (
-        f'{what}; short recipes are chosen for {" and ".join(SHORT)}. Name the detector '
-        f'that has this backbone (--detector '
+        f'{what}; short recipes are chosen for {" and ".join(SHORT)}. Name the '
+        'detector that has this backbone (--detector '
         f'{DETECTORS.get(backbone, "CONFIG of MMDetection")}), which also makes a '
         'short recipe, or a recipe (--config).'
     )

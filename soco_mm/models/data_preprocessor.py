@@ -45,14 +45,17 @@ class ViewDataPreprocessor(BaseDataPreprocessor):
         Args:
             data (dict): ``views``: a list of RGB images, uint8,
                 (N, H_v, W_v, 3); ``boxes``: a list of (N, K, 4); ``valid``: a
-                list of (N, K) booleans.
+                list of (N, K) booleans; and, for an RPN, ``proposals`` and
+                ``num_proposals``.
             training (bool): Not used; views are the same in both modes.
 
         Returns:
             dict: The same keys on the model's device, with float32 views of
-            shape (N, 3, H_v, W_v).
+            shape (N, 3, H_v, W_v). ``num_proposals`` stay on the host, where
+            they are read.
         """
-        data = self.cast_data(data)
+        on_host = {key: data[key] for key in ('num_proposals',) if key in data}
+        data = self.cast_data(data) | on_host
         views = data['views']
         if self.rgb_to_bgr:
             views = [view.flip(-1) for view in views]

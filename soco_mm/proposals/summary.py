@@ -131,7 +131,7 @@ def describe_sizes(header: dict) -> list[str]:
     lines = [f'{kept}; of {number} found, {small} were smaller and {large} larger']
     if small > MOSTLY * number and not header.get('derived'):
         lines.append(
-            f'warning: {100 * small / number:.0f} % of the boxes found are smaller '
+            f'WARNING: {100 * small / number:.0f} % of the boxes found are smaller '
             'than what is kept. If your objects are that small, training sees none of '
             'them: a few annotated images tell, with --ann ANN'
         )

@@ -225,7 +225,9 @@ def test_a_run_is_resumed_only_with_its_own_weights(
     content = torch.load(weights)
     content['state_dict']['backbone.bn1.bias'] += 1
     torch.save(content, weights)
-    with pytest.raises(UsageError, match='was started with init_sha256='):
+    with pytest.raises(
+        UsageError, match=r'was started with content of --init \(SHA-256\)='
+    ):
         start(demo_images, store, out, init=weights, resume=True)
     weights.unlink()
     made = pretrain(None, out, epochs=2, resume=True, workers=0)

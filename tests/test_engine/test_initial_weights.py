@@ -253,3 +253,16 @@ def test_pretrain_refuses_them_before_anything_is_written(demo_images, tmp_path)
             workers=0,
         )
     assert not (tmp_path / 'run').exists()
+
+
+def test_load_from_must_fill_what_stays_as_it_is(small_model, tmp_path):
+    path = tmp_path / 'weights.pth'
+    state = small_model.state_dict()
+    backbone = {k: v for k, v in state.items() if k.startswith('backbone.')}
+    cfg = dict(load_from=str(path), model=dict(frozen_parts=('backbone',)))
+    torch.save(backbone, path)
+    match_initial_weights(cfg, small_model)
+    del backbone['backbone.layer4.1.conv2.weight']
+    torch.save(backbone, path)
+    with pytest.raises(SoCoError, match=r'does not fill the backbone, .*conv2\.weight'):
+        match_initial_weights(cfg, small_model)

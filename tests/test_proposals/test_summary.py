@@ -12,7 +12,7 @@ def test_kept_sizes_are_said_in_numbers_and_warned_of_in_words():
         "kept: boxes of 0.3 to 0.8 of the image's side; of 200 found, 180 were smaller "
         'and 5 larger'
     )
-    assert warning.startswith('warning: 90 % of the boxes found are smaller')
+    assert warning.startswith('WARNING: 90 % of the boxes found are smaller')
     assert '--ann' in warning
 
 

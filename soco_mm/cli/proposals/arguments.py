@@ -26,14 +26,21 @@ def add_preset(parser) -> None:
     )
 
 
-def add_fit(parser) -> None:
-    """Add ``--ann``, to which the proposals are fitted."""
+def add_fit(parser, measured: bool = False) -> None:
+    """Add ``--ann``, to which the proposals are fitted.
+
+    Args:
+        parser (Parser): What it is added to.
+        measured (bool): Whether the objects are measured too. Defaults to False.
+    """
     parser.add_argument(
         '--ann',
         metavar='ANN',
         help='annotated objects of a few such images, from which sizes and shapes of '
         'the boxes and the resolution of the search are derived: a COCO json, the '
-        'data.yaml of a YOLO data set, or Pascal VOC',
+        'data.yaml of a YOLO data set, or Pascal VOC'
+        + '; before and after, how often the nearest other object is of the same '
+        'class' * measured,
     )
 
 

@@ -5,6 +5,7 @@ from .precise_bn_hook import PreciseBNHook
 from .resumed_evaluation_hook import ResumedEvaluationHook
 from .runtime_info_hook import DeferredRuntimeInfoHook
 from .step_guard_hook import StepGuardHook
+from .step_seed_hook import StepSeedHook
 from .target_update_hook import TargetUpdateHook
 from .timeline_hook import TimelineHook
 
@@ -16,6 +17,7 @@ __all__ = [
     'PreciseBNHook',
     'ResumedEvaluationHook',
     'StepGuardHook',
+    'StepSeedHook',
     'TargetUpdateHook',
     'TimelineHook',
 ]

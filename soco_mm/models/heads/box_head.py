@@ -17,6 +17,9 @@ class DisplacedBoxHead(BaseModule):
     the box it was moved from are predicted, so that what a detector takes over
     knows where an object ends. This layer itself is not handed over.
 
+    The object's own box is the one the model is given: leave ``BoxJitter`` out
+    of the pipeline, or it is the jittered one.
+
     Args:
         in_channels (int): Channels of the object-level features.
         max_shift (float): A box is moved by at most this share of its width
