@@ -1,5 +1,6 @@
 """Errors that a user can understand, with suggestions for wrong names."""
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
@@ -9,12 +10,31 @@ CUTOFF = 0.6
 TIE = 0.03
 
 
+# Characters that act on a terminal: in the name of a file they could hide what
+# is said of it. A line may end.
+CONTROL = re.compile(r'[\x00-\x08\x0b-\x1f\x7f-\x9f]')
+
+
+def without_control(text: str) -> str:
+    """A text whose control characters are written out.
+
+    Example:
+        >>> from soco_mm.errors import without_control
+        >>> without_control('a' + chr(27) + '[2J.png')
+        'a\\\\x1b[2J.png'
+    """
+    return CONTROL.sub(lambda found: f'\\x{ord(found[0]):02x}', text)
+
+
 class SoCoError(Exception):
     """An error that a user can understand and fix; shown without a stack trace."""
 
     exit_code = 1
     # Another process of the training prints it.
     silent = False
+
+    def __str__(self) -> str:
+        return without_control(super().__str__())
 
 
 class UsageError(SoCoError):

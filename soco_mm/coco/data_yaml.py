@@ -11,7 +11,7 @@ import yaml
 from soco_mm.errors import UsageError
 from soco_mm.utils import list_images
 
-from .files import AmbiguousName, NameFinder, clean_name, walk_files
+from .files import AmbiguousName, NameFinder, clean_name, path_below, walk_files
 from .texts import read_text
 
 SPLITS = ('train', 'val', 'test')
@@ -26,7 +26,7 @@ class DataYaml:
     Attributes:
         path (Path): The file.
         root (str): The folder of the data set, absolute: its ``path``, else
-            that of the file.
+            that of the file. No file outside of both is read.
         names (dict[int, str]): Names of the classes by number.
         splits (dict[str, list[str]]): For train, val and test, as far as they
             exist, the folders and lists of images as they are written.
@@ -173,18 +173,23 @@ def _root(path: Path, root: Any) -> str:
     return folder  # the path of another machine
 
 
-def split_images(data: DataYaml, split: str) -> list[ImageList]:
+def split_images(
+    data: DataYaml, split: str, root: str | Path | None = None
+) -> list[ImageList]:
     """Find the images of a split.
 
     Args:
         data (DataYaml): The data set.
         split (str): One of train, val and test.
+        root (str | Path, optional): A folder that a user names, in which images
+            may be as well. Defaults to None.
 
     Returns:
         list[ImageList]: Those of each folder or list.
 
     Raises:
-        UsageError: If the file has no such split, or an image is missing.
+        UsageError: If the file has no such split, or an image is missing or
+            outside of the folders of the data set.
     """
     if split not in data.splits:
         raise UsageError(
@@ -193,17 +198,25 @@ def split_images(data: DataYaml, split: str) -> list[ImageList]:
             'these images.'
         )
     found = []
+    places = [data.root, data.folder]
+    if root is not None:
+        places.append(os.path.abspath(root))
     for entry in data.splits[split]:
-        place = _locate(data, split, entry)
+        place = _locate(data, split, entry, places)
         if os.path.isdir(place):
             images = [os.path.join(place, each) for each in list_images(place).paths]
             found.append(ImageList(place, images))
         else:
-            found.append(ImageList(None, _listed(data, place)))
+            found.append(ImageList(None, _listed(data, place, places)))
     return found
 
 
-def _locate(data: DataYaml, split: str, entry: str) -> str:
+def _is_below(path: str, places: list[str]) -> bool:
+    """Whether a path is in one of the folders."""
+    return any(path_below(each, path) is not None for each in places)
+
+
+def _locate(data: DataYaml, split: str, entry: str, places: list[str]) -> str:
     """The folder or list that is meant, absolute.
 
     Relative to the root or the file; Roboflow's ``../train/images`` is in the
@@ -219,18 +232,17 @@ def _locate(data: DataYaml, split: str, entry: str) -> str:
         for start in range(last)
         for base in (data.root, data.folder)
     ]
-    for each in tried:
-        if os.path.exists(each):
-            return os.path.normpath(each)
-    places = ' or '.join(dict.fromkeys((data.root, data.folder)))
+    for each in map(os.path.normpath, tried):
+        if _is_below(each, places) and os.path.exists(each):
+            return each
     raise UsageError(
         f'{data.path} names {entry} as its {split}, which is not '
-        f'in {places}. Correct "{split}" or "path" there.'
+        f'in {" or ".join(dict.fromkeys(places))}. Correct "{split}" or "path" there.'
     )
 
 
-def _listed(data: DataYaml, path: str) -> list[str]:
-    """The images that a text file names, one path per line."""
+def _listed(data: DataYaml, path: str, places: list[str]) -> list[str]:
+    """The images that a text file names, one path per line, in these folders."""
     found: list[str] = []
     missing: list[str] = []
     finder = None
@@ -240,9 +252,11 @@ def _listed(data: DataYaml, path: str) -> list[str]:
             continue
         name = clean_name(line)
         bases = os.path.dirname(path), data.root, data.folder, os.getcwd()
-        for known in (os.path.join(base, name) for base in bases):
-            if os.path.isfile(known):
-                found.append(os.path.normpath(known))
+        tried = [os.path.normpath(os.path.join(base, name)) for base in bases]
+        files = [each for each in tried if os.path.isfile(each)]
+        for known in files:
+            if _is_below(known, places):
+                found.append(known)
                 break
         else:
             finder = finder or NameFinder(walk_files(data.root))
@@ -254,7 +268,9 @@ def _listed(data: DataYaml, path: str) -> list[str]:
                     f'{data.root}. Write the path relative to it.'
                 ) from None
             if known is None:
-                missing.append(f'{path}:{number}: {line} is missing')
+                where = ' or '.join(dict.fromkeys(places))
+                reason = f'not in {where}' if files else 'missing'
+                missing.append(f'{path}:{number}: {line} is {reason}')
             else:
                 found.append(os.path.join(data.root, known))
     if missing:

@@ -23,6 +23,36 @@ def clean_name(name: str) -> str:
     return posixpath.normpath(name.replace('\\', '/'))
 
 
+def path_below(root: str | os.PathLike, name: str) -> str | None:
+    """The path of a file relative to a folder; None if it is not below it.
+
+    Only names count: a link in the folder may lead anywhere, since a file of
+    annotations cannot make one.
+
+    Args:
+        root (str | Path): The folder.
+        name (str): The file, relative to the folder or absolute.
+
+    Example:
+        >>> from soco_mm.coco.files import path_below
+        >>> path_below('/data', 'a/../b.png'), path_below('/data', '/data/b.png')
+        ('b.png', 'b.png')
+        >>> path_below('/data', '../b.png'), path_below('/data', '/database/b.png')
+        (None, None)
+    """
+    path = os.path.normpath(name)
+    if os.path.isabs(path) or _leaves(path):  # and may still come back
+        path = os.path.relpath(os.path.join(root, path), root)
+        if _leaves(path):
+            return None
+    return path.replace(os.sep, '/')
+
+
+def _leaves(path: str) -> bool:
+    """Whether a normal relative path begins with ``..``."""
+    return path.partition(os.sep)[0] == os.pardir
+
+
 class NameFinder:
     """Finds the file that a name means, if needed by the end of the name.
 

@@ -9,7 +9,7 @@ from soco_mm.errors import SoCoError
 from soco_mm.utils import ImageError, ImageHead, read_heads
 
 from .account import BY_TAIL, TWICE, Account
-from .files import AmbiguousName, NameFinder, clean_name, walk_files
+from .files import AmbiguousName, NameFinder, clean_name, path_below, walk_files
 from .structure import ImageEntry
 
 
@@ -91,12 +91,12 @@ def find_paths(
     owners: dict[str, str] = {}
     same: dict[str, str] = {}
     for entry in images:
-        name = entry.file_name
-        if os.path.isfile(root / name):
+        below = path_below(root, entry.file_name)
+        if below is not None and os.path.isfile(root / below):
             # The same file, however it is named.
-            real = os.path.realpath(root / name)
-            paths[entry.number] = same.setdefault(real, relative(root, name))
-            owners.setdefault(real, name)
+            real = os.path.realpath(root / below)
+            paths[entry.number] = same.setdefault(real, below)
+            owners.setdefault(real, entry.file_name)
         else:
             others.append(entry)
     finder = NameFinder(walk_files(str(root))) if others else None
@@ -110,9 +110,12 @@ def find_paths(
                 'Give the folder that its file names are relative to.'
             ) from None
         if found is None:
+            reason = f'{root / name}, which is missing'
+            if path_below(root, name) is None:
+                reason = f'{name}, which is not below {root}'
             bad.append(
                 (
-                    f'{root / name}, which is missing',
+                    reason,
                     'Give the folder that its file names are relative '
                     'to, or take the images out of the file.',
                 )
@@ -130,14 +133,6 @@ def find_paths(
             )
         paths[entry.number] = same.setdefault(real, found)
     return dict(sorted(paths.items()))
-
-
-def relative(root: Path, name: str) -> str:
-    """A file name relative to the folder, or absolute if it is outside."""
-    path = os.path.relpath(os.path.join(root, name), root)
-    if path.split(os.sep)[0] == os.pardir:
-        return os.path.abspath(os.path.join(root, name))
-    return path.replace(os.sep, '/')
 
 
 def explain_image(path: Path, entry: ImageEntry, head) -> tuple | None:

@@ -131,6 +131,8 @@ def read_images(content: Any, path: str | Path) -> list[ImageEntry]:
                 raise KeyError('file_name')
             if not isinstance(name, str) or not name:
                 raise ValueError(f'file_name {name!r} is not text')
+            if '\0' in name:
+                raise ValueError(f'file_name {name!r} cannot be the name of a file')
             entry = ImageEntry(
                 number,
                 each.get('id'),

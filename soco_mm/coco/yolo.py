@@ -14,7 +14,7 @@ from soco_mm.utils import ImageError, ImageHead, read_heads
 
 from .account import Account, Reason
 from .data_yaml import DataYaml, ImageList, read_data_yaml, split_images
-from .files import walk_files
+from .files import path_below, walk_files
 from .source import Source
 from .texts import read_texts
 
@@ -34,6 +34,11 @@ MASKS = Reason(
 ABSENT = Reason(
     'part of the data set without its images',
     'parts of the data set without their images',
+)
+ELSEWHERE = Reason(
+    'data set in another folder than its data.yaml',
+    'data sets in another folder than their data.yaml',
+    'used, since "path" says so',
 )
 KEYPOINTS = Reason('object with keypoints', 'objects with keypoints', 'used as boxes')
 
@@ -85,7 +90,11 @@ def read_yolo(
         SoCoError: If an image cannot be opened.
     """
     data, account = read_data_yaml(path), Account()
-    lists = split_images(data, split) if split else _all_images(data, account)
+    lists = (
+        split_images(data, split, root) if split else _all_images(data, account, root)
+    )
+    if path_below(data.folder, data.root) is None:
+        account.add(ELSEWHERE, data.root)
     images = list(dict.fromkeys(path for each in lists for path in each.images))
     base = _common_root(data, images, root)
     names = [_relative(each, base) for each in images]
@@ -136,7 +145,9 @@ def read_yolo(
     return Source(Path(path), Path(base), content, account)
 
 
-def _all_images(data: DataYaml, account: Account) -> list[ImageList]:
+def _all_images(
+    data: DataYaml, account: Account, root: str | Path | None
+) -> list[ImageList]:
     """The images of all splits; splits whose images are missing are counted.
 
     Raises:
@@ -145,7 +156,7 @@ def _all_images(data: DataYaml, account: Account) -> list[ImageList]:
     found, missing = [], []
     for split in data.splits:
         try:
-            found += split_images(data, split)
+            found += split_images(data, split, root)
         except UsageError as error:
             missing.append(error)
     if not found:
@@ -212,7 +223,7 @@ def _common_root(data: DataYaml, images: list[str], root: str | Path | None) -> 
         return os.path.commonpath([data.root, *map(os.path.dirname, images)])
     base = os.path.abspath(root)
     for each in images:
-        if _relative(each, base).startswith('../'):
+        if path_below(base, each) is None:
             raise UsageError(
                 f'{data.path} names {each}, which is not below {root}. Leave '
                 'the folder of the images out: it is in the file.'

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from soco_mm.coco import AmbiguousName, NameFinder, read_images
-from soco_mm.coco.files import walk_files
+from soco_mm.coco.files import path_below, walk_files
 from soco_mm.utils import ImageListing, UsageError, list_images, read_json
 from soco_mm.utils.image_files import is_image
 
@@ -162,12 +162,10 @@ def _below(path: str, root: str, source: Path) -> str:
         ) from None
     except OSError:
         pass  # it may be relative to the root, or missing
-    relative = os.path.normpath(
-        os.path.relpath(path, root) if os.path.isabs(path) else path
-    )
-    if relative.split(os.sep)[0] == os.pardir:
+    below = path_below(root, path)
+    if below is None:
         raise UsageError(
             f'{source} names {path}, which is not below {root}. '
             'Give a folder above it with --root.'
         )
-    return relative.replace(os.sep, '/')
+    return below

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from soco_mm.coco.files import path_below
 from soco_mm.utils import SoCoError, atomic_folder, file_hash
 
 from .filters import STATUS
@@ -155,8 +156,18 @@ class ProposalStore:
         return self.boxes(self.index(path))
 
     def path(self, index: int) -> str:
-        """Relative path of an image, by its index."""
-        return self._path(index).decode(**ENCODING)
+        """Relative path of an image, by its index.
+
+        Raises:
+            SoCoError: If it leads out of the folder of images.
+        """
+        path = self._path(index).decode(**ENCODING)
+        if (path.startswith('/') or '..' in path) and path_below('.', path) is None:
+            raise SoCoError(
+                f'{self.folder} names {path}, which is not below the folder of '
+                'images. Make the proposals again.'
+            )
+        return path
 
     def boxes(self, index: int) -> np.ndarray:
         """Boxes of an image, by its index.

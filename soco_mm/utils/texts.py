@@ -1,9 +1,11 @@
 """Paths and errors as messages show them."""
 
+from soco_mm.errors import without_control
+
 
 def printable(path: str) -> str:
     """A path as a terminal can show it, whatever bytes its name has."""
-    return path.encode('utf-8', 'backslashreplace').decode()
+    return without_control(path.encode('utf-8', 'backslashreplace').decode())
 
 
 def first_line(error: Exception) -> str:

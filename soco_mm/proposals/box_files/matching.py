@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from soco_mm.coco import AmbiguousName, NameFinder
+from soco_mm.coco.files import path_below
 from soco_mm.proposals.layout import encode_path
 from soco_mm.utils import UsageError
 
@@ -75,7 +76,7 @@ def _match_paths(names, source, root, listed) -> dict[str, str]:
         if path not in known:
             finder = finder or NameFinder(listed)
             path = _find(finder, name, path, known.intersection(names), source, root)
-        if path.split('/')[0] == os.pardir:
+        if path_below(root, path) is None:
             raise UsageError(
                 f'{source} names {name}, which is not below '
                 f'{root}. Give a folder above it.'
