@@ -229,7 +229,9 @@ class PretrainPlan:
         options = arguments.options
         chosen = arguments.config
         if chosen is None:
-            chosen = choose_recipe(arguments.init, len(images.paths))
+            chosen = choose_recipe(
+                arguments.init, len(images.paths), any_backbone=recipe is not None
+            )
         if recipe is None:
             arguments = replace(arguments, config=chosen)
             cfg = load_config(chosen, options, ARGUMENTS)

@@ -26,12 +26,16 @@ DETECTORS = {
 }
 
 
-def choose_recipe(init: str | Path | None, images: int) -> str:
+def choose_recipe(
+    init: str | Path | None, images: int, any_backbone: bool = False
+) -> str:
     """The recipe if the arguments name none.
 
     Args:
         init (str | Path, optional): Weights to start from.
         images (int): Number of images.
+        any_backbone (bool): Only data, schedule and loss of the recipe are used,
+            for a detector's own model. Defaults to False.
 
     Returns:
         str: Its name: with weights and fewer than ``FEW_IMAGES`` the short one
@@ -45,12 +49,15 @@ def choose_recipe(init: str | Path | None, images: int) -> str:
         return CONFIG
     weights = read_weights(init).weights
     backbone = recognise_backbone(weights)
+    if backbone not in SHORT and any_backbone:
+        backbone = 'ResNet-50'
     if backbone not in SHORT:
         raise UsageError(explain_no_recipe(init, backbone))
     is_c4 = any(name.startswith('roi_head.shared_head.') for name in weights)
     name = SHORT_C4 if is_c4 and backbone == 'ResNet-50' else SHORT[backbone]
+    of = '' if any_backbone else f' of {backbone}'
     logger.info(
-        f'Config: {name}, a short recipe of {backbone}, since the training starts '
+        f'Config: {name}, a short recipe{of}, since the training starts '
         f'from weights and has fewer than {FEW_IMAGES:,} images. Another one: --config.'
     )
     return name

@@ -300,3 +300,23 @@ def test_of_a_detector_without_neck_a_short_recipe_hands_over_all(tmp_path):
     )
     assert recipe.model.neck is None and 'handed_over' not in recipe
     assert recipe.model.frozen_parts == ('backbone',)
+
+
+def test_a_detector_refuses_weights_that_leave_its_backbone_random(
+    demo_images, store, tmp_path
+):
+    path = tmp_path / 'partial.pth'
+    state = MODELS.build(dict(type='mmdet.ResNet', depth=18)).state_dict()
+    del state['layer4.1.conv2.weight']
+    torch.save(state, path)
+    out = tmp_path / 'run'
+    with pytest.raises(SoCoError, match=r'119 of the 120 .*backbone'):
+        pretrain(
+            demo_images,
+            out,
+            detector='mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+            init=path,
+            proposals=store,
+            workers=0,
+        )
+    assert not out.exists()
