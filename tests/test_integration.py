@@ -64,6 +64,7 @@ def test_run_holds_everything_and_names_what_to_use_next(finished):
     assert list(out.glob('*/*.log'))
     assert 'Objects found again in another view: ' in printed
     assert 'Effective rank of object features: ' in printed
+    assert f'soco-mm report {out}' in printed
     state = torch.load(out / 'checkpoints/epoch_4.pth')['state_dict']
     assert state['target_net.steps'] == 8
 

@@ -1,6 +1,7 @@
 """The command ``pretrain``."""
 
 import argparse
+import shlex
 
 from .common import (
     add_batch,
@@ -144,3 +145,4 @@ def pretrain(args: argparse.Namespace) -> None:
     print('\nUse next:')
     for name, path in vars(made).items():
         print(f'  {name:11s} {path}')
+    print(f'How it went, on one page: soco-mm report {shlex.quote(args.out)}')

@@ -10,7 +10,12 @@ from soco_mm.engine.run_record import EXPORTED, HEALTH, SCALARS, RunRecord
 from soco_mm.engine.timeline import TIMELINE, share_time
 from soco_mm.utils.differences import flatten
 from soco_mm.utils.live_line import clock
-from soco_mm.visualization.run_charts import derive, health_charts, training_charts
+from soco_mm.visualization.run_charts import (
+    MOMENTUM,
+    derive,
+    health_charts,
+    training_charts,
+)
 from soco_mm.visualization.run_report import ShownRun
 
 WARNING = 'WARNING: '
@@ -43,6 +48,11 @@ def summarize_run(record: RunRecord, name: str) -> ShownRun:
         if isinstance(each, dict) and 'sentence' in each
     ]
     health = record.health.get('rows') or []
+    training = training_charts(record.rows, record.evaluations)
+    charts = health_charts([each for each in health if isinstance(each, dict)])
+    # Beside the learning rate, which is a schedule too.
+    if momentum := charts.pop(MOMENTUM, None):
+        training[MOMENTUM] = momentum
     return ShownRun(
         name=name,
         folder=str(record.folder),
@@ -52,15 +62,15 @@ def summarize_run(record: RunRecord, name: str) -> ShownRun:
         + [each.removeprefix(WARNING) for each in sentences if WARNING in each],
         findings=[each for each in sentences if WARNING not in each],
         judged=bool(health or sentences),
-        training=training_charts(record.rows, record.evaluations),
-        health=health_charts([each for each in health if isinstance(each, dict)]),
+        training=training,
+        health=charts,
         time=time_of(record),
         views=views,
         objects=objects,
         searched=SEARCHED_IMAGES,
         checkpoint=record.checkpoint.name if record.checkpoint else '',
         exported=exported_parts(record.exported),
-        export_notes=export_notes(record.exported),
+        export_notes=export_notes(record),
         provenance=made_from(record),
         notes=missing(record) + notes,
         settings=flatten(record.config),
@@ -142,20 +152,27 @@ def exported_parts(report: dict[str, Any]) -> list[tuple]:
     ]
 
 
-def export_notes(report: dict[str, Any]) -> list[str]:
-    """What else the report of an export says, a sentence each."""
+def export_notes(record: RunRecord) -> list[str]:
+    """What else is known of an export, a sentence each."""
+    report = record.exported
     if not report:
         return []
-    notes = [f'Config of the detector: {report.get("config") or "not written"}']
-    difference = report.get('max_difference')
-    if difference is not None:
+    folder = (record.folder / EXPORTED).parent
+    files = [
+        f'{path.name} ({path.stat().st_size / 2**20:.1f} MiB)'
+        for path in sorted(folder.iterdir())
+        if path.suffix in ('.pth', '.safetensors')
+    ]
+    notes = [f'Weights: {", ".join(files)}.'] if files else []
+    if report.get('config'):
+        notes.append(f'Config of the detector: {report["config"]}')
+    if (difference := report.get('max_difference')) is not None:
         notes.append(
-            'The features equal those of the pretrained model (largest difference '
-            f'{difference:.1e} of their size).'
+            'The features of the detector differ from those of the pretrained model '
+            f'by at most {difference:.1e} of their size.'
         )
-    for key, words in (('unused', 'Without a place in the detector'),):
-        if report.get(key):
-            notes.append(f'{words}: {len(report[key])} tensors.')
+    if report.get('unused'):
+        notes.append(f'Without a place in it: {len(report["unused"])} tensors.')
     if report.get('not_handed_over'):
         notes.append(
             f'Not handed over: {len(report["not_handed_over"])} tensors, since '

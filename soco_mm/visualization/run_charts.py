@@ -16,6 +16,62 @@ TRAINING = {
     'waiting': ('Waiting for data', 'Share of the time of a step, in percent.'),
     'memory': ('GPU memory', 'In MiB, the most so far.'),
 }
+MOMENTUM = 'Momentum of the target network'
+# Heading and caption of a chart of the health, and its figures with the names of
+# their curves; a figure with parts has a curve for each.
+HEALTH: tuple[tuple[str, str, dict[str, str]], ...] = (
+    (
+        'Effective rank',
+        'How many dimensions the features of objects fill, and those of the last '
+        'map. A fall to a few is a collapse.',
+        dict(
+            effective_rank_head='head',
+            effective_rank_projections='projections',
+            effective_rank_backbone='backbone',
+        ),
+    ),
+    (
+        'Cosine of projections',
+        'Of an object in two views, and of objects on different images. Both near '
+        '1: a collapse.',
+        dict(cosine_positive='same object', cosine_random='others'),
+    ),
+    (
+        'Spread of projections',
+        '1 is even in all directions, 0 is a single point.',
+        dict(spread_projections=''),
+    ),
+    (
+        'Movement of weights',
+        'Since the start, relative to their norm there.',
+        dict(movement_weights=''),
+    ),
+    (
+        'Movement of biases and norms',
+        'Since the start, relative to their norm there.',
+        dict(movement_biases=''),
+    ),
+    (
+        'Masked proposals',
+        'Share without a box in both views of a pair.',
+        dict(masked_share=''),
+    ),
+    ('Boxes by level', 'Share of the boxes of all views.', dict(boxes_by_level='')),
+    (
+        'Skipped steps',
+        'Share that the gradient scaler skipped.',
+        dict(skipped_share=''),
+    ),
+    (
+        MOMENTUM,
+        'It rises to 1, where the target stands still.',
+        dict(target_momentum=''),
+    ),
+)
+# Figures of the health that are drawn of the scalars already, or no curve.
+ELSEWHERE = frozenset(
+    ['loss', 'loss_over_floor', 'learning_rate', 'waiting_share', 'objects']
+)
 # Of a row, but no scalar to draw.
 PLACES = frozenset(['step', 'iter', 'epoch', 'data_time', 'loss_floor', 'eta'])
 FLOOR = 'loss_floor'
@@ -86,36 +142,44 @@ def training_charts(
 
 
 def health_charts(rows: Sequence[dict[str, Any]]) -> dict[str, Chart]:
-    """The charts of ``health.json``, one for each of its figures.
+    """The charts of ``health.json``.
 
     Args:
         rows (Sequence[dict]): Figures with their ``iter``; a figure with parts
             is a dictionary of numbers.
 
     Returns:
-        dict[str, Chart]: By the name of the figure.
+        dict[str, Chart]: By heading: those of ``HEALTH``, then what else there
+        is.
     """
     placed = [dict(row, step=row['iter']) for row in rows if 'iter' in row]
+    known = {key for _, _, names in HEALTH for key in names}
+    others = tuple(
+        (heading(key), '', {key: ''})
+        for key in dict.fromkeys(key for row in placed for key in row)
+        if key not in known | PLACES | ELSEWHERE
+    )
     found = {}
-    for key in dict.fromkeys(key for row in placed for key in row):
-        if key in PLACES:
-            continue
-        if points := curve(placed, key):
-            found[key] = Chart(heading(key), '', {'': points})
-            continue
-        parts = [
-            dict(each, step=row['step'])
-            for row in placed
-            if isinstance(each := row.get(key), dict)
-        ]
-        lines = {
-            spoken(name): points
-            for name in dict.fromkeys(name for part in parts for name in part)
-            if name != 'step' and (points := curve(parts, name))
-        }
+    for title, caption, names in HEALTH + others:
+        lines: dict[str, list] = {}
+        for key, name in names.items():
+            if points := curve(placed, key):
+                lines[name] = points
+            lines.update(curves_of_parts(placed, key))
         if lines:
-            found[key] = Chart(heading(key), '', lines)
+            found[title] = Chart(title, caption, lines)
     return found
+
+
+def curves_of_parts(rows: Sequence[dict[str, Any]], key: str) -> dict[str, list]:
+    """A curve for each part of a figure, where it is a dictionary."""
+    parts = [
+        dict(each, step=row['step'])
+        for row in rows
+        if isinstance(each := row.get(key), dict)
+    ]
+    names = dict.fromkeys(name for part in parts for name in part if name != 'step')
+    return {spoken(name): points for name in names if (points := curve(parts, name))}
 
 
 def derive(row: dict[str, Any]) -> dict[str, float]:

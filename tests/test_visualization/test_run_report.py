@@ -39,7 +39,14 @@ def rows(number, scale):
 def run(name='RUN', number=60, scale=1.0, **changes):
     jpeg = encode_jpeg(np.full((90, 120, 3), 90, np.uint8))
     health = [
-        dict(iter=step, rank=50.0 - step, moved=dict(backbone=step / 9, neck=0.5))
+        dict(
+            iter=step,
+            effective_rank_head=50.0 - step,
+            effective_rank_projections=9.0,
+            movement_weights=dict(backbone=step / 9, neck=0.5),
+            objects=64,
+            new_figure=None if step == 3 else 1.0,
+        )
         for step in range(1, 9)
     ]
     values = dict(
@@ -115,8 +122,9 @@ def test_everything_is_visible(shown):
         'Seconds a step',
         'Waiting for data',
         'Loss rpn cls',
-        'Rank',
-        'Moved',
+        'Effective rank',
+        'Movement of weights',
+        'New figure',
     ]
     for chart in visible(shown, '.charts svg'):
         assert chart.size['height'] > 100
@@ -183,7 +191,9 @@ def test_two_runs_are_side_by_side_and_over_each_other(browser, tmp_path, width)
     assert 'Views: other <RUN>' not in headings
     charts = visible(browser, '.charts figure')
     titles = [each.find_element('tag name', 'h3').text for each in charts]
-    assert 'Loss and floor: floor' in titles and 'Moved: backbone' in titles
+    assert (
+        'Loss and floor: floor' in titles and 'Movement of weights: backbone' in titles
+    )
     for chart in charts:
         assert len(chart.find_elements('css selector', '.line')) == 2
         legend = chart.find_element('css selector', '.legend').text.split()
