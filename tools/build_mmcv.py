@@ -24,7 +24,9 @@ import sysconfig
 import tarfile
 import tempfile
 import time
-from pathlib import Path
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 # The version of each distribution of MMCV that is built if none is named.
 VERSIONS = {'mmcv': '2.0.1', 'onedl-mmcv': '2.3.6'}
@@ -62,6 +64,11 @@ KNOWN_FAILURES = (
         'nvcc and PyTorch were made for '
         'different CUDA versions. Install a matching CUDA toolkit and set '
         'CUDA_HOME, or build the CPU ops only with FORCE_CUDA=0.',
+    ),
+    (
+        r'CUDA_HOME environment variable is not set',
+        'MMCV is built with CUDA ops, but there is no nvcc. Install the CUDA toolkit '
+        'of your PyTorch and set CUDA_HOME, or build the CPU ops only: FORCE_CUDA=0.',
     ),
     (
         r'No module named .pkg_resources',
@@ -104,39 +111,134 @@ def fail(message: str, log: Path | None = None) -> None:
     sys.exit(1)
 
 
-def cuda_version(torch) -> str:
-    """CUDA version to build ops for; an empty string for CPU ops only.
+class Cuda(NamedTuple):
+    """What the CUDA ops are compiled with and for.
 
-    ``FORCE_CUDA=1`` and ``FORCE_CUDA=0`` overrule what is found.
+    Attributes:
+        version (str): CUDA version of PyTorch, such as ``13.0``.
+        home (str): The folder of the toolkit.
+        archs (str): Architectures of the GPUs, as in ``TORCH_CUDA_ARCH_LIST``.
     """
-    if os.environ.get('FORCE_CUDA') == '0' or torch.version.cuda is None:
-        return ''
+
+    version: str
+    home: str
+    archs: str
+
+    def __str__(self) -> str:
+        archs = re.sub(r'[^\w.+]+', '_', self.archs)
+        return f'cuda{self.version}-sm{archs}'
+
+
+def find_cuda(torch) -> Cuda | None:
+    """What to build the CUDA ops with; None for the CPU ops only.
+
+    ``FORCE_CUDA=1`` and ``FORCE_CUDA=0`` overrule what is found. Where PyTorch sees
+    a GPU for which they cannot be built, the program ends with the way out.
+    """
+    version = torch.version.cuda
+    if os.environ.get('FORCE_CUDA') == '0' or version is None:
+        return None
+    home = find_toolkit(version)
+    reason = 'there is no nvcc'
+    if home is not None:
+        nvcc = Path(home, 'bin/nvcc')
+        text = subprocess.run([str(nvcc), '--version'], capture_output=True, text=True)
+        release = re.search(r'release (\d+)\.', text.stdout)
+        same = release is not None and release[1] == version.split('.')[0]
+        if same or os.environ.get('FORCE_CUDA') == '1':
+            return Cuda(version, home, architectures(torch))
+        reason = f'{nvcc} is of another major version'
+    if torch.cuda.is_available() or os.environ.get('FORCE_CUDA') == '1':
+        fail(
+            f"MMCV's CUDA ops cannot be built for PyTorch with CUDA {version}: "
+            f'{reason}. {way_out(version)}'
+        )
+    print(
+        f'PyTorch has CUDA {version}, but sees no GPU, and {reason}: building the '
+        'CPU ops only.',
+        file=sys.stderr,
+    )
+    return None
+
+
+def way_out(version: str) -> str:
+    """How to get an nvcc, or to do without one."""
+    if int(version.split('.')[0]) >= 13:
+        # All of one version: pip would take the newest of those that nvcc needs.
+        packages = ('cuda-nvcc', 'nvvm', 'cuda-crt', 'cuda-cccl')
+        names = ' '.join(f'"nvidia-{each}=={version}.*"' for each in packages)
+        install = f'{sys.executable} -m pip install {names}'
+    else:  # whose packages hold no nvcc
+        install = f'the CUDA toolkit {version}, with CUDA_HOME set to its folder'
+    return (
+        f'Install it and run this again (the CUDA ops take up to 2 hours on 2 '
+        f'cores):\n\n  {install}\n\nOr build the CPU ops only, with FORCE_CUDA=0, and '
+        'let RoIAlign come from torchvision on the GPU:\n\n  --cfg-options '
+        'model.roi_head.bbox_roi_extractor.use_torchvision=True\n'
+    )
+
+
+def find_toolkit(version: str) -> str | None:
+    """The folder of the CUDA toolkit, that of pip's packages too."""
     from torch.utils.cpp_extension import CUDA_HOME
 
-    nvcc = Path(CUDA_HOME or '') / 'bin/nvcc'
-    if CUDA_HOME is None or not nvcc.is_file():
-        print(
-            'PyTorch has CUDA but there is no nvcc: building the CPU ops '
-            'only. For the CUDA ops install the CUDA toolkit '
-            f'{torch.version.cuda} and set CUDA_HOME.',
-            file=sys.stderr,
-        )
-        return ''
-    release = re.search(
-        r'release (\d+)\.',
-        subprocess.run([str(nvcc), '--version'], capture_output=True, text=True).stdout,
+    packages = find_spec('nvidia')
+    folders = (packages and packages.submodule_search_locations) or ()
+    homes = [Path(each, f'cu{version.split(".")[0]}') for each in folders]
+    for home in [Path(CUDA_HOME), *homes] if CUDA_HOME else homes:
+        if (home / 'bin/nvcc').is_file():
+            return str(home)
+    return None
+
+
+def architectures(torch) -> str:
+    """The architectures to compile for, as in ``TORCH_CUDA_ARCH_LIST``.
+
+    Those of the GPUs that are seen, as PyTorch chooses them; where there is none,
+    and PyTorch would fail, those that it was compiled for itself.
+    """
+    if given := os.environ.get('TORCH_CUDA_ARCH_LIST'):
+        return given
+    known = [
+        (int(found[1]), int(found[2]), found[3])
+        for each in torch.cuda.get_arch_list()
+        if (found := re.fullmatch(r'sm_(\d+)(\d)([a-z]?)', each))
+    ]
+    if torch.cuda.is_available():
+        newest = max(each[:2] for each in known)
+        seen = map(torch.cuda.get_device_capability, range(torch.cuda.device_count()))
+        known = [(*min(tuple(each), newest), '') for each in seen]
+    names = [f'{major}.{minor}{kind}' for major, minor, kind in sorted(set(known))]
+    return ';'.join(names) + '+PTX'
+
+
+def build_environment(cuda: Cuda | None, scratch: Path) -> dict[str, str]:
+    """The environment variables of the build.
+
+    Args:
+        cuda (Cuda, optional): None for the CPU ops only.
+        scratch (Path): A folder for what is made for it.
+    """
+    env = dict(
+        os.environ,
+        MMCV_WITH_OPS='1',
+        MAX_JOBS=str(jobs()),
+        # Debug information makes the build take 1.5 times as long and the
+        # wheel 15 times as large.
+        CFLAGS=os.environ.get('CFLAGS', '') + ' -g0',
     )
-    if os.environ.get('FORCE_CUDA') != '1' and (
-        release is None or release[1] != torch.version.cuda.split('.')[0]
-    ):
-        print(
-            f'PyTorch was made for CUDA {torch.version.cuda} and {nvcc} is '
-            'of another major version: building the CPU ops only. For the '
-            'CUDA ops set CUDA_HOME to a matching toolkit.',
-            file=sys.stderr,
-        )
-        return ''
-    return torch.version.cuda
+    if cuda is None:
+        # Where it sees a GPU, setup.py builds CUDA ops in spite of FORCE_CUDA=0.
+        return env | dict(FORCE_CUDA='0', CUDA_VISIBLE_DEVICES='')
+    env |= dict(FORCE_CUDA='1', CUDA_HOME=cuda.home, TORCH_CUDA_ARCH_LIST=cuda.archs)
+    # pip's packages have libcudart.so.13 only, which the linker does not look for.
+    runtimes = sorted(Path(cuda.home, 'lib').glob('libcudart.so.*'))
+    if runtimes and not runtimes[0].with_name('libcudart.so').exists():
+        (scratch / 'lib').mkdir()
+        (scratch / 'lib/libcudart.so').symlink_to(runtimes[0])
+        paths = [str(scratch / 'lib'), os.environ.get('LIBRARY_PATH')]
+        env['LIBRARY_PATH'] = os.pathsep.join(filter(None, paths))
+    return env
 
 
 def jobs() -> int:
@@ -266,38 +368,44 @@ def explain(log: Path) -> str:
     return 'MMCV did not build, for a reason this script does not know.'
 
 
-def build(package: str, version: str, cuda: str, folder: Path) -> Path:
+def unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """Unpack plain files and folders; anything else, or outside, is refused."""
+    for member in archive:
+        path = PurePosixPath(member.name)
+        plain = member.isfile() or member.isdir()
+        if not plain or path.is_absolute() or '..' in path.parts:
+            fail(
+                f'The source distribution holds {member.name!r}, which is not a plain '
+                'file in its folder. It is not unpacked.'
+            )
+    archive.extractall(folder)
+
+
+def build(package: str, version: str, cuda: Cuda | None, folder: Path) -> Path:
     """Build the wheel into ``folder``; it appears there whole or not at all.
 
     Args:
         package (str): Name of MMCV's distribution, see ``VERSIONS``.
         version (str): Its version.
-        cuda (str): CUDA version, empty for the CPU ops only.
+        cuda (Cuda, optional): None for the CPU ops only.
         folder (Path): The cache folder of this combination.
 
     Returns:
         Path: The wheel.
     """
     check_compiler()
-    env = dict(
-        os.environ,
-        MMCV_WITH_OPS='1',
-        MAX_JOBS=str(jobs()),
-        FORCE_CUDA='1' if cuda else '0',
-        # Debug information makes the build take 1.5 times as long and the
-        # wheel 15 times as large.
-        CFLAGS=os.environ.get('CFLAGS', '') + ' -g0',
-    )
     pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
     with tempfile.TemporaryDirectory(prefix='soco_mm_mmcv_') as scratch:
         scratch = Path(scratch)
         log = scratch / 'build.log'
+        env = build_environment(cuda, scratch)
         print(
             f'Building {package} {version} with '
-            f'{"CUDA " + cuda + " and " if cuda else ""}CPU ops, '
+            f'{f"CUDA {cuda.version} and " if cuda else ""}CPU ops, '
             f'{env["MAX_JOBS"]} at a time, once for this machine. '
             + (
-                'The CUDA kernels take many minutes.'
+                f'The CUDA ops, for {cuda.archs}, take up to 2 hours on 2 cores; '
+                'TORCH_CUDA_ARCH_LIST names fewer GPUs.'
                 if cuda
                 else 'On 2 idle cores this takes 1 to 2 minutes with AVX-512, up to 4 '
                 'on older processors.'
@@ -325,7 +433,7 @@ def build(package: str, version: str, cuda: str, folder: Path) -> Path:
             fail(explain(log), log)
         name = f'{stem_of(package)}-{version}'
         with tarfile.open(scratch / f'{name}.tar.gz') as archive:
-            archive.extractall(scratch)
+            unpack(archive, scratch)
         setup = scratch / f'{name}/setup.py'
         source = setup.read_text()
         # An empty flag list lets PyTorch's BuildExtension add its own.
@@ -399,14 +507,14 @@ def main() -> None:
         or Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache'))
         / 'soco_mm/wheels'
     )
-    cuda = cuda_version(torch)
+    cuda = find_cuda(torch)
     python = f'cp{sys.version_info.major}{sys.version_info.minor}'
     folder = cache / '-'.join(
         [
             f'{args.package}{version}',
             f'torch{torch.__version__}',
             python,
-            f'cuda{cuda}' if cuda else 'cpu',
+            str(cuda or 'cpu'),
             platform.machine(),
         ]
     )

@@ -1,5 +1,7 @@
 import importlib.util
 import sys
+import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +23,7 @@ spec.loader.exec_module(build_mmcv)
         ("error: command 'g++' failed: No such file or directory", 'build-essential'),
         ("ModuleNotFoundError: No module named 'pkg_resources'", 'setuptools<80'),
         ('ERROR: No matching distribution found for mmcv', 'network'),
+        ('OSError: CUDA_HOME environment variable is not set.', 'FORCE_CUDA=0'),
         ('something else', 'does not know'),
     ],
 )
@@ -36,12 +39,195 @@ def test_missing_compiler_is_named_before_the_download(monkeypatch, capsys):
     assert 'no-such-compiler' in capsys.readouterr().err
 
 
-def test_cpu_build_of_pytorch_takes_cpu_ops(monkeypatch):
-    torch = SimpleNamespace(version=SimpleNamespace(cuda=None))
-    assert build_mmcv.cuda_version(torch) == ''
-    torch.version.cuda = '13.0'
+class Torch:
+    """What the script asks of PyTorch, for a machine that is not this one."""
+
+    def __init__(self, cuda='13.0', gpus=(), compiled=('sm_80', 'sm_90', 'sm_120')):
+        self.__version__ = '2.13.0'
+        self.version = SimpleNamespace(cuda=cuda)
+        self.cuda = SimpleNamespace(
+            is_available=lambda: bool(gpus),
+            device_count=lambda: len(gpus),
+            get_device_capability=lambda index: gpus[index],
+            get_arch_list=lambda: [*compiled, 'compute_120'],
+        )
+
+
+@pytest.fixture
+def toolkit(monkeypatch, tmp_path):
+    """Set the toolkits of the machine: CUDA_HOME, and the folder of pip's packages."""
+    for name in ('FORCE_CUDA', 'TORCH_CUDA_ARCH_LIST', 'LIBRARY_PATH'):
+        monkeypatch.delenv(name, raising=False)
+
+    def write(home, release):
+        nvcc = home / 'bin/nvcc'
+        nvcc.parent.mkdir(parents=True)
+        nvcc.write_text(f'#!/bin/sh\necho "tools, release {release}, V1"\n')
+        nvcc.chmod(0o755)
+        return str(home)
+
+    def use(cuda_home=None, packages=None):
+        path = cuda_home and write(tmp_path / 'toolkit', cuda_home)
+        monkeypatch.setattr('torch.utils.cpp_extension.CUDA_HOME', path)
+        folder = tmp_path / 'nvidia'
+        if packages:
+            write(folder / f'cu{packages.split(".")[0]}', packages)
+        spec = SimpleNamespace(submodule_search_locations=[str(folder)])
+        monkeypatch.setattr(build_mmcv, 'find_spec', lambda name: spec)
+        return path or str(folder / 'cu13')
+
+    return use
+
+
+def test_cpu_build_of_pytorch_takes_cpu_ops(monkeypatch, toolkit):
+    toolkit('13.0')
+    assert build_mmcv.find_cuda(Torch(cuda=None)) is None
     monkeypatch.setenv('FORCE_CUDA', '0')
-    assert build_mmcv.cuda_version(torch) == ''
+    assert build_mmcv.find_cuda(Torch(gpus=[(9, 0)])) is None
+
+
+@pytest.mark.parametrize('where', ['cuda_home', 'packages'])
+def test_an_nvcc_of_the_same_major_version_builds_cuda_ops(where, toolkit):
+    home = toolkit(**{where: '13.2'})
+    found = build_mmcv.find_cuda(Torch(gpus=[(9, 0)]))
+    assert found == ('13.0', home, '9.0+PTX')
+
+
+@pytest.mark.parametrize(
+    'nvcc, cuda, advice',
+    [
+        (None, '13.0', '"nvidia-cuda-nvcc==13.0.*" "nvidia-nvvm==13.0.*"'),
+        ('12.4', '13.0', 'is of another major version'),
+        (None, '12.8', 'the CUDA toolkit 12.8, with CUDA_HOME'),
+    ],
+)
+@pytest.mark.parametrize('forced', [False, True])
+def test_a_gpu_without_nvcc_stops_with_the_ways_out(
+    nvcc, cuda, advice, forced, toolkit, monkeypatch, capsys, tmp_path
+):
+    toolkit(nvcc)
+    if forced and nvcc is None:  # on a machine without one
+        monkeypatch.setenv('FORCE_CUDA', '1')
+    fake = Torch(cuda, gpus=[] if forced and nvcc is None else [(8, 6)])
+    monkeypatch.setitem(sys.modules, 'torch', fake)
+    monkeypatch.setattr(sys, 'argv', ['build_mmcv.py', '--cache', str(tmp_path / 'c')])
+    with pytest.raises(SystemExit) as stopped:
+        build_mmcv.main()
+    said = capsys.readouterr().err
+    assert stopped.value.code == 1 and advice in said
+    assert 'FORCE_CUDA=0' in said and 'use_torchvision=True' in said
+    assert not (tmp_path / 'c').exists()
+
+
+def test_no_gpu_and_no_nvcc_builds_cpu_ops_and_says_so(toolkit, capsys):
+    toolkit()
+    assert build_mmcv.find_cuda(Torch()) is None
+    assert 'sees no GPU, and there is no nvcc: building the CPU' in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    'gpus, given, archs',
+    [
+        ([], '', '8.0;9.0;12.0+PTX'),  # what PyTorch was compiled for
+        ([(9, 0), (8, 0), (9, 0)], '', '8.0;9.0+PTX'),
+        ([(12, 1)], '', '12.0+PTX'),  # newer than PyTorch knows
+        ([(9, 0)], '8.6', '8.6'),
+    ],
+)
+def test_architectures_are_of_the_gpus_else_of_pytorch(
+    gpus, given, archs, toolkit, monkeypatch, tmp_path
+):
+    home = toolkit('13.0')
+    if given:
+        monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', given)
+    found = build_mmcv.find_cuda(Torch(gpus=gpus))
+    env = build_mmcv.build_environment(found, tmp_path)
+    assert (env['FORCE_CUDA'], env['CUDA_HOME']) == ('1', home)
+    assert env['TORCH_CUDA_ARCH_LIST'] == archs
+    assert 'LIBRARY_PATH' not in env
+
+
+def test_architectures_are_read_by_pytorch_itself(toolkit, monkeypatch):
+    from torch.utils import cpp_extension
+
+    compiled = ('sm_75', 'sm_90', 'sm_90a', 'sm_100')
+    archs = build_mmcv.architectures(Torch(compiled=compiled))
+    monkeypatch.setenv('TORCH_CUDA_ARCH_LIST', archs)
+    flags = cpp_extension._get_cuda_arch_flags()
+    found = {each.rpartition('code=')[2] for each in flags}
+    assert found == {*compiled, 'compute_100'}
+
+
+def test_cpu_ops_are_built_where_there_is_a_gpu_too(toolkit, monkeypatch, tmp_path):
+    """MMCV's setup.py asks whether one is seen, not only FORCE_CUDA."""
+    env = build_mmcv.build_environment(None, tmp_path)
+    assert (env['FORCE_CUDA'], env['CUDA_VISIBLE_DEVICES']) == ('0', '')
+
+
+def test_the_linker_finds_the_runtime_of_pips_packages(toolkit, tmp_path):
+    home = Path(toolkit(packages='13.0'))
+    runtime = home / 'lib/libcudart.so.13'
+    runtime.parent.mkdir()
+    runtime.write_bytes(b'')
+    scratch = tmp_path / 'scratch'
+    scratch.mkdir()
+    found = build_mmcv.find_cuda(Torch())
+    env = build_mmcv.build_environment(found, scratch)
+    link = Path(env['LIBRARY_PATH'], 'libcudart.so')
+    assert link.resolve() == runtime.resolve()
+
+
+def test_each_cuda_and_set_of_architectures_has_a_wheel_of_its_own(
+    toolkit, monkeypatch, tmp_path, capsys
+):
+    toolkit('13.0')
+    folders = []
+    monkeypatch.setattr(
+        build_mmcv,
+        'build',
+        lambda package, version, cuda, folder: folders.append(folder),
+    )
+    monkeypatch.setattr(sys, 'argv', ['build_mmcv.py', '--cache', str(tmp_path / 'c')])
+    for fake in (
+        Torch(cuda=None),
+        Torch(),
+        Torch(gpus=[(9, 0)]),
+        Torch(gpus=[(8, 0)]),
+        Torch('13.2', gpus=[(8, 0)]),
+    ):
+        monkeypatch.setitem(sys.modules, 'torch', fake)
+        build_mmcv.main()
+    assert len({each.name for each in folders}) == 5
+    assert '-cuda13.0-sm8.0_9.0_12.0+PTX-' in folders[1].name
+    assert '-cpu-' in folders[0].name
+
+
+@pytest.mark.parametrize('name', ['../a', '/a', 'mmcv/../../a', 'link'])
+def test_nothing_is_unpacked_outside(name, tmp_path, capsys):
+    path = tmp_path / 'mmcv.tar'
+    with tarfile.open(path, 'w') as archive:
+        archive.addfile(tarfile.TarInfo('mmcv/setup.py'))
+        member = tarfile.TarInfo(name)
+        if name == 'link':
+            member.type, member.linkname = tarfile.SYMTYPE, '/etc'
+        archive.addfile(member)
+    (tmp_path / 'scratch').mkdir()
+    with tarfile.open(path) as archive, pytest.raises(SystemExit):
+        build_mmcv.unpack(archive, tmp_path / 'scratch')
+    assert f'holds {name!r}' in capsys.readouterr().err
+    assert not list((tmp_path / 'scratch').iterdir())
+
+
+def test_plain_files_are_unpacked(tmp_path):
+    (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'mmcv/setup.py').write_text('x')
+    with tarfile.open(tmp_path / 'a.tar', 'w') as archive:
+        archive.add(tmp_path / 'mmcv', 'mmcv')
+    with tarfile.open(tmp_path / 'a.tar') as archive:
+        build_mmcv.unpack(archive, tmp_path / 'out')
+    assert (tmp_path / 'out/mmcv/setup.py').read_text() == 'x'
 
 
 def test_progress_is_read_from_the_output(tmp_path, capsys):
