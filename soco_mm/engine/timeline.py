@@ -29,7 +29,8 @@ def share_time(processes: list[dict[str, Any]]) -> dict[str, float]:
 
     Steps that a process did after the checkpoint from which the next one went
     on are lost: they count as ``lost`` with the mean time of its steps, and not
-    as ``steps``. Between the processes the run was ``stopped``.
+    as ``steps``. Between the processes the run was ``stopped``, unless it had
+    finished and was made longer.
 
     Args:
         processes (list[dict]): What :func:`read_timeline` returns, at least one.
@@ -58,7 +59,8 @@ def share_time(processes: list[dict[str, Any]]) -> dict[str, float]:
             shares[state] += one['seconds'].get(state, 0)
         if then is None:
             continue
-        shares['stopped'] += max(0, then['start'] - one['end'])
+        if not one.get('finished'):
+            shares['stopped'] += max(0, then['start'] - one['end'])
         done = one['last'] - one['first']
         lost = min(done, max(0, one['last'] - then['first']))
         if lost:

@@ -125,6 +125,19 @@ def test_steps_after_the_last_checkpoint_are_lost(cfg, tmp_path, clock, monkeypa
     )
 
 
+def test_a_run_that_has_finished_is_not_stopped(cfg, tmp_path, clock):
+    train(cfg, tmp_path)
+    once = read_timeline(tmp_path)
+    CLOCK.now += 500
+    train(cfg, tmp_path, resume=True)  # nothing is left to do
+    assert read_timeline(tmp_path) == once
+    cfg.train_cfg.max_epochs = 3
+    train(cfg, tmp_path, resume=True)
+    assert len(read_timeline(tmp_path)) == 2
+    shares = share_time(read_timeline(tmp_path))
+    assert (shares['stopped'], shares['lost'], shares['steps']) == (0, 0, 6 * STEP)
+
+
 def test_what_a_checkpoint_holds_is_in_the_timeline(cfg, tmp_path, clock):
     """A process that goes on from it finds no steps that no one did."""
     with pytest.raises(KeyboardInterrupt):

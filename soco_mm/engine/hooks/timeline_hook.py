@@ -92,7 +92,8 @@ class TimelineHook(Hook):
 
     def _write(self, runner, done: int = 0, finished: bool = False) -> None:
         """Write the file; ``done`` steps are not yet in the runner's number."""
-        if self.path is None:
+        # A finished training that is resumed does nothing.
+        if self.path is None or self.first >= runner.max_iters:
             return
         self.written = self.mark
         own = dict(
