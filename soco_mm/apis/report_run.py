@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from soco_mm.engine.run_record import RunRecord
-from soco_mm.engine.run_summary import summarize_run
+from soco_mm.runs.record import RunRecord
+from soco_mm.runs.summary import summarize_run
 from soco_mm.utils import UsageError, atomic_write
 from soco_mm.utils.claim import claim
 from soco_mm.visualization.run_report import render_run_report

@@ -13,13 +13,13 @@ from torch.nn.functional import normalize
 from torch.utils.data import default_collate
 
 from soco_mm.apis.report_run import report_run
-from soco_mm.engine import run_pictures
 from soco_mm.engine.config import load_config
 from soco_mm.engine.object_metrics import make_samples, view_features
-from soco_mm.engine.run_record import RunRecord
 from soco_mm.engine.training import train_model
 from soco_mm.models.utils.batch_statistics import batch_statistics
 from soco_mm.registry import MODELS
+from soco_mm.runs import pictures as run_pictures
+from soco_mm.runs.record import RunRecord
 from soco_mm.utils import UsageError
 
 

@@ -28,6 +28,7 @@ FLOORS = (
     ('engine',),
     ('detectors',),
     ('evaluation',),
+    ('runs',),
     ('installation',),
     ('apis',),
     ('cli',),

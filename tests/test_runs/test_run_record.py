@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from soco_mm.engine.run_record import RunRecord
-from soco_mm.engine.run_summary import figures_of, missing, state_of
+from soco_mm.runs.record import RunRecord
+from soco_mm.runs.summary import figures_of, missing, state_of
 from soco_mm.utils import UsageError
 
 

@@ -15,6 +15,9 @@ from torch.utils.data import default_collate
 from soco_mm.checkpoint.model_config import is_in, is_registered, types_in
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.datasets import ObjectViewDataset
+from soco_mm.engine.levels import BoxLevels
+from soco_mm.engine.object_metrics import kept_random_state, make_samples, view_features
+from soco_mm.engine.preview import build_dataset, drawn_views
 from soco_mm.models import SoCo
 from soco_mm.models.utils.batch_statistics import batch_statistics
 from soco_mm.models.utils.object_metrics import same_objects
@@ -23,10 +26,6 @@ from soco_mm.utils import ImageError, SoCoError, UsageError
 from soco_mm.visualization.drawing import encode_jpeg, object_colors
 from soco_mm.visualization.proposal_galleries import DRAWN_BOXES, draw_picture
 from soco_mm.visualization.views import describe_view, draw_view
-
-from .levels import BoxLevels
-from .object_metrics import kept_random_state, make_samples, view_features
-from .preview import build_dataset, drawn_views
 
 DRAWN_IMAGES = 3
 SEARCHED_IMAGES = 24  # among whose objects the nearest are looked for
