@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
-from soco_mm.cli import add_batch, add_config_options, run
+from soco_mm.cli import add_batch, add_config_options, add_precision, run
 from soco_mm.cli.parser import Parser
 from soco_mm.engine.batch_scaling import set_batch
 from soco_mm.engine.config import load_config
+from soco_mm.engine.precision import set_precision
 from soco_mm.engine.training import train_model
 
 
@@ -28,7 +29,11 @@ def main() -> None:
         'the work dir, or from the start if there is none',
     )
     add_batch(parser)
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument(
+        '--amp', action='store_true', help='train in mixed precision'
+    )
+    add_precision(precision)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -48,6 +53,7 @@ def main() -> None:
 
     cfg = load_config(args.config, args.cfg_options)
     set_batch(cfg, args.auto_scale, args.accumulate)
+    set_precision(cfg, args.precision)
     work_dir = (
         args.work_dir
         or cfg.get('work_dir')

@@ -34,6 +34,7 @@ def pretrain(
     batch_size: int | None = None,
     accumulate: int | None = None,
     auto_scale: bool | None = None,
+    precision: str | None = None,
     workers: int | None = None,
     preset: str | None = None,
     ann: str | Path | None = None,
@@ -72,8 +73,8 @@ def pretrain(
         accumulate (int, optional): Iterations of an optimiser step. Defaults to 1.
         auto_scale (bool, optional): Scale learning rate and target momentum to
             the images of a step, see :mod:`soco_mm.engine.batch_scaling`.
-        workers (int, optional): Processes that load images, and that make
-            proposals. Defaults to None, one per core.
+        precision (str, optional): See :func:`set_precision`.
+        workers (int, optional): Processes for images and proposals; one per core.
         preset (str, optional): Settings of the proposals. Defaults to ``paper``.
         ann (str | Path, optional): Annotations of a few images, to which the
             proposals are fitted, see :func:`fit_settings`. Defaults to None.

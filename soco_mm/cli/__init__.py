@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from soco_mm.version import __version__
 
 from .browse import add_browse
-from .common import add_batch, add_config_options, run
+from .common import add_batch, add_config_options, add_precision, run
 from .configs import add_configs
 from .doctor import add_doctor
 from .finetune import add_finetune
@@ -17,7 +17,14 @@ from .proposals import add_proposals
 from .replay import add_replay
 from .report import add_run_report
 
-__all__ = ['add_batch', 'add_config_options', 'build_parser', 'main', 'run']
+__all__ = [
+    'add_batch',
+    'add_config_options',
+    'add_precision',
+    'build_parser',
+    'main',
+    'run',
+]
 
 
 def build_parser() -> Parser:

@@ -227,6 +227,20 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_precision(parser) -> None:
+    """Add ``--precision``, for a pretraining.
+
+    Args:
+        parser: The parser of a command, or a group of it.
+    """
+    parser.add_argument(
+        '--precision',
+        choices=['float32', 'bf16', 'fp16'],
+        help='what to compute with: float32, or mixed with bfloat16, or on a GPU with '
+        'float16 (default: as the config says)',
+    )
+
+
 def add_logging(parser: argparse.ArgumentParser) -> None:
     """Add ``--tensorboard`` and ``--verbose``, for a command that trains."""
     parser.add_argument(

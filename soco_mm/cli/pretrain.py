@@ -7,6 +7,7 @@ from .common import (
     add_batch,
     add_config_options,
     add_logging,
+    add_precision,
     add_restart,
     at_least,
     examples,
@@ -68,6 +69,7 @@ def add_pretrain(commands) -> None:
         help='images per step (default: that of the config; at most 16 on a CPU)',
     )
     add_batch(parser)
+    add_precision(parser)
     parser.add_argument(
         '--workers',
         type=natural,
@@ -123,6 +125,7 @@ def pretrain(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         accumulate=args.accumulate,
         auto_scale=args.auto_scale,
+        precision=args.precision,
         workers=args.workers,
         preset=args.preset,
         ann=args.ann,

@@ -1,6 +1,6 @@
 from .hooks import AtomicCheckpointHook, TargetUpdateHook
 from .loops import StepTrainLoop
-from .optim_wrappers import CPUAmpOptimWrapper
+from .optim_wrappers import BFloat16OptimWrapper
 from .optimizers import LARS, OnlineOptimWrapperConstructor
 from .runtime import build_runner, unwrap_model
 from .vis_backend import JSONVisBackend
@@ -8,7 +8,7 @@ from .vis_backend import JSONVisBackend
 __all__ = [
     'LARS',
     'AtomicCheckpointHook',
-    'CPUAmpOptimWrapper',
+    'BFloat16OptimWrapper',
     'JSONVisBackend',
     'OnlineOptimWrapperConstructor',
     'StepTrainLoop',

@@ -27,6 +27,7 @@ from .init_weights import resume_images, take_over_images
 from .initial_weights import check_frozen
 from .job import resumed_arguments, written_options
 from .loops import accumulation_of, epochs_of
+from .precision import set_precision
 from .recipe_choice import CONFIG, choose_recipe
 from .schedules import set_epochs
 from .trial import try_pretraining
@@ -64,6 +65,7 @@ class PretrainArguments:
     batch_size: int | None = None
     accumulate: int | None = None
     auto_scale: bool | None = None
+    precision: str | None = None
     preset: str | None = None
     ann: str | Path | None = None
     proposals: str | Path | None = None
@@ -118,6 +120,9 @@ class PretrainArguments:
             ('optim_wrapper.accumulative_counts', '--accumulate', self.accumulate),
             ('auto_scale_lr.enable', '--auto-scale', self.auto_scale),
             ('auto_scale_lr.momentum', '--auto-scale', self.auto_scale),
+            ('optim_wrapper.type', '--precision', self.precision),
+            ('optim_wrapper.dtype', '--precision', self.precision),
+            ('optim_wrapper.loss_scale', '--precision', self.precision),
             ('train_dataloader.num_workers', '--workers', workers),
         )
         for key, argument, given in set_twice:
@@ -238,6 +243,7 @@ class PretrainPlan:
         else:
             set_options(cfg := recipe(chosen), options, ARGUMENTS)
         set_batch(cfg, arguments.auto_scale, arguments.accumulate)
+        set_precision(cfg, arguments.precision)
         stretch = choose_stretch(cfg, arguments.stretch, arguments.proposals)
         batch_size = arguments.batch_size
         if batch_size is None:

@@ -4,7 +4,6 @@ import itertools
 import os
 from collections.abc import Iterator
 
-import torch
 from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import init_dist, is_distributed
@@ -17,7 +16,8 @@ from soco_mm.models.layers import ViewSyncBatchNorm
 from soco_mm.utils import UsageError
 
 from .disk import keep_logging
-from .quiet_log import QuietRunner, quieten, tell
+from .precision import adapt_precision
+from .quiet_log import QuietRunner, quieten
 from .schedules import count_optimizer_steps
 
 _run_numbers = itertools.count()
@@ -74,27 +74,18 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
 
 
 def adapt_to_device(cfg: Config) -> None:
-    """Change a config so that it runs where there is no GPU.
+    """Change a config so that it runs on this machine, also without a GPU.
 
-    Two things work only on a GPU: MMEngine's mixed precision and its set-up of
-    distributed training. On a GPU neither is changed.
+    MMEngine's mixed precision and its set-up of distributed training work only on
+    a GPU.
 
     Args:
         cfg (Config): The config of a training; changed in place.
     """
     use_torch_sync_norm(cfg.model)
+    adapt_precision(cfg)
     if is_cuda_available():
         return
-    wrapper = cfg.optim_wrapper
-    if wrapper.get('type') == 'AmpOptimWrapper':
-        wrapper.pop('loss_scale', None)
-        wrapper.pop('dtype', None)
-        native = getattr(torch.cpu, '_is_avx512_bf16_supported', bool)()
-        wrapper.type = 'CPUAmpOptimWrapper' if native else 'OptimWrapper'
-        tell(
-            'There is no GPU: mixed precision is '
-            f'{"bfloat16" if native else "off"} on this CPU.'
-        )
     if cfg.get('launcher', 'none') != 'none':
         # Without device_ids, which are for GPUs.
         cfg.model_wrapper_cfg = dict(

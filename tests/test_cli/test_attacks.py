@@ -52,6 +52,7 @@ FINETUNE = f'--data {{labels}} --val {{labels}} {LABELS}'
 # They take all kinds of files in a second.
 QUICK = [
     'soco-mm import {file} --out {out}',
+    'soco-mm replay {file}',
     'soco-mm export {file} --out {out}',
     'soco-mm export {file} --out {out}.pth --format timm',
     f'soco-mm probe {{file}} {TRAIN} {LABELS}',

@@ -167,6 +167,7 @@ PRETRAIN = {
     '--batch-size': [2],
     '--accumulate': [2],
     '--auto-scale': [],
+    '--precision': ['bf16'],
     '--preset': ['released'],
     '--stretch': [1, 99],
     '--detector': ['mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', '--adapt'],

@@ -86,6 +86,7 @@ OPTIONS = {
         '--overwrite': 'test_engine/test_job.py::'
         'test_overwrite_deletes_all_of_the_earlier_run',
         '--parts': f'{HANDED_OVER}a_pretraining_hands_over_what_its_recipe_or_user_says',
+        '--precision': PRETRAIN,
         '--preset': PRETRAIN,
         '--proposals': f'{EFFECTS}workers_of_pretrain_make_proposals_and_load_images',
         '--resume': f'{INTEGRATION}killed_and_resumed_run_ends_like_an_undisturbed_one',
