@@ -29,6 +29,7 @@ _JOBS = {
     'log_to_console': 'soco_mm.log',
     'make_proposals': 'soco_mm.proposals',
     'merge_proposals': 'soco_mm.proposals',
+    'plan': 'soco_mm.apis',
     'pretrain': 'soco_mm.apis',
     'probe': 'soco_mm.apis',
     'replay': 'soco_mm.apis',

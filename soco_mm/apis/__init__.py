@@ -17,6 +17,7 @@ from .browse import browse
 from .export import export_detector, export_weights
 from .finetune import finetune
 from .importing import import_released
+from .plan import plan
 from .pretrain import pretrain
 from .probe import probe
 from .replay import replay
@@ -40,6 +41,7 @@ __all__ = [
     'import_released',
     'make_proposals',
     'merge_proposals',
+    'plan',
     'pretrain',
     'probe',
     'replay',

@@ -11,6 +11,7 @@ from .doctor import add_doctor
 from .finetune import add_finetune
 from .handoff import add_export, add_import
 from .parser import Parser
+from .plan import add_plan
 from .pretrain import add_pretrain
 from .probe import add_probe
 from .proposals import add_proposals
@@ -51,6 +52,7 @@ def build_parser() -> Parser:
     )
     for add in (
         add_pretrain,
+        add_plan,
         add_configs,
         add_browse,
         add_run_report,

@@ -371,3 +371,24 @@ def test_an_option_of_browse_changes_what_is_drawn(photos, tmp_path, monkeypatch
     for option, values in BROWSE.items():
         assert drawn(option, *values) != usual, option
         shutil.rmtree('out', ignore_errors=True)
+
+
+PLAN = {
+    '--batch-size': [2],
+    '--gpus': [4],
+    '--memory': [24],
+    '--images': [100],
+    '--detector': ['mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'],
+    '--cfg-options': ['optim_wrapper.type=OptimWrapper'],
+}
+
+
+def test_an_option_of_plan_changes_what_is_planned(begin):
+    def job(*arguments):
+        (cfg, *numbers), _ = begin('soco_mm.apis.plan', 'make_plan', 'plan', *arguments)
+        return cfg.to_dict(), numbers
+
+    usual = job()
+    assert job() == usual == job('soco_r50_fpn_100e')
+    for option, values in PLAN.items():
+        assert job(option, *values) != usual, option

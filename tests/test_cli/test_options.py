@@ -16,6 +16,7 @@ MAKE = f'{EFFECTS}an_option_of_proposals_changes_boxes_or_images'
 PRETRAIN = f'{EFFECTS}an_option_of_pretrain_changes_the_run'
 FINETUNE = f'{EFFECTS}an_option_of_finetune_changes_the_training'
 PROBE = f'{EFFECTS}an_option_of_probe_changes_what_is_evaluated'
+PLAN = f'{EFFECTS}an_option_of_plan_changes_what_is_planned'
 BROWSE = f'{EFFECTS}an_option_of_browse_changes_what_is_drawn'
 LOGGING = 'test_cli/test_logging_options.py::test_options_of_the_log_reach_the_job'
 INTEGRATION = 'test_integration.py::test_'
@@ -98,6 +99,16 @@ OPTIONS = {
         'test_parts_to_train_are_chosen_on_the_command_line',
         '--verbose': LOGGING,
         '--workers': f'{EFFECTS}workers_of_pretrain_make_proposals_and_load_images',
+    },
+    'plan': {
+        '--batch-size': PLAN,
+        '--cfg-options': PLAN,
+        '--detector': PLAN,
+        '--gpus': PLAN,
+        '--images': PLAN,
+        '--json': 'test_planning/test_plan.py::'
+        'test_the_command_prints_a_table_or_all_numbers',
+        '--memory': PLAN,
     },
     'probe': {
         '--batch-size': PROBE,
@@ -198,7 +209,10 @@ def test_every_command_and_option_is_in_the_documentation(command):
 def test_the_config_key_in_the_help_is_one_that_the_command_takes():
     """It is the one that the tests of the table set."""
     tables = dict(
-        pretrain=effects.PRETRAIN, finetune=effects.FINETUNE, browse=effects.BROWSE
+        pretrain=effects.PRETRAIN,
+        finetune=effects.FINETUNE,
+        browse=effects.BROWSE,
+        plan=effects.PLAN,
     )
     for command, parser in parsers().items():
         for action in parser._actions:
@@ -229,6 +243,7 @@ def test_every_option_has_a_test_that_it_changes_something(command):
         FINETUNE: [*effects.FINETUNE, *effects.DATA],
         PROBE: [*effects.PROBE, *effects.LINEAR, '--method', '--train', '--val'],
         BROWSE: effects.BROWSE,
+        PLAN: effects.PLAN,
     }
     for option, test in OPTIONS[command].items():
         path, _, name = test.partition('::')

@@ -26,6 +26,7 @@ FLOORS = (
     ('datasets',),
     ('models',),
     ('engine',),
+    ('planning',),
     ('detectors',),
     ('evaluation',),
     ('runs',),
