@@ -210,7 +210,7 @@ def test_checkpoint_of_another_architecture_is_not_resumed(finished, tmp_path, c
 
 
 @pytest.mark.slow
-def test_two_processes_train_on_the_cpu(finished, tmp_path):
+def test_two_processes_train_on_the_cpu_from_given_weights(finished, tmp_path):
     out, _ = finished
     result = run(
         [
@@ -229,6 +229,7 @@ def test_two_processes_train_on_the_cpu(finished, tmp_path):
             'train_cfg.max_epochs=1',
             'param_scheduler.0.end=1',
             'default_hooks.logger.interval=1',
+            f'init_weights={out}/checkpoints/epoch_4.pth',
             *VIEWS,
         ],
         env=dict(
@@ -241,6 +242,8 @@ def test_two_processes_train_on_the_cpu(finished, tmp_path):
     assert f'The last checkpoint is {tmp_path}' in result.stdout
     checkpoint = torch.load(tmp_path / 'checkpoints/epoch_1.pth')
     assert checkpoint['state_dict']['target_net.steps'] == 1  # 5 images, 2 on each
+    backbone = json.loads((tmp_path / 'init.json').read_text())['parts']['backbone']
+    assert len(backbone['filled']) == backbone['total'] > 0
     # What a detector's config and an export read.
     assert (
         "norm_cfg=dict(requires_grad=True, type='SyncBN')" in checkpoint['meta']['cfg']
