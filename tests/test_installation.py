@@ -8,6 +8,7 @@ import torch
 from conftest import ROOT
 
 from soco_mm import installation
+from soco_mm.openmmlab import NEEDED, family
 
 LIBRARIES = Path(sys.prefix) / 'test_libraries'
 
@@ -16,7 +17,8 @@ def test_this_installation_is_healthy(capsys):
     assert installation.check_installation()
     out = capsys.readouterr().out
     assert 'right on' in out and 'found the object' in out
-    assert 'mmselfsup 1.0.0' in out and 'FAIL' not in out
+    assert f'OpenMMLab family: {family()}' in out and 'FAIL' not in out
+    assert f'{NEEDED[family()][0]} 0.10.' in out
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='there is a GPU')

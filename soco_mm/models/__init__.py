@@ -8,6 +8,7 @@ from .roi_heads import (
     ObjectBBoxHead,
     ObjectConvFCHead,
     ObjectRoIHead,
+    ResLayerExtraNorm,
     ScaleAwareRoIExtractor,
 )
 from .utils import CosineEMA, ObjectEncoder
@@ -24,6 +25,7 @@ __all__ = [
     'ObjectEncoder',
     'ObjectInfoNCELoss',
     'ObjectRoIHead',
+    'ResLayerExtraNorm',
     'ScaleAwareRoIExtractor',
     'SoCo',
     'SoCoHead',

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from mmcv.ops import roi_align
 from mmengine.config import Config
@@ -6,6 +7,7 @@ from mmengine.model import revert_sync_batchnorm
 from soco_mm.checkpoint import detector_weights
 from soco_mm.detectors.build import build_detector
 from soco_mm.engine.config import load_config
+from soco_mm.models import ResLayerExtraNorm
 from soco_mm.registry import MODELS
 
 
@@ -70,3 +72,16 @@ def test_objects_are_res5_of_14x14_features_averaged():
         torch.testing.assert_close(
             model.online_net(view, boxes).flatten(0, 1), expected
         )
+
+
+def test_the_norm_after_res5_is_mmselfsups():
+    theirs = pytest.importorskip('mmselfsup.models.utils').ResLayerExtraNorm
+    args = dict(depth=50, stage=3, stride=2, norm_cfg=dict(type='BN'))
+    torch.manual_seed(0)
+    expected, ours = theirs(**args), ResLayerExtraNorm(**args)
+    expected.train(), ours.train()  # MMDetection's returns None
+    ours.load_state_dict(expected.state_dict())
+    x = torch.randn(2, 1024, 4, 4)
+    assert torch.equal(ours(x), expected(x))
+    for name, value in expected.state_dict().items():
+        assert torch.equal(value, ours.state_dict()[name]), name
