@@ -24,8 +24,8 @@ def add_run_report(commands) -> None:
         'runs',
         nargs='+',
         metavar='RUN',
-        help='the folder of a run of "soco-mm pretrain" or tools/train.py, or of two '
-        'that are compared',
+        help='the folder of a run of "soco-mm pretrain", "finetune" or tools/train.py, '
+        'or of two that are compared',
     )
     parser.add_argument(
         '--out',

@@ -41,7 +41,15 @@ def summarize_run(record: RunRecord, name: str) -> ShownRun:
         ShownRun: Texts, charts and pictures.
     """
     sentences = describe_retrieval(record.retrieval)
-    views, objects, notes = pictures_of(record.as_config(), record.checkpoint)
+    views: list = []
+    objects: list = []
+    if other := other_data_set(record):
+        notes = [
+            f'Left out: what only a pretraining on objects has; this run is on {other}.'
+        ]
+    else:
+        views, objects, notes = pictures_of(record.as_config(), record.checkpoint)
+        notes = missing(record) + notes
     verdicts = [
         f'Step {each.get("iter")}: {each["sentence"]}'
         for each in record.health.get('verdicts', ())
@@ -72,9 +80,17 @@ def summarize_run(record: RunRecord, name: str) -> ShownRun:
         exported=exported_parts(record.exported),
         export_notes=export_notes(record),
         provenance=made_from(record),
-        notes=missing(record) + notes,
+        notes=notes,
         settings=flatten(record.config),
     )
+
+
+def other_data_set(record: RunRecord) -> str | None:
+    """The data set of a run that is no pretraining on objects, as a fine-tuning."""
+    loader = record.config.get('train_dataloader') or {}
+    name = (loader.get('dataset') or {}).get('type')
+    own = name is None or str(name).removeprefix('soco_mm.') == 'ObjectViewDataset'
+    return None if own else str(name)
 
 
 def state_of(record: RunRecord) -> str:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from soco_mm.runs.record import RunRecord
-from soco_mm.runs.summary import figures_of, missing, state_of
+from soco_mm.runs.summary import figures_of, missing, state_of, summarize_run
 from soco_mm.utils import UsageError
 
 
@@ -89,3 +89,19 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         RunRecord.read(tmp_path)
     with pytest.raises(UsageError, match='is not the folder of a run'):
         RunRecord.read(tmp_path / 'nowhere')
+
+
+def test_a_fine_tuning_has_its_metrics_and_one_sentence(tmp_path):
+    log(
+        tmp_path / 'vis_data/scalars.json',
+        row(3, 1.5, acc=95.0),
+        {'coco/bbox_mAP': 0.25, 'time': 7.0, 'step': 1},
+    )
+    (tmp_path / 'detector.py').write_text(
+        "train_dataloader = dict(dataset=dict(type='CocoDataset'))"
+    )
+    shown = summarize_run(RunRecord.read(tmp_path), 'RUN')
+    titles = [chart.title for chart in shown.training.values()]
+    assert titles == ['Loss', 'Acc', 'coco/bbox mAP']
+    (note,) = shown.notes
+    assert 'this run is on CocoDataset' in note
