@@ -22,19 +22,38 @@ VARIANTS = ('float32', 'channels_last', 'bfloat16', 'float16', 'frozen_backbone'
 
 
 def make_batch(cfg, batch_size: int, device):
-    """Random normalised views and boxes of the sizes the config asks for."""
+    """Random normalised views, and boxes as the config's views and filter give them.
+
+    The objects of the first view are .3 to .8 of it, as those of the paper's
+    filter. In a crop they are larger, and may be cut off; one that is not there
+    is replaced by the whole view. One of the batch is always nearly cut off, as
+    it is in most batches of real images.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(0)
+
+    def uniform(*shape, low=0.0, high=1.0):
+        return low + (high - low) * torch.rand(*shape, generator=generator)
+
     construct, select = cfg.train_dataloader.dataset.pipeline[1:3]
+    shape = (batch_size, select.num_proposals, 2)
+    wh = 0.3 + 0.5 * uniform(*shape).square()  # most are small
+    xy = (1 - wh) * uniform(*shape)
+    whole = torch.cat([xy, xy + wh], -1)
     views, boxes, valid = [], [], []
     for view in construct.views:
-        size = view.size
+        size, source = view.size, view.get('source')
         views.append(torch.randn(batch_size, 3, size, size, generator=generator))
-        shape = (batch_size, select.num_proposals, 2)
-        wh = size * (0.3 + 0.5 * torch.rand(shape, generator=generator))
-        xy = (size - wh) * torch.rand(shape, generator=generator)
-        boxes.append(torch.cat([xy, xy + wh], -1))
+        box = whole if source is None else boxes[source] / construct.views[source].size
+        if crop := view.get('crop_scale'):
+            side = uniform(batch_size, 1, 1, low=crop[0], high=crop[1]).sqrt()
+            start = (1 - side) * uniform(batch_size, 1, 2)
+            box = ((box - start.repeat(1, 1, 2)) / side).clamp(0, 1)
+            box[0, 0, 2:] = box[0, 0, :2] + 0.1
+        gone = (box[..., 2:] - box[..., :2]).amin(-1, keepdim=True) * size < 1
+        box = torch.where(gone, torch.tensor([0.0, 0.0, 1.0, 1.0]), box)
+        boxes.append(box * size)
         valid.append(torch.ones(shape[:2], dtype=torch.bool))
     return [[x.to(device) for x in group] for group in (views, boxes, valid)]
 

@@ -3,6 +3,7 @@ from itertools import takewhile
 
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.dist import get_world_size
 from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -11,6 +12,7 @@ from soco_mm.registry import MODELS
 
 from ..utils import CosineEMA, ObjectEncoder, build_detector_part
 from ..utils.object_encoder import Features
+from ..utils.upper_levels import has_upper_levels
 
 # Parts that a detector takes over, in the order in which they are computed.
 PARTS = ('backbone', 'neck', 'roi_head', 'bbox_head')
@@ -326,10 +328,11 @@ class SoCo(BaseModel):
         # Eq. 2 and 3, and the symmetric form: both networks see every view.
         online_net, target_net = self.trained_net, self.target_net.module
         inputs = [self.shared_feats(view) for view in views]
-        feats = online_net.extract_views(inputs)
+        skipped = self.idle_levels(boxes)
+        feats = online_net.extract_views(inputs, skipped)
         online = online_net.project_views(online_net.head_views(feats, boxes), boxes)
         with torch.no_grad():
-            h = target_net.head_views(target_net.extract_views(inputs), boxes)
+            h = target_net.head_views(target_net.extract_views(inputs, skipped), boxes)
             target = target_net.project_views(h, boxes)
         # Eq. 4 to 6.
         losses = self.head.loss(online, target, valid, boxes)
@@ -338,6 +341,27 @@ class SoCo(BaseModel):
         if self.box_head is not None:
             losses |= self.box_loss(feats, boxes, valid)
         return losses
+
+    def idle_levels(self, boxes: list[Tensor]) -> list[int]:
+        """How many of the finest maps of each view need not be computed.
+
+        Those on which none of its boxes is. All of the last view are computed,
+        so that all layers have gradients and statistics in every step. On a GPU
+        the model cannot know without waiting for it, and several processes
+        would have to agree: there, none is left out.
+
+        Args:
+            boxes (list[Tensor]): See :meth:`loss`; all of them real boxes.
+
+        Returns:
+            list[int]: One number per view.
+        """
+        all_read = self.rpn_head is not None or self.box_head is not None
+        alone = boxes[0].device.type == 'cpu' and get_world_size() == 1
+        if all_read or not alone or not has_upper_levels(self.trained_net.neck):
+            return [0] * len(boxes)
+        assign = self.roi_head.bbox_roi_extractor.assign_levels
+        return [int(assign(box).min()) for box in boxes[:-1]] + [0]
 
     def rpn_loss(
         self,

@@ -81,7 +81,8 @@ class ScaleAwareRoIExtractor(BaseModule):
 
         Args:
             feats (tuple[Tensor]): Feature maps from fine to coarse,
-                (N, C, H_l, W_l) each; more than there are levels are ignored.
+                (N, C, H_l, W_l) each, None for a level that no box is on; more
+                than there are levels are ignored.
             boxes (Tensor): x1 y1 x2 y2 in pixels of the view, (N, K, 4).
 
         Returns:
@@ -95,6 +96,8 @@ class ScaleAwareRoIExtractor(BaseModule):
         pooled = 0
         with torch.autocast(boxes.device.type, enabled=False):
             for level, (feat, layer) in enumerate(zip(feats, self.roi_layers)):
+                if feat is None:
+                    continue
                 own = (levels == level).unsqueeze(-1)
                 rois = torch.cat([image, torch.where(own, boxes, 0.0)], -1)
                 # MMCV's operator reads the memory as NCHW.

@@ -3,6 +3,7 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
+from .upper_levels import upper_levels
 from .view_batch import map_views
 
 Features: TypeAlias = Tensor | tuple[Tensor]
@@ -40,12 +41,14 @@ class ObjectEncoder(nn.Module):
         self.projector = projector
         self.bbox_head = bbox_head
 
-    def extract_feat(self, view: Features) -> tuple[Tensor]:
+    def extract_feat(self, view: Features, skipped: int = 0) -> tuple[Tensor]:
         """Compute the feature maps of one view, :math:`f^I(V)` of Eq. 1.
 
         Args:
             view (Tensor | tuple[Tensor]): Normalised images, (N, 3, H, W); or
                 the maps of the parts that this encoder does not have.
+            skipped (int): How many of the finest maps are None, see
+                :func:`upper_levels`. Defaults to 0.
 
         Returns:
             tuple[Tensor]: The maps before the R-CNN head: the pyramid levels,
@@ -53,7 +56,9 @@ class ObjectEncoder(nn.Module):
             each.
         """
         feats = view if self.backbone is None else self.backbone(view)
-        return feats if self.neck is None else self.neck(feats)
+        if self.neck is None:
+            return feats
+        return upper_levels(self.neck, feats, skipped) if skipped else self.neck(feats)
 
     def head_features(self, feats: tuple[Tensor], boxes: Tensor) -> Tensor:
         """Compute the object-level features h of Eq. 1.
@@ -71,8 +76,12 @@ class ObjectEncoder(nn.Module):
         levels = extractor.assign_levels(boxes.float()).flatten()
         return self.bbox_head(extractor(feats, boxes), levels)
 
-    def extract_views(self, views: Sequence[Features]) -> list[tuple[Tensor]]:
+    def extract_views(
+        self, views: Sequence[Features], skipped: Sequence[int] = ()
+    ) -> list[tuple[Tensor]]:
         """Compute :meth:`extract_feat` of all views, see :func:`map_views`."""
+        if any(skipped):
+            return list(map(self.extract_feat, views, skipped))
         return map_views(self.extract_feat, views, self.backbone, self.neck)
 
     def head_views(
