@@ -1,13 +1,11 @@
-import os
-
 import cv2
 import numpy as np
 
-from soco_mm.errors import UsageError
 from soco_mm.registry import PROPOSALS
 
 from .contrib import require_ximgproc
 from .resizing import limit_side, merge_boxes
+from .structured_edges import load_edge_model
 
 SIGMA = 1.0  # pixels, of the Gaussian before the gradients
 # Share of the pixels whose gradient counts as the strongest possible edge.
@@ -36,6 +34,9 @@ class EdgeBoxes:
         edge_model (str, optional): Model file of
             ``cv2.ximgproc.createStructuredEdgeDetection``, such as
             ``model.yml.gz`` of opencv_extra. Defaults to None.
+
+    Raises:
+        UsageError: If ``edge_model`` is not such a file.
     """
 
     def __init__(
@@ -47,16 +48,11 @@ class EdgeBoxes:
         edge_model: str | None = None,
     ) -> None:
         require_ximgproc('edge boxes')
-        if edge_model is not None and not os.path.isfile(edge_model):
-            raise UsageError(
-                f'There is no edge model {edge_model}. Give the file of a '
-                'structured-edge model, or leave it out.'
-            )
         self.num_boxes = num_boxes
         self.max_side = max_side
         self.min_size = min_size
         self.max_aspect = max_aspect
-        self.edge_model = edge_model
+        self.edge_model = None if edge_model is None else load_edge_model(edge_model)
 
     def __call__(
         self, image: np.ndarray, rng: np.random.Generator | None = None
@@ -89,7 +85,7 @@ class EdgeBoxes:
         return merge_boxes(xywh, small, image)
 
     def _model_edges(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        detector = cv2.ximgproc.createStructuredEdgeDetection(self.edge_model)
+        detector = self.edge_model
         edges = detector.detectEdges(image.astype(np.float32) / 255)
         normals = detector.computeOrientation(edges)
         return detector.edgesNms(edges, normals), normals

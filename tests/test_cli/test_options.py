@@ -142,7 +142,7 @@ OPTIONS = {
         '--ann': f'{EFFECTS}an_annotated_object_changes_which_boxes_are_kept',
         '--color-space': MAKE,
         '--edge-model': 'test_proposals/test_edge_boxes.py::'
-        'test_a_missing_edge_model_is_refused_before_anything_is_written',
+        'test_edges_are_those_of_the_edge_model',
         '--launcher': f'{MAKING}launched_processes_make_the_same_store',
         '--max-aspect': MAKE,
         '--max-boxes': MAKE,

@@ -109,16 +109,80 @@ def test_an_image_that_takes_too_long_gets_the_whole_image(demo_images):
     assert 'took longer' in made.failure
 
 
-def test_a_missing_edge_model_is_refused_before_anything_is_written(
-    demo_images, tmp_path, capsys
+def write_edge_model(path, threshold):
+    """A forest of one tree that asks for the strength of the gradient.
+
+    Where it is above the threshold, the four central pixels of a patch are edges.
+    """
+    options = dict(
+        stride=2,
+        shrinkNumber=2,
+        patchSize=8,
+        patchInnerSize=4,
+        numberOfGradientOrientations=4,
+        gradientSmoothingRadius=0,
+        regFeatureSmoothingRadius=0,
+        ssFeatureSmoothingRadius=0,
+        gradientNormalizationRadius=4,
+        selfsimilarityGridSize=1,
+        numberOfTrees=1,
+        numberOfTreesToEvaluate=1,
+    )
+    tree = dict(
+        childs=[2, 0, 0],
+        featureIds=[58, 0, 0],  # channel 3, at (2, 2) of 4 x 4
+        thresholds=[threshold, 0.0, 0.0],
+        edgeBoundaries=[0, 0, 0, 4],
+        edgeBins=[5, 6, 9, 10],
+    )
+    file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    file.startWriteStruct('options', cv2.FileNode_MAP)
+    for name, value in options.items():
+        file.write(name, value)
+    file.endWriteStruct()
+    for name, values in tree.items():
+        file.startWriteStruct(name, cv2.FileNode_SEQ)
+        file.startWriteStruct('', cv2.FileNode_SEQ)
+        for value in values:
+            file.write('', value)
+        file.endWriteStruct()
+        file.endWriteStruct()
+    file.release()
+
+
+def test_edges_are_those_of_the_edge_model(square, tmp_path):
+    write_edge_model(tmp_path / 'strong.yml', threshold=0.8)
+    write_edge_model(tmp_path / 'never.yml.gz', threshold=1e6)
+    found = EdgeBoxes(edge_model=str(tmp_path / 'strong.yml'))(square)
+    assert overlaps(SQUARE, found).max() > 0.7
+    # The gradients of this image do find boxes.
+    assert len(EdgeBoxes(edge_model=str(tmp_path / 'never.yml.gz'))(square)) == 0
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (None, 'There is no edge model'),
+        (b'', 'is no structured-edge model'),
+        (bytes(range(256)), 'is no structured-edge model'),
+        # OpenCV itself divides by zero here, which ends the process.
+        (b'%YAML:1.0\n---\na: 1\n', 'is no structured-edge model'),
+        (b'{"options": {"numberOfTrees": 2}, "childs": [[0]]}', 'is no structured-e'),
+    ],
+    ids=['missing', 'empty', 'binary', 'other', 'cut'],
+)
+def test_a_wrong_edge_model_is_refused_before_anything_is_written(
+    demo_images, tmp_path, capsys, content, message
 ):
-    out = tmp_path / 'store'
+    out, model = tmp_path / 'store', tmp_path / 'model.yml'
+    if content is not None:
+        model.write_bytes(content)
     command = ['proposals', str(demo_images), '--out', str(out)]
-    command += ['--method', 'edge-boxes', '--edge-model', str(tmp_path / 'no.yml')]
+    command += ['--method', 'edge-boxes', '--edge-model', str(model)]
     with pytest.raises(SystemExit) as exit:
         main(command)
     assert exit.value.code == 2
-    assert 'There is no edge model' in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not out.exists()
 
 
