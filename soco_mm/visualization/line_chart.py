@@ -33,7 +33,10 @@ class Line(NamedTuple):
 
 
 def draw_lines(
-    lines: Sequence[Line], title: str, marks: Sequence[tuple[float, str]] = ()
+    lines: Sequence[Line],
+    title: str,
+    marks: Sequence[tuple[float, str]] = (),
+    from_zero: bool = False,
 ) -> Markup:
     """Draw curves over the steps of a training.
 
@@ -45,6 +48,8 @@ def draw_lines(
         title (str): What is shown, for screen readers.
         marks (Sequence[tuple]): Values that are marked by a line across, and
             their labels. Defaults to none.
+        from_zero (bool): Whether the axis of the values includes 0. Defaults to
+            False, only where that costs little.
 
     Returns:
         Markup: An ``<svg>`` element; empty if no curve has a value.
@@ -56,7 +61,9 @@ def draw_lines(
     finite = [values[np.isfinite(values)] for _, _, values in curves]
     if not any(map(len, finite)):
         return Markup()
-    shown = np.concatenate([*finite, [place for place, _ in marks]])
+    shown = np.concatenate(
+        [*finite, [place for place, _ in marks], [0.0] if from_zero else []]
+    )
     low, high, step = value_axis(shown.min(), shown.max())
     last = max(float(steps[-1]) for _, steps, _ in curves if len(steps))
     first = min(float(steps[0]) for _, steps, _ in curves if len(steps))

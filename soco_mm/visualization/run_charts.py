@@ -17,6 +17,8 @@ TRAINING = {
     'memory': ('GPU memory', 'In MiB, the most so far.'),
 }
 MOMENTUM = 'Momentum of the target network'
+# Amounts, whose changes are judged by their size.
+AMOUNTS = frozenset(['over', 'time', 'waiting', 'memory'])
 # Heading and caption of a chart of the health, and its figures with the names of
 # their curves; a figure with parts has a curve for each.
 HEALTH: tuple[tuple[str, str, dict[str, str]], ...] = (
@@ -84,11 +86,14 @@ class Chart(NamedTuple):
         title (str): Its heading.
         caption (str): A line below.
         lines (dict[str, list[tuple]]): Steps and values of each curve by name.
+        from_zero (bool): Whether the axis of the values includes 0. Defaults to
+            False.
     """
 
     title: str
     caption: str
     lines: dict[str, list[tuple[float, float | None]]]
+    from_zero: bool = False
 
 
 class DrawnChart(NamedTuple):
@@ -134,7 +139,7 @@ def training_charts(
             lines = {'loss': points, 'floor': floor}
         elif key == 'loss':
             title, caption = 'Loss', ''
-        found[key] = Chart(title, caption, lines)
+        found[key] = Chart(title, caption, lines, key in AMOUNTS)
     for key in dict.fromkeys(key for row in evaluations for key in row):
         if key not in (*PLACES, 'time') and (points := curve(evaluations, key)):
             found[f'evaluation {key}'] = Chart(heading(key), '', {'': points})
@@ -258,7 +263,7 @@ def draw_charts(
             for color, (name, points) in enumerate(curves)
             if points
         ]
-        if svg := draw_lines(lines, chart.title):
+        if svg := draw_lines(lines, chart.title, from_zero=chart.from_zero):
             # Colours say which run it is, also where only one has the figure.
             legend = [(each.color, each.name) for each in lines if each.name]
             drawn.append(DrawnChart(chart.title, svg, chart.caption, legend))

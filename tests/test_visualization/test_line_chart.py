@@ -71,6 +71,16 @@ def test_an_axis_holds_all_values_and_little_more(low, high):
     assert (last - first) / step == pytest.approx(round((last - first) / step))
 
 
+def test_amounts_are_drawn_from_zero():
+    line = Line('', [7, 8], [13.0, 14.0])
+    labels = [
+        {each.text for each in draw(line, **options).findall('text')}
+        for options in ({}, dict(from_zero=True))
+    ]
+    assert '0' not in labels[0] and '13' in labels[0]
+    assert {'0', '5', '10', '15'} <= labels[1]
+
+
 def test_marks_are_inside():
     drawing = draw(Line('', [0, 1], [1, 2]), marks=[(5.0, 'limit <5>')])
     assert [each.text for each in drawing.findall("text[@class='axis bound-label']")]
