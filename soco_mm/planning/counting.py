@@ -24,6 +24,7 @@ PARTS = dict(
     target_net='target',
 )
 OTHER = 'other'
+DEPTH = 3  # below a child of the model
 # Operators that touch no memory, besides views.
 FREE = {'_unsafe_view', 'lift_fresh', 'empty', 'empty_like', 'new_empty'}
 # Those that write without reading.
@@ -100,9 +101,11 @@ class StepCounter(TorchDispatchMode):
         for key, part in PARTS.items():
             module = getattr(self.model, key, None)
             if module is not None:
-                # A part may be used through its children.
-                for each in (module, *module.children()):
-                    self._watch(each, part)
+                # Parts are also used through their children, and those of a target
+                # network through its own parts.
+                for name, each in module.named_modules():
+                    if name.count('.') < DEPTH:
+                        self._watch(each, part)
         self.saving.__enter__()
         return super().__enter__()
 
