@@ -8,7 +8,7 @@ default_hooks = dict(
     param_scheduler=dict(type='AmpParamSchedulerHook'),
     checkpoint=dict(type='AtomicCheckpointHook', interval=1, max_keep_ckpts=3),
 )
-custom_hooks = [dict(type='TargetUpdateHook')]
+custom_hooks = [dict(type='TargetUpdateHook'), dict(type='TrainingHealthHook')]
 
 env_cfg = dict(
     cudnn_benchmark=True,

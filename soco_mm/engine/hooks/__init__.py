@@ -8,6 +8,7 @@ from .step_guard_hook import StepGuardHook
 from .step_seed_hook import StepSeedHook
 from .target_update_hook import TargetUpdateHook
 from .timeline_hook import TimelineHook
+from .training_health_hook import TrainingHealthHook
 
 __all__ = [
     'AmpParamSchedulerHook',
@@ -20,4 +21,5 @@ __all__ = [
     'StepSeedHook',
     'TargetUpdateHook',
     'TimelineHook',
+    'TrainingHealthHook',
 ]

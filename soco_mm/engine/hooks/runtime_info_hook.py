@@ -73,6 +73,8 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         if math.isinf(first):
             return
         row = rows[first := int(first)]
+        done = runner.iter + 2 - len(rows) + first
+        runner.call_hook('after_not_finite', done=done)
         parts = ', '.join(
             f'{name} {value:g}'
             for name, value in row.items()
