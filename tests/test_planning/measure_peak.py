@@ -26,6 +26,8 @@ def step(cfg, model: nn.Module, batch_size: int) -> None:
     for view, boxes, valid in zip(*batch.values()):
         view.random_(0, 255)
         boxes.copy_(torch.tensor([0.1, 0.1, 0.6, 0.7]) * view.shape[1])
+        # One on the finest map, which then is computed as on a GPU.
+        boxes[:, 0] = torch.tensor([0.1, 0.1, 0.2, 0.2]) * view.shape[1]
         valid.fill_(True)
     loss, _ = model.parse_losses(model(**model.data_preprocessor(batch), mode='loss'))
     loss.backward()
