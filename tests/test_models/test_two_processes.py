@@ -12,6 +12,7 @@ from torch import distributed, multiprocessing, nn
 
 from soco_mm.engine import LARS
 from soco_mm.engine.runtime import replace_types
+from soco_mm.models import SoCo
 from soco_mm.models.layers import ViewSyncBatchNorm
 from soco_mm.registry import MODELS
 
@@ -166,7 +167,11 @@ def differences(ours, theirs):
 
 
 @pytest.mark.parametrize('change', VARIANTS, ids=lambda change: change.__name__)
-def test_loss_gradients_and_three_steps_are_those_of_one_process(found, change):
+def test_loss_gradients_and_three_steps_are_those_of_one_process(
+    found, change, monkeypatch
+):
+    # One process leaves out maps, and with them a view's share in the statistics.
+    monkeypatch.setattr(SoCo, 'idle_levels', lambda self, boxes: [0] * len(boxes))
     model = revert_sync_batchnorm(build(change))
     whole = train(model, model, batch())
     both = [each[change.__name__] for each in found]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmdet.models import FPN, PAFPN
 from test_soco import make_inputs
+from torch._subclasses import FakeTensorMode
 
 from soco_mm.models import DisplacedBoxHead, SoCo
 from soco_mm.models.utils.upper_levels import has_upper_levels, upper_levels
@@ -98,3 +99,10 @@ def test_all_maps_are_computed_where_they_may_be_read(small_model):
     assert small_model.idle_levels(boxes) == [0, 1, 0]
     small_model.box_head = DisplacedBoxHead(64)
     assert small_model.idle_levels(boxes) == [0, 0, 0]
+
+
+def test_tensors_without_content_are_not_read(small_model):
+    """Those by which a training is planned."""
+    _, boxes, _ = large_objects()
+    with FakeTensorMode() as mode:
+        assert small_model.idle_levels(list(map(mode.from_tensor, boxes))) == [0] * 3

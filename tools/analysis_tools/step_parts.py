@@ -113,8 +113,7 @@ class Parts:
 
         @torch.no_grad()
         def of_target():
-            h = target.head_views(target.extract_views(inputs, skipped), boxes)
-            return target.project_views(h, boxes)
+            return target.forward_views(inputs, boxes, skipped)
 
         wanted = measured('target', of_target)
         online = detached(z)

@@ -332,8 +332,7 @@ class SoCo(BaseModel):
         feats = online_net.extract_views(inputs, skipped)
         online = online_net.project_views(online_net.head_views(feats, boxes), boxes)
         with torch.no_grad():
-            h = target_net.head_views(target_net.extract_views(inputs, skipped), boxes)
-            target = target_net.project_views(h, boxes)
+            target = target_net.forward_views(inputs, boxes, skipped)
         # Eq. 4 to 6.
         losses = self.head.loss(online, target, valid, boxes)
         if self.rpn_head is not None:
@@ -347,8 +346,9 @@ class SoCo(BaseModel):
 
         Those on which none of its boxes is. All of the last view are computed,
         so that all layers have gradients and statistics in every step. On a GPU
-        the model cannot know without waiting for it, and several processes
-        would have to agree: there, none is left out.
+        the model cannot know without waiting for it, several processes would
+        have to agree, and tensors that are traced have no content: there, none
+        is left out.
 
         Args:
             boxes (list[Tensor]): See :meth:`loss`; all of them real boxes.
@@ -357,8 +357,9 @@ class SoCo(BaseModel):
             list[int]: One number per view.
         """
         all_read = self.rpn_head is not None or self.box_head is not None
-        alone = boxes[0].device.type == 'cpu' and get_world_size() == 1
-        if all_read or not alone or not has_upper_levels(self.trained_net.neck):
+        known = type(boxes[0]) is Tensor and boxes[0].device.type == 'cpu'
+        alone = get_world_size() == 1 and not torch.compiler.is_compiling()
+        if all_read or not (known and alone) or not has_upper_levels(self.neck):
             return [0] * len(boxes)
         assign = self.roi_head.bbox_roi_extractor.assign_levels
         return [int(assign(box).min()) for box in boxes[:-1]] + [0]

@@ -4,7 +4,7 @@ from typing import TypeAlias
 from torch import Tensor, nn
 
 from .upper_levels import upper_levels
-from .view_batch import map_views
+from .view_batch import map_views, share_collectives
 
 Features: TypeAlias = Tensor | tuple[Tensor]
 
@@ -88,7 +88,8 @@ class ObjectEncoder(nn.Module):
         self, feats: Sequence[tuple[Tensor]], boxes: Sequence[Tensor]
     ) -> list[Tensor]:
         """Compute :meth:`head_features` of all views, see :func:`map_views`."""
-        if self.bbox_head is not None:  # may have layers for the objects of a level
+        # Towers may have layers for the objects of a level.
+        if self.bbox_head is not None or not share_collectives(self.roi_head):
             return [self.head_features(*each) for each in zip(feats, boxes)]
         pooled = list(map(self.roi_head.bbox_roi_extractor, feats, boxes))
         return map_views(self.roi_head.encode, pooled, self.roi_head)
@@ -124,6 +125,25 @@ class ObjectEncoder(nn.Module):
         """
         feats = self.extract_feat(view)
         return self.project(self.head_features(feats, boxes), boxes)
+
+    def forward_views(
+        self,
+        views: Sequence[Features],
+        boxes: Sequence[Tensor],
+        skipped: Sequence[int],
+    ) -> list[Tensor]:
+        """Compute :meth:`forward` of all views, see :func:`map_views`.
+
+        One view after the other, so that its maps are gone before the next, unless
+        views share collectives.
+        """
+        if share_collectives(self):
+            h = self.head_views(self.extract_views(views), boxes)
+            return self.project_views(h, boxes)
+        return [
+            self.project(self.head_features(self.extract_feat(view, few), box), box)
+            for view, box, few in zip(views, boxes, skipped)
+        ]
 
     def object_features(self, view: Features, boxes: Tensor) -> Tensor:
         """Compute the features of the objects of one view (Eq. 1).
