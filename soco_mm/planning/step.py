@@ -18,13 +18,12 @@ from torch._subclasses.fake_tensor import (
 
 from soco_mm.datasets.transforms.views import find_construct_views
 from soco_mm.engine.config import building
+from soco_mm.engine.precision import BFLOAT16, MIXED
 from soco_mm.models import SoCo
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
 from .counting import StepCount, StepCounter
-
-MIXED = ('AmpOptimWrapper', 'CPUAmpOptimWrapper')
 
 
 class PooledShape(nn.Module):
@@ -58,7 +57,7 @@ class _Pool(torch.autograd.Function):
 
 def is_mixed(cfg: Config) -> bool:
     """Whether a config trains in mixed precision."""
-    return cfg.optim_wrapper.get('type') in MIXED
+    return cfg.optim_wrapper.get('type') in (MIXED, BFLOAT16)
 
 
 def build_model(cfg: Config) -> nn.Module:
