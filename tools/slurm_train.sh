@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
 # Train on a Slurm cluster, one process per GPU:
 #   GPUS=16 GPUS_PER_NODE=8 bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of tools/train.py]
-# CPUS_PER_TASK and SRUN_ARGS are passed on to srun.
+# CPUS_PER_TASK and SRUN_ARGS are passed on to srun. In a job of sbatch --requeue it
+# goes on from the newest checkpoint each time Slurm starts the job again.
 set -euo pipefail
 if [ $# -lt 4 ]; then
-  sed -n '2,4s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 gpus=${GPUS:-8}
 per_node=${GPUS_PER_NODE:-8}
 [ "$per_node" -gt "$gpus" ] && per_node=$gpus
+# Without a checkpoint --resume starts from the beginning.
+resume=()
+if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [[ " ${*:5} " != *" --resume"* ]]; then
+  resume=(--resume)
+fi
 # SRUN_ARGS holds several words.
 exec srun -p "$1" --job-name="$2" --gres="gpu:$per_node" --ntasks="$gpus" \
   --ntasks-per-node="$per_node" --cpus-per-task="${CPUS_PER_TASK:-8}" \
   --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
   "${PYTHON:-python}" -u "$root/tools/train.py" "$3" --work-dir="$4" \
-  --launcher=slurm "${@:5}"
+  --launcher=slurm ${resume[@]+"${resume[@]}"} "${@:5}"

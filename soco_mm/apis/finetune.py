@@ -8,7 +8,7 @@ from pathlib import Path
 from soco_mm.detectors.finetuning import FinetuneArguments, FinetunePlan
 from soco_mm.detectors.pictures import draw_predictions
 from soco_mm.detectors.training import best_metrics, train_detector
-from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.job import claim_run
 from soco_mm.engine.quiet_log import prints_to_log

@@ -8,7 +8,7 @@ from soco_mm.checkpoint.pretrained import HANDED_OVER
 from soco_mm.detectors.fit import REPORT, HandOff, try_fit
 from soco_mm.detectors.mask_rcnn import check_made_for
 from soco_mm.detectors.pretraining_recipe import plan_pretraining
-from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.job import claim_run
 from soco_mm.engine.levels import say_levels
 from soco_mm.engine.pretraining import PretrainArguments
@@ -35,6 +35,7 @@ def pretrain(
     accumulate: int | None = None,
     auto_scale: bool | None = None,
     precision: str | None = None,
+    checkpoint_every: str | float | None = None,
     workers: int | None = None,
     preset: str | None = None,
     ann: str | Path | None = None,
@@ -71,18 +72,17 @@ def pretrain(
         batch_size (int, optional): Images of an iteration. Defaults to the
             config's, at most 16 on a CPU, and no more than there are images.
         accumulate (int, optional): Iterations of an optimiser step. Defaults to 1.
-        auto_scale (bool, optional): Scale learning rate and target momentum to
-            the images of a step, see :mod:`soco_mm.engine.batch_scaling`.
+        auto_scale (bool, optional): See :mod:`soco_mm.engine.batch_scaling`.
         precision (str, optional): See :func:`set_precision`.
         workers (int, optional): Processes for images and proposals; one per core.
+        checkpoint_every (str, optional): See :class:`AtomicCheckpointHook`.
         preset (str, optional): Settings of the proposals. Defaults to ``paper``.
         ann (str | Path, optional): Annotations of a few images, to which the
             proposals are fitted, see :func:`fit_settings`. Defaults to None.
         proposals (str | Path, optional): Existing proposals. Defaults to None.
         root (str | Path, optional): What the paths in a file of images are
             relative to. Defaults to None, the folder of the file.
-        stretch (Sequence[float], optional): Percentiles of images of more than
-            8 bits. Defaults to those of the config, else of ``proposals``.
+        stretch (Sequence[float], optional): Percentiles of images of over 8 bits.
         detector (str | Path, optional): The MMDetection config of the
             detector, see :func:`plan_pretraining`. Defaults to a Mask R-CNN.
         adapt (bool, optional): Give it the model's norms. Defaults to no.
@@ -131,7 +131,7 @@ def pretrain(
     cfg = plan.cfg
     logger.info(f'Proposals and views: {draw_preview(cfg, out / PREVIEW)}')
     checkpoint = latest_checkpoint(out)
-    fresh = checkpoint is None or checkpoint.name != f'epoch_{plan.epochs}.pth'
+    fresh = checkpoint is None or checkpoint.name != plan.last_name(store)
     if fresh:
         logger.info(plan.describe(store))
         checkpoint = train_model(cfg, out, resume, quiet=not verbose)

@@ -35,7 +35,7 @@ class PretrainResult(Shown):
     Attributes:
         proposals (Path): The store of proposals.
         preview (Path): A picture of what training sees.
-        checkpoint (Path): The checkpoint of the last epoch.
+        checkpoint (Path): The last checkpoint.
         weights (Path): The weights in it that a detector can use.
         detector (Path): The MMDetection config that loads the weights.
         report (Path): Which tensors of the detector are filled.

@@ -71,6 +71,13 @@ def add_pretrain(commands) -> None:
     add_batch(parser)
     add_precision(parser)
     parser.add_argument(
+        '--checkpoint-every',
+        metavar='TIME',
+        help='write a checkpoint within epochs too after this time, such as 30s, 10min '
+        'or 1h; less often if that took more than 2 %% of the time (default: as the '
+        'config says, 10min)',
+    )
+    parser.add_argument(
         '--workers',
         type=natural,
         metavar='N',
@@ -126,6 +133,7 @@ def pretrain(args: argparse.Namespace) -> None:
         accumulate=args.accumulate,
         auto_scale=args.auto_scale,
         precision=args.precision,
+        checkpoint_every=args.checkpoint_every,
         workers=args.workers,
         preset=args.preset,
         ann=args.ann,

@@ -17,9 +17,9 @@ from soco_mm.checkpoint import (
     state_dict_of,
 )
 from soco_mm.engine import build_runner
+from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
-from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.quiet_log import prints_to_log
 from soco_mm.utils import SoCoError

@@ -17,6 +17,7 @@ OF_CONFIG = ('settings', 'options')
 NAMES = {'init_sha256': 'content of --init (SHA-256)'}
 # Results do not depend on these parts of a config.
 HARMLESS = (
+    'checkpoint_every',
     'default_hooks.checkpoint',
     'default_hooks.logger',
     'default_hooks.timer',
@@ -211,8 +212,8 @@ def compare_jobs(out: Path, there: dict, job: dict, resume: bool) -> dict:
 
 def can_differ(key: str, then, now) -> bool:
     """Whether a run can be resumed with another value."""
-    if key == 'epochs':
-        return now >= then
+    if key == 'epochs':  # none of a training that counts in steps
+        return then is None or (now is not None and now >= then)
     return any(
         key == each or key.startswith(each + '.') for each in HARMLESS + CONVERTED
     )

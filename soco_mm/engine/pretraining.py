@@ -17,16 +17,17 @@ from soco_mm.proposals.fitting import explain_fit, fit_settings
 from soco_mm.proposals.layout import HEADER
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
 from soco_mm.utils import SoCoError, UsageError, file_hash
+from soco_mm.utils.durations import read_duration
 from soco_mm.utils.stretch import Stretch
 from soco_mm.utils.texts import printable
 
 from .batch_scaling import set_batch
+from .checkpoint_files import EPOCH, ITERATION, latest_checkpoint
 from .config import load_config, set_options
-from .hooks.checkpoint_hook import latest_checkpoint
 from .init_weights import resume_images, take_over_images
 from .initial_weights import check_frozen
 from .job import resumed_arguments, written_options
-from .loops import accumulation_of, epochs_of
+from .loops import accumulation_of
 from .precision import set_precision
 from .recipe_choice import CONFIG, choose_recipe
 from .schedules import set_epochs
@@ -66,6 +67,7 @@ class PretrainArguments:
     accumulate: int | None = None
     auto_scale: bool | None = None
     precision: str | None = None
+    checkpoint_every: str | float | None = None
     preset: str | None = None
     ann: str | Path | None = None
     proposals: str | Path | None = None
@@ -105,6 +107,8 @@ class PretrainArguments:
                 raise UsageError(
                     f'The {name} must be at least {least}, but is {value}.'
                 )
+        if self.checkpoint_every is not None:
+            read_duration(self.checkpoint_every)
         if self.ann is not None and not Path(self.ann).exists():
             raise UsageError(f'There are no annotations {self.ann} (--ann).')
         if self.init is None and (self.init_partial or self.init_licence):
@@ -124,6 +128,11 @@ class PretrainArguments:
             ('optim_wrapper.dtype', '--precision', self.precision),
             ('optim_wrapper.loss_scale', '--precision', self.precision),
             ('train_dataloader.num_workers', '--workers', workers),
+            (
+                'default_hooks.checkpoint.every',
+                '--checkpoint-every',
+                self.checkpoint_every,
+            ),
         )
         for key, argument, given in set_twice:
             if key in (self.options or {}) and given is not None:
@@ -194,7 +203,7 @@ class PretrainPlan:
         images (ImageSet): The images.
         stretch (tuple, optional): How images of more than 8 bits are reduced.
         batch_size (int): Images per step, before there are fewer images.
-        epochs (int): Length of the training.
+        epochs (int, optional): Length of the training; None if it counts in steps.
         settings (dict, optional): Those of the proposals; None if they exist.
     """
 
@@ -204,7 +213,7 @@ class PretrainPlan:
     images: ImageSet
     stretch: Stretch
     batch_size: int
-    epochs: int
+    epochs: int | None
     settings: dict | None
 
     @classmethod
@@ -244,6 +253,8 @@ class PretrainPlan:
             set_options(cfg := recipe(chosen), options, ARGUMENTS)
         set_batch(cfg, arguments.auto_scale, arguments.accumulate)
         set_precision(cfg, arguments.precision)
+        if arguments.checkpoint_every is not None:
+            cfg.default_hooks.checkpoint.every = arguments.checkpoint_every
         stretch = choose_stretch(cfg, arguments.stretch, arguments.proposals)
         batch_size = arguments.batch_size
         if batch_size is None:
@@ -255,7 +266,7 @@ class PretrainPlan:
             )
         if arguments.train is not None:
             cfg.model.frozen_parts = frozen_parts(cfg.model, arguments.train)
-        epochs = arguments.epochs or length_of(cfg, len(images.paths), batch_size)
+        epochs = arguments.epochs or cfg.train_cfg.get('max_epochs')
         settings = None
         if arguments.proposals is None and not (out / 'proposals' / HEADER).is_file():
             settings = choose_settings(arguments, images, stretch)
@@ -317,9 +328,16 @@ class PretrainPlan:
             trial.update(load_from=None, init_weights=None)
         if not resume:
             check_frozen(self.cfg)
-        trial.train_dataloader.batch_size = min(self.batch_size, number)
+        batch = self.images_per_iteration(number)
+        if not batch:
+            accumulated = accumulation_of(trial.optim_wrapper)
+            raise UsageError(
+                f'A step of {accumulated} batches takes as many images, but there are '
+                f'only {number}. Set a smaller --accumulate.'
+            )
+        trial.train_dataloader.batch_size = batch
         if self.epochs != trial.train_cfg.get('max_epochs'):
-            set_epochs(trial, self.epochs, max(1, number // self.batch_size))
+            set_epochs(trial, self.epochs, self.iterations(batch, number))
         try_pretraining(trial, self.images, self.arguments.options)
 
     def get_proposals(self, workers: int | None) -> ProposalStore:
@@ -370,22 +388,41 @@ class PretrainPlan:
         loader, options = self.cfg.train_dataloader, self.arguments.options
         loader.dataset.data_root = self.images.root
         loader.dataset.proposals = os.path.abspath(store.folder)
-        loader.batch_size = min(self.batch_size, len(store))
+        # With too few readable images the training says so.
+        loader.batch_size = self.images_per_iteration(len(store)) or 1
         if workers is not None:
             loader.num_workers = workers
         elif 'train_dataloader.num_workers' not in options:
             loader.num_workers = len(os.sched_getaffinity(0))
         if 'train_dataloader.persistent_workers' not in options:
             loader.persistent_workers = loader.num_workers > 0
-        if self.arguments.epochs is None:
-            self.epochs = length_of(self.cfg, len(store), loader.batch_size)
         if self.epochs != self.cfg.train_cfg.get('max_epochs'):
-            set_epochs(self.cfg, self.epochs, len(store) // loader.batch_size)
+            iterations = self.iterations(loader.batch_size, len(store))
+            set_epochs(self.cfg, self.epochs, iterations)
         self.cfg.visualizer.save_dir = str(self.out)
         hooks = self.cfg.get('custom_hooks') or []
         if all(each.get('type') != MEASURE for each in hooks):
             ann = self.arguments.ann and os.path.abspath(self.arguments.ann)
             self.cfg.custom_hooks = [*hooks, dict(type=MEASURE, ann=ann)]
+
+    def images_per_iteration(self, images: int) -> int:
+        """The batch size, with which a step takes no more images than there are."""
+        return min(self.batch_size, images // accumulation_of(self.cfg.optim_wrapper))
+
+    def iterations(self, batch_size: int, images: int) -> int:
+        """Iterations of an epoch, at least one; whole steps of the optimiser."""
+        accumulated = accumulation_of(self.cfg.optim_wrapper)
+        return max(1, images // (batch_size * accumulated) * accumulated)
+
+    def last_name(self, store: ProposalStore) -> str:
+        """The name of the last checkpoint, see :class:`AtomicCheckpointHook`."""
+        if self.epochs is not None:
+            return EPOCH.format(self.epochs)
+        accumulated = accumulation_of(self.cfg.optim_wrapper)
+        total = self.cfg.train_cfg.max_steps * accumulated
+        batch_size = self.cfg.train_dataloader.batch_size
+        epochs, rest = divmod(total, self.iterations(batch_size, len(store)))
+        return ITERATION.format(total) if rest else EPOCH.format(epochs)
 
     def describe(self, store: ProposalStore) -> str:
         """What is trained, as one line."""
@@ -394,10 +431,13 @@ class PretrainPlan:
         kept = f'; kept as it is: {", ".join(frozen)}' if frozen else ''
         accumulated = accumulation_of(cfg.optim_wrapper)
         every = f', a step every {accumulated}' * (accumulated > 1)
+        length = f'{self.epochs} epoch{"s" * (self.epochs != 1)}'
+        if self.epochs is None:
+            length = f'{cfg.train_cfg.max_steps} steps'
         return (
             f'Pretraining {cfg.model.type} ({Path(cfg.filename).stem}): {len(store)} '
             f'images, batches of {cfg.train_dataloader.batch_size}{every}, '
-            f'{self.epochs} epoch{"s" * (self.epochs != 1)}{kept}'
+            f'{length}{kept}'
         )
 
 
@@ -414,20 +454,6 @@ def choose_settings(
     if arguments.ann is None:
         return build_settings(preset, stretch=stretch)
     return fit_settings(arguments.ann, images, preset, stretch=stretch)
-
-
-def length_of(cfg: Config, images: int, batch_size: int) -> int:
-    """Epochs of a training, as many as its steps take if it counts in these.
-
-    Args:
-        cfg (Config): The config.
-        images (int): Number of images.
-        batch_size (int): Images per step.
-    """
-    if 'max_steps' in cfg.train_cfg:
-        iterations = cfg.train_cfg.max_steps * accumulation_of(cfg.optim_wrapper)
-        return epochs_of(iterations, images // batch_size)
-    return cfg.train_cfg.max_epochs
 
 
 def frozen_parts(model: Config, train: str | Sequence[str]) -> tuple[str, ...]:

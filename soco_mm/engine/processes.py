@@ -1,6 +1,7 @@
 """Decisions that all processes of a training make together."""
 
 import socket
+import time
 from collections.abc import Callable
 
 import torch
@@ -33,6 +34,48 @@ def first_of(value: float) -> float:
     found = torch.tensor(float(value), device=get_device())
     all_reduce(found, 'min')
     return found.item()
+
+
+class RegularAgreement:
+    """A flag on which all processes agree, every few seconds.
+
+    Each agreement costs a collective operation and, on a GPU, a wait for the
+    device. So they are a number of steps apart that takes about ``seconds``; the
+    first process says how many. A single process agrees with itself at each step.
+
+    Args:
+        seconds (float): Time between two agreements. Defaults to 5.
+    """
+
+    def __init__(self, seconds: float = 5) -> None:
+        self.seconds = seconds
+        self.left, self.steps, self.since = 1, 1, time.monotonic()
+
+    def any(self, flag: Callable[[], bool]) -> bool:
+        """Whether a flag is set on any process; called once a step by all.
+
+        Args:
+            flag (Callable): Reads the flag of this process.
+
+        Returns:
+            bool: The same on all processes; False between two agreements.
+        """
+        if not is_distributed() or get_world_size() == 1:
+            return flag()
+        self.left -= 1
+        if self.left > 0:
+            return False
+        now = time.monotonic()
+        per_step = (now - self.since) / self.steps
+        steps = min(1000.0, max(1.0, self.seconds // max(per_step, 1e-3)))
+        found = torch.tensor(
+            [float(flag()), steps * (get_rank() == 0)], device=get_device()
+        )
+        all_reduce(found, 'max')
+        agreed, steps = found.tolist()
+        self.left = self.steps = int(steps)
+        self.since = time.monotonic()
+        return bool(agreed)
 
 
 def together(function: Callable):

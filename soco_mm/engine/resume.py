@@ -1,6 +1,7 @@
 """A training that is resumed with another schedule."""
 
 import warnings
+from dataclasses import dataclass
 from fractions import Fraction
 
 from mmengine.optim import OptimWrapper
@@ -9,34 +10,108 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from soco_mm.utils import SoCoError
 from soco_mm.utils.differences import in_words
 
-from .loops import accumulation_of
+from .loops import StepTrainLoop, accumulation_of, iterations_of
 from .quiet_log import tell
 
 # The key in a checkpoint's ``meta`` that records how it was trained.
 NOTED = 'soco_mm_training'
 # The key in a message hub, see :class:`soco_mm.engine.hooks.TargetUpdateHook`.
 SKIPPED = 'skipped_steps'
+# What :func:`describe_training` notes of how a step is divided.
+LAYOUT = {'batch_size', 'processes', 'accumulative_counts'}
 # The entries of a scheduler's state that are its progress; the rest is its shape.
 PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose')
 
 
 def describe_training(runner: Runner) -> dict:
     """What the length of a training depends on; it is saved in checkpoints."""
+    loop = runner.train_loop
+    length = (
+        dict(steps=loop.max_steps)
+        if isinstance(loop, StepTrainLoop)
+        else dict(epochs=runner.max_epochs)
+    )
     return dict(
         batch_size=runner.train_dataloader.batch_size,
         processes=runner.world_size,
         accumulative_counts=accumulation_of(runner.optim_wrapper),
-        epochs=runner.max_epochs,
+        iterations=iterations_of(runner),
+        **length,
     )
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How the steps of the optimiser are divided into iterations.
+
+    Attributes:
+        images (int): Images per step, on all processes.
+        accumulated (int): Iterations of a step.
+        iterations (int): Iterations of an epoch.
+    """
+
+    images: int
+    accumulated: int
+    iterations: int
+
+    @classmethod
+    def of(cls, noted: dict) -> 'Layout':
+        """That of what :func:`describe_training` returns."""
+        accumulated = noted['accumulative_counts']
+        # A loader with batches of its own has no batch size.
+        images = (noted['batch_size'] or 1) * noted['processes'] * accumulated
+        return cls(images, accumulated, noted['iterations'])
+
+    @property
+    def steps(self) -> Fraction:
+        """Steps of an epoch, whole with :class:`EpochTrainLoop`."""
+        return Fraction(self.iterations, self.accumulated)
+
+    def has_steps_of(self, other: 'Layout') -> bool:
+        """Whether each step takes the same images."""
+        return (self.images, self.steps) == (other.images, other.steps)
+
+    def convert(self, epoch: int, done: int, other: 'Layout') -> int:
+        """Iterations in another layout.
+
+        Args:
+            epoch (int): Epochs that are done.
+            done (int): Iterations that are done, in this one.
+            other (Layout): The other one.
+
+        Returns:
+            int: As many as take the same steps if it has these; else the same
+            share of an epoch, down to a whole step.
+        """
+        steps = (done - epoch * self.iterations) // self.accumulated
+        if not self.has_steps_of(other):
+            steps = int(steps * other.steps / self.steps)
+        return epoch * other.iterations + steps * other.accumulated
+
+
+def layouts_of(meta: dict, now: dict) -> tuple[Layout, Layout]:
+    """The layouts of a checkpoint and of the training that resumes it.
+
+    Args:
+        meta (dict): The meta data of the checkpoint. Earlier versions noted less,
+            and had whole epochs only.
+        now (dict): What :func:`describe_training` returns.
+    """
+    noted = meta.get(NOTED, {})
+    then = {**now, **noted}
+    if 'iterations' not in noted and meta['epoch']:
+        then['iterations'] = meta['iter'] // meta['epoch']
+    return Layout.of(then), Layout.of(now)
+
+
 def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
-    """Convert a checkpoint to this training, by the epochs that are done.
+    """Convert a checkpoint to this training, by what is done of its epochs.
 
     Called before MMEngine resumes from the checkpoint. If this training has
-    the same iterations per epoch, schedules and settings of the optimiser as
-    the training of the checkpoint, nothing is changed. Otherwise the
-    iterations that are done become those of as many epochs here; the
+    the same steps, schedules and settings of the optimiser as the training of
+    the checkpoint, it continues with the next step; each has the same images,
+    also if they are divided differently over processes and iterations. Otherwise
+    the iterations that are done become those of as many epochs here; the
     schedules are as if all of them had been done here; and learning rate,
     weight decay and so on are those of this training. The target network's
     momentum follows the iterations. The weights and the optimiser's state
@@ -53,62 +128,111 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
     then, now = meta.get(NOTED, {}), describe_training(runner)
     noted = {
         key: (then[key], now[key])
-        for key in now
-        if key in then and then[key] != now[key]
+        for key in now.keys() & then.keys() - {'iterations'}
+        if then[key] != now[key]
     }
+    noted = {key: noted[key] for key in now if key in noted}
+    before, after = layouts_of(meta, now)
+    done = meta['iter']
+    if isinstance(runner.train_loop, EpochBasedTrainLoop):
+        done = before.convert(meta['epoch'], done, after)
+    check_length(runner, meta, done)
+    same = is_same(runner, checkpoint, before, after)
+    if same and not noted and done == meta['iter']:
+        return
+    meta['iter'] = done
+    if same and noted.keys() <= LAYOUT:
+        tell(
+            f'Resumed in another layout ({in_words(noted)}): each step takes the same '
+            'images as before.'
+        )
+        return
+    changed = in_words(noted) or 'another schedule or optimiser'
+    if not same:
+        use_new_schedule(runner, checkpoint, after, changed)
+    # Steps follow from the epochs that are done, as the schedules do.
+    hub = checkpoint.get('message_hub') or {}
+    hub.get('runtime_info', {}).pop(SKIPPED, None)
+    whole = done == meta['epoch'] * after.iterations
+    tell(
+        f'Resumed with other settings ({changed}): '
+        + (
+            f'{meta["epoch"]} of {runner.max_epochs} epochs are done'
+            if whole
+            else f'{done} of {runner.max_iters} iterations are done'
+        )
+        + '; learning rate and momentum follow the new schedule from here on.'
+    )
+
+
+def check_length(runner: Runner, meta: dict, done: int) -> None:
+    """Refuse a checkpoint from beyond the end of a training.
+
+    Raises:
+        SoCoError: If it is.
+    """
     if meta['epoch'] > runner.max_epochs:
         raise SoCoError(
             f'The checkpoint is from epoch {meta["epoch"]}, but the training '
             f'has {runner.max_epochs} epochs. Set a larger number.'
         )
-    same = is_same(runner, checkpoint)
-    if same and not noted:
-        return
-    loop, wrapper = runner.train_loop, runner.optim_wrapper
-    changed = in_words(noted) or 'another schedule or optimiser'
-    if not same:
-        if not (
-            isinstance(loop, EpochBasedTrainLoop)
-            and isinstance(wrapper, OptimWrapper)
-            and can_replay(runner.param_schedulers)
-        ):
-            raise SoCoError(
-                'A training that does not count in epochs, or whose schedule '
-                'follows its metrics, can only be resumed as it was started '
-                f'({changed}).'
-            )
-        groups = checkpoint['optimizer']['param_groups']
-        check_groups(groups, wrapper.optimizer.param_groups)
-        meta['iter'] = meta['epoch'] * len(runner.train_dataloader)
-        replay(
-            runner.param_schedulers or [],
-            meta['epoch'],
-            Fraction(len(runner.train_dataloader), accumulation_of(wrapper)),
+    if done > runner.max_iters:
+        raise SoCoError(
+            f'The checkpoint is from iteration {done}, but the training has '
+            f'{runner.max_iters}. Set a larger number of steps.'
         )
-        # MMEngine keeps one more group, whose learning rate is logged.
-        if wrapper.base_param_settings is not None:
-            groups = [*groups, checkpoint['optimizer']['base_param_settings']]
-        for old, new in zip(groups, wrapper.param_groups):
-            old.update((key, value) for key, value in new.items() if key != 'params')
-        if runner.param_schedulers:
-            checkpoint['param_schedulers'] = [
-                each.state_dict() for each in runner.param_schedulers
-            ]
-    # Steps follow from the epochs that are done, as the schedules do.
-    hub = checkpoint.get('message_hub') or {}
-    hub.get('runtime_info', {}).pop(SKIPPED, None)
-    tell(
-        f'Resumed with other settings ({changed}): {meta["epoch"]} of '
-        f'{runner.max_epochs} epochs are done; learning rate and momentum '
-        'follow the new schedule from here on.'
-    )
 
 
-def is_same(runner: Runner, checkpoint: dict) -> bool:
-    """Whether a checkpoint comes from a training with the same schedule."""
+def use_new_schedule(
+    runner: Runner, checkpoint: dict, layout: Layout, changed: str
+) -> None:
+    """Give a checkpoint the schedules and the settings of a training.
+
+    Args:
+        runner (Runner): The runner, whose optimiser and schedules are built.
+        checkpoint (dict): The checkpoint; changed in place.
+        layout (Layout): That of this training.
+        changed (str): What differs, in words.
+
+    Raises:
+        SoCoError: If it cannot be converted.
+    """
+    loop, wrapper = runner.train_loop, runner.optim_wrapper
+    if not (
+        isinstance(loop, EpochBasedTrainLoop)
+        and isinstance(wrapper, OptimWrapper)
+        and can_replay(runner.param_schedulers)
+    ):
+        raise SoCoError(
+            'A training that does not count in epochs, or whose schedule '
+            'follows its metrics, can only be resumed as it was started '
+            f'({changed}).'
+        )
+    groups = checkpoint['optimizer']['param_groups']
+    check_groups(groups, wrapper.optimizer.param_groups)
     meta = checkpoint['meta']
-    if isinstance(runner.train_loop, EpochBasedTrainLoop) and (
-        meta['iter'] != meta['epoch'] * len(runner.train_dataloader)
+    further = meta['iter'] - meta['epoch'] * layout.iterations
+    replay(
+        runner.param_schedulers or [],
+        meta['epoch'],
+        layout.steps,
+        further // layout.accumulated,
+    )
+    # MMEngine keeps one more group, whose learning rate is logged.
+    if wrapper.base_param_settings is not None:
+        groups = [*groups, checkpoint['optimizer']['base_param_settings']]
+    for old, new in zip(groups, wrapper.param_groups):
+        old.update((key, value) for key, value in new.items() if key != 'params')
+    if runner.param_schedulers:
+        checkpoint['param_schedulers'] = [
+            each.state_dict() for each in runner.param_schedulers
+        ]
+
+
+def is_same(runner: Runner, checkpoint: dict, before: Layout, after: Layout) -> bool:
+    """Whether a checkpoint comes from a training with the same steps and schedule."""
+    if isinstance(runner.train_loop, EpochBasedTrainLoop) and not (
+        before.has_steps_of(after)
     ):
         return False
     built, saved = runner.param_schedulers, checkpoint.get('param_schedulers')
@@ -139,7 +263,9 @@ def can_replay(schedulers: list | None) -> bool:
     )
 
 
-def replay(schedulers: list, epochs: int, steps: Fraction) -> None:
+def replay(
+    schedulers: list, epochs: int, steps: Fraction | int, further: int = 0
+) -> None:
     """Step schedulers that were just built as a training does.
 
     Their values follow by recurrence, so they are those of a training that was
@@ -149,17 +275,19 @@ def replay(schedulers: list, epochs: int, steps: Fraction) -> None:
         schedulers (list): The schedulers.
         epochs (int): Epochs that are done.
         steps (Fraction): Steps of the optimiser in an epoch.
+        further (int): Steps that are done of one more epoch. Defaults to 0.
     """
     with warnings.catch_warnings():
         # PyTorch warns about schedulers that step before their optimiser.
         warnings.simplefilter('ignore')
-        for epoch in range(epochs):
-            for _ in range(int(epoch * steps), int((epoch + 1) * steps)):
+        for epoch in range(epochs + 1):
+            number = int((epoch + 1) * steps) - int(epoch * steps)
+            for _ in range(number if epoch < epochs else further):
                 for each in schedulers:
                     if not each.by_epoch:
                         each.step()
             for each in schedulers:
-                if each.by_epoch:
+                if each.by_epoch and epoch < epochs:
                     each.step()
 
 

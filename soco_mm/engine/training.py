@@ -17,9 +17,9 @@ from soco_mm.checkpoint.provenance import PROVENANCE
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine import build_runner, unwrap_model
 from soco_mm.engine.batch_scaling import scale_learning_rate, scale_momentum
+from soco_mm.engine.checkpoint_files import CHECKPOINT_DIR, latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
-from soco_mm.engine.hooks.checkpoint_hook import CHECKPOINT_DIR, latest_checkpoint
 from soco_mm.engine.hooks.step_guard_hook import StepGuardHook
 from soco_mm.engine.hooks.timeline_hook import TimelineHook
 from soco_mm.engine.init_weights import (
@@ -35,6 +35,7 @@ from soco_mm.engine.initial_weights import (
     match_initial_weights,
     safe_loading,
 )
+from soco_mm.engine.loops import accumulation_of, use_own_loop
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.provenance import describe_provenance
 from soco_mm.engine.quiet_log import tell
@@ -67,7 +68,7 @@ def train_model(
             only to its file. Defaults to False.
 
     Returns:
-        Path: The checkpoint of the last epoch.
+        Path: The last checkpoint.
 
     Raises:
         UsageError: If ``work_dir`` holds another training, or the checkpoint
@@ -86,6 +87,7 @@ def train_model(
     else:
         resume_images(cfg, checkpoint.parent.parent)
         cfg.update(resume=True, load_from=str(checkpoint))
+    use_own_loop(cfg)
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     scale_momentum(cfg)
@@ -244,8 +246,10 @@ def check_dataset(runner: Runner) -> None:
         for note in loader.dataset.compare_images():
             tell(printable(note), WARNING)
     if len(loader) == 0:
+        accumulated = accumulation_of(runner.optim_wrapper)
+        step = f' and {accumulated} iterations a step' * (accumulated > 1)
         raise SoCoError(
             f'The data set has {len(loader.dataset)} images, fewer than one '
             f'batch of {loader.batch_size} on each of {runner.world_size} '
-            'processes. Set a smaller train_dataloader.batch_size.'
+            f'processes{step}. Set a smaller train_dataloader.batch_size.'
         )

@@ -17,6 +17,7 @@ from soco_mm.engine import unwrap_model
 from soco_mm.engine.config import building
 from soco_mm.engine.init_weights import match_init_weights
 from soco_mm.engine.initial_weights import match_initial_weights
+from soco_mm.engine.loops import accumulation_of
 from soco_mm.engine.runtime import build_runner
 from soco_mm.proposals import Proposals, ProposalStore
 from soco_mm.proposals.listing import ImageSet
@@ -112,7 +113,8 @@ def try_pretraining(
     with tempfile.TemporaryDirectory() as folder:
         trial = copy.deepcopy(cfg)
         loader = trial.train_dataloader
-        paths = images.paths[: 2 * loader.batch_size]
+        accumulated = accumulation_of(trial.optim_wrapper)
+        paths = images.paths[: 2 * loader.batch_size * accumulated]
         heads = list(read_heads(images.root, paths[:TRIED]))
         readable = [not isinstance(head, ImageError) for head in heads]
         sizes = [

@@ -13,8 +13,8 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from soco_mm.engine import build_runner
+from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import building
-from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.training import check_resumable
 from soco_mm.evaluation import TEMPERATURE, extract_features, knn_scores, load_backbone

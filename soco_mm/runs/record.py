@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from soco_mm.checkpoint.config_text import plain_data, read_assignments
 from soco_mm.checkpoint.provenance import PROVENANCE
-from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.init_weights import INIT
 from soco_mm.engine.retrieval import read_retrieval
 from soco_mm.engine.timeline import read_timeline

@@ -166,6 +166,7 @@ PRETRAIN = {
     '--epochs': [7],
     '--batch-size': [2],
     '--accumulate': [2],
+    '--checkpoint-every': ['30s'],
     '--auto-scale': [],
     '--precision': ['bf16'],
     '--preset': ['released'],

@@ -77,6 +77,7 @@ OPTIONS = {
         '--backbone-only': PRETRAIN,
         '--batch-size': PRETRAIN,
         '--cfg-options': PRETRAIN,
+        '--checkpoint-every': PRETRAIN,
         '--config': PRETRAIN,
         '--detector': PRETRAIN,
         '--epochs': PRETRAIN,

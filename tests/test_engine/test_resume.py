@@ -14,8 +14,9 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import load_config
-from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
+from soco_mm.engine.loops import use_own_loop
 from soco_mm.engine.schedules import count_optimizer_steps, set_epochs
 from soco_mm.engine.training import check_resumable
 from soco_mm.models import CosineEMA
@@ -76,6 +77,7 @@ def build(
     """A runner with the hooks and schedules of the recipes."""
     cfg = load_config('soco_r50_fpn_100e')
     set_epochs(cfg, epochs, IMAGES // batch)
+    use_own_loop(cfg)
     data = [dict(x=torch.ones(2))] * IMAGES
     loader = torch.utils.data.DataLoader(
         data, batch, sampler=DefaultSampler(data, False)

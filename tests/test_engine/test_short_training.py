@@ -66,8 +66,10 @@ def test_a_short_pretraining_ends_after_its_steps_and_keeps_the_backbone(
         proposals=store,
         detector=small.MASK_RCNN,
     )
-    assert made.checkpoint.name == 'epoch_2.pth'
-    assert '2 epochs; kept as it is: backbone' in capsys.readouterr().out
+    # Of the second epoch one iteration.
+    assert made.checkpoint.name == 'iter_3.pth'
+    said = capsys.readouterr().out
+    assert '3 steps; kept as it is: backbone' in said and 'step 3/3' in said
     before, after = weights(tmp_path / 'init.pth'), weights(made.checkpoint)
     assert kept(before, after, 'backbone.')
     assert not kept(before, after, 'neck.lateral_convs.0.conv')
@@ -75,19 +77,41 @@ def test_a_short_pretraining_ends_after_its_steps_and_keeps_the_backbone(
     exported = weights(made.weights)
     assert kept(before, exported, 'backbone.')
     # The run goes on, as any other.
+    assert pretrain(None, out, workers=0, resume=True).checkpoint == made.checkpoint
     more = pretrain(None, out, epochs=3, workers=0, resume=True)
     assert more.checkpoint.name == 'epoch_3.pth'
+    assert '3 of 6 iterations are done' in capsys.readouterr().out
+    assert not made.checkpoint.exists()  # superseded
     steps = [json.loads(line) for line in more.scalars.read_text().splitlines()]
     assert max(row['step'] for row in steps) == 3 * ITERATIONS
 
 
-def test_a_loop_of_steps_takes_whole_epochs(recipe, demo_images, store, tmp_path):
-    cfg = Config.fromfile(recipe)
+@pytest.mark.parametrize('accumulated', [1, 2])
+def test_a_loop_of_steps_stops_after_exactly_so_many(
+    recipe, demo_images, store, tmp_path, accumulated
+):
+    cfg, steps = Config.fromfile(recipe), 3
+    cfg.optim_wrapper.accumulative_counts = accumulated
     cfg.train_dataloader.dataset.update(
         data_root=str(demo_images), proposals=str(store)
     )
-    cfg.train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
-    assert train_model(cfg, tmp_path / 'run').name == 'epoch_2.pth'
+    cfg.train_dataloader.update(
+        batch_size=2 // accumulated, num_workers=0, persistent_workers=False
+    )
+    cfg.default_hooks.logger.interval = 1
+    last = train_model(cfg, tmp_path / 'run')
+    checkpoint = torch.load(last, weights_only=True)
+    assert checkpoint['meta']['iter'] == steps * accumulated
+    assert checkpoint['state_dict']['target_net.steps'] == steps
+    # The schedules have reached their end.
+    warm_up, cosine = checkpoint['param_schedulers']
+    assert warm_up['_global_step'] == cosine['_global_step'] == steps
+    # An epoch has 2 steps of 2 images.
+    assert last.name == f'iter_{steps * accumulated}.pth'
+    assert checkpoint['meta']['epoch'] == 1
+    (scalars,) = (tmp_path / 'run').glob('*/vis_data/scalars.json')
+    rows = [json.loads(line) for line in scalars.read_text().splitlines()]
+    assert rows[-1]['step'] == steps * accumulated
 
 
 def test_parts_to_train_are_chosen_on_the_command_line(

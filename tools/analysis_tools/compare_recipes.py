@@ -15,8 +15,8 @@ from mmengine.config import Config
 
 from soco_mm.cli import run
 from soco_mm.cli.parser import Parser
+from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import load_config
-from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.training import train_model
 from soco_mm.proposals import build_settings
 from soco_mm.proposals.layout import HEADER

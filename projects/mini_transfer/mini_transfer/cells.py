@@ -22,8 +22,8 @@ from soco_mm.detectors.build import build_model
 from soco_mm.detectors.finetune_config import finetune_config, schedule
 from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.detectors.training import check_weights, train_detector
+from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import load_config
-from soco_mm.engine.hooks.checkpoint_hook import latest_checkpoint
 from soco_mm.engine.schedules import set_epochs
 from soco_mm.engine.training import train_model
 from soco_mm.utils import atomic_write, file_hash, read_json

@@ -9,6 +9,8 @@ from torch.utils.data import DataLoader
 from soco_mm.log import logger
 from soco_mm.utils.live_line import LiveLine, clock, longest_that_fits
 
+from ..loops import StepTrainLoop, iterations_of
+
 
 class ConsoleHook(Hook):
     """Show the progress of a training: a live line, and one line per epoch.
@@ -75,7 +77,7 @@ class ConsoleHook(Hook):
         last = runner.iter >= runner.max_iters
         if not last and not self._is_due():
             return
-        steps = len(runner.train_dataloader)
+        steps = iterations_of(runner)
         scalars = runner.message_hub.log_scalars
         losses = {
             name: scalars[f'train/{name}'].mean(steps)
@@ -125,9 +127,12 @@ class ConsoleHook(Hook):
 
     def _position(self, runner, done: int) -> str:
         """The position of a training after ``done`` iterations, as text."""
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        loop = runner.train_loop
+        if isinstance(loop, StepTrainLoop):
+            return f'step {done // loop.accumulated}/{loop.max_steps}'
+        if not isinstance(loop, EpochBasedTrainLoop):
             return f'step {done}/{runner.max_iters}'
-        steps = len(runner.train_dataloader)
+        steps = iterations_of(runner)
         epoch = max(1, -(-done // steps))
         words = f'epoch {epoch}/{runner.max_epochs}'
         step = done - (epoch - 1) * steps

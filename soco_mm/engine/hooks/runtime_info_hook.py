@@ -7,8 +7,8 @@ from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from soco_mm.registry import HOOKS
 from soco_mm.utils import SoCoError
 
+from ..checkpoint_files import last_healthy
 from ..processes import first_of
-from .checkpoint_hook import last_healthy
 from .step_guard_hook import keep_step
 
 
@@ -41,8 +41,19 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         """Keep the losses of an iteration."""
         self.pending.append(outputs or {})
         last = batch_idx + 1 == len(runner.train_dataloader)
-        if not last and (batch_idx + 1) % self.interval:
-            return
+        if last or (batch_idx + 1) % self.interval == 0:
+            self.flush(runner, batch_idx)
+
+    def flush(self, runner, batch_idx: int) -> None:
+        """Read the losses that were kept; all processes call it together.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): The last iteration of the epoch, from 0.
+
+        Raises:
+            SoCoError: If the loss of one is not finite, on any process.
+        """
         pending, self.pending = self.pending, []
         rows: list[dict] = [{} for _ in pending]
         for name in dict.fromkeys(key for each in pending for key in each):
