@@ -1,7 +1,7 @@
 # For a few hundred steps from pretrained weights; not from the paper. LARS
-# hardly moves weights in so few. A warm-up of a tenth, then a cosine;
-# steps are rounded up to whole epochs. A backbone that is trained too learns at
-# a tenth of the rate of what is new.
+# hardly moves weights in so few. A warm-up of a tenth, then a cosine; it ends
+# after exactly these steps, also within an epoch. A backbone that is trained too
+# learns at a tenth of the rate of what is new.
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     constructor='OnlineOptimWrapperConstructor',
