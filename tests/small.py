@@ -68,6 +68,34 @@ RECIPES = {
 }
 
 
+def training(store, images, options=None, hooks=()):
+    """The config of a training of seconds, in this process and with its loader.
+
+    Args:
+        store (Path): The proposals.
+        images (Path): Their images.
+        options (dict, optional): Further values by dotted key. Defaults to None.
+        hooks (list): Configs of further hooks. Defaults to ().
+    """
+    from soco_mm.engine.config import load_config
+
+    cfg = load_config(
+        SOCO,
+        {
+            'train_dataloader.dataset.data_root': str(images),
+            'train_dataloader.dataset.proposals': str(store),
+            'train_dataloader.batch_size': 2,
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            **(options or {}),
+        },
+    )
+    cfg.custom_hooks = [*cfg.custom_hooks, *hooks]
+    for view in cfg.train_dataloader.dataset.pipeline[1]['views']:
+        view['size'] = 64
+    return cfg
+
+
 def tie_inputs(model):
     """Give all input channels of a convolution the same weights.
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from soco_mm.engine.replay import Replay, repeat_step
 from soco_mm.log import logger
+from soco_mm.runs.replay import Replay, repeat_step
 
 
 def replay(file: str | Path) -> Replay:

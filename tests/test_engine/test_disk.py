@@ -10,7 +10,6 @@ import small
 import torch
 from mmengine.hooks import Hook
 
-from soco_mm.engine.config import load_config
 from soco_mm.engine.training import train_model
 from soco_mm.errors import SoCoError
 from soco_mm.registry import HOOKS
@@ -71,23 +70,14 @@ def disk(tmp_path):
 
 
 def config(store, images, full, keep=3):
-    cfg = load_config(
-        small.SOCO,
-        {
-            'train_dataloader.dataset.data_root': str(images),
-            'train_dataloader.dataset.proposals': str(store),
-            'train_dataloader.batch_size': 5,
-            'train_dataloader.num_workers': 0,
-            'train_dataloader.persistent_workers': False,
-            'default_hooks.logger.interval': 1,
-            'default_hooks.checkpoint.max_keep_ckpts': keep,
-            'train_cfg.max_epochs': 3,
-        },
-    )
-    cfg.custom_hooks = [*cfg.custom_hooks, dict(type='FillDiskHook', epochs=full)]
-    for view in cfg.train_dataloader.dataset.pipeline[1]['views']:
-        view['size'] = 64
-    return cfg
+    options = {
+        'train_dataloader.batch_size': 5,
+        'default_hooks.logger.interval': 1,
+        'default_hooks.checkpoint.max_keep_ckpts': keep,
+        'train_cfg.max_epochs': 3,
+    }
+    hook = dict(type='FillDiskHook', epochs=full)
+    return small.training(store, images, options, [hook])
 
 
 def names(run):

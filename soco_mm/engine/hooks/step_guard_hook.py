@@ -10,15 +10,17 @@ from torch import Tensor
 
 from soco_mm.checkpoint.io import write_checkpoint
 from soco_mm.datasets import EpochSampler, ObjectViewDataset
+from soco_mm.datasets.replaced import REPLACED
 from soco_mm.utils import UsageError
 
+from ..loops import iterations_of
 from ..processes import first_of
 from ..quiet_log import tell
 from ..random_states import random_states
-from ..replay import FORMAT
 from ..runtime import unwrap_model
 
 FOLDER = 'not_finite'
+FORMAT = 1
 
 
 class StepGuardHook(Hook):
@@ -74,8 +76,12 @@ class StepGuardHook(Hook):
         finite = torch.isfinite(torch.stack(torch._foreach_norm(weights, math.inf)))
         self.finite = torch.where(self.going, finite, self.finite)
         self.going = self.going & finite.all()
-        for kept, now in zip(self.kept, weights):
-            torch.where(self.going, now, kept, out=kept)
+        if self.going.is_cpu:  # where nothing needs to be waited for
+            if self.going:
+                torch._foreach_copy_(self.kept, weights)
+        else:
+            for kept, now in zip(self.kept, weights):
+                torch.where(self.going, now, kept, out=kept)
         self.step = torch.where(self.going, iteration, self.step)
 
     def after_train_iter(
@@ -122,7 +128,7 @@ class StepGuardHook(Hook):
         content = dict(
             soco_mm_step=FORMAT,
             iteration=step + 1,
-            epoch=step // iterations_of(runner.train_dataloader) + 1,
+            epoch=step // iterations_of(runner) + 1,
             process=(get_rank(), get_world_size()),
             lr=next(iter(runner.optim_wrapper.get_lr().values()))[0],
             autocast=autocast_of(runner, model),
@@ -153,16 +159,12 @@ class StepGuardHook(Hook):
             return None
         # A sample depends on nothing but its index, which has the epoch in it.
         size = loader.batch_size
-        epoch, number = divmod(step, iterations_of(loader))
+        epoch, number = divmod(step, iterations_of(runner))
         sampler.set_epoch(epoch)
         indices = islice(sampler, number * size, (number + 1) * size)
-        return loader.collate_fn([dataset[index] for index in indices])
-
-
-def iterations_of(loader) -> int:
-    """Iterations of an epoch."""
-    divide = math.floor if loader.drop_last else math.ceil
-    return divide(len(loader.sampler) / loader.batch_size)
+        batch = loader.collate_fn([dataset[index] for index in indices])
+        batch.pop(REPLACED, None)
+        return batch
 
 
 def autocast_of(runner, model) -> str | None:

@@ -1,5 +1,6 @@
 """Repeat a training step that was not finite."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,15 +13,17 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from soco_mm.checkpoint.io import read_plain
+from soco_mm.engine.config import building
+from soco_mm.engine.hooks.step_guard_hook import FORMAT
+from soco_mm.engine.random_states import set_random_states
+from soco_mm.engine.runtime import parts_of, use_torch_sync_norm
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 from soco_mm.utils.finite import named_tensors, non_finite
 
-from .config import building
-from .random_states import set_random_states
-from .runtime import use_torch_sync_norm
-
-FORMAT = 1
+# Whose parts a model is built of.
+SCOPES = ('soco_mm', 'mmdet', 'mmengine', 'mmcv', 'mmselfsup', 'mmcls', 'mmpretrain')
+TYPE = re.compile(rf'(?:(?:{"|".join(SCOPES)})\.)?\w+')
 
 
 @dataclass
@@ -81,6 +84,7 @@ def repeat_step(path: str | Path) -> Replay:
             f'{path} is not a step that a training kept. Give a file of RUN/not_finite.'
         )
     config = ConfigDict(record['model'])
+    check_types(config, path)
     use_torch_sync_norm(config)
     with building('a model'):
         model = revert_sync_batchnorm(MODELS.build(config))
@@ -111,6 +115,23 @@ def repeat_step(path: str | Path) -> Replay:
             f'{record["lr"]:.4g}) or something outside of the step wrote it.'
         )
     return Replay(record['iteration'], record['epoch'], loss.item(), watch.found)
+
+
+def check_types(config: ConfigDict, path: str | Path) -> None:
+    """Refuse what would call anything but a part of a model.
+
+    MMEngine takes ``type='os.system'`` for a function to be called.
+
+    Raises:
+        SoCoError: If there is such a type.
+    """
+    for part in parts_of(config):
+        name = part.get('type')
+        if name is not None and not TYPE.fullmatch(str(name)):
+            raise SoCoError(
+                f'{path} has a model of {name}, which is no part of a model in '
+                f'{", ".join(SCOPES)}, and is not built since it could run code.'
+            )
 
 
 class Watch:
@@ -186,7 +207,7 @@ def count(values: Tensor) -> str:
 
     Example:
         >>> import torch
-        >>> from soco_mm.engine.replay import count
+        >>> from soco_mm.runs.replay import count
         >>> count(torch.tensor([1.0, float('nan')]))
         '1 of 2 values'
     """

@@ -9,7 +9,6 @@ import torch
 from commands import call
 from mmengine.hooks import Hook
 
-from soco_mm.engine.config import load_config
 from soco_mm.engine.hooks.step_guard_hook import StepGuardHook
 from soco_mm.engine.runtime import unwrap_model
 from soco_mm.engine.training import train_model
@@ -44,24 +43,9 @@ class BreakStepHook(Hook):
             conv.weight.register_hook(lambda gradient: gradient * math.nan)
 
 
-def config(store, images, what=None, interval=50):
-    cfg = load_config(
-        small.SOCO,
-        {
-            'train_dataloader.dataset.data_root': str(images),
-            'train_dataloader.dataset.proposals': str(store),
-            'train_dataloader.batch_size': 2,
-            'train_dataloader.num_workers': 0,
-            'train_dataloader.persistent_workers': False,
-            'default_hooks.logger.interval': interval,
-            'train_cfg.max_epochs': 4,
-        },
-    )
-    if what:
-        cfg.custom_hooks = [*cfg.custom_hooks, dict(type='BreakStepHook', what=what)]
-    for view in cfg.train_dataloader.dataset.pipeline[1]['views']:
-        view['size'] = 64
-    return cfg
+def config(store, images, what=None):
+    hooks = [dict(type='BreakStepHook', what=what)] if what else []
+    return small.training(store, images, {'train_cfg.max_epochs': 4}, hooks)
 
 
 def break_training(store, images, what, run):
@@ -114,6 +98,11 @@ def test_a_step_that_is_finite_again_says_so(store, demo_images, tmp_path, capsy
     torch.save(dict(step, broken=[]), path)
     done = call(capsys, 'replay', path)
     assert done.returncode == 0 and 'All values are finite' in done.stdout
+    attack = dict(type='os.system', command=f'touch {tmp_path}/ran')
+    torch.save(dict(step, model=attack), path)
+    done = call(capsys, 'replay', path)
+    assert done.returncode == 1 and 'could run code' in done.stderr
+    assert not (tmp_path / 'ran').exists()
     torch.save(dict(state_dict={}), tmp_path / 'other.pth')
     done = call(capsys, 'replay', tmp_path / 'other.pth')
     assert done.returncode == 1 and 'not a step that a training kept' in done.stderr
