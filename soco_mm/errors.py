@@ -43,6 +43,17 @@ class UsageError(SoCoError):
     exit_code = 2
 
 
+class Stopped(SoCoError):
+    """A training that was asked to stop, and saved what it had done.
+
+    The exit code is that of a temporary failure (``EX_TEMPFAIL`` of sysexits.h):
+    unlike 143, with which SIGTERM ends a program, it says that the same command
+    with ``--resume`` goes on, and schedulers can tell it from a crash.
+    """
+
+    exit_code = 75
+
+
 def did_you_mean(
     name: str, known: Iterable[str], shown: Mapping[str, str] | None = None
 ) -> str:

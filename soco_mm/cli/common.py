@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from soco_mm.errors import SoCoError
+from soco_mm.errors import SoCoError, Stopped
 
 
 def run(main: Callable) -> None:
@@ -27,7 +27,8 @@ def run(main: Callable) -> None:
         main()
     except SoCoError as error:
         if not error.silent:
-            print(f'ERROR: {error}', file=sys.stderr)
+            kind = '' if isinstance(error, Stopped) else 'ERROR: '
+            print(f'{kind}{error}', file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # What reads the output wants no more, as head. Nothing is left to flush.

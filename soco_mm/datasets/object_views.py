@@ -10,6 +10,7 @@ from soco_mm.proposals.pixels import compare_sizes
 from soco_mm.registry import DATASETS, TRANSFORMS
 from soco_mm.utils import ImageError, SoCoError
 
+from .replaced import REPLACED
 from .sampler import sample_rng
 from .transforms import LoadImage
 
@@ -40,6 +41,8 @@ class ObjectViewDataset(Dataset):
             than ``num_images``.
     """
 
+    # Whether a sample says which images it replaces, see :mod:`.replaced`.
+    note_replaced = False
     # MMEngine keeps it with the checkpoints.
     metainfo = dict(task='object-level pretraining')  # noqa: RUF012
 
@@ -135,26 +138,34 @@ class ObjectViewDataset(Dataset):
     def __getitem__(self, idx: int) -> dict:
         """One sample; ``idx`` is ``epoch * len(self) + index``.
 
-        An image that cannot be read is replaced by the next one, with a
-        warning.
+        An image that cannot be read is replaced by the next one, which a
+        warning says, or with ``note_replaced`` the sample.
 
         Raises:
             SoCoError: If ``max_refetch`` images in a row cannot be read.
         """
         epoch, index = divmod(idx, len(self))
         tries = min(self.max_refetch, len(self))
+        replaced = []
         for current in range(index, index + tries):
             current %= len(self)
             data = self.get_data_info(current)
             data['rng'] = sample_rng(self.seed, epoch, current)
+            path = data['img_path']
             try:
-                return self.pipeline(data)
+                sample = self.pipeline(data)
             except ImageError as error:
-                print_log(
-                    f'{data["img_path"]} {error}; using another image.',
-                    logger='current',
-                    level=30,
-                )
+                replaced.append((path, str(error)))
+                if not self.note_replaced:
+                    print_log(
+                        f'{path} {error}; using another image.',
+                        logger='current',
+                        level=30,
+                    )
+                continue
+            if replaced and self.note_replaced:
+                sample[REPLACED] = replaced
+            return sample
         raise SoCoError(
             f'None of {tries} images in a row in {self.data_root} can be '
             'read. Are the images still where the proposals were made?'

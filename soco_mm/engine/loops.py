@@ -7,7 +7,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import BatchSampler, DataLoader
 
-from soco_mm.datasets.sampler import EpochSampler, part_of_epoch
+from soco_mm.datasets.batches import Batches
+from soco_mm.datasets.sampler import EpochSampler
 from soco_mm.registry import LOOPS
 
 
@@ -41,6 +42,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
             )
         super().__init__(runner, dataloader, max_epochs, **kwargs)
         self.per_epoch = len(self.dataloader)
+        self.batches = Batches(self.dataloader)
 
     @property
     def resumable(self) -> bool:
@@ -60,9 +62,8 @@ class EpochTrainLoop(EpochBasedTrainLoop):
         start = self._epoch * self.per_epoch
         done = self._iter - start
         last = min(self.per_epoch, self._max_iters - start)
-        with part_of_epoch(self.dataloader, done, last) as loader:
-            for idx, data_batch in enumerate(loader, done):
-                self.run_iter(idx, data_batch)
+        for idx, data_batch in enumerate(self.batches.of_epoch(done, last), done):
+            self.run_iter(idx, data_batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
 

@@ -20,7 +20,9 @@ from soco_mm.engine.batch_scaling import scale_learning_rate, scale_momentum
 from soco_mm.engine.checkpoint_files import CHECKPOINT_DIR, latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
+from soco_mm.engine.hooks.replaced_images_hook import ReplacedImagesHook
 from soco_mm.engine.hooks.step_guard_hook import StepGuardHook
+from soco_mm.engine.hooks.stop_hook import StopHook
 from soco_mm.engine.hooks.timeline_hook import TimelineHook
 from soco_mm.engine.init_weights import (
     INIT,
@@ -40,6 +42,7 @@ from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.provenance import describe_provenance
 from soco_mm.engine.quiet_log import tell
 from soco_mm.engine.runtime import start_processes
+from soco_mm.engine.stopping import lost_processes_named, signals_noted
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable, write_json
 from soco_mm.utils.texts import printable
 
@@ -74,7 +77,8 @@ def train_model(
         UsageError: If ``work_dir`` holds another training, or the checkpoint
             does not exist.
         SoCoError: If something in the config or the data stops the training,
-            or its loss or weights are not finite.
+            its loss or weights are not finite, or another process is gone.
+        Stopped: If a signal asks for it; what is done is in a checkpoint.
     """
     cfg.launcher = launcher
     cfg.work_dir = str(work_dir)
@@ -105,11 +109,13 @@ def train_model(
     scale_learning_rate(runner, cfg)
     runner.register_hook(StepGuardHook())
     runner.register_hook(TimelineHook())
-    with safe_loading():
+    runner.register_hook(ReplacedImagesHook())
+    with safe_loading(), signals_noted() as noted, lost_processes_named():
+        runner.register_hook(StopHook(noted))
         run_training(runner)
-    # The first process still writes. One that ends meanwhile may abort, with gloo
-    # once in three times ("terminate called without an active exception").
-    barrier()
+        # The first process still writes. One that ends meanwhile may abort, with
+        # gloo once in three times ("terminate called without an active exception").
+        barrier()
     return latest_checkpoint(work_dir)
 
 

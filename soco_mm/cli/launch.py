@@ -1,0 +1,104 @@
+"""``python -m soco_mm.cli.launch``: torchrun, which ends with a sentence.
+
+Takes the arguments of torchrun. A signal that asks to stop goes on to the
+processes, which save a checkpoint; the exit code is theirs. Where one is killed,
+the others are ended.
+"""
+
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from soco_mm.errors import Stopped
+
+# Seconds that processes have to end when another one has.
+PATIENCE = 20
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Start processes and wait for them.
+
+    Args:
+        arguments (list[str], optional): Those of torchrun. Defaults to those of
+            this process.
+    """
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    # Its log repeats, with a stack trace, what the processes have said.
+    logging.getLogger('torch.distributed.elastic').setLevel(logging.CRITICAL)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = {
+        '--signals-to-handle': 'SIGHUP,SIGQUIT',
+        '--shutdown-timeout': f'{PATIENCE}',
+    }
+    known = run.get_args_parser()._option_string_actions  # not of each PyTorch
+    args = run.parse_args(
+        [*(f'{key}={value}' for key, value in options.items() if key in known), *given]
+    )
+    for each in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(each, pass_on)
+    try:
+        run.run(args)
+    except ChildFailedError as error:
+        sys.exit(report(error.failures))
+
+
+def pass_on(number: int, _) -> None:
+    """Pass a signal on to the processes that were started."""
+    for pid in children():
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def children() -> list[int]:
+    """The processes that this one has started."""
+    found = []
+    for stat in Path('/proc').glob('[0-9]*/stat'):
+        try:
+            # The name, in brackets, may hold spaces.
+            fields = stat.read_text().rpartition(')')[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid():
+            found.append(int(stat.parent.name))
+    return found
+
+
+def report(failures: dict) -> int:
+    """Say which process failed first, unless it has said so itself.
+
+    Args:
+        failures (dict): What torchrun knows of each process that failed, by rank.
+
+    Returns:
+        int: The exit code.
+    """
+    codes = {each.exitcode for each in failures.values()}
+    if Stopped.exit_code in codes:
+        return Stopped.exit_code
+    killed = [
+        rank
+        for rank, each in failures.items()
+        if each.exitcode < 0 and each.exitcode != -signal.SIGTERM  # torchrun's own
+    ]
+    if not killed:
+        return max(1, *(each.exitcode for each in failures.values()))
+    rank = min(killed, key=lambda each: failures[each].timestamp)
+    code = failures[rank].exitcode
+    name = signal.Signals(-code).name
+    reason = ', as the system does when memory runs out' if name == 'SIGKILL' else ''
+    print(
+        f'ERROR: Process {rank} was killed ({name}{reason}), and the others were '
+        'ended. Continue with the same command and --resume.',
+        file=sys.stderr,
+    )
+    return 1
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,70 @@
+from mmengine.dist import barrier, get_rank
+from mmengine.hooks import Hook
+
+from soco_mm.errors import Stopped
+
+from ..checkpoint_files import latest_checkpoint
+from ..processes import RegularAgreement
+from .checkpoint_hook import AtomicCheckpointHook
+
+
+class StopHook(Hook):
+    """Save a checkpoint and stop when a signal asks for it.
+
+    All processes stop after the same step of the optimiser, whichever of them got
+    the signal.
+
+    Args:
+        noted (list[signal.Signals]): The signals that came, see
+            :func:`soco_mm.engine.stopping.signals_noted`.
+    """
+
+    # After all others, the one that saves checkpoints too.
+    priority = 'LOWEST'
+
+    def __init__(self, noted: list) -> None:
+        self.noted, self.stopping = noted, False
+        self.agreement = RegularAgreement(seconds=2)
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
+        """Stop after a step of the optimiser."""
+        if not runner.optim_wrapper.should_update():
+            return
+        self.stopping |= self.agreement.any(lambda: bool(self.noted))
+        if not self.stopping:
+            return
+        saver = saver_of(runner)
+        possible = saver.within_epochs or not saver.by_epoch
+        if possible and batch_idx + 1 < len(runner.train_dataloader):
+            saver.save_within_epoch(runner, batch_idx)
+            self.stop(runner)
+
+    def after_train_epoch(self, runner) -> None:
+        """Stop after an epoch, whose checkpoint is there."""
+        if self.stopping:
+            saver = saver_of(runner)
+            if saver.every_n_epochs(runner, saver.interval, saver.save_begin):
+                self.stop(runner)
+
+    def stop(self, runner) -> None:
+        """Stop, after the first process has written.
+
+        Raises:
+            Stopped: Always.
+        """
+        barrier()
+        name = self.noted[0].name if self.noted else 'a signal'
+        error = Stopped(
+            f'Stopped by {name}. The last checkpoint is '
+            f'{latest_checkpoint(runner.work_dir)}. Continue with the same command '
+            'and --resume.'
+        )
+        error.silent = get_rank() != 0
+        raise error
+
+
+def saver_of(runner) -> AtomicCheckpointHook:
+    """The hook that saves checkpoints."""
+    return next(each for each in runner.hooks if isinstance(each, AtomicCheckpointHook))
