@@ -16,7 +16,7 @@ numbers by part or level:
 ``effective_rank_head``        of the head's features of objects in the first view
 ``effective_rank_projections``  of their projections
 ``effective_rank_backbone``    of the backbone's last map (C5), averaged over positions
-``objects``                    number of these objects, at most 256: no rank of them
+``objects``                    number of these objects, at most 128: no rank of them
                                is larger than ``objects - 1``
 ``spread_projections``         see :func:`relative_spread`: 1 is even, 0 is a point
 ``cosine_positive``            of the projections of an object in two views

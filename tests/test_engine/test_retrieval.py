@@ -82,6 +82,24 @@ def test_a_resumed_training_keeps_what_was_measured_before_it(cfg, tmp_path):
     assert second['after'] != first['after']
 
 
+def test_objects_are_looked_for_every_n_epochs_without_a_change(cfg, tmp_path):
+    cfg.train_cfg.max_epochs = 5
+    plain = train(cfg, tmp_path / 'plain', False)
+    cfg.custom_hooks = [
+        *cfg.custom_hooks, dict(type='ObjectMetricsHook', interval=2)
+    ]  # fmt: skip
+    measured = train(cfg, tmp_path / 'measured', False)
+    found = read_retrieval(tmp_path / 'measured')
+    assert list(found) == ['before', 'during', 'after']
+    assert [(each['epoch'], each['iter']) for each in found['during']] == [
+        (2, 4),
+        (4, 8),
+    ]
+    ranks = [found['before'], *found['during'], found['after']]
+    assert len({each['rank'] for each in ranks}) == 4
+    assert all(torch.equal(measured[name], value) for name, value in plain.items())
+
+
 def test_views_are_always_the_same_and_figures_follow_from_them(cfg):
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)

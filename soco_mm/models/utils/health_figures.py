@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .object_metrics import effective_rank, pair_cosines, relative_spread
 
 # Of the objects of a batch: a rank of more takes longer than it tells.
-MOST_OBJECTS = 256
+MOST_OBJECTS = 128
 # Of a tensor, evenly spaced; the movement of larger ones is estimated by them.
 MOST_SAMPLES = 4096
 # The first part of a parameter's name, and what it is called here.
