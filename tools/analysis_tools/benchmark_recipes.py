@@ -54,7 +54,8 @@ def main() -> None:
         help='recipes (default: all outside released/ and ablations/)',
     )
     names = parser.parse_args().names
-    names = names or [name for name in recipe_names() if '/' not in name]
+    others = ('ablations/', 'released/')
+    names = names or [name for name in recipe_names() if not name.startswith(others)]
     os.environ.update(CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS='1', MKL_NUM_THREADS='1')
     compared = [measure_step(COMPARED_WITH)]
     measured = {costs(COMPARED_WITH): compared[0]}
