@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .common import examples
 
 if TYPE_CHECKING:  # it needs PyTorch, which takes seconds to import
-    from soco_mm.engine.recipes import Recipe, Setting
+    from soco_mm.planning.recipes import Recipe, Setting
 
 UNKNOWN = '-'
 COLUMNS = ('backbone', 'epochs', 'batch', 'memory', 'step')
@@ -46,7 +46,7 @@ def add_configs(commands) -> None:
 
 def configs(args: argparse.Namespace) -> None:
     """Run the command ``configs``."""
-    from soco_mm.engine.recipes import list_recipes, read_measured, trace_config
+    from soco_mm.planning.recipes import list_recipes, read_measured, trace_config
 
     terminal = sys.stdout.isatty()
     if args.config is None:
@@ -127,7 +127,7 @@ def plain_value(value: Any) -> str:
 
 def setting_lines(settings: list[Setting]) -> list[str]:
     """The values of a config as text, ``KEY=VALUE  # FILE``."""
-    from soco_mm.engine.recipes import shown_source
+    from soco_mm.planning.recipes import shown_source
 
     return [
         f'{each.key}={plain_value(each.value)}  # {shown_source(each.source)}'
@@ -141,7 +141,7 @@ def show_settings(settings: list[Setting]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from soco_mm.engine.recipes import shown_source
+    from soco_mm.planning.recipes import shown_source
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for style in ('', 'bold', 'dim'):

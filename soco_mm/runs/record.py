@@ -12,6 +12,7 @@ from mmengine.config import Config
 from soco_mm.checkpoint.config_text import plain_data, read_assignments
 from soco_mm.checkpoint.provenance import PROVENANCE
 from soco_mm.engine.checkpoint_files import latest_checkpoint
+from soco_mm.engine.health import HEALTH
 from soco_mm.engine.init_weights import INIT
 from soco_mm.engine.retrieval import read_retrieval
 from soco_mm.engine.timeline import read_timeline
@@ -19,7 +20,6 @@ from soco_mm.utils import UsageError
 from soco_mm.utils.image_files import JOB
 
 SCALARS = 'vis_data/scalars.json'
-HEALTH = 'health.json'
 EXPORTED = 'exported/report.json'
 # In which MMEngine's log of a process lies.
 STAMP = re.compile(r'\d{8}_\d{6}')

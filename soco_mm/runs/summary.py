@@ -4,10 +4,11 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from soco_mm.engine.health import HEALTH
 from soco_mm.engine.retrieval import describe_retrieval, percent, rounded
 from soco_mm.engine.timeline import TIMELINE, share_time
 from soco_mm.runs.pictures import SEARCHED_IMAGES, pictures_of
-from soco_mm.runs.record import EXPORTED, HEALTH, SCALARS, RunRecord
+from soco_mm.runs.record import EXPORTED, SCALARS, RunRecord
 from soco_mm.utils.differences import flatten
 from soco_mm.utils.live_line import clock
 from soco_mm.visualization.run_charts import (

@@ -4,7 +4,7 @@ import pytest
 
 from soco_mm.cli import configs, main
 from soco_mm.cli.common import read_value
-from soco_mm.engine.recipes import list_recipes, trace_config
+from soco_mm.planning.recipes import list_recipes, trace_config
 
 
 def printed(capsys, *arguments):

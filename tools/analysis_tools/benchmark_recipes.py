@@ -15,7 +15,7 @@ from benchmark_step import measure_apart
 
 from soco_mm.cli import run
 from soco_mm.engine.config import RECIPES, find_config, load_config, recipe_names
-from soco_mm.engine.recipes import MEASURED, read_measured
+from soco_mm.planning.recipes import MEASURED, read_measured
 from soco_mm.utils import atomic_write
 
 COMPARED_WITH = 'soco_r50_fpn_100e'

@@ -2,14 +2,14 @@ import pytest
 from mmengine.config import Config
 
 from soco_mm.engine.config import CONFIG_ROOT, RECIPES, recipe_names
-from soco_mm.engine.recipes import (
+from soco_mm.errors import UsageError
+from soco_mm.planning.recipes import (
     list_recipes,
     read_measured,
     read_purpose,
     shown_source,
     trace_config,
 )
-from soco_mm.errors import UsageError
 
 
 @pytest.fixture(scope='module')

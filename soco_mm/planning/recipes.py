@@ -9,9 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from soco_mm.errors import UsageError, did_you_mean
-
-from .config import (
+from soco_mm.engine.config import (
     CONFIG_ROOT,
     READ,
     RECIPES,
@@ -20,6 +18,7 @@ from .config import (
     read_key,
     recipe_names,
 )
+from soco_mm.errors import UsageError, did_you_mean
 
 # Written by tools/analysis_tools/benchmark_recipes.py.
 MEASURED = RECIPES / 'measured.json'
@@ -72,7 +71,7 @@ def list_recipes() -> list[Recipe]:
     """The recipes under ``configs/soco``.
 
     Example:
-        >>> from soco_mm.engine.recipes import list_recipes
+        >>> from soco_mm.planning.recipes import list_recipes
         >>> [recipe.epochs for recipe in list_recipes() if '400e' in recipe.name]
         [400, 400, 400, 400, 400, 400]
     """
