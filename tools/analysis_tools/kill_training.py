@@ -185,6 +185,7 @@ def start(cfg: Config, folder: Path, processes: int) -> list[int]:
             os.dup2(log, 2)
             torch.set_num_threads(1)
             if processes > 1:
+                os.environ['LOCAL_RANK'] = str(rank)
                 distributed.init_process_group(
                     'gloo', f'file://{store}', rank=rank, world_size=processes
                 )
