@@ -213,6 +213,28 @@ def test_the_next_checkpoint_replaces_one_within_an_epoch(tmp_path):
     assert names == {'epoch_1.pth', last.name}
 
 
+def test_writing_within_an_epoch_is_no_waiting_for_data(tmp_path, monkeypatch):
+    clock = iter(range(0, 100_000, 1000))  # 1000 s between two looks at it
+    monkeypatch.setattr(checkpoint_hook.time, 'monotonic', lambda: next(clock))
+    waited = []
+
+    class Note(Hook):
+        def before_train_iter(self, runner, *args, **kwargs):
+            waited.append(runner.message_hub.get_scalar('train/data_time').current())
+
+    monkeypatch.setitem(HOOKS._module_dict, 'NoteWaits', Note)
+    cfg = config(every=None)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=5)
+    cfg.custom_hooks = [*cfg.custom_hooks, dict(type='NoteWaits', priority='LOWEST')]
+    train_model(cfg, tmp_path)
+    # What a checkpoint took is taken from the time since the last iteration.
+    assert [iteration for iteration, each in enumerate(waited) if each < 0] == [
+        5,
+        10,
+        15,
+    ]
+
+
 @pytest.mark.parametrize('every', [None, '1h'])
 def test_without_time_there_are_only_epochs_and_the_end(tmp_path, every):
     written = []

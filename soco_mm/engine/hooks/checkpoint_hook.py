@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.dist import get_rank, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, IterTimerHook
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapper
 
@@ -267,8 +267,13 @@ class AtomicCheckpointHook(CheckpointHook):
         start = time.monotonic()
         self.check_finite(runner, done)
         error = self._try_to_save(save, *args, **kwargs)
+        seconds = time.monotonic() - start
         if self.times:
-            self.times.written(time.monotonic() - start)
+            self.times.written(seconds)
+        # MMEngine would take it for waiting for the next batch.
+        for hook in runner.hooks:
+            if isinstance(hook, IterTimerHook) and hasattr(hook, 't'):
+                hook.t += seconds
         if any_process(error is not None):
             return False, error
         self.failures = 0

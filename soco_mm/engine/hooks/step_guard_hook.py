@@ -73,7 +73,11 @@ class StepGuardHook(Hook):
             iteration (int): The iteration that follows, from 0.
         """
         weights = [value.detach() for value in self.watched.values()]
-        finite = torch.isfinite(torch.stack(torch._foreach_norm(weights, math.inf)))
+        if self.going.is_cpu:  # sums are ten times as fast there as largest values
+            sizes = [value.sum() for value in weights]
+        else:
+            sizes = torch._foreach_norm(weights, math.inf)
+        finite = torch.isfinite(torch.stack(sizes))
         self.finite = torch.where(self.going, finite, self.finite)
         self.going = self.going & finite.all()
         if self.going.is_cpu:  # where nothing needs to be waited for
