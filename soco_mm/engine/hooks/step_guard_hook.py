@@ -73,11 +73,13 @@ class StepGuardHook(Hook):
             iteration (int): The iteration that follows, from 0.
         """
         weights = [value.detach() for value in self.watched.values()]
-        if self.going.is_cpu:  # sums are ten times as fast there as largest values
-            sizes = [value.sum() for value in weights]
+        # Ten times as fast on a CPU as the infinity norm, in the order of memory.
+        if self.going.is_cpu:
+            flat = [value.as_strided((value.numel(),), (1,)) for value in weights]
+            ends = [torch.stack(value.aminmax()) for value in flat]
         else:
-            sizes = torch._foreach_norm(weights, math.inf)
-        finite = torch.isfinite(torch.stack(sizes))
+            ends = torch._foreach_norm(weights, math.inf)
+        finite = torch.isfinite(torch.stack(ends)).view(len(weights), -1).all(1)
         self.finite = torch.where(self.going, finite, self.finite)
         self.going = self.going & finite.all()
         if self.going.is_cpu:  # where nothing needs to be waited for
