@@ -74,8 +74,8 @@ def pretrain(
         accumulate (int, optional): Iterations of an optimiser step. Defaults to 1.
         auto_scale (bool, optional): See :mod:`soco_mm.engine.batch_scaling`.
         precision (str, optional): See :func:`set_precision`.
-        workers (int, optional): Processes for images and proposals; one per core.
         checkpoint_every (str, optional): See :class:`AtomicCheckpointHook`.
+        workers (int, optional): Processes for images and proposals; one per core.
         preset (str, optional): Settings of the proposals. Defaults to ``paper``.
         ann (str | Path, optional): Annotations of a few images, to which the
             proposals are fitted, see :func:`fit_settings`. Defaults to None.

@@ -14,7 +14,9 @@ from soco_mm.proposals import Proposals, ProposalStore
 from soco_mm.proposals.layout import encode_path, unusable
 from soco_mm.utils import SoCoError
 
-paths = st.text(st.characters(exclude_categories=['Cs']), min_size=1, max_size=8)
+paths = st.text(
+    st.characters(exclude_categories=['Cs']), min_size=1, max_size=8
+).filter(lambda path: path[0] != '/' and '..' not in path.split('/'))
 
 
 def write(folder, boxes):
