@@ -8,6 +8,7 @@ knows which one is installed. MMSelfSup's and MMPretrain's data sets are never
 imported: they need torchvision, which is not built for every PyTorch.
 """
 
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -68,14 +69,19 @@ def resolve(node: Any) -> None:
         >>> model['type']
         'mmdet.ResNet'
     """
+    for part in parts_of(node):
+        if isinstance(kind := part.get('type'), str):
+            part['type'] = installed_type(kind)
+
+
+def parts_of(node: Any) -> Iterator[dict]:
+    """All dicts in a config, from the outside to the inside."""
     if isinstance(node, dict):
-        if isinstance(kind := node.get('type'), str):
-            node['type'] = installed_type(kind)
-        for value in node.values():
-            resolve(value)
-    elif isinstance(node, (list, tuple)):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
         for value in node:
-            resolve(value)
+            yield from parts_of(value)
 
 
 def installed_type(kind: str) -> str:

@@ -96,6 +96,23 @@ def training(store, images, options=None, hooks=()):
     return cfg
 
 
+def two_view_training(store, images):
+    """Two epochs of :func:`training` on two views, each step of them logged.
+
+    Args:
+        store (Path): The proposals.
+        images (Path): Their images.
+    """
+    options = {'train_cfg.max_epochs': 2, 'default_hooks.logger.interval': 1}
+    cfg = training(store, images, options)
+    cfg.train_dataloader.dataset.pipeline[1].views = [
+        dict(size=64),
+        dict(size=64, source=0, crop_scale=(0.5, 1.0)),
+    ]
+    cfg.param_scheduler = []
+    return cfg
+
+
 def tie_inputs(model):
     """Give all input channels of a convolution the same weights.
 

@@ -1,16 +1,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+import beside
 import pytest
 import torch
-from conftest import ROOT
 
 from soco_mm import installation
 from soco_mm.openmmlab import NEEDED, family
-
-LIBRARIES = Path(sys.prefix) / 'test_libraries'
 
 
 def test_this_installation_is_healthy(capsys):
@@ -56,23 +53,14 @@ def test_a_second_opencv_is_noticed(monkeypatch):
         installation.check_one_opencv()
 
 
-@pytest.mark.skipif(
-    not (LIBRARIES / 'mmpretrain').is_dir(),
-    reason='there is no MMPretrain (tests/install_other_libraries.sh)',
-)
+@beside.needs('mmpretrain')
 def test_packages_that_register_the_same_name_are_named():
-    path = [str(LIBRARIES), *sys.path, str(ROOT / 'tests')]
     code = (
         'import import_beside\n'  # torchvision is built for CUDA
         'from soco_mm.installation import check_names\n'
         'check_names()'
     )
-    done = subprocess.run(
-        [sys.executable, '-c', code],
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path))),
-        capture_output=True,
-        text=True,
-    )
+    done = beside.run(code)
     said = done.stderr.splitlines()[-1]
     assert 'cannot be imported beside the others: ResLayerExtraNorm' in said
     assert 'mmselfsup' in said and 'mmpretrain' in said

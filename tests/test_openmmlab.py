@@ -1,9 +1,8 @@
 """The door to MMClassification, MMSelfSup and MMPretrain."""
 
-import subprocess
-import sys
-from pathlib import Path
+import json
 
+import beside
 import pytest
 import torch
 from conftest import ROOT
@@ -13,7 +12,6 @@ from soco_mm.models import NonLinearNeck
 from soco_mm.openmmlab import installed_type, resolve
 from soco_mm.utils import SoCoError
 
-LIBRARIES = Path(sys.prefix) / 'test_libraries'
 # A step of a small SoCo. ``blocked`` cannot be imported; ``first`` are, before.
 STEP = """
 import sys, json
@@ -42,39 +40,22 @@ print('\\nloss', round(loss.item(), 4), sorted(
 """
 
 
-def step(blocked=(), first=(), path=()):
-    import json
-    import os
-
-    return subprocess.run(
-        [sys.executable, '-c', STEP, json.dumps(blocked), json.dumps(first)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env=dict(
-            os.environ,
-            PYTHONPATH=os.pathsep.join(
-                [str(ROOT), *map(str, path), os.environ.get('PYTHONPATH', '')]
-            ),
-        ),
-    )
+def step(blocked=(), first=(), libraries=True):
+    return beside.run(STEP, json.dumps(blocked), json.dumps(first), libraries=libraries)
 
 
 def test_a_model_needs_no_third_openmmlab_package():
-    done = step(blocked=('mmcls', 'mmselfsup', 'mmpretrain'))
+    done = step(blocked=('mmcls', 'mmselfsup', 'mmpretrain'), libraries=False)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()[-1]
     assert said.startswith('loss ') and said.endswith(' []')
 
 
-@pytest.mark.skipif(
-    not (LIBRARIES / 'mmpretrain').is_dir(),
-    reason='there is no MMPretrain (tests/install_other_libraries.sh)',
-)
+@beside.needs('mmpretrain')
 @pytest.mark.parametrize('first', [('mmpretrain.models',), ('timm',)])
 def test_a_model_trains_beside_other_libraries(first):
     # MMPretrain and timm import torchvision, which is built for CUDA.
-    done = step(first=('import_beside', *first), path=(LIBRARIES, ROOT / 'tests'))
+    done = step(first=('import_beside', *first))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith('loss ')
 

@@ -11,7 +11,7 @@ from torch import nn
 from soco_mm.checkpoint.provenance import find_provenance
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine.initial_weights import initial_weights
-from soco_mm.openmmlab import NEEDED, OTHERS, family
+from soco_mm.openmmlab import NEEDED, OTHERS, family, is_installed
 from soco_mm.utils import file_hash
 from soco_mm.version import __version__
 
@@ -104,10 +104,8 @@ def ends_of(path: Path) -> bytes:
 
 def versions() -> dict[str, str]:
     """Versions of this package and of the libraries it stands on."""
-    found = dict(soco_mm=__version__)
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    there = filter(is_installed, LIBRARIES)
+    return dict(
+        soco_mm=__version__,
+        **{name: importlib.metadata.version(name) for name in there},
+    )

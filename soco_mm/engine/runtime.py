@@ -2,7 +2,6 @@
 
 import itertools
 import os
-from collections.abc import Iterator
 
 from mmengine.config import Config
 from mmengine.device import is_cuda_available
@@ -13,6 +12,7 @@ from mmengine.runner import Runner
 from torch import distributed, nn
 
 from soco_mm.models.layers import ViewSyncBatchNorm
+from soco_mm.openmmlab import parts_of
 from soco_mm.utils import UsageError
 
 from .disk import keep_logging
@@ -144,13 +144,3 @@ def replace_types(node, names: dict[str, str]) -> None:
     for part in parts_of(node):
         if isinstance(type_ := part.get('type'), str):
             part['type'] = names.get(type_, type_)
-
-
-def parts_of(node) -> Iterator[dict]:
-    """All dicts in a config, from the outside to the inside."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for value in node:
-            yield from parts_of(value)

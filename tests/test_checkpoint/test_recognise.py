@@ -1,18 +1,13 @@
 """Backbones are told by the names and shapes that each library gives them."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
+import beside
 import pytest
-from conftest import ROOT
 
 from soco_mm.checkpoint.recognise import recognise_backbone
 from soco_mm.registry import MODELS
 
-LIBRARIES = Path(sys.prefix) / 'test_libraries'
 OURS = [
     (dict(type='ResNet', depth=18), 'ResNet-18'),
     (dict(type='ResNet', depth=50), 'ResNet-50'),
@@ -78,20 +73,11 @@ def test_backbones_of_mmdetection_are_recognised(config, name):
     assert recognise_backbone({f'backbone.{k}': v for k, v in state.items()}) == name
 
 
-@pytest.mark.skipif(
-    not (LIBRARIES / 'timm').is_dir(),
-    reason='there is no timm (tests/install_other_libraries.sh)',
-)
+@beside.needs('timm')
 def test_backbones_of_torchvision_and_timm_are_recognised():
     expected = {f'torchvision {k}': v for k, v in TORCHVISION.items()}
     expected |= {f'timm {k}': v for k, v in TIMM.items()}
     named = json.dumps(dict(torchvision=list(TORCHVISION), timm=list(TIMM)))
-    path = [ROOT, LIBRARIES, ROOT / 'tests', os.environ.get('PYTHONPATH', '')]
-    done = subprocess.run(
-        [sys.executable, '-c', MEET, named],
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, path))),
-        capture_output=True,
-        text=True,
-    )
+    done = beside.run(MEET, named)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == expected

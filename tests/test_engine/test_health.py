@@ -9,26 +9,15 @@ import small
 import torch
 from mmengine.registry import init_default_scope
 
-from soco_mm.engine.config import load_config
 from soco_mm.engine.health import read_health
 from soco_mm.engine.training import train_model
 from soco_mm.models.utils.health_figures import movement
 from soco_mm.registry import MODELS
 
-VIEWS = [dict(size=64), dict(size=64, source=0, crop_scale=(0.5, 1.0))]
-
 
 @pytest.fixture
 def cfg(demo_images, store):
-    cfg = load_config(small.SOCO)
-    loader = cfg.train_dataloader
-    loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-    loader.dataset.update(data_root=str(demo_images), proposals=str(store))
-    loader.dataset.pipeline[1].views = VIEWS
-    cfg.train_cfg.max_epochs = 2
-    cfg.param_scheduler = []
-    cfg.default_hooks.logger.interval = 1
-    return cfg
+    return small.two_view_training(store, demo_images)
 
 
 def train(cfg, out, watched=True, **options):

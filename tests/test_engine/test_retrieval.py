@@ -25,8 +25,6 @@ from soco_mm.evaluation import ClassFolders
 from soco_mm.registry import MODELS
 from soco_mm.utils import read_image, read_size
 
-VIEWS = [dict(size=64), dict(size=64, source=0, crop_scale=(0.5, 1.0))]
-
 
 def figures(found, rank, largest=255, objects=512):
     return dict(
@@ -36,15 +34,7 @@ def figures(found, rank, largest=255, objects=512):
 
 @pytest.fixture
 def cfg(demo_images, store):
-    cfg = load_config(small.SOCO)
-    loader = cfg.train_dataloader
-    loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-    loader.dataset.update(data_root=str(demo_images), proposals=str(store))
-    loader.dataset.pipeline[1].views = VIEWS
-    cfg.train_cfg.max_epochs = 2
-    cfg.param_scheduler = []
-    cfg.default_hooks.logger.interval = 1
-    return cfg
+    return small.two_view_training(store, demo_images)
 
 
 def losses(folder):
