@@ -336,9 +336,11 @@ def test_a_finished_run_is_left_as_it_is(exported, mixed, tmp_path, capsys):
     assert finetune(resume=True, **job) == made
     assert capsys.readouterr().out == (f'The run in {tmp_path / "run"} is finished\n')
     assert times == {path: path.stat().st_mtime_ns for path in vars(made).values()}
-    # All but the metrics, which are written last.
+    # All but the metrics, which are written last; and in another folder.
+    metrics = made.metrics.read_text()
     made.metrics.unlink()
-    assert finetune(resume=True, **job).metrics.is_file()
+    job['out'] = (tmp_path / 'run').rename(tmp_path / 'moved')
+    assert finetune(resume=True, **job).metrics.read_text() == metrics
 
 
 def test_a_batch_of_wide_and_high_images_is_trained_with(exported, mixed, tmp_path):

@@ -284,13 +284,30 @@ class AtomicCheckpointHook(CheckpointHook):
         return True, None
 
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
-        """Save the best checkpoint, and remove the one before it."""
+        """Save the best checkpoint, then remove the one before it."""
         if not self.save_best:
             return
         self.check_finite(runner, runner.iter)
+        single, hub = len(self.key_indicators) == 1, runner.message_hub.runtime_info
+        # MMEngine removes what it knows before it writes.
+        if single:
+            self.best_ckpt_path = None
+        else:
+            self.best_ckpt_path_dict = dict.fromkeys(self.key_indicators)
         error = self._try_to_save(super()._save_best_checkpoint, runner, metrics)
         if any_process(error is not None):
             self._report(runner, error, fatal=True)
+        for key in self.key_indicators:
+            best = hub.get('best_ckpt' if single else f'best_ckpt_{key}')
+            if single:
+                self.best_ckpt_path = best
+            else:
+                self.best_ckpt_path_dict[key] = best
+            if best and is_main_process():
+                name = f'best_{key}_'.replace('/', '_') + self.filename_tmpl.format('*')
+                for path in Path(self.out_dir).glob(name):
+                    if path.name != Path(best).name:
+                        path.unlink(missing_ok=True)
 
     @staticmethod
     def _try_to_save(save: Callable, *args, **kwargs) -> NotWritten | None:
