@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from benchmark_step import measure_apart
+from benchmark_step import make_batch, measure_apart
 
 from soco_mm.cli import run
 from soco_mm.engine.config import RECIPES, find_config, load_config, recipe_names
@@ -40,9 +40,9 @@ def measure_step(name: str) -> dict:
 def costs(name: str) -> str:
     """What the time and memory of a step depend on, for recipes that share it."""
     cfg = load_config(name)
-    views, proposals = cfg.train_dataloader.dataset.pipeline[1:3]
-    sizes = [view['size'] for view in views['views']]
-    return repr((cfg.model.to_dict(), sizes, proposals['num_proposals']))
+    views, boxes, _ = make_batch(cfg, 1, 'cpu')
+    shapes = [tuple(each.shape) for each in (*views, *boxes)]
+    return repr((cfg.model.to_dict(), shapes))
 
 
 def main() -> None:

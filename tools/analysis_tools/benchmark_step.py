@@ -18,6 +18,12 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# What is compared with the first variant, and the name of the ratio.
+RATIOS = dict(
+    seconds_per_step='speed_to_first',
+    cpu_seconds_per_step='cpu_speed_to_first',
+    own_memory_mib='memory_to_first',
+)
 VARIANTS = ('float32', 'channels_last', 'bfloat16', 'float16', 'frozen_backbone')
 
 
@@ -27,7 +33,8 @@ def make_batch(cfg, batch_size: int, device):
     The objects of the first view are .3 to .8 of it, as those of the paper's
     filter. In a crop they are larger, and may be cut off; one that is not there
     is replaced by the whole view. One of the batch is always nearly cut off, as
-    it is in most batches of real images.
+    it is in most batches of real images. Where the config makes the whole view one
+    more object, that comes last.
     """
     import torch
 
@@ -37,11 +44,12 @@ def make_batch(cfg, batch_size: int, device):
         return low + (high - low) * torch.rand(*shape, generator=generator)
 
     construct, select = cfg.train_dataloader.dataset.pipeline[1:3]
-    shape = (batch_size, select.num_proposals, 2)
+    sets = len(select.get('view_sets') or [0])
+    shape = (batch_size, select.num_proposals * sets, 2)
     wh = 0.3 + 0.5 * uniform(*shape).square()  # most are small
     xy = (1 - wh) * uniform(*shape)
     whole = torch.cat([xy, xy + wh], -1)
-    views, boxes, valid = [], [], []
+    views, boxes = [], []
     for view in construct.views:
         size, source = view.size, view.get('source')
         views.append(torch.randn(batch_size, 3, size, size, generator=generator))
@@ -54,33 +62,37 @@ def make_batch(cfg, batch_size: int, device):
         gone = (box[..., 2:] - box[..., :2]).amin(-1, keepdim=True) * size < 1
         box = torch.where(gone, torch.tensor([0.0, 0.0, 1.0, 1.0]), box)
         boxes.append(box * size)
-        valid.append(torch.ones(shape[:2], dtype=torch.bool))
+    if select.get('whole_view'):
+        for index, view in enumerate(construct.views):
+            last = torch.tensor([0.0, 0.0, view.size, view.size])
+            last = last.expand(batch_size, sets, 4)
+            boxes[index] = torch.cat([boxes[index], last], 1)
+    valid = [torch.ones(box.shape[:2], dtype=torch.bool) for box in boxes]
     return [[x.to(device) for x in group] for group in (views, boxes, valid)]
 
 
-def measure(
-    config: str, variant: str, batch_size: int, steps: int, use_torchvision: bool, queue
-) -> None:
-    """Time ``steps`` steps after two warm-up steps; put the figures."""
+def own_step(cfg, variant: str, batch, device: str):
+    """The step of a config's model.
+
+    Args:
+        cfg (Config): The config.
+        variant (str): One of ``VARIANTS``.
+        batch: Views, boxes and masks.
+        device (str): ``cpu`` or ``cuda``.
+
+    Returns:
+        tuple: The model, and a function that makes the step of a number.
+    """
     import torch
-    from mmengine.config import Config
-    from mmengine.logging import MMLogger
     from mmengine.model import revert_sync_batchnorm
 
     from soco_mm.registry import MODELS, OPTIMIZERS
 
-    # The initialisation reports every parameter.
-    MMLogger.get_instance('mmengine', log_level='ERROR')
-    cfg = Config.fromfile(config)
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    libraries = 0 if device == 'cuda' else resident_peak()
-    if use_torchvision:
-        cfg.model.roi_head.bbox_roi_extractor.use_torchvision = True
     if variant == 'frozen_backbone':
         cfg.model.frozen_parts = ('backbone',)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device).train()
     model.init_weights()
-    views, boxes, valid = make_batch(cfg, batch_size, device)
+    views, boxes, valid = batch
     memory_format = (
         torch.contiguous_format if variant == 'float32' else torch.channels_last
     )
@@ -100,6 +112,57 @@ def measure(
         scaler.update()
         optimizer.zero_grad()
         model.update_target(index, 1000)
+
+    return model, step
+
+
+def released_step(cfg, folder: str, batch):
+    """The step of the released code, as :func:`own_step`, and what losses it has."""
+    import torch
+    from mmengine.model import revert_sync_batchnorm
+    from released_step import ReleasedStep
+
+    from soco_mm.checkpoint import convert_released
+    from soco_mm.registry import MODELS
+
+    step = ReleasedStep(folder, batch)
+    ours = revert_sync_batchnorm(MODELS.build(cfg.model)).eval()
+    state = {f'module.{name}': v for name, v in step.model.state_dict().items()}
+    ours.load_state_dict(convert_released(state), strict=False)
+    step.model.eval()  # in training, its norms see each level of an object apart
+    with torch.no_grad():
+        losses = [step.loss().item(), ours.loss(*batch)['loss'].item()]
+    step.model.train()
+    return step.model, lambda index: step(), dict(losses_of_equal_weights=losses)
+
+
+def measure(
+    config: str,
+    variant: str,
+    batch_size: int,
+    steps: int,
+    use_torchvision: bool = False,
+    released: str | None = None,
+    *,
+    queue,
+) -> None:
+    """Time ``steps`` steps after two warm-up steps; put the figures."""
+    import torch
+    from mmengine.config import Config
+    from mmengine.logging import MMLogger
+
+    # The initialisation reports every parameter.
+    MMLogger.get_instance('mmengine', log_level='ERROR')
+    cfg = Config.fromfile(config)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    libraries = 0 if device == 'cuda' else resident_peak()
+    if use_torchvision:
+        cfg.model.roi_head.bbox_roi_extractor.use_torchvision = True
+    batch, further = make_batch(cfg, batch_size, device), {}
+    if variant == 'released':
+        model, step, further = released_step(cfg, released, batch)
+    else:
+        model, step = own_step(cfg, variant, batch, device)
 
     def synchronize() -> float:
         if device == 'cuda':
@@ -132,6 +195,7 @@ def measure(
             images_per_second=round(batch_size / median, 2),
             peak_memory_mib=round(memory / 2**20),
             own_memory_mib=round((memory - libraries) / 2**20),
+            **further,
         )
     )
 
@@ -145,12 +209,35 @@ def measure_apart(*arguments) -> dict:
     """What :func:`measure` puts, from a process of its own."""
     context = multiprocessing.get_context('spawn')
     queue = context.SimpleQueue()
-    process = context.Process(target=measure, args=(*arguments, queue))
+    process = context.Process(target=measure, args=arguments, kwargs=dict(queue=queue))
     process.start()
     process.join()
     if process.exitcode != 0:
         raise SystemExit(f'{arguments[0]}, {arguments[1]}: the step failed.')
     return queue.get()
+
+
+def compare(rounds: list[list[dict]]) -> list[dict]:
+    """A row for each variant, with its ratios to the first; medians of rounds.
+
+    Args:
+        rounds (list[list[dict]]): Figures of all variants, in the same order.
+    """
+    found = []
+    for number, same in enumerate(zip(*rounds)):
+        row: dict = dict(same[0])
+        for key, value in row.items():
+            if isinstance(value, float):
+                row[key] = statistics.median(each[key] for each in same)
+        for key, ratio in RATIOS.items():
+            values = [each[0][key] / each[number][key] for each in rounds]
+            if ratio == 'memory_to_first':
+                values = [1 / value for value in values]
+            row[ratio] = round(statistics.median(values), 2)
+            if len(rounds) > 1:
+                row[f'{ratio}_range'] = [round(min(values), 2), round(max(values), 2)]
+        found.append(row)
+    return found
 
 
 def main() -> None:
@@ -173,29 +260,43 @@ def main() -> None:
         action='store_true',
         help="use torchvision's RoIAlign instead of MMCV's",
     )
+    parser.add_argument(
+        '--released',
+        metavar='FOLDER',
+        help='a clone of https://github.com/hologerry/SoCo, whose step is measured '
+        'first (float32 on a CPU)',
+    )
+    parser.add_argument(
+        '--repeats',
+        type=int,
+        default=1,
+        help='measure all variants so often in turn, and take medians (default: 1)',
+    )
     args = parser.parse_args()
-    rows = [
-        measure_apart(
-            args.config, variant, args.batch_size, args.steps, args.torchvision
-        )
-        for variant in args.variants
-    ]
-    for row in rows:
-        row['speed_to_first'] = round(
-            rows[0]['seconds_per_step'] / row['seconds_per_step'], 2
-        )
-        row['cpu_speed_to_first'] = round(
-            rows[0]['cpu_seconds_per_step'] / row['cpu_seconds_per_step'], 2
-        )
-        row['memory_to_first'] = round(
-            row['own_memory_mib'] / rows[0]['own_memory_mib'], 2
-        )
+    variants = ['released'] * bool(args.released) + args.variants
+    rows = compare(
+        [
+            [
+                measure_apart(
+                    args.config,
+                    variant,
+                    args.batch_size,
+                    args.steps,
+                    args.torchvision,
+                    args.released,
+                )
+                for variant in variants
+            ]
+            for _ in range(args.repeats)
+        ]
+    )
     print(
         json.dumps(
             dict(
                 config=Path(args.config).name,
                 batch_size=args.batch_size,
                 steps=args.steps,
+                repeats=args.repeats,
                 results=rows,
             ),
             indent=1,
