@@ -7,8 +7,7 @@ from pathlib import Path
 
 from soco_mm.detectors.finetuning import FinetuneArguments, FinetunePlan
 from soco_mm.detectors.pictures import draw_predictions
-from soco_mm.detectors.training import best_metrics, train_detector
-from soco_mm.engine.checkpoint_files import CHECKPOINT_DIR, latest_checkpoint
+from soco_mm.detectors.training import best_checkpoint, best_metrics, train_detector
 from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.job import claim_run
 from soco_mm.engine.quiet_log import prints_to_log
@@ -116,10 +115,7 @@ def finetune(
         return made
     plan.write_data()
     runner = train_detector(plan.cfg, resume, quiet=not verbose)
-    # If nothing was detected, MMEngine calls no checkpoint the best.
-    best = runner.message_hub.runtime_info.get('best_ckpt')
-    # By its name: the folder of a run may be moved before it is resumed.
-    best = out / CHECKPOINT_DIR / Path(best).name if best else latest_checkpoint(out)
+    best = best_checkpoint(runner)
     atomic_write(made.checkpoint, best.read_bytes())
     with safe_loading(), nullcontext() if verbose else prints_to_log():
         runner.load_checkpoint(str(best))

@@ -17,7 +17,7 @@ from soco_mm.checkpoint import (
     state_dict_of,
 )
 from soco_mm.engine import build_runner
-from soco_mm.engine.checkpoint_files import latest_checkpoint
+from soco_mm.engine.checkpoint_files import CHECKPOINT_DIR, latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
 from soco_mm.engine.initial_weights import safe_loading
@@ -105,6 +105,15 @@ def check_weights(model: torch.nn.Module, path: str | Path) -> None:
             f'example {lost[0]}. Export the checkpoint for this detector: '
             'soco-mm export CHECKPOINT --detector CONFIG --out FOLDER.'
         )
+
+
+def best_checkpoint(runner: Runner) -> Path:
+    """The checkpoint with the highest AP; the last one if nothing was detected."""
+    best = runner.message_hub.runtime_info.get('best_ckpt')
+    if best is None:
+        return latest_checkpoint(runner.work_dir)
+    # By its name: the folder of a run may be moved before it is resumed.
+    return Path(runner.work_dir, CHECKPOINT_DIR, Path(best).name)
 
 
 def best_metrics(scalars: Path, epochs: int) -> dict:
