@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 
 import pytest
 from conftest import ROOT
@@ -28,10 +29,17 @@ def run(code, *arguments, libraries=True):
     """
     path = [ROOT, *[FOLDER, ROOT / 'tests'] * libraries]
     path.append(os.environ.get('PYTHONPATH', ''))
-    return subprocess.run(
-        [sys.executable, '-c', code, *arguments],
-        cwd=ROOT,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, path))),
-        capture_output=True,
-        text=True,
-    )
+    with TemporaryDirectory() as settings:
+        return subprocess.run(
+            [sys.executable, '-c', code, *arguments],
+            cwd=ROOT,
+            env=dict(
+                os.environ,
+                PYTHONPATH=os.pathsep.join(map(str, path)),
+                # Else Ultralytics writes into the home folder and asks the network.
+                YOLO_CONFIG_DIR=settings,
+                YOLO_OFFLINE='true',
+            ),
+            capture_output=True,
+            text=True,
+        )

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Install the libraries that exports are compared with (other_libraries.py),
-# into a folder of their own in the environment of a Python.
+# Install the libraries that exports are compared with (other_libraries.py) and
+# beside which models train (beside.py), into a folder of their own in the
+# environment of a Python.
 #
 #   bash tests/install_other_libraries.sh [PYTHON]
 set -euo pipefail

@@ -1,26 +1,25 @@
 """The door to MMClassification, MMSelfSup and MMPretrain."""
 
-import json
+from pathlib import Path
 
 import beside
 import pytest
+import small
 import torch
 from conftest import ROOT
 
 from soco_mm import openmmlab
+from soco_mm.engine.training import train_model
 from soco_mm.models import NonLinearNeck
 from soco_mm.openmmlab import installed_type, resolve
 from soco_mm.utils import SoCoError
 
-# A step of a small SoCo. ``blocked`` cannot be imported; ``first`` are, before.
+THIRD = ('mmcls', 'mmselfsup', 'mmpretrain')
+# A step of a small SoCo where the modules that are named cannot be imported.
 STEP = """
-import sys, json
-blocked, first = map(json.loads, sys.argv[1:3])
-for name in blocked:
+import sys
+for name in sys.argv[1:]:
     sys.modules[name] = None
-import importlib
-for name in first:
-    importlib.import_module(name)
 import torch
 import soco_mm, soco_mm.cli, soco_mm.apis, soco_mm.evaluation
 from mmengine.model import revert_sync_batchnorm
@@ -34,30 +33,46 @@ box = torch.tensor([[4., 4, 60, 60], [8, 8, 40, 40]]).expand(2, 2, 4)
 valid = torch.ones(2, 2, dtype=torch.bool)
 loss = model.loss(views, [box] * 3, [valid] * 3)['loss']
 loss.backward()
-print('\\nloss', round(loss.item(), 4), sorted(
-    name for name in ('mmcls', 'mmselfsup', 'mmpretrain') if sys.modules.get(name)
-))
+print('\\nloss', round(loss.item(), 4))
+"""
+# A training of :mod:`small` where others are imported; all of them import
+# torchvision, which may be built for CUDA.
+TRAINING = """
+import sys
+import import_beside
+import mmpretrain.models, timm
+import lightly.loss, lightly.models.modules
+import ultralytics.nn.tasks
+import small
+from soco_mm.engine.training import train_model
+store, images, folder = sys.argv[1:]
+cfg = small.training(store, images, {'train_cfg.max_epochs': 1})
+train_model(cfg, folder)
 """
 
 
-def step(blocked=(), first=(), libraries=True):
-    return beside.run(STEP, json.dumps(blocked), json.dumps(first), libraries=libraries)
-
-
 def test_a_model_needs_no_third_openmmlab_package():
-    done = step(blocked=('mmcls', 'mmselfsup', 'mmpretrain'), libraries=False)
-    assert done.returncode == 0, done.stderr
-    said = done.stdout.splitlines()[-1]
-    assert said.startswith('loss ') and said.endswith(' []')
-
-
-@beside.needs('mmpretrain')
-@pytest.mark.parametrize('first', [('mmpretrain.models',), ('timm',)])
-def test_a_model_trains_beside_other_libraries(first):
-    # MMPretrain and timm import torchvision, which is built for CUDA.
-    done = step(first=('import_beside', *first))
+    done = beside.run(STEP, *THIRD, libraries=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith('loss ')
+
+
+@pytest.mark.slow
+@beside.needs('mmpretrain')
+@beside.needs('lightly')
+@beside.needs('ultralytics')
+def test_a_training_beside_other_libraries_is_the_same_bit_for_bit(
+    store, demo_images, tmp_path
+):
+    # Ultralytics replaces torch.save and takes OpenCV's threads away.
+    done = beside.run(TRAINING, store, demo_images, tmp_path / 'beside')
+    assert done.returncode == 0, done.stderr
+    cfg = small.training(store, demo_images, {'train_cfg.max_epochs': 1})
+    alone = train_model(cfg, tmp_path / 'alone')
+    theirs = tmp_path / 'beside' / Path(alone).relative_to(tmp_path / 'alone')
+    alone, theirs = (torch.load(each)['state_dict'] for each in (alone, theirs))
+    assert alone.keys() == theirs.keys()
+    assert all(torch.equal(alone[name], theirs[name]) for name in alone)
 
 
 def test_components_are_taken_from_the_package_that_is_installed(monkeypatch):
