@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-import torch.multiprocessing as multiprocessing
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
 from mmengine.registry import HOOKS, DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
+from two_processes import in_two_processes
 
 from soco_mm.checkpoint.weights_file import read_weights
 from soco_mm.engine.hooks.precise_bn_hook import PreciseBNHook, update_statistics
@@ -132,22 +132,16 @@ def test_a_layer_that_no_batch_passes_keeps_its_statistics():
     assert torch.equal(model.unused.running_var, torch.ones(4))
 
 
-def work(rank, folder):
+def work(rank):
     """One of two processes, with half of the batches."""
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/store', rank=rank, world_size=2
-    )
     torch.manual_seed(0)
     model = Model().train()
     update_statistics(model, batches(24) if rank else batches(0, 24))
-    torch.save(model.state_dict(), f'{folder}/{rank}.pth')
+    return model.state_dict()
 
 
 def test_processes_share_their_statistics(tmp_path):
-    multiprocessing.spawn(work, (str(tmp_path),), 2)
-    first, second = (
-        torch.load(tmp_path / f'{rank}.pth', weights_only=True) for rank in (0, 1)
-    )
+    first, second = in_two_processes(work, tmp_path)
     mean, var = expected([batch['x'] for batch in batches()])
     for state in (first, second):
         torch.testing.assert_close(state['first.running_mean'], mean.float())

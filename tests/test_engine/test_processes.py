@@ -1,13 +1,10 @@
 """Decisions that processes make together, in two of them (gloo)."""
 
 import re
-import socket
-import sys
-from pathlib import Path
+from functools import partial
 
 import pytest
-import torch
-from torch import distributed, multiprocessing
+from two_processes import in_two_processes
 
 from soco_mm.engine.processes import any_process, first_of, together
 from soco_mm.engine.training import choose_checkpoint
@@ -63,18 +60,14 @@ CASES = dict(
 )
 
 
-def in_process(rank, port, folder, results):
-    torch.set_num_threads(1)
-    sys.path.insert(0, str(Path(__file__).parent))
-    distributed.init_process_group(
-        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2
-    )
+def in_process(rank, folder):
+    found = {}
     for name, (function, *_) in CASES.items():
         try:
-            results[name, rank] = function(rank, folder / name)
+            found[name] = function(rank, folder / name)
         except SoCoError as error:
-            results[name, rank] = (type(error).__name__, str(error), error.silent)
-    distributed.destroy_process_group()
+            found[name] = (type(error).__name__, str(error), error.silent)
+    return found
 
 
 @pytest.fixture(scope='module')
@@ -90,13 +83,8 @@ def found(tmp_path_factory):
                 abs(epoch),
                 b'weights' if epoch > 0 else b'others',
             )
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    with multiprocessing.Manager() as manager:
-        results = manager.dict()
-        multiprocessing.spawn(in_process, (port, folder, results), nprocs=2)
-        return {name: (results[name, 0], results[name, 1]) for name in CASES}
+    both = in_two_processes(partial(in_process, folder=folder), folder)
+    return {name: tuple(each[name] for each in both) for name in CASES}
 
 
 def test_a_checkpoint_that_all_have_is_resumed(found):

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-import torch.multiprocessing
 from test_soco import make_inputs
+from two_processes import in_two_processes
 
 from soco_mm.models import ObjectInfoNCELoss, SoCoHead, VarianceCovarianceLoss
 
@@ -115,11 +115,7 @@ def test_the_regulariser_is_variance_and_covariance_of_unit_features():
     assert VarianceCovarianceLoss()(collapsed, valid).item() == pytest.approx(0.99)
 
 
-def of_two_processes(rank, folder):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/store', rank=rank, world_size=2
-    )
+def of_two_processes(rank):
     pred, target, valid, boxes = (each[2 * rank :][:2] for each in make_objects())
     pred = pred.clone().requires_grad_(True)
     contrast, regulariser = ObjectInfoNCELoss(), VarianceCovarianceLoss()
@@ -130,14 +126,11 @@ def of_two_processes(rank, folder):
     )
     for name in ('contrast', 'regulariser'):
         (found[f'{name} gradient'],) = torch.autograd.grad(found[name], pred)
-    found = {name: value.detach() for name, value in found.items()}
-    torch.save(found, f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+    return {name: value.detach() for name, value in found.items()}
 
 
 def test_two_processes_have_losses_and_gradients_of_the_whole_batch(tmp_path):
-    torch.multiprocessing.spawn(of_two_processes, (tmp_path,), nprocs=2)
-    both = [torch.load(tmp_path / f'{rank}.pth') for rank in (0, 1)]
+    both = in_two_processes(of_two_processes, tmp_path)
     pred, target, valid, boxes = make_objects()
     pred.requires_grad_(True)
     contrast, regulariser = ObjectInfoNCELoss(), VarianceCovarianceLoss()

@@ -8,7 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from test_soco import make_inputs
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
+from two_processes import in_two_processes
 
 from soco_mm.engine import LARS
 from soco_mm.engine.runtime import replace_types
@@ -131,11 +132,7 @@ def count_norms(rank):
     return dict(forward=forward, backward=len(calls) - forward, norms=len(norms))
 
 
-def in_process(rank, folder):
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        'gloo', f'file://{folder}/store', rank=rank, world_size=2
-    )
+def in_process(rank):
     mine = [[each[2 * rank :][:2] for each in group] for group in batch()]
     found = {}
     for change in VARIANTS:
@@ -145,15 +142,12 @@ def in_process(rank, folder):
         )
         found[change.__name__] = copy.deepcopy(train(model, wrapped, mine))
     found['count'] = count_norms(rank)
-    torch.save(found, f'{folder}/{rank}.pth')
-    distributed.destroy_process_group()
+    return found
 
 
 @pytest.fixture(scope='module')
 def found(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('trained')
-    multiprocessing.spawn(in_process, (folder,), nprocs=2)
-    return [torch.load(folder / f'{rank}.pth') for rank in (0, 1)]
+    return in_two_processes(in_process, tmp_path_factory.mktemp('trained'))
 
 
 def differences(ours, theirs):

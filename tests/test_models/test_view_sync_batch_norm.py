@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import distributed, nn
+from two_processes import in_two_processes
 
 from soco_mm.models.layers import ViewSyncBatchNorm, batch_of_views
 
@@ -92,11 +93,7 @@ def nothing_anywhere():
     return dict(norm.named_buffers(), grad=x.grad)
 
 
-def in_process(rank, folder):
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        'gloo', f'file://{folder}/store', rank=rank, world_size=2
-    )
+def in_process(rank):
     reduce, calls = distributed.all_reduce, []
 
     def counted(*args, **kwargs):
@@ -111,16 +108,13 @@ def in_process(rank, folder):
         found[name] = normalise(norm, *case.data()[rank], case)
         found[name]['calls'] = len(calls)
     found['nothing'] = nothing_anywhere()
-    torch.save(found, f'{folder}/{rank}.pth')
-    distributed.destroy_process_group()
+    return found
 
 
 @pytest.fixture(scope='module')
 def found(tmp_path_factory):
     """What the two processes got, by case."""
-    folder = tmp_path_factory.mktemp('norms')
-    multiprocessing.spawn(in_process, (folder,), nprocs=2)
-    return [torch.load(folder / f'{rank}.pth') for rank in (0, 1)]
+    return in_two_processes(in_process, tmp_path_factory.mktemp('norms'))
 
 
 def on_all_data(case, dtype):
