@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from multiprocessing.connection import wait
 
 from mmengine.logging import print_log
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader
 
 from soco_mm.errors import SoCoError
 
-from .sampler import part_of_epoch
+from .sampler import has_parts, part_of_epoch
 
 # So often processes that load images may be killed within so many batches.
 MOST_KILLED, WITHIN = 3, 100
@@ -63,7 +63,7 @@ class Batches:
                     # What a process had ready is gone with it.
                     killed = KILLED.search(str(error)) or is_one_dead(batches)
                     # Batches of other samplers cannot be skipped.
-                    if not killed or type(loader.batch_sampler) is not BatchSampler:
+                    if not killed or not has_parts(loader):
                         raise
                     self._note(error)
             stop_workers(self.loader, batches)

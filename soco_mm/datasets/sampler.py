@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 from mmengine.dataset import DefaultSampler
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from soco_mm.registry import DATA_SAMPLERS
 
@@ -67,6 +67,15 @@ class PartOfSampler:
         return min(self.last, len(self.sampler))
 
 
+def has_parts(loader: DataLoader) -> bool:
+    """Whether :func:`part_of_epoch` can skip batches of a data loader.
+
+    It can where they are slices of the sampler, or their sampler has a ``part``.
+    """
+    batches = loader.batch_sampler
+    return type(batches) is BatchSampler or hasattr(batches, 'part')
+
+
 @contextmanager
 def part_of_epoch(loader: DataLoader, first: int, last: int) -> Iterator[DataLoader]:
     """Let a data loader yield only some batches of an epoch.
@@ -93,6 +102,13 @@ def part_of_epoch(loader: DataLoader, first: int, last: int) -> Iterator[DataLoa
     batches = loader.batch_sampler
     if first == 0 and last == len(loader):
         yield loader
+        return
+    if hasattr(batches, 'part'):
+        batches.part = first, last
+        try:
+            yield loader
+        finally:
+            batches.part = None
         return
     whole, size = batches.sampler, batches.batch_size
     batches.sampler = PartOfSampler(whole, first * size, last * size)

@@ -135,7 +135,7 @@ def set_data(
         batch_size=batch_size,
         sampler=dict(type='DefaultSampler', shuffle=True),
         # It would drop the last batch of either aspect ratio even if it is full.
-        batch_sampler=dict(type='AspectRatioBatchSampler', drop_last=False),
+        batch_sampler=dict(type='soco_mm.AspectRatioBatches', drop_last=False),
         dataset=dict(filter_cfg=dict(filter_empty_gt=True, min_size=0), **datasets[0]),
         **common,
     )
@@ -157,13 +157,14 @@ def set_loops(cfg: Config, epochs: int, iterations: int, interval: int) -> None:
         interval (int): Epochs between two evaluations, and two checkpoints.
     """
     cfg.train_cfg = dict(
-        type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=interval
+        type='soco_mm.EpochTrainLoop', max_epochs=epochs, val_interval=interval
     )
     cfg.val_cfg = dict(type='ValLoop')
     cfg.test_cfg = dict(type='TestLoop')
     cfg.param_scheduler = schedule(epochs * iterations)
     cfg.custom_imports = dict(
-        imports=['soco_mm.engine', *imports(cfg)], allow_failed_imports=False
+        imports=['soco_mm.engine', 'soco_mm.detectors.batches', *imports(cfg)],
+        allow_failed_imports=False,
     )
     cfg.default_hooks.checkpoint = dict(
         type='soco_mm.AtomicCheckpointHook',

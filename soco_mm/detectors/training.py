@@ -20,8 +20,10 @@ from soco_mm.engine import build_runner
 from soco_mm.engine.checkpoint_files import CHECKPOINT_DIR, latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
+from soco_mm.engine.hooks.stop_hook import StopHook
 from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.quiet_log import prints_to_log
+from soco_mm.engine.stopping import signals_noted
 from soco_mm.utils import SoCoError
 
 
@@ -44,6 +46,7 @@ def train_detector(cfg: Config, resume: bool = False, quiet: bool = False) -> Ru
     Raises:
         SoCoError: If the config cannot be built, or an image turns out to be
             damaged or too small.
+        Stopped: If a signal asks for it; what is done is in a checkpoint.
     """
     from mmdet.utils import register_all_modules
 
@@ -59,7 +62,8 @@ def train_detector(cfg: Config, resume: bool = False, quiet: bool = False) -> Ru
             _ = runner.train_loop, runner.val_loop
             runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         try:
-            with safe_loading():
+            with safe_loading(), signals_noted() as noted:
+                runner.register_hook(StopHook(noted))
                 run_training(runner)
         except Exception as error:
             if reason := explain_failure(error):

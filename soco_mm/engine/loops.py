@@ -5,10 +5,10 @@ from math import ceil
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader
 
 from soco_mm.datasets.batches import Batches
-from soco_mm.datasets.sampler import EpochSampler
+from soco_mm.datasets.sampler import EpochSampler, has_parts
 from soco_mm.registry import LOOPS
 
 
@@ -47,7 +47,7 @@ class EpochTrainLoop(EpochBasedTrainLoop):
     @property
     def resumable(self) -> bool:
         """Whether a training can be resumed within an epoch."""
-        return type(self.dataloader.batch_sampler) is BatchSampler
+        return has_parts(self.dataloader)
 
     def run(self):
         """Train until the last iteration."""

@@ -1,7 +1,9 @@
 """Detectors trained on COCO-format data from an export."""
 
 import json
+import os
 import shutil
+import signal
 
 import cv2
 import numpy as np
@@ -18,6 +20,7 @@ from soco_mm.coco import read_annotations
 from soco_mm.detectors.finetune_config import choose_epochs, finetune_config
 from soco_mm.detectors.summary import shared
 from soco_mm.engine.config import load_config
+from soco_mm.errors import Stopped
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 from soco_mm.visualization.detections import draw_detections
@@ -720,3 +723,61 @@ def test_a_loss_that_is_not_finite_stops_a_finetuning(exported, mixed, tmp_path)
     (kept,) = (tmp_path / 'run/checkpoints').glob('epoch_*')
     assert kept.name == 'epoch_1.pth'
     assert not (tmp_path / 'run/best.pth').exists()
+
+
+@pytest.mark.parametrize(
+    ('when', 'saved'), [('in an iteration', 'iter_3'), ('in an evaluation', 'epoch_1')]
+)
+def test_a_signal_saves_and_the_run_goes_on_with_the_next_images(
+    exported, mixed, tmp_path, monkeypatch, when, saved
+):
+    from mmengine.hooks import Hook
+    from mmengine.runner import Runner
+
+    class Watch(Hook):
+        def __init__(self, stops):
+            self.stops, self.seen, self.evaluated = stops, [], []
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            self.seen += [
+                (runner.iter, each.img_id) for each in data_batch['data_samples']
+            ]
+            if self.stops and saved == f'iter_{runner.iter + 1}':
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        def before_val_iter(self, runner, batch_idx, data_batch=None):
+            if self.stops and saved == f'epoch_{runner.epoch}':
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        def after_val_epoch(self, runner, metrics=None):
+            self.evaluated.append(runner.iter)
+
+    build = Runner.build_train_loop
+
+    def train(out, stops=False):
+        watch = Watch(stops)
+
+        def with_hook(self, loop):
+            if watch not in self.hooks:
+                self.register_hook(watch)
+            return build(self, loop)
+
+        job = dict(mixed, batch_size=2, out=tmp_path / out, resume=out == 'run')
+        with monkeypatch.context() as patch:
+            patch.setattr(Runner, 'build_train_loop', with_hook)
+            if stops:
+                with pytest.raises(Stopped, match='Stopped by SIGTERM') as stop:
+                    finetune(exported, **dict(job, resume=False))
+                assert stop.value.exit_code == 75 and saved in str(stop.value)
+            else:
+                made = finetune(exported, **job)
+                assert made.metrics.is_file()
+        return watch.seen, watch.evaluated
+
+    whole, evaluated = train('whole')
+    assert len(whole) == 8 and evaluated == [2, 4]
+    before, early = train('run', stops=True)
+    assert not (tmp_path / 'run/best.pth').exists()
+    after, late = train('run')
+    assert before + after == whole
+    assert early + late == evaluated

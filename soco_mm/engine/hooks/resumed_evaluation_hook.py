@@ -2,6 +2,8 @@ from mmengine.hooks import Hook
 
 from soco_mm.registry import HOOKS
 
+from ..loops import iterations_of
+
 
 @HOOKS.register_module()
 class ResumedEvaluationHook(Hook):
@@ -16,6 +18,9 @@ class ResumedEvaluationHook(Hook):
     priority = 'LOWEST'
 
     def before_train(self, runner) -> None:
-        """Repeat the evaluation of the epoch from which the run is resumed."""
-        if runner.epoch:
+        """Repeat the evaluation of the epoch from which the run is resumed.
+
+        Within an epoch the one before it is over, and other weights had it.
+        """
+        if runner.epoch and runner.iter == runner.epoch * iterations_of(runner):
             runner.val_loop.run()

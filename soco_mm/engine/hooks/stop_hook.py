@@ -3,8 +3,8 @@ from mmengine.hooks import Hook
 
 from soco_mm.errors import Stopped
 
-from ..checkpoint_files import latest_checkpoint
-from ..processes import RegularAgreement
+from ..checkpoint_files import EPOCH, latest_checkpoint
+from ..processes import RegularAgreement, any_process
 from .checkpoint_hook import AtomicCheckpointHook
 
 
@@ -39,6 +39,15 @@ class StopHook(Hook):
         possible = saver.within_epochs or not saver.by_epoch
         if possible and batch_idx + 1 < len(runner.train_dataloader):
             saver.save_within_epoch(runner, batch_idx)
+            self.stop(runner)
+
+    def after_val_iter(self, runner, batch_idx: int, *args, **kwargs) -> None:
+        """Stop in an evaluation of the last checkpoint, which resuming repeats."""
+        self.stopping |= self.agreement.any(lambda: bool(self.noted))
+        if not self.stopping:
+            return
+        last = latest_checkpoint(runner.work_dir)
+        if any_process(last is not None and last.name == EPOCH.format(runner.epoch)):
             self.stop(runner)
 
     def after_train_epoch(self, runner) -> None:
