@@ -265,7 +265,7 @@ def test_the_folders_are_listed_in_the_order_of_imports():
 def test_every_page_is_in_the_navigation():
     named = re.findall(r': ([\w/]+\.md)$', (ROOT / 'mkdocs.yml').read_text(), re.M)
     assert len(named) == len({*named})
-    made = {'changelog.md', 'contributing.md', 'projects/mini_transfer/index.md'}
+    made = {'changelog.md', 'contributing.md', 'projects/transfer_study/index.md'}
     pages = {
         path.relative_to(ROOT / 'docs').as_posix()
         for path in PAGES

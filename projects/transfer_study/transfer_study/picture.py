@@ -1,0 +1,78 @@
+"""The picture of the study: paired differences from ImageNet's weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .plan import EXPERIMENTS
+from .starts import IMAGENET, STARTS
+from .tables import Cells, columns, compare, gather, heads
+
+SHOWN = ('main', 'paper', 'image-level')
+
+
+def draw_differences(
+    cells: Cells, path: Path, names: Sequence[str] = SHOWN, metric: str = 'bbox_mAP'
+) -> None:
+    """Draw a row for each start and data set: dots are seeds, a bar the interval.
+
+    Args:
+        cells (Mapping): Records by cell.
+        path (Path): The PNG to write.
+        names (Sequence[str]): The experiments to draw.
+        metric (str): One of MMDetection's COCO metrics. Defaults to ``bbox_mAP``.
+
+    Raises:
+        ValueError: If no experiment has two seeds of a start and of ImageNet.
+    """
+    import matplotlib
+
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+
+    groups = [group for name in names for group in rows_of(name, cells, metric)]
+    groups = [group for group in groups if group[1]]
+    if not groups:
+        raise ValueError('There are no pairs to draw.')
+    number = sum(len(rows) for _, rows in groups) + len(groups)
+    figure, axis = plt.subplots(figsize=(8, 0.6 + 0.27 * number), layout='constrained')
+    place, ticks = 0.0, []
+    for title, rows in groups:
+        axis.text(0, place, title, transform=axis.get_yaxis_transform(), weight='bold')
+        place += 1
+        for name, seeds, found in rows:
+            clear = found.p < 0.05
+            color = 'tab:green' if clear and found.mean > 0 else 'tab:red'
+            color = color if clear else '0.35'
+            axis.plot(seeds, [place] * len(seeds), 'o', ms=3, color='0.75', zorder=1)
+            axis.plot([found.low, found.high], [place, place], color=color, lw=2)
+            axis.plot([found.mean], [place], 'o', ms=6, color=color)
+            ticks.append((place, name))
+            place += 1
+    axis.axvline(0, color='black', lw=0.8)
+    axis.set_yticks([each for each, _ in ticks], [name for _, name in ticks])
+    axis.set_ylim(place, -0.7)
+    axis.set_xlabel('AP minus that of ImageNet weights, same seed (95 % interval)')
+    axis.grid(axis='x', alpha=0.3)
+    axis.spines[['top', 'right', 'left']].set_visible(False)
+    axis.tick_params(axis='y', length=0)
+    partial = path.with_name(f'partial_{path.name}')
+    figure.savefig(partial, dpi=110)
+    plt.close(figure)
+    partial.replace(path)
+
+
+def rows_of(name: str, cells: Cells, metric: str) -> list[tuple[str, list]]:
+    """The rows of an experiment, by column: name, differences, their summary."""
+    experiment = EXPERIMENTS[name]
+    found = gather(experiment, cells, metric)
+    groups = []
+    for key, head in zip(columns(experiment), heads(experiment)):
+        rows, control = [], found.get((IMAGENET, key), {})
+        for start in experiment.starts:
+            values = found.get((start, key), {})
+            summary = None if start == IMAGENET else compare(values, control)
+            if summary:
+                seeds = [values[s] - control[s] for s in values if s in control]
+                rows.append((STARTS[start].title, seeds, summary))
+        groups.append((f'{head}, {100 * key[1]:g} % of the labels', rows))
+    return groups

@@ -1,0 +1,123 @@
+"""The cells of the study, experiment by experiment."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .cells import Cell
+from .data import DATA_SETS
+from .starts import IMAGENET, SCRATCH
+
+# No recipe was chosen and nothing was tried on these.
+SEEDS = range(10, 18)
+# Learning rates for 4 images, chosen on the seeds from 100, which no table uses: see
+# the experiment `rates`, and LOG.md.
+RATES = {SCRATCH: 0.05}
+RATE = 0.02  # of all others
+CANDIDATES = (0.01, 0.02, 0.05)
+TUNING_SEEDS = (100,)
+
+
+class Experiment(NamedTuple):
+    """A question, and the cells that answer it.
+
+    Attributes:
+        title (str): The question.
+        data (Sequence[str]): Names in :data:`DATA_SETS`.
+        starts (Sequence[str]): Names in :data:`STARTS`.
+        fractions (Sequence[float]): Shares of the labels.
+        seeds (Sequence[int]): One detector of each.
+        lengths (Sequence[int]): Iterations; those of the data set where empty.
+        rates (Sequence[float]): Learning rates; the chosen one where empty.
+        detector (str): As that of a :class:`Cell`.
+        frozen (bool): As that of a :class:`Cell`.
+    """
+
+    title: str
+    data: Sequence[str] = tuple(DATA_SETS)
+    starts: Sequence[str] = (IMAGENET, 'short', 'align')
+    fractions: Sequence[float] = (0.1,)
+    seeds: Sequence[int] = SEEDS
+    lengths: Sequence[int] = ()
+    rates: Sequence[float] = ()
+    detector: str = 'faster-rcnn'
+    frozen: bool = False
+
+    def cells(self) -> Iterator[Cell]:
+        """All cells: a data set after the other, and seed by seed, in whole pairs."""
+        for data in self.data:
+            for seed in self.seeds:
+                for fraction in self.fractions:
+                    for start in self.starts:
+                        for iterations in self.lengths or (DATA_SETS[data].iterations,):
+                            for rate in self.rates or (RATES.get(start, RATE),):
+                                yield Cell(
+                                    data,
+                                    start,
+                                    fraction,
+                                    seed,
+                                    rate,
+                                    iterations,
+                                    self.detector,
+                                    self.frozen,
+                                )
+
+
+EXPERIMENTS = {
+    'length': Experiment(
+        'When has the AP of a detector levelled off?',
+        starts=(IMAGENET,),
+        seeds=TUNING_SEEDS,
+        lengths=(200, 400, 800),
+    ),
+    'rates': Experiment(
+        'Which learning rate suits each start?',
+        data=('bccd',),
+        starts=(SCRATCH, IMAGENET, 'soco', 'short', 'align'),
+        seeds=TUNING_SEEDS,
+        rates=CANDIDATES,
+    ),
+    'main': Experiment('Is it better than the weights people have?'),
+    'paper': Experiment(
+        'What do random weights, SoCo as in the paper and a trained head give?',
+        data=('bccd', 'raccoon'),
+        starts=(SCRATCH, IMAGENET, 'soco', 'short-all'),
+    ),
+    'image-level': Experiment(
+        'Do image-level methods help in the same number of steps?',
+        data=('bccd',),
+        starts=(IMAGENET, 'byol', 'simsiam', 'mocov2', 'densecl'),
+    ),
+    'few': Experiment(
+        'And with one image in a hundred labelled?', data=('bccd',), fractions=(0.01,)
+    ),
+    'all': Experiment(
+        'And with all labels?',
+        data=('bccd', 'raccoon'),
+        fractions=(1.0,),
+        seeds=SEEDS[:4],
+    ),
+    'retinanet': Experiment(
+        'And for RetinaNet?', data=('bccd',), seeds=SEEDS[:4], detector='retinanet'
+    ),
+    'frozen': Experiment(
+        'What is the backbone alone worth?',
+        data=('bccd', 'raccoon'),
+        starts=(IMAGENET, 'soco', 'short', 'byol'),
+        seeds=SEEDS[:4],
+        frozen=True,
+    ),
+    'curve': Experiment(
+        'Is a detector faster at the start?',
+        data=('bccd',),
+        seeds=SEEDS[:4],
+        lengths=(100, 200, 400, 800),
+    ),
+    # What a stranger runs in half an hour.
+    'quick': Experiment(
+        'Does the study run, and are its figures those of the docs?',
+        data=('bccd',),
+        starts=(IMAGENET, 'align'),
+        seeds=SEEDS[:2],
+        lengths=(200,),
+    ),
+}

@@ -1,0 +1,51 @@
+"""Write the tables of a study into a page, and its picture."""
+
+from pathlib import Path
+
+from soco_mm.utils import atomic_write
+
+from .picture import draw_differences
+from .records import CELLS, read_cells
+from .tables import describe_study
+
+BEGIN, END = '<!-- study: begin -->', '<!-- study: end -->'
+
+
+def write_tables(page: str, tables: str) -> str:
+    """A page with the tables between its two markers.
+
+    Raises:
+        ValueError: If the page lacks one of them.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f'The page lacks {BEGIN} or {END}.')
+    return f'{before}{BEGIN}\n\n{tables}\n\n{END}{after}'
+
+
+def report_study(out: Path, page: Path | None = None) -> list[Path]:
+    """Write ``tables.md`` and ``differences.png`` of a study, and into a page.
+
+    Args:
+        out (Path): The folder of the study.
+        page (Path, optional): A Markdown page with the markers.
+
+    Returns:
+        list[Path]: The files; none without cells.
+    """
+    cells = read_cells(out / CELLS)
+    if not cells:
+        return []
+    tables = describe_study(cells)
+    written = [out / 'tables.md']
+    atomic_write(written[0], tables + '\n')
+    try:
+        draw_differences(cells, out / 'differences.png')
+        written.append(out / 'differences.png')
+    except ValueError:  # not two seeds yet
+        pass
+    if page:
+        atomic_write(page, write_tables(page.read_text(), tables))
+        written.append(page)
+    return written

@@ -1,0 +1,96 @@
+"""Tables and picture of the transfer study."""
+
+import cv2
+import numpy as np
+import pytest
+from transfer_records import made_cells
+from transfer_study.picture import draw_differences
+from transfer_study.plan import EXPERIMENTS, SEEDS
+from transfer_study.report import BEGIN, END, report_study, write_tables
+from transfer_study.statistics import paired_difference
+from transfer_study.tables import describe_experiment, describe_study
+
+GAIN = (1.0, 2.0, 3.0, 6.0)  # of the short recipe on bccd, by seed
+SHORT = '+ short recipe, backbone trained too'
+
+
+def value(cell):
+    number = cell.seed - SEEDS[0]
+    gain = GAIN[number] if (cell.data, cell.start) == ('bccd', 'short') else 0
+    return 30 + number + gain
+
+
+def rows(text, start):
+    """The cells of all rows of a start."""
+    return [
+        [each.strip() for each in line.strip('|').split('|')[1:]]
+        for line in text.splitlines()
+        if line.startswith(f'| {start} |')
+    ]
+
+
+def test_a_row_has_means_and_a_row_has_paired_differences():
+    text = describe_experiment('main', made_cells('main', value))
+    mean, ap, ap50, ap75, *classes = rows(text, SHORT)
+    assert mean[0] == '34.5 ± 3.4 (4)'  # 31 33 35 39
+    found = paired_difference(GAIN, [0, 0, 0, 0])
+    assert ap[0] == (
+        f'+3.0 [{found.low:+.1f}, {found.high:+.1f}], .{1000 * found.p:03.0f}, '
+        f'{found.visible:.1f} (4)'
+    )
+    assert ap50[0].startswith('+6.0 [')
+    assert ap75[0].startswith('+1.5 [')
+    assert len(classes) == 2 * 4  # two classes of four data sets
+    # Equal columns are said to be equal.
+    assert ap[1] == '+0.0 [+0.0, +0.0], 1.000, 0.0 (4)'
+
+
+def test_only_seeds_that_both_columns_have_are_compared():
+    cells = {
+        cell: record
+        for cell, record in made_cells('main', value).items()
+        if not (cell.start == 'imagenet' and cell.seed > SEEDS[1])
+    }
+    text = describe_experiment('main', cells)
+    assert rows(text, 'ImageNet')[0][0] == '30.5 ± 0.7 (2)'
+    assert rows(text, SHORT)[1][0].startswith('+1.5 [')
+    assert rows(text, SHORT)[1][0].endswith('(2)')
+
+
+def test_lengths_and_rates_are_columns():
+    text = describe_experiment('curve', made_cells('curve', value, seeds=2))
+    assert '| 100 | 200 | 400 | 800 |' in text
+    cells = {
+        cell: dict(metrics=dict(bbox_mAP=cell.rate))
+        for cell in EXPERIMENTS['rates'].cells()
+    }
+    text = describe_experiment('rates', cells)
+    assert '| 0.01 | 0.02 | 0.05 |' in text
+    assert rows(text, 'ImageNet')[0] == ['1.0 (1)', '2.0 (1)', '5.0 (1)']
+
+
+def test_an_experiment_without_cells_has_no_table():
+    text = describe_study(made_cells('main', value))
+    assert text.count('### ') == 1 and EXPERIMENTS['main'].title in text
+
+
+def test_a_page_gets_the_tables_between_its_markers(tmp_path):
+    page = f'above\n{BEGIN}\nold\n{END}\nbelow\n'
+    assert write_tables(page, 'new') == f'above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n'
+    with pytest.raises(ValueError, match='lacks'):
+        write_tables('no markers', 'new')
+    assert report_study(tmp_path) == []
+
+
+def test_the_picture_has_a_green_bar_for_a_clear_gain_and_no_other(tmp_path):
+    draw_differences(made_cells('main', value), tmp_path / 'a.png', names=('main',))
+    found = cv2.imread(str(tmp_path / 'a.png')).astype(int)
+    green, red = np.array([44, 160, 44]), np.array([40, 39, 214])
+    assert (abs(found - red).max(-1) < 8).sum() == 0
+    assert (abs(found - green).max(-1) < 8).sum() == 0  # p is .07
+    clear = made_cells('main', lambda cell: value(cell) + 5 * (cell.start == 'short'))
+    draw_differences(clear, tmp_path / 'b.png', names=('main',))
+    found = cv2.imread(str(tmp_path / 'b.png')).astype(int)
+    assert (abs(found - green).max(-1) < 8).sum() > 100
+    with pytest.raises(ValueError, match='no pairs'):
+        draw_differences({}, tmp_path / 'c.png')
