@@ -14,7 +14,7 @@ from soco_mm.utils import SoCoError, UsageError, make_writable
 from soco_mm.version import __version__
 
 from .cells import Cell
-from .data import check_data, hash_data
+from .data import DATA_SETS, check_data, hash_data
 from .imagenet import prepare_imagenet
 from .plan import EXPERIMENTS
 from .records import CELLS, PRETRAININGS, append_record, read_cells, read_records
