@@ -52,11 +52,8 @@ def run_study(
     data, out = Path(data).resolve(), Path(out).resolve()
     if jobs < 1:
         raise UsageError(f'jobs must be at least 1, but is {jobs}.')
-    cells = list(
-        dict.fromkeys(
-            cell for name in experiments for cell in EXPERIMENTS[name].cells()
-        )
-    )
+    planned = (cell for name in experiments for cell in EXPERIMENTS[name].cells())
+    cells = [cell for cell in dict.fromkeys(planned) if cell.data in data_sets]
     names = sorted({cell.data for cell in cells})
     check_data(data, names)
     hashes = {name: hash_data(data, name) for name in names}
