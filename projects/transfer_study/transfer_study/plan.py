@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from .cells import Cell
 from .data import DATA_SETS
-from .starts import IMAGENET, SCRATCH
+from .pretrainings import IMAGENET, Pretraining
+from .starts import SCRATCH
 
 # No recipe was chosen and nothing was tried on these.
 SEEDS = range(10, 18)
@@ -61,8 +62,42 @@ class Experiment(NamedTuple):
                                     self.frozen,
                                 )
 
+    def pretrainings(self) -> Iterator[Pretraining]:
+        """None besides those that the cells start from."""
+        return iter(())
 
-EXPERIMENTS = {
+
+class Ablation(NamedTuple):
+    """What each part adds to features: Table 4 in small, judged by retrieval.
+
+    Attributes:
+        title (str): The question.
+        configs (Sequence[str]): The pretrainings, each with a part more.
+        data (Sequence[str]): Names in :data:`DATA_SETS`.
+        inits (Sequence[str]): What they start from.
+        seeds (Sequence[int]): One pretraining of each.
+    """
+
+    title: str
+    configs: Sequence[str]
+    data: Sequence[str]
+    inits: Sequence[str]
+    seeds: Sequence[int]
+
+    def cells(self) -> Iterator[Cell]:
+        """No detector is trained."""
+        return iter(())
+
+    def pretrainings(self) -> Iterator[Pretraining]:
+        """All pretrainings, seed by seed."""
+        for data in self.data:
+            for init in self.inits:
+                for seed in self.seeds:
+                    for config in self.configs:
+                        yield Pretraining(config, data, seed, init)
+
+
+EXPERIMENTS: dict[str, Experiment | Ablation] = {
     'length': Experiment(
         'When has the AP of a detector levelled off?',
         starts=(IMAGENET,),
@@ -111,6 +146,13 @@ EXPERIMENTS = {
         data=('bccd',),
         seeds=SEEDS[:4],
         lengths=(100, 200, 400, 800),
+    ),
+    'ablation': Ablation(
+        'Which part makes the features of objects better?',
+        configs=('ablation_whole-image', 'ablation_boxes', 'ablation_neck', 'short'),
+        data=('bccd', 'coco128'),
+        inits=(IMAGENET, SCRATCH),
+        seeds=SEEDS[:4],
     ),
     # What a stranger runs in half an hour.
     'quick': Experiment(

@@ -8,6 +8,7 @@ from typing import Any
 from soco_mm.utils import SoCoError
 
 from .cells import Cell
+from .pretrainings import Pretraining
 
 CELLS = 'cells.jsonl'
 PRETRAININGS = 'pretrainings.jsonl'
@@ -45,6 +46,14 @@ def append_record(path: Path, record: dict[str, Any]) -> None:
         os.fsync(stream.fileno())
 
 
-def read_cells(path: Path) -> dict[Cell, dict[str, Any]]:
-    """The records of detectors, by cell."""
-    return {Cell(**record['cell']): record for record in read_records(path)}
+def read_cells(out: Path) -> dict[Cell, dict[str, Any]]:
+    """The records of a study's detectors, by cell."""
+    return {Cell(**each['cell']): each for each in read_records(out / CELLS)}
+
+
+def read_pretrainings(out: Path) -> dict[Pretraining, dict[str, Any]]:
+    """The records of a study's pretrainings."""
+    return {
+        Pretraining(**each['pretraining']): each
+        for each in read_records(out / PRETRAININGS)
+    }

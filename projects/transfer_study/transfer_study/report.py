@@ -5,7 +5,7 @@ from pathlib import Path
 from soco_mm.utils import atomic_write
 
 from .picture import draw_differences
-from .records import CELLS, read_cells
+from .records import read_cells, read_pretrainings
 from .tables import describe_study
 
 BEGIN, END = '<!-- study: begin -->', '<!-- study: end -->'
@@ -34,10 +34,10 @@ def report_study(out: Path, page: Path | None = None) -> list[Path]:
     Returns:
         list[Path]: The files; none without cells.
     """
-    cells = read_cells(out / CELLS)
-    if not cells:
+    cells = read_cells(out)
+    tables = describe_study(cells, read_pretrainings(out))
+    if not tables:
         return []
-    tables = describe_study(cells)
     written = [out / 'tables.md']
     atomic_write(written[0], tables + '\n')
     try:

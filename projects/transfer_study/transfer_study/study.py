@@ -16,9 +16,9 @@ from soco_mm.version import __version__
 from .cells import Cell
 from .data import DATA_SETS, check_data, hash_data
 from .imagenet import prepare_imagenet
-from .plan import EXPERIMENTS
-from .records import CELLS, PRETRAININGS, append_record, read_cells, read_records
-from .starts import STARTS, prepare_proposals
+from .plan import EXPERIMENTS, Ablation, Experiment
+from .pretrainings import WHOLE, Pretraining, prepare_proposals
+from .records import CELLS, PRETRAININGS, append_record, read_cells, read_pretrainings
 from .tasks import Task, run_tasks
 
 WORK = 'work'  # in the folder of a study: what the records are made from
@@ -52,28 +52,28 @@ def run_study(
     data, out = Path(data).resolve(), Path(out).resolve()
     if jobs < 1:
         raise UsageError(f'jobs must be at least 1, but is {jobs}.')
-    planned = (cell for name in experiments for cell in EXPERIMENTS[name].cells())
-    cells = [cell for cell in dict.fromkeys(planned) if cell.data in data_sets]
-    names = sorted({cell.data for cell in cells})
+    chosen = [EXPERIMENTS[name] for name in experiments]
+    cells = planned(chosen, 'cells', data_sets)
+    pretrainings = planned(chosen, 'pretrainings', data_sets)
+    names = sorted({each.data for each in (*cells, *pretrainings)})
     check_data(data, names)
     hashes = {name: hash_data(data, name) for name in names}
-    known = read_records(out / CELLS)
-    for record in known:
-        name = record['cell']['data']
-        if name in hashes and record['hashes']['data'] != hashes[name]:
-            raise UsageError(
-                f'{out / CELLS} holds cells of other annotations of {name}. '
-                'Choose another folder.'
-            )
-    done = set(read_cells(out / CELLS))
-    left = [cell for cell in cells if cell not in done]
-    print(f'{len(cells)} cells, {len(cells) - len(left)} of them done', flush=True)
+    check_records(out, hashes)
+    known = {*read_cells(out), *read_pretrainings(out)}
+    left = [cell for cell in cells if cell not in known]
+    alone = [each for each in pretrainings if each not in known]
+    number = len(cells) + len(pretrainings)
+    done = number - len(left) - len(alone)
+    print(f'{number} cells and pretrainings, {done} of them done', flush=True)
     work = out / WORK
     make_writable(work)
-    prepare_imagenet(work, imagenet and Path(imagenet))
-    for name in sorted({cell.data for cell in left}):
+    tasks = plan_tasks(left, alone, data, work)
+    if tasks:
+        prepare_imagenet(work, imagenet and Path(imagenet))
+    for name in sorted({task.data for task in tasks}):
         prepare_proposals(data, name, work)
-    tasks = plan_tasks(left, data, work)
+    for name in sorted({each.data for each in alone if each.config.endswith(WHOLE)}):
+        prepare_proposals(data, name, work, whole=True)
     failed = []
     for task, result, error in run_tasks(tasks, work / 'logs', jobs):
         if error:
@@ -90,34 +90,68 @@ def run_study(
         )
 
 
-def record(out: Path, result: dict) -> None:
-    """Append the result of a task, unless it is there."""
-    path = out / (CELLS if 'cell' in result else PRETRAININGS)
-    keys = ('data', 'config', 'seed')
-    if path.name == PRETRAININGS and any(
-        all(each[key] == result[key] for key in keys) for each in read_records(path)
-    ):
-        return
-    append_record(path, result)
+def planned(
+    experiments: Sequence[Experiment | Ablation], kind: str, data_sets: Sequence[str]
+) -> list:
+    """The cells or pretrainings of experiments, each once, of some data sets."""
+    found = (one for each in experiments for one in getattr(each, kind)())
+    return [each for each in dict.fromkeys(found) if each.data in data_sets]
 
 
-def plan_tasks(cells: Sequence[Cell], data: Path, work: Path) -> list[Task]:
+def check_records(out: Path, hashes: dict[str, str]) -> None:
+    """Refuse to add to the records of other annotations.
+
+    Raises:
+        UsageError: If there are any.
+    """
+    for each in (*read_cells(out).items(), *read_pretrainings(out).items()):
+        name, there = each[0].data, each[1]['hashes']['data']
+        if hashes.get(name, there) != there:
+            raise UsageError(
+                f'{out} holds figures of other annotations of {name}. '
+                'Choose another folder.'
+            )
+
+
+def plan_tasks(
+    cells: Sequence[Cell], pretrainings: Sequence[Pretraining], data: Path, work: Path
+) -> list[Task]:
     """Pretrainings and detectors, each after what it starts from."""
     tasks: dict[str, Task] = {}
+
+    def add(needed: Pretraining) -> None:
+        tasks.setdefault(
+            needed.name,
+            Task(
+                needed.name,
+                needed.data,
+                'pretrainings.pretrain',
+                (needed, data, work),
+            ),
+        )
+
+    for needed in pretrainings:
+        add(needed)
     for cell in cells:
-        config = STARTS[cell.start].config
-        first = f'{cell.data}_{config}_{cell.seed}' if config else None
-        if first and first not in tasks:
-            tasks[first] = Task(
-                first,
-                cell.data,
-                'starts.pretrain',
-                (config, cell.data, cell.seed, data, work),
-            )
+        needed = cell.pretraining
+        if needed:
+            add(needed)
         tasks[cell.name] = Task(
-            cell.name, cell.data, 'cells.train_cell', (cell, data, work), after=first
+            cell.name,
+            cell.data,
+            'cells.train_cell',
+            (cell, data, work),
+            after=needed and needed.name,
         )
     return list(tasks.values())
+
+
+def record(out: Path, result: dict) -> None:
+    """Append what a task found, unless it is there."""
+    if 'cell' in result:
+        append_record(out / CELLS, result)
+    elif Pretraining(**result['pretraining']) not in read_pretrainings(out):
+        append_record(out / PRETRAININGS, result)
 
 
 def describe(result: dict) -> str:
@@ -127,7 +161,7 @@ def describe(result: dict) -> str:
         return f'{cell.name}: AP {100 * result["metrics"]["bbox_mAP"]:.1f}'
     after = result['retrieval'].get('after', {})
     found = ', '.join(f'{key} {after[key]:.3g}' for key in ('found', 'rank') if after)
-    return f'{result["data"]}_{result["config"]}_{result["seed"]}: {found or "done"}'
+    return f'{Pretraining(**result["pretraining"]).name}: {found or "done"}'
 
 
 def versions() -> dict[str, str]:

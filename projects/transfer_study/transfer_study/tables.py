@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from .cells import CLASS_AP, METRICS, Cell
-from .plan import EXPERIMENTS, Experiment
-from .starts import IMAGENET, STARTS
+from .plan import EXPERIMENTS, Ablation, Experiment
+from .pretrainings import IMAGENET, Pretraining
+from .starts import STARTS
 from .statistics import Difference, paired_difference
 
 NAMES = dict(zip(METRICS, ('AP', 'AP50', 'AP75')))
@@ -15,6 +16,13 @@ FEW_CLASSES = 5  # of which each has a column
 # Percent by seed, of one start in one column.
 Seeds = dict[int, float]
 Cells = Mapping[Cell, Mapping[str, Any]]
+Pretrainings = Mapping[Pretraining, Mapping[str, Any]]
+ROWS = {  # of an ablation
+    'ablation_whole-image': 'the whole image is the object',
+    'ablation_boxes': 'boxes of selective search',
+    'ablation_neck': '+ FPN',
+    'short': '+ R-CNN head',
+}
 
 
 def columns(experiment: Experiment) -> list[tuple]:
@@ -82,11 +90,13 @@ def compare(values: Seeds, control: Seeds) -> Difference | None:
     return paired_difference([values[s] for s in seeds], [control[s] for s in seeds])
 
 
-def describe_study(cells: Cells, names: Sequence[str] | None = None) -> str:
+def describe_study(cells: Cells, pretrainings: Pretrainings) -> str:
     """All tables as Markdown, an experiment each that has cells."""
     parts = []
-    for name in names or EXPERIMENTS:
-        experiment = EXPERIMENTS[name]
+    for name, experiment in EXPERIMENTS.items():
+        if isinstance(experiment, Ablation):
+            parts += describe_ablation(experiment, pretrainings)
+            continue
         # Experiments share the cells of their control.
         alone = len(experiment.starts) == 1
         if any(
@@ -215,3 +225,50 @@ def class_tables(experiment: Experiment, cells: Cells) -> list[str]:
                 title = f'{data}, AP of {name} minus that of ImageNet'
                 lines += table(title, one, own, differences, key)
     return lines
+
+
+def describe_ablation(experiment: Ablation, pretrainings: Pretrainings) -> list[str]:
+    """The tables of an ablation, one for each data set and init; [] without any."""
+    parts = []
+    for data in experiment.data:
+        for init in experiment.inits:
+            lines = []
+            for config in experiment.configs:
+                seeds = [
+                    pretrainings[each]['retrieval']
+                    for each in experiment.pretrainings()
+                    if each in pretrainings
+                    and (each.config, each.data, each.init) == (config, data, init)
+                ]
+                if seeds:
+                    lines.append(f'| {ROWS[config]} | {describe_retrieval(seeds)} |')
+            if lines:
+                start = 'ImageNet' if init == IMAGENET else 'random weights'
+                title = f'{data}, from {start}: mean ± standard deviation (seeds)'
+                parts += [
+                    f'| {title} | same class, before | after | found again, before '
+                    '| after | effective rank, before | after | of at most |',
+                    '|---' * 8 + '|',
+                    *lines,
+                    '',
+                ]
+    if not parts:
+        return []
+    return ['\n'.join([f'### {experiment.title}', '', *parts]).rstrip()]
+
+
+def describe_retrieval(seeds: Sequence[Mapping[str, Any]]) -> str:
+    """Cells of a table: figures before and after, in percent but for the rank."""
+    texts = []
+    for key, scale in (('same_class', 100), ('found', 100), ('rank', 1)):
+        for moment in ('before', 'after'):
+            values = [
+                scale
+                * (each[moment]['annotated'] if key == 'same_class' else each[moment])[
+                    key
+                ]
+                for each in seeds
+            ]
+            texts.append(spread(dict(enumerate(values))))
+    texts.append(str(seeds[0]['after']['largest_rank']))
+    return ' | '.join(texts)

@@ -9,6 +9,7 @@ from soco_mm.registry import HOOKS
 from soco_mm.utils import UsageError, write_json
 
 from ..object_metrics import (
+    NUM_IMAGES,
     make_annotated_samples,
     make_samples,
     measure_classes,
@@ -35,13 +36,20 @@ class ObjectMetricsHook(Hook):
             measured too, see :func:`measure_classes`. Defaults to None, none.
         interval (int, optional): Also measure after every so many epochs.
             Defaults to None, never.
+        num_images (int): How many images are measured. Defaults to 64.
     """
 
     priority = 'LOWEST'
 
-    def __init__(self, ann: str | None = None, interval: int | None = None) -> None:
+    def __init__(
+        self,
+        ann: str | None = None,
+        interval: int | None = None,
+        num_images: int = NUM_IMAGES,
+    ) -> None:
         self.ann = ann
         self.interval = interval
+        self.num_images = num_images
 
     def before_train(self, runner) -> None:
         """Measure the model as the training starts, unless it is resumed."""
@@ -79,7 +87,7 @@ class ObjectMetricsHook(Hook):
         if not is_main_process() or not isinstance(model, SoCo):
             return {}
         if not hasattr(self, 'samples'):
-            self.samples = make_samples(runner.cfg)
+            self.samples = make_samples(runner.cfg, self.num_images)
             self.annotated = self._annotated_samples(runner.cfg)
         if len(self.samples) < 2:
             return {}
@@ -98,7 +106,7 @@ class ObjectMetricsHook(Hook):
         if self.ann is None:
             return []
         try:
-            return make_annotated_samples(cfg, self.ann)
+            return make_annotated_samples(cfg, self.ann, self.num_images)
         except UsageError as error:
             tell(f'Annotated objects are not measured: {error}')
             return []
