@@ -5,9 +5,11 @@ import re
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT
 from transfer_records import made_cells
 from transfer_study.picture import draw_differences
 from transfer_study.plan import EXPERIMENTS, SEEDS
+from transfer_study.records import read_cells, read_pretrainings
 from transfer_study.report import BEGIN, END, report_study, write_tables
 from transfer_study.statistics import paired_difference
 from transfer_study.tables import describe_experiment, describe_study
@@ -131,3 +133,13 @@ def test_the_picture_has_a_green_bar_for_a_clear_gain_and_no_other(tmp_path):
     assert (abs(found - green).max(-1) < 8).sum() > 100
     with pytest.raises(ValueError, match='no pairs'):
         draw_differences({}, tmp_path / 'c.png')
+
+
+def test_the_tables_of_the_docs_are_those_of_the_records():
+    results = ROOT / 'projects/transfer_study/results'
+    cells = read_cells(results)
+    page = (ROOT / 'docs/evidence.md').read_text()
+    assert write_tables(page, describe_study(cells, read_pretrainings(results))) == page
+    for cell, record in cells.items():
+        assert record['hashes']['detector'] and 0 <= record['metrics']['bbox_mAP'] <= 1
+        assert (record['hashes']['start'] is None) == (cell.start == 'scratch')
