@@ -23,6 +23,20 @@ if TYPE_CHECKING:  # the doctor runs where PyTorch does not
 STAND_INS = {'mmselfsup': 'mmpretrain', 'mmcls': 'mmpretrain', 'mmpretrain': 'mmcls'}
 # What MMPretrain calls differently.
 RENAMED = {'PackClsInputs': 'PackInputs'}
+# The share of the target network that a step keeps, in MMSelfSup; in MMPretrain the
+# share that it replaces, under the same name.
+MOMENTUM = {'BYOL': 'base_momentum', 'MoCo': 'momentum', 'DenseCL': 'momentum'}
+# What both compute alike; others of one name may differ in silence.
+BASELINES = {
+    *MOMENTUM,
+    'SimSiam',
+    'LatentPredictHead',
+    'ContrastiveHead',
+    'CosineSimilarityLoss',
+    'NonLinearNeck',
+    'MoCoV2Neck',
+    'DenseCLNeck',
+}
 CLASSIFIERS = ('mmcls', 'mmpretrain')
 # The distributions of each family: those that are needed, and the others. Those of
 # one import name are installed into the same folder.
@@ -54,13 +68,14 @@ def resolve(node: Any) -> None:
     """Let a config name the packages that are installed, everywhere in it.
 
     A component of ``mmselfsup``, ``mmcls`` or ``mmpretrain`` becomes that of
-    the package that stands in for it, if that one is not installed.
+    the package that stands in for it, if that one is not installed, and computes
+    the same.
 
     Args:
         node: A config or a part of one; changed in place.
 
     Raises:
-        SoCoError: If neither package is installed.
+        SoCoError: If neither package is installed, or they may differ.
 
     Example:
         >>> from soco_mm.openmmlab import resolve
@@ -72,6 +87,9 @@ def resolve(node: Any) -> None:
     for part in parts_of(node):
         if isinstance(kind := part.get('type'), str):
             part['type'] = installed_type(kind)
+            key = MOMENTUM.get(kind.partition('.')[2])
+            if part['type'] != kind and isinstance(part.get(key), float):
+                part[key] = round(1 - part[key], 12)
 
 
 def parts_of(node: Any) -> Iterator[dict]:
@@ -94,16 +112,23 @@ def installed_type(kind: str) -> str:
         str: The same, or that of the package that stands in for it.
 
     Raises:
-        SoCoError: If neither package is installed.
+        SoCoError: If neither package is installed, or they may differ.
     """
     scope, _, name = kind.partition('.')
     stand_in = STAND_INS.get(scope)
+    if scope == 'mmpretrain' and name in BASELINES:
+        stand_in = 'mmselfsup'
     if stand_in is None or find_spec(scope):
         return kind
     if not find_spec(stand_in):
         raise SoCoError(
             f'{kind} needs {scope} or {stand_in}, but neither is installed. '
-            f'{how_to_install(scope)}'
+            f'{how_to_install(scope, stand_in)}'
+        )
+    if scope == 'mmselfsup' and name not in BASELINES:
+        raise SoCoError(
+            f'{kind} needs {scope}, which is not installed, and that of {stand_in} may '
+            f'compute something else. Name {stand_in}.{name} to take it as it is.'
         )
     names = RENAMED
     if stand_in == 'mmcls':
@@ -111,10 +136,11 @@ def installed_type(kind: str) -> str:
     return f'{stand_in}.{names.get(name, name)}'
 
 
-def how_to_install(scope: str) -> str:
-    """A sentence: the command that installs a package of the family that is there."""
-    packages = {'mmselfsup': 'mmselfsup==1.0.0 mmcls==1.0.0rc6'}
-    named = packages.get(scope, 'mmcls==1.0.0rc6')
+def how_to_install(*packages: str) -> str:
+    """A sentence: the command that installs one of two packages that do the same."""
+    named = 'mmcls==1.0.0rc6'
+    if 'mmselfsup' in packages:
+        named = f'mmselfsup==1.0.0 {named}'
     if family() == 'onedl':
         named = 'onedl-mmpretrain'
     return f'Install it with: pip install --no-deps {named}'

@@ -9,6 +9,7 @@ import torch
 from conftest import ROOT
 
 from soco_mm import openmmlab
+from soco_mm.engine.config import load_config
 from soco_mm.engine.training import train_model
 from soco_mm.models import NonLinearNeck
 from soco_mm.openmmlab import installed_type, resolve
@@ -44,6 +45,7 @@ import mmpretrain.models, timm
 import lightly.loss, lightly.models.modules
 import ultralytics.nn.tasks
 import small
+from soco_mm.engine.config import load_config
 from soco_mm.engine.training import train_model
 store, images, folder = sys.argv[1:]
 cfg = small.training(store, images, {'train_cfg.max_epochs': 1})
@@ -94,9 +96,27 @@ def test_components_are_taken_from_the_package_that_is_installed(monkeypatch):
         model=dict(type='mmpretrain.BYOL', neck=dict(type='mmdet.FPN')),
         pipeline=[dict(type='RandomFlip'), dict(type='mmpretrain.PackInputs')],
     )
+    with pytest.raises(SoCoError, match='may compute .* Name mmpretrain.SwAV'):
+        installed_type('mmselfsup.SwAV')
     installed()
     with pytest.raises(SoCoError, match='needs mmcls or mmpretrain.*pip install'):
         resolve(dict(head=dict(type='mmcls.LinearClsHead')))
+
+
+@pytest.mark.parametrize('there, share', [('mmselfsup', 0.9), ('mmpretrain', 0.1)])
+def test_the_momentum_of_a_baseline_means_the_same(there, share, monkeypatch):
+    # MMSelfSup names what a step keeps of the target network, MMPretrain what it
+    # replaces; the options of a command are in the words of its config.
+    monkeypatch.setattr(openmmlab, 'find_spec', lambda name: name == there or None)
+    path = ROOT / 'projects/mini_transfer/configs/byol.py'
+    cfg = load_config(path, {'model.base_momentum': 0.9}).model
+    assert (cfg.type, cfg.base_momentum) == (f'{there}.BYOL', share)
+    resolve(cfg)  # once is enough
+    assert cfg.base_momentum == share
+    for kind, value in (('mmselfsup', 0.9), ('mmpretrain', 0.1)):
+        cfg = dict(type=f'{kind}.MoCo', momentum=value)
+        resolve(cfg)
+        assert cfg == dict(type=f'{there}.MoCo', momentum=share)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +151,6 @@ def test_the_projector_is_mmselfsups_bit_for_bit(last):
 
 def test_mmselfsup_builds_this_plugins_algorithm():
     registry = pytest.importorskip('mmselfsup.registry')
-    from soco_mm.engine.config import load_config
     from soco_mm.models import SoCo
 
     cfg = load_config(ROOT / 'tests/recipes/soco_small.py').model

@@ -39,8 +39,8 @@ esac
 
 command -v "$python" >/dev/null ||
   die "there is no '$python'. Install Python 3.11, or name one: PYTHON=/path/to/python bash tools/setup_env.sh"
-"$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' ||
-  die "$("$python" --version) is not supported; Python 3.11 is the tested one (3.10 to 3.12 may work). Name one: PYTHON=/path/to/python bash tools/setup_env.sh"
+"$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' ||
+  die "$("$python" --version) is not supported; Python 3.11 is the tested one (3.10 to 3.13 work too). Name one: PYTHON=/path/to/python bash tools/setup_env.sh"
 
 if ! $here; then
   if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then

@@ -346,6 +346,6 @@ def load_config(
     except Exception as error:  # a config is a program: anything can happen
         raise UsageError(f'The config {path} cannot be read: {error}') from None
     drop_own_scope(cfg._cfg_dict)
-    resolve(cfg._cfg_dict)
     set_options(cfg, options or {}, arguments or {})
+    resolve(cfg._cfg_dict)  # the options too
     return cfg
