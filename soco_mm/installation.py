@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import chain
 from typing import NamedTuple
 
 from soco_mm.openmmlab import NEEDED, OTHERS, family, is_installed
@@ -16,6 +17,7 @@ OPENCVS = (
     'opencv-contrib-python-headless',
 )
 SET_UP = 'bash tools/setup_env.sh --here --force'
+START_AGAIN = f'pip uninstall -y {" ".join(chain(*NEEDED.values()))} && {SET_UP}'
 ABSENT = 3  # exit code of a check
 
 
@@ -50,7 +52,6 @@ def check_installation(quiet: bool = False) -> bool:
     """
     if not quiet:
         print(f'python {platform.python_version()} ({sys.executable})')
-        print(f'OpenMMLab family: {family()}')
         for name in (
             'torch',
             'torchvision',
@@ -117,8 +118,8 @@ def version(name: str) -> str:
         return 'not installed'
 
 
-def check_stack() -> str:
-    """Import the OpenMMLab packages, which check each other's versions."""
+def check_family() -> str:
+    """Look for packages of both families, which overwrite each other."""
     both = [
         f'{ours} and {theirs}'
         for ours, theirs in zip(*NEEDED.values())
@@ -126,6 +127,11 @@ def check_stack() -> str:
     ]
     if both:
         raise RuntimeError(f'{both[0]} are both installed, into the same folder')
+    return family()
+
+
+def check_stack() -> str:
+    """Import the OpenMMLab packages, which check each other's versions."""
     for name in ('mmengine', 'mmcv', 'mmdet'):
         importlib.import_module(name)
     return 'their versions fit each other'
@@ -143,7 +149,7 @@ def check_probes() -> str:
         # MMPretrain's models, unlike the package itself, need torchvision.
         try:
             importlib.import_module(f'{name.removeprefix("onedl-")}.models')
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:
             raise Absent(f'{name}: {error}; only probes need it') from None
     return ', '.join(there)
 
@@ -163,8 +169,7 @@ def check_names() -> str:
         and importlib.util.find_spec(name)
         and importlib.util.find_spec(f'{name}.models')
     ]
-    importlib.import_module('soco_mm.models')
-    for name in there:
+    for name in ('soco_mm', *there):
         try:
             importlib.import_module(f'{name}.models')
         except KeyError as error:
@@ -172,7 +177,7 @@ def check_names() -> str:
                 f'{name} cannot be imported beside the others: {error.args[0]}. '
                 'Uninstall one of the two if a training needs the other'
             ) from None
-        except ImportError:  # of another check
+        except (ImportError, RuntimeError):  # of another check
             continue
     return f'{", ".join(there)} can be imported together'
 
@@ -233,16 +238,24 @@ def check_gpu() -> str:
 
 
 def check_torchvision() -> str:
-    """Look for torchvision, which nothing here needs."""
+    """Look for torchvision, which is not needed, but imported where it is."""
     try:
         import torchvision
     except ImportError:
         raise Absent('torchvision: not installed, and not needed') from None
+    except RuntimeError as error:
+        raise RuntimeError(f'it is built for another PyTorch ({error})') from None
     return torchvision.__version__
 
 
 CHECKS = (
+    Check('OpenMMLab family', check_family, START_AGAIN),
     Check('OpenMMLab packages', check_stack, SET_UP),
+    Check(
+        'torchvision',
+        check_torchvision,
+        'pip uninstall -y torchvision   # or install the one for this PyTorch',
+    ),
     Check('probes and baselines', check_probes, SET_UP, needed=False),
     Check(
         'names in registries',
@@ -265,9 +278,8 @@ CHECKS = (
     Check(
         "RoIAlign (mmcv's compiled ops)",
         check_roi_align,
-        'pip uninstall -y mmcv && ' + SET_UP,
+        f'pip uninstall -y {NEEDED[family()][1]} && {SET_UP}',
     ),
     Check('SoCo model', check_model, SET_UP),
     Check('GPU', check_gpu, '', needed=False),
-    Check('torchvision', check_torchvision, '', needed=False),
 )

@@ -14,7 +14,7 @@ def test_this_installation_is_healthy(capsys):
     assert installation.check_installation()
     out = capsys.readouterr().out
     assert 'right on' in out and 'found the object' in out
-    assert f'OpenMMLab family: {family()}' in out and 'FAIL' not in out
+    assert f'OpenMMLab family: {family()}\n' in out and 'FAIL' not in out
     assert f'{NEEDED[family()][0]} 0.10.' in out
 
 
@@ -69,4 +69,15 @@ def test_packages_that_register_the_same_name_are_named():
 def test_both_families_at_once_are_refused(monkeypatch):
     monkeypatch.setattr(installation, 'is_installed', lambda name: True)
     with pytest.raises(RuntimeError, match='mmengine and onedl-mmengine are both'):
-        installation.check_stack()
+        installation.check_family()
+
+
+@beside.needs('torchvision')
+def test_a_torchvision_of_another_pytorch_is_named_with_a_command():
+    if beside.run('import torchvision').returncode == 0:
+        pytest.skip('torchvision fits this PyTorch')
+    done = beside.run('from soco_mm.cli import main; main(["doctor"])')
+    assert done.returncode == 1 and done.stderr == ''
+    said = done.stdout
+    assert '[FAIL] torchvision: RuntimeError: it is built for another PyTorch' in said
+    assert 'fix: pip uninstall -y torchvision' in said

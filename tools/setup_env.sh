@@ -2,7 +2,8 @@
 # Set up everything that soco_mm needs; it can be run repeatedly.
 #
 #   bash tools/setup_env.sh          makes .venv next to this folder and fills it
-#   bash tools/setup_env.sh --here   fills the environment that is active
+#   bash tools/setup_env.sh --here   fills the environment that is active, with
+#       the successors if they are there
 #   bash tools/setup_env.sh --force  goes through all steps again
 #   bash tools/setup_env.sh --stack onedl   takes the maintained successors of
 #       MMEngine, MMCV and MMDetection instead, into .venv_onedl
@@ -20,20 +21,19 @@ die() { printf '[setup] ERROR: %s\n' "$*" >&2; exit "${2:-1}"; }
 
 here=false
 force=false
-stack=openmmlab
+stack=
 while [ $# -gt 0 ]; do
   case "$1" in
     --here) here=true ;;
     --force) force=true ;;
-    --stack) shift; stack=${1:-} ;;
-    -h|--help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --stack) shift; stack=${1:-nothing} ;;
+    -h|--help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) die "unknown argument '$1'; there are --here, --force and --stack" 2 ;;
   esac
   [ $# -eq 0 ] || shift
 done
 case "$stack" in
-  openmmlab) venv=$root/.venv packages='mminstall.txt mmselfsup.txt' mmcv_package=mmcv ;;
-  onedl) venv=$root/.venv_onedl packages=onedl.txt mmcv_package=onedl-mmcv ;;
+  ''|openmmlab|onedl) ;;
   *) die "--stack is openmmlab or onedl, not '$stack'" 2 ;;
 esac
 
@@ -41,6 +41,19 @@ command -v "$python" >/dev/null ||
   die "there is no '$python'. Install Python 3.11, or name one: PYTHON=/path/to/python bash tools/setup_env.sh"
 "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' ||
   die "$("$python" --version) is not supported; Python 3.11 is the tested one (3.10 to 3.13 work too). Name one: PYTHON=/path/to/python bash tools/setup_env.sh"
+
+pip() { "$python" -m pip --disable-pip-version-check "$@"; }
+installed() { "$python" -c "import importlib.metadata as m; m.version('$1')" 2>/dev/null; }
+
+if $here && [ -z "$stack" ] && installed onedl-mmengine; then stack=onedl; fi
+case "$stack" in
+  onedl) venv=$root/.venv_onedl packages=onedl.txt mmcv_package=onedl-mmcv other=mmengine ;;
+  *) stack=openmmlab venv=$root/.venv packages='mminstall.txt mmselfsup.txt' mmcv_package=mmcv other=onedl-mmengine ;;
+esac
+if [ "$stack" = openmmlab ] && { $here || [ ! -x "$venv/bin/python" ]; }; then
+  "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' ||
+    die "MMCV 2.0.1 cannot be built for Python 3.13. Take its successor (--stack onedl), or name an older Python: PYTHON=python3.11 bash tools/setup_env.sh"
+fi
 
 if ! $here; then
   if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
@@ -62,9 +75,10 @@ if ! $force && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$root $stack $state $(v
   exit 0
 fi
 
+if installed "$other"; then
+  die "$other is installed, of the other family, which writes the same folders. Uninstall both first: pip uninstall -y mmengine mmcv mmdet onedl-mmengine onedl-mmcv onedl-mmdetection"
+fi
 started=$SECONDS
-pip() { "$python" -m pip --disable-pip-version-check "$@"; }
-installed() { "$python" -c "import importlib.metadata as m; m.version('$1')" 2>/dev/null; }
 
 if ! installed torch; then
   say "PyTorch (${TORCH:=torch==2.13.0})"
