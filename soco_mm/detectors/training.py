@@ -50,6 +50,8 @@ def train_detector(cfg: Config, resume: bool = False, quiet: bool = False) -> Ru
     """
     from mmdet.utils import register_all_modules
 
+    import soco_mm.detectors.batches  # noqa: F401  the config's sampler
+
     register_all_modules(init_default_scope=False)
     last = latest_checkpoint(cfg.work_dir) if resume else None
     if last is not None:
