@@ -34,7 +34,7 @@ def rows(text, start):
 
 
 def test_a_row_has_means_and_a_row_has_paired_differences():
-    text = describe_experiment('main', made_cells('main', value))
+    text = describe_experiment('backbone', made_cells('backbone', value))
     mean, ap, ap50, ap75, *classes = rows(text, SHORT)
     assert mean[0] == '34.5 ± 3.4 (4)'  # 31 33 35 39
     found = paired_difference(GAIN, [0, 0, 0, 0])
@@ -52,10 +52,10 @@ def test_a_row_has_means_and_a_row_has_paired_differences():
 def test_only_seeds_that_both_columns_have_are_compared():
     cells = {
         cell: record
-        for cell, record in made_cells('main', value).items()
+        for cell, record in made_cells('backbone', value).items()
         if not (cell.start == 'imagenet' and cell.seed > SEEDS[1])
     }
-    text = describe_experiment('main', cells)
+    text = describe_experiment('backbone', cells)
     assert rows(text, 'ImageNet')[0][0] == '30.5 ± 0.7 (2)'
     assert rows(text, SHORT)[1][0].startswith('+1.5 [')
     assert rows(text, SHORT)[1][0].endswith('(2)')
@@ -74,9 +74,8 @@ def test_lengths_and_rates_are_columns():
 
 
 def test_an_experiment_without_cells_has_no_table():
-    text = describe_study(made_cells('main', value), {})
-    # The columns of 400 iterations are the same cells.
-    titles = [EXPERIMENTS[key].title for key in ('main', 'curve')]
+    text = describe_study(made_cells('backbone', value), {})
+    titles = [EXPERIMENTS['backbone'].title]
     assert re.findall('^### (.*)$', text, re.M) == titles
 
 
@@ -122,13 +121,17 @@ def test_a_page_gets_the_tables_between_its_markers(tmp_path):
 
 
 def test_the_picture_has_a_green_bar_for_a_clear_gain_and_no_other(tmp_path):
-    draw_differences(made_cells('main', value), tmp_path / 'a.png', names=('main',))
+    draw_differences(
+        made_cells('backbone', value), tmp_path / 'a.png', names=('backbone',)
+    )
     found = cv2.imread(str(tmp_path / 'a.png')).astype(int)
     green, red = np.array([44, 160, 44]), np.array([40, 39, 214])
     assert (abs(found - red).max(-1) < 8).sum() == 0
     assert (abs(found - green).max(-1) < 8).sum() == 0  # p is .07
-    clear = made_cells('main', lambda cell: value(cell) + 5 * (cell.start == 'short'))
-    draw_differences(clear, tmp_path / 'b.png', names=('main',))
+    clear = made_cells(
+        'backbone', lambda cell: value(cell) + 5 * (cell.start == 'short')
+    )
+    draw_differences(clear, tmp_path / 'b.png', names=('backbone',))
     found = cv2.imread(str(tmp_path / 'b.png')).astype(int)
     assert (abs(found - green).max(-1) < 8).sum() > 100
     with pytest.raises(ValueError, match='no pairs'):

@@ -8,7 +8,7 @@ from .pretrainings import IMAGENET
 from .starts import STARTS
 from .tables import Cells, columns, compare, gather, heads
 
-SHOWN = ('main', 'paper', 'image-level')
+SHOWN = ('main', 'backbone', 'paper', 'image-level')
 
 
 def draw_differences(

@@ -35,7 +35,7 @@ class Experiment(NamedTuple):
 
     title: str
     data: Sequence[str] = tuple(DATA_SETS)
-    starts: Sequence[str] = (IMAGENET, 'short', 'align')
+    starts: Sequence[str] = (IMAGENET, 'align')
     fractions: Sequence[float] = (0.1,)
     seeds: Sequence[int] = SEEDS
     lengths: Sequence[int] = ()
@@ -111,11 +111,19 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
         seeds=TUNING_SEEDS,
         rates=CANDIDATES,
     ),
-    'main': Experiment('Is it better than the weights people have?'),
+    'main': Experiment('Is the short recipe better than the weights people have?'),
+    'backbone': Experiment(
+        'And with a backbone that is trained too?', starts=(IMAGENET, 'short')
+    ),
     'paper': Experiment(
-        'What do random weights, SoCo as in the paper and a trained head give?',
+        'What do random weights and SoCo as in the paper give?',
         data=('bccd', 'raccoon'),
-        starts=(SCRATCH, IMAGENET, 'soco', 'short-all'),
+        starts=(SCRATCH, IMAGENET, 'soco'),
+    ),
+    'head': Experiment(
+        'And with a head that is handed over too?',
+        data=('bccd', 'raccoon'),
+        starts=(IMAGENET, 'short-all'),
     ),
     'image-level': Experiment(
         'Do image-level methods help in the same number of steps?',
