@@ -36,6 +36,8 @@ BASELINES = {
     'NonLinearNeck',
     'MoCoV2Neck',
     'DenseCLNeck',
+    'SimSiamHook',
+    'DenseCLHook',
 }
 CLASSIFIERS = ('mmcls', 'mmpretrain')
 # The distributions of each family: those that are needed, and the others. Those of

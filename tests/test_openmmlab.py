@@ -108,7 +108,7 @@ def test_the_momentum_of_a_baseline_means_the_same(there, share, monkeypatch):
     # MMSelfSup names what a step keeps of the target network, MMPretrain what it
     # replaces; the options of a command are in the words of its config.
     monkeypatch.setattr(openmmlab, 'find_spec', lambda name: name == there or None)
-    path = ROOT / 'projects/mini_transfer/configs/byol.py'
+    path = ROOT / 'projects/transfer_study/configs/byol.py'
     cfg = load_config(path, {'model.base_momentum': 0.9}).model
     assert (cfg.type, cfg.base_momentum) == (f'{there}.BYOL', share)
     resolve(cfg)  # once is enough
