@@ -74,15 +74,17 @@ def run_study(
         prepare_proposals(data, name, work)
     for name in sorted({each.data for each in alone if each.config.endswith(WHOLE)}):
         prepare_proposals(data, name, work, whole=True)
-    failed = []
-    for task, result, error in run_tasks(tasks, work / 'logs', jobs):
+    failed: list[str] = []
+    ended = run_tasks(tasks, work / 'logs', jobs)
+    for number, (task, result, error) in enumerate(ended, 1):
         if error:
             failed.append(error)
+            print(f'[{number}/{len(tasks)}] {task.name}: failed', flush=True)
             continue
         result['versions'] = versions()
         result.setdefault('hashes', {})['data'] = hashes[task.data]
         record(out, result)
-        print(describe(result), flush=True)
+        print(f'[{number}/{len(tasks)}] {describe(result)}', flush=True)
     if failed:
         raise SoCoError(
             f'{len(failed)} parts of the study failed, the first: {failed[0]} '
