@@ -90,7 +90,7 @@ def resolve(node: Any) -> None:
         if isinstance(kind := part.get('type'), str):
             part['type'] = installed_type(kind)
             key = MOMENTUM.get(kind.partition('.')[2])
-            if part['type'] != kind and isinstance(part.get(key), float):
+            if part['type'] != kind and isinstance(part.get(key), (int, float)):
                 part[key] = round(1 - part[key], 12)
 
 

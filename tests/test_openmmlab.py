@@ -117,6 +117,9 @@ def test_the_momentum_of_a_baseline_means_the_same(there, share, monkeypatch):
         cfg = dict(type=f'{kind}.MoCo', momentum=value)
         resolve(cfg)
         assert cfg == dict(type=f'{there}.MoCo', momentum=share)
+    cfg = dict(type='mmselfsup.DenseCL', momentum=1)  # a target that stays
+    resolve(cfg)
+    assert cfg['momentum'] == (1 if there == 'mmselfsup' else 0)
 
 
 @pytest.mark.parametrize(
