@@ -103,6 +103,16 @@ def test_components_are_taken_from_the_package_that_is_installed(monkeypatch):
         resolve(dict(head=dict(type='mmcls.LinearClsHead')))
 
 
+def test_the_configs_of_baselines_name_nothing_that_only_mmselfsup_has(monkeypatch):
+    monkeypatch.setattr(
+        openmmlab, 'find_spec', lambda name: name == 'mmpretrain' or None
+    )
+    for path in (ROOT / 'configs/benchmarks/baselines').glob('*.py'):
+        cfg = load_config(path)
+        assert cfg.model.type.startswith('mmpretrain.')
+        assert 'mmselfsup.' not in cfg.pretty_text
+
+
 @pytest.mark.parametrize('there, share', [('mmselfsup', 0.9), ('mmpretrain', 0.1)])
 def test_the_momentum_of_a_baseline_means_the_same(there, share, monkeypatch):
     # MMSelfSup names what a step keeps of the target network, MMPretrain what it
