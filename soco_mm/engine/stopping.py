@@ -52,7 +52,8 @@ def signals_noted() -> Iterator[list[signal.Signals]]:
         raise
     finally:
         for each, handler in before.items():
-            signal.signal(each, handler)
+            # None is one that was not set from Python, which Python cannot set.
+            signal.signal(each, signal.SIG_DFL if handler is None else handler)
 
 
 @contextmanager

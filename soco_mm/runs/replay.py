@@ -159,14 +159,12 @@ class Watch:
             for name, module in self.model.named_modules()
             if name
         ]
-        seen = len(self.found)
         self.forward_found = self.backward_found = False
         try:
             yield
         finally:
             for each in handles:
                 each.remove()
-            del seen
 
     def _hook(self, name: str):
         """What is called after a module."""

@@ -1,10 +1,11 @@
-from mmengine.dist import barrier, get_rank
+from mmengine.dist import barrier, get_rank, get_world_size
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 
 from soco_mm.errors import Stopped
 
 from ..checkpoint_files import EPOCH, latest_checkpoint
-from ..processes import RegularAgreement, any_process
+from ..processes import RegularAgreement
 from .checkpoint_hook import AtomicCheckpointHook
 
 
@@ -30,7 +31,8 @@ class StopHook(Hook):
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
         """Stop after a step of the optimiser."""
-        if not runner.optim_wrapper.should_update():
+        wrapper = runner.optim_wrapper
+        if isinstance(wrapper, OptimWrapper) and not wrapper.should_update():
             return
         self.stopping |= self.agreement.any(lambda: bool(self.noted))
         if not self.stopping:
@@ -42,12 +44,15 @@ class StopHook(Hook):
             self.stop(runner)
 
     def after_val_iter(self, runner, batch_idx: int, *args, **kwargs) -> None:
-        """Stop in an evaluation of the last checkpoint, which resuming repeats."""
-        self.stopping |= self.agreement.any(lambda: bool(self.noted))
-        if not self.stopping:
+        """Stop in an evaluation of the last checkpoint, which resuming repeats.
+
+        Of several processes one may have fewer batches, so that they could not
+        agree.
+        """
+        if not self.noted or get_world_size() > 1:
             return
         last = latest_checkpoint(runner.work_dir)
-        if any_process(last is not None and last.name == EPOCH.format(runner.epoch)):
+        if last is not None and last.name == EPOCH.format(runner.epoch):
             self.stop(runner)
 
     def after_train_epoch(self, runner) -> None:
