@@ -112,3 +112,22 @@ def test_the_whole_view_as_one_more_object_is_measured(tools):
     for view, each in zip(views, boxes):
         side = view.shape[-1]
         assert torch.equal(each[:, -1], torch.tensor([[0.0, 0, side, side]] * 2))
+
+
+def test_ratios_are_medians_of_those_within_a_round(tools):
+    def row(seconds, memory):
+        return dict(
+            seconds_per_step=seconds,
+            cpu_seconds_per_step=seconds,
+            own_memory_mib=memory,
+        )
+
+    # The machine is slower in each round.
+    rounds = [
+        [row(k * 8.0, 400), row(k * each, 100)]
+        for k, each in zip((1, 2, 4), (2.0, 4.0, 1.0))
+    ]
+    first, second = tools.benchmark_step.compare(rounds)
+    assert first['speed_to_first'] == 1 and second['speed_to_first'] == 4
+    assert second['cpu_speed_to_first_range'] == [2, 8]
+    assert second['seconds_per_step'] == 4 and second['memory_to_first'] == 0.25
