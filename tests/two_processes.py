@@ -7,7 +7,8 @@ from torch import distributed, multiprocessing
 def in_two_processes(work, folder):
     """Call a function in two processes that form a group.
 
-    They are forks of this one, so that nothing is imported again.
+    They are forks of this one where PyTorch can do so after a backward pass, which
+    its builds for GPUs refuse: then nothing is imported again.
 
     Args:
         work (Callable): Gets the number of its process, 0 or 1; returns what
@@ -17,7 +18,8 @@ def in_two_processes(work, folder):
     Returns:
         list: What it returns in each of them.
     """
-    multiprocessing.start_processes(_run, (work, folder), nprocs=2, start_method='fork')
+    method = 'spawn' if torch.backends.cuda.is_built() else 'fork'
+    multiprocessing.start_processes(_run, (work, folder), nprocs=2, start_method=method)
     return [torch.load(folder / f'{rank}.pth') for rank in (0, 1)]
 
 
