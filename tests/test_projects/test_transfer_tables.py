@@ -25,28 +25,41 @@ def value(cell):
 
 
 def rows(text, start):
-    """The cells of all rows of a start."""
-    return [
-        [each.strip() for each in line.strip('|').split('|')[1:]]
-        for line in text.splitlines()
-        if line.startswith(f'| {start} |')
-    ]
+    """The cells of all rows of a start, by metric; of means by None."""
+    found = {}
+    for line in text.splitlines():
+        first, *cells = [each.strip() for each in line.strip('|').split('|')]
+        name, _, metric = first.partition(': ')
+        if name == start:
+            found[metric or None] = cells
+    return found
 
 
 def test_a_row_has_means_and_a_row_has_paired_differences():
     text = describe_experiment('backbone', made_cells('backbone', value))
-    mean, ap, ap50, ap75, *classes = rows(text, SHORT)
-    assert mean[0] == '34.5 ± 3.4 (4)'  # 31 33 35 39
-    found = paired_difference(GAIN, [0, 0, 0, 0])
-    assert ap[0] == (
-        f'+3.0 [{found.low:+.1f}, {found.high:+.1f}], .{1000 * found.p:03.0f}, '
-        f'{found.visible:.1f} (4)'
+    found = rows(text, SHORT)
+    assert found[None][0] == '34.5 ± 3.4 (4)'  # 31 33 35 39
+    gain = paired_difference(GAIN, [0, 0, 0, 0])
+    assert found['AP'][0] == (
+        f'+3.0 [{gain.low:+.1f}, {gain.high:+.1f}], .{1000 * gain.p:03.0f}, '
+        f'{gain.visible:.1f} (4)'
     )
-    assert ap50[0].startswith('+6.0 [')
-    assert ap75[0].startswith('+1.5 [')
-    assert len(classes) == 2 * 4  # two classes of four data sets
+    assert found['AP50'][0].startswith('+6.0 [')
+    assert found['AP75'][0].startswith('+1.5 [')
+    assert found['AP of a'][0] == found['AP'][0] and 'AP of b' in found
     # Equal columns are said to be equal.
-    assert ap[1] == '+0.0 [+0.0, +0.0], 1.000, 0.0 (4)'
+    assert found['AP'][1] == '+0.0 [+0.0, +0.0], 1.000, 0.0 (4)'
+
+
+def test_a_class_has_no_figure_in_a_data_set_without_it():
+    cells = made_cells('backbone', value)
+    for cell, record in cells.items():
+        if cell.data != 'bccd':
+            for key in ('a_precision', 'b_precision'):
+                del record['metrics'][key]
+    found = rows(describe_experiment('backbone', cells), SHORT)
+    assert found['AP of a'][0] == found['AP'][0]
+    assert found['AP of a'][1:] == ['', '', '']
 
 
 def test_only_seeds_that_both_columns_have_are_compared():
@@ -56,9 +69,9 @@ def test_only_seeds_that_both_columns_have_are_compared():
         if not (cell.start == 'imagenet' and cell.seed > SEEDS[1])
     }
     text = describe_experiment('backbone', cells)
-    assert rows(text, 'ImageNet')[0][0] == '30.5 ± 0.7 (2)'
-    assert rows(text, SHORT)[1][0].startswith('+1.5 [')
-    assert rows(text, SHORT)[1][0].endswith('(2)')
+    assert rows(text, 'ImageNet')[None][0] == '30.5 ± 0.7 (2)'
+    assert rows(text, SHORT)['AP'][0].startswith('+1.5 [')
+    assert rows(text, SHORT)['AP'][0].endswith('(2)')
 
 
 def test_lengths_and_rates_are_columns():
@@ -70,7 +83,7 @@ def test_lengths_and_rates_are_columns():
     }
     text = describe_experiment('rates', cells)
     assert '| 0.01 | 0.02 | 0.05 |' in text
-    assert rows(text, 'ImageNet')[0] == ['1.0 (1)', '2.0 (1)', '5.0 (1)']
+    assert rows(text, 'ImageNet')[None] == ['1.0 (1)', '2.0 (1)', '5.0 (1)']
 
 
 def test_an_experiment_without_cells_has_no_table():
@@ -98,8 +111,8 @@ def test_an_ablation_has_a_row_a_part_and_figures_before_and_after():
     }
     text = describe_study({}, pretrainings)
     assert text.count('bccd, from ImageNet') == 1 and 'coco128' not in text
-    assert rows(text, '+ FPN') == [
-        [
+    assert rows(text, '+ FPN') == {
+        None: [
             '10.0 ± 0.0 (2)',
             '20.5 ± 0.7 (2)',
             '5.0 ± 0.0 (2)',
@@ -108,7 +121,7 @@ def test_an_ablation_has_a_row_a_part_and_figures_before_and_after():
             '20.5 ± 0.7 (2)',
             '99',
         ]
-    ]
+    }
     assert len(text.splitlines()) == 2 + 2 + 4
 
 

@@ -35,7 +35,7 @@ def draw_differences(
     if not groups:
         raise ValueError('There are no pairs to draw.')
     number = sum(len(rows) for _, rows in groups) + len(groups)
-    figure, axis = plt.subplots(figsize=(8, 0.6 + 0.27 * number), layout='constrained')
+    figure, axis = plt.subplots(figsize=(8, 0.9 + 0.32 * number), layout='constrained')
     place, ticks = 0.0, []
     for title, rows in groups:
         axis.text(0, place, title, transform=axis.get_yaxis_transform(), weight='bold')
@@ -44,7 +44,7 @@ def draw_differences(
             clear = found.p < 0.05
             color = 'tab:green' if clear and found.mean > 0 else 'tab:red'
             color = color if clear else '0.35'
-            axis.plot(seeds, [place] * len(seeds), 'o', ms=3, color='0.75', zorder=1)
+            axis.plot(seeds, [place + 0.25] * len(seeds), 'o', ms=3, color='0.7')
             axis.plot([found.low, found.high], [place, place], color=color, lw=2)
             axis.plot([found.mean], [place], 'o', ms=6, color=color)
             ticks.append((place, name))
@@ -53,6 +53,8 @@ def draw_differences(
     axis.set_yticks([each for each, _ in ticks], [name for _, name in ticks])
     axis.set_ylim(place, -0.7)
     axis.set_xlabel('AP minus that of ImageNet weights, same seed (95 % interval)')
+    low, high = axis.get_xlim()
+    axis.set_xlim(min(low, -2), max(high, 2))
     axis.grid(axis='x', alpha=0.3)
     axis.spines[['top', 'right', 'left']].set_visible(False)
     axis.tick_params(axis='y', length=0)

@@ -1,6 +1,6 @@
 """Tables of a study, from its cells."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,14 @@ def gather(
             continue
         rate = cell.rate if experiment.rates else None
         column = cell.data, cell.fraction, cell.iterations, rate
-        value = 100 * cells[cell]['metrics'].get(metric, 0.0)
+        metrics = cells[cell]['metrics']
+        if (
+            metric.endswith(CLASS_AP)
+            and metric not in metrics
+            and metrics.get(METRICS[0])
+        ):
+            continue  # of another data set
+        value = 100 * metrics.get(metric, 0.0)
         found.setdefault((cell.start, column), {})[cell.seed] = value
     return found
 
@@ -91,38 +98,49 @@ def compare(values: Seeds, control: Seeds) -> Difference | None:
 
 
 def describe_study(cells: Cells, pretrainings: Pretrainings) -> str:
-    """All tables as Markdown, an experiment each that has cells."""
+    """All tables as Markdown, an experiment each that has figures of its own."""
     parts = []
     for name, experiment in EXPERIMENTS.items():
         if isinstance(experiment, Ablation):
             parts += describe_ablation(experiment, pretrainings)
-            continue
-        # Experiments share the cells of their control.
-        alone = len(experiment.starts) == 1
-        if any(
-            cell in cells and (alone or cell.start != IMAGENET)
-            for cell in experiment.cells()
-        ):
+        elif has_own(experiment, cells):
             parts.append(describe_experiment(name, cells))
     return '\n\n'.join(parts)
 
 
+def has_own(experiment: Experiment, cells: Cells) -> bool:
+    """Whether there is more than what it shares with others.
+
+    Experiments share the cells of their control, and one length of a curve.
+    """
+    control = IMAGENET if len(experiment.starts) > 1 else None
+    there = [cell for cell in experiment.cells() if cell in cells]
+    several = len(experiment.lengths) > 1
+    lengths = {cell.iterations for cell in there}
+    return any(cell.start != control for cell in there) and len(lengths) > several
+
+
 def describe_experiment(name: str, cells: Cells) -> str:
-    """The tables of an experiment: means, differences, single classes."""
+    """The tables of an experiment: means, and paired differences from ImageNet."""
     experiment = EXPERIMENTS[name]
+    keys = columns(experiment)
+    found = gather(experiment, cells, METRICS[0])
+    used = [key for key in keys if any(column == key for _, column in found)]
+    names = [head for key, head in zip(keys, heads(experiment)) if key in used]
     lines = [f'### {experiment.title}', '', describe_setting(experiment), '']
-    lines += table('AP, mean ± standard deviation (seeds)', experiment, cells, means)
+    lines += table('AP: mean ± standard deviation (seeds)', names, means(found, used))
     if IMAGENET in experiment.starts and len(experiment.starts) > 1:
-        for metric, title in NAMES.items():
-            lines += table(
-                f'{title} minus that of ImageNet: mean [95 % interval], p, '
-                'smallest visible (pairs)',
-                experiment,
-                cells,
-                differences,
-                metric,
-            )
-        lines += class_tables(experiment, cells)
+        shown = NAMES | class_names(experiment, cells)
+        rows = [
+            row
+            for metric, title in shown.items()
+            for row in differences(gather(experiment, cells, metric), used, title)
+        ]
+        lines += table(
+            'Minus ImageNet: mean [95 % interval], p, smallest visible (pairs)',
+            names,
+            rows,
+        )
     return '\n'.join(lines).rstrip()
 
 
@@ -137,48 +155,33 @@ def describe_setting(experiment: Experiment) -> str:
     return text[0].upper() + text[1:] + '.'
 
 
-def table(
-    title: str, experiment: Experiment, cells: Cells, rows, metric: str = METRICS[0]
-) -> list[str]:
-    """A Markdown table: a row a start."""
-    keys = columns(experiment)
-    found = gather(experiment, cells, metric)
-    used = [i for i, key in enumerate(keys) if any(k == key for _, k in found)]
-    names = heads(experiment)
-    body = list(rows(experiment, found, [keys[i] for i in used]))
+def table(title: str, names: Sequence[str], rows: Iterable[tuple]) -> list[str]:
+    """A Markdown table; empty without rows."""
+    body = [f'| {first} | ' + ' | '.join(texts) + ' |' for first, texts in rows]
     if not body:
         return []
-    return [
-        f'| {title} | ' + ' | '.join(names[i] for i in used) + ' |',
-        '|---' * (len(used) + 1) + '|',
-        *(f'| {start} | ' + ' | '.join(texts) + ' |' for start, texts in body),
-        '',
-    ]
+    head = f'| {title} | ' + ' | '.join(names) + ' |'
+    return [head, '|---' * (len(names) + 1) + '|', *body, '']
 
 
-def means(
-    experiment: Experiment, found: dict, keys: list
-) -> Iterator[tuple[str, list[str]]]:
-    """Rows of means."""
-    for start in experiment.starts:
-        values = [found.get((start, key)) for key in keys]
-        if any(values):
-            yield STARTS[start].title, [spread(each) for each in values]
+def means(found: dict, keys: Sequence[tuple]) -> Iterator[tuple[str, list[str]]]:
+    """A row of means for each start."""
+    for start in dict.fromkeys(start for start, _ in found):
+        yield STARTS[start].title, [spread(found.get((start, key))) for key in keys]
 
 
 def differences(
-    experiment: Experiment, found: dict, keys: list
+    found: dict, keys: Sequence[tuple], metric: str
 ) -> Iterator[tuple[str, list[str]]]:
-    """Rows of paired differences from ImageNet."""
-    for start in experiment.starts:
-        if start == IMAGENET:
-            continue
-        texts = []
-        for key in keys:
-            pair = [found.get((each, key), {}) for each in (start, IMAGENET)]
-            texts.append(describe_difference(compare(*pair)))
-        if any(texts):
-            yield STARTS[start].title, texts
+    """A row of paired differences from ImageNet for each other start."""
+    for start in dict.fromkeys(start for start, _ in found if start != IMAGENET):
+        pairs = [
+            compare(found.get((start, key), {}), found.get((IMAGENET, key), {}))
+            for key in keys
+        ]
+        if any(pairs):
+            texts = [describe_difference(each) for each in pairs]
+            yield f'{STARTS[start].title}: {metric}', texts
 
 
 def spread(values: Seeds | None) -> str:
@@ -207,29 +210,21 @@ def describe_difference(found: Difference | None) -> str:
     )
 
 
-def class_tables(experiment: Experiment, cells: Cells) -> list[str]:
-    """Differences of single classes, of data sets with a few."""
-    lines = []
-    for data in experiment.data:
-        own = {cell: record for cell, record in cells.items() if cell.data == data}
-        one = experiment._replace(data=(data,))
-        classes = dict.fromkeys(
-            key
-            for cell in one.cells()
-            for key in own.get(cell, {}).get('metrics', {})
-            if key.endswith(CLASS_AP)
-        )
-        if 1 < len(classes) <= FEW_CLASSES:
-            for key in classes:
-                name = key.removesuffix(CLASS_AP)
-                title = f'{data}, AP of {name} minus that of ImageNet'
-                lines += table(title, one, own, differences, key)
-    return lines
+def class_names(experiment: Experiment, cells: Cells) -> dict[str, str]:
+    """Metrics of single classes and their titles, of data sets with a few."""
+    classes: dict[str, dict[str, str]] = {}
+    for cell in experiment.cells():
+        for key in cells.get(cell, {}).get('metrics', {}):
+            if key.endswith(CLASS_AP):
+                title = f'AP of {key.removesuffix(CLASS_AP)}'
+                classes.setdefault(cell.data, {})[key] = title
+    few = [each for each in classes.values() if 1 < len(each) <= FEW_CLASSES]
+    return {key: title for each in few for key, title in each.items()}
 
 
 def describe_ablation(experiment: Ablation, pretrainings: Pretrainings) -> list[str]:
     """The tables of an ablation, one for each data set and init; [] without any."""
-    parts = []
+    parts: list[str] = []
     for data in experiment.data:
         for init in experiment.inits:
             lines = []
@@ -242,7 +237,7 @@ def describe_ablation(experiment: Ablation, pretrainings: Pretrainings) -> list[
                 ]
                 if seeds:
                     lines.append(f'| {ROWS[config]} | {describe_retrieval(seeds)} |')
-            if lines:
+            if len(lines) > 1:
                 start = 'ImageNet' if init == IMAGENET else 'random weights'
                 title = f'{data}, from {start}: mean ± standard deviation (seeds)'
                 parts += [
