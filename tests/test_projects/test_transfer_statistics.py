@@ -41,6 +41,13 @@ def test_the_interval_is_that_of_a_normal_mean_for_many_values():
     assert high == pytest.approx(values.mean() + half, abs=0.02)
 
 
+def test_the_interval_of_a_few_values_is_about_that_of_student():
+    values = stats.norm.ppf((np.arange(8) + 0.5) / 8)
+    _, expected = stats.t.interval(0.95, 7, scale=stats.sem(values))
+    low, high = bootstrap_interval(values)
+    assert (-low, high) == pytest.approx((expected, expected), rel=0.1)
+
+
 def test_equal_columns_differ_by_nothing():
     assert paired_difference([1.0, 2.0], [1.0, 2.0])[:5] == (0, 0, 0, 1, 0)
 

@@ -65,10 +65,18 @@ def paired_difference(values: Sequence[float], control: Sequence[float]) -> Diff
 
 
 def bootstrap_interval(values: np.ndarray) -> tuple[float, float]:
-    """The percentile interval of the mean, at 95 %, always the same."""
+    """The bootstrap interval of the mean, at 95 %, always the same.
+
+    Plain percentiles of a few values are too close: those of 8 hold the mean in
+    nine studies of ten. These are as far out as Student's t asks for (Hesterberg,
+    2015, "expanded percentiles").
+    """
+    number = len(values)
     rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.quantile(values[drawn].mean(1), [LEVEL / 2, 1 - LEVEL / 2])
+    drawn = rng.integers(0, number, (RESAMPLES, number))
+    bound = stats.t.ppf(1 - LEVEL / 2, number - 1) * np.sqrt(number / (number - 1))
+    ends = stats.norm.cdf([-bound, bound])
+    low, high = np.quantile(values[drawn].mean(1), ends)
     return float(low), float(high)
 
 
