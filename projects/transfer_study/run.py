@@ -18,7 +18,7 @@ def main() -> None:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     from transfer_study.data import DATA_SETS
     from transfer_study.plan import EXPERIMENTS
-    from transfer_study.report import report_study
+    from transfer_study.report import report_study, write_tables
     from transfer_study.study import run_study
 
     parser = Parser(description=__doc__.split('\n')[0])
@@ -59,6 +59,8 @@ def main() -> None:
         '--page', type=Path, help='also write the tables into this Markdown page'
     )
     args = parser.parse_args()
+    if args.page:  # refused now, not at the end
+        write_tables(args.page.read_text(), '')
     try:
         run_study(
             args.data,

@@ -1,6 +1,7 @@
 """The transfer study: its configs, its parts, and its command."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -32,7 +33,7 @@ from soco_mm.checkpoint import read_checkpoint, write_checkpoint
 from soco_mm.detectors.build import build_detector
 from soco_mm.openmmlab import installed_type
 from soco_mm.registry import MODELS
-from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils import SoCoError, UsageError, exclusive
 
 PRETRAININGS = list(dict.fromkeys(s.config for s in STARTS.values() if s.config))
 IMAGE_LEVEL = ['byol', 'simsiam', 'mocov2', 'densecl']
@@ -140,6 +141,12 @@ def test_what_is_pretrained_starts_from_imagenet_and_is_in_the_detector(
         key = 'backbone.conv1.conv.weight'
         moved = (state[key] - given[key]).norm() / given[key].norm()
         assert moved == 0 if name == 'align' else 0 < moved < 0.1
+        # A frozen backbone is compared without the rest, from whole files alone.
+        alone = start_weights(work, start, 'demo', 3, 'faster-rcnn', True)
+        assert set(read_checkpoint(alone)['state_dict']) == set(given)
+    files = pretraining.folder(work).glob('*/soco_weights.pth')
+    assert len(list(files)) == 2 * len(filled)
+    assert len(found['hashes']['config']) == len(found['hashes']['weights']) == 16
     # What is done is not done again.
     assert pretrain(pretraining, data, work) == found
 
@@ -220,11 +227,13 @@ def test_a_record_that_a_kill_cut_off_is_left_out_and_replaced(tmp_path):
     path = tmp_path / CELLS
     assert read_records(path) == []
     append_record(path, dict(a=1))
-    with path.open('a') as stream:
-        stream.write('{"a": 2, "b')
-    assert read_records(path) == [dict(a=1)]
-    append_record(path, dict(a=3))
-    assert read_records(path) == [dict(a=1), dict(a=3)]
+    for cut, number in (('{"a": 2, "b', 3), ('{"a": 2}', 4)):
+        known = read_records(path)
+        with path.open('a') as stream:
+            stream.write(cut)
+        assert read_records(path) == known
+        append_record(path, dict(a=number))
+        assert read_records(path) == [*known, dict(a=number)]
     path.write_text('nonsense\n' + path.read_text())
     with pytest.raises(SoCoError, match='Line 1'):
         read_records(path)
@@ -248,6 +257,19 @@ def test_a_task_waits_for_the_one_it_needs_and_is_left_out_if_that_fails(tmp_pat
     assert [each['n'] for each in read_records(path)] == [1, 2]
     assert 'No such file' in ended['bad'] and 'bad.log' in ended['bad']
     assert 'Traceback' in (tmp_path / 'logs' / 'bad.log').read_text()
+
+
+class Deadly:
+    """Kills the process that it is sent to."""
+
+    def __reduce__(self):
+        return os._exit, (9,)
+
+
+def test_a_process_that_is_killed_is_named(tmp_path):
+    task = Task('lost', 'demo', 'records.read_records', (Deadly(),))
+    with pytest.raises(SoCoError, match='A process was killed, in lost'):
+        list(run_tasks([task], tmp_path, 1))
 
 
 def test_two_starts_of_one_pretraining_share_it(tmp_path):
@@ -304,6 +326,9 @@ def test_cells_that_are_recorded_are_not_run_again(tmp_path, monkeypatch):
     before = read_cells(out)
     run_study(data, out)
     assert read_cells(out) == before
+    with exclusive(out / study_module.WORK, 'a study'):
+        with pytest.raises(UsageError, match='Another process is making a study'):
+            run_study(data, out)
     monkeypatch.setattr(study_module, 'hash_data', lambda *_: '1' * 12)
     with pytest.raises(UsageError, match='other annotations of bccd'):
         run_study(data, out)
@@ -317,5 +342,9 @@ def test_the_command_says_what_is_missing_and_still_writes_tables(tmp_path):
     assert f'There is no {tmp_path / "bccd"}' in done.stderr
     assert 'Traceback' not in done.stderr
     assert '30.5 ± 0.7 (2)' in (out / 'tables.md').read_text()
+    page = tmp_path / 'page.md'
+    page.write_text('no tables')
+    done = run_command(tmp_path, '--out', out, '--quick', '--page', page)
+    assert (done.returncode, 'The page lacks' in done.stderr) == (2, True)
     assert run_command(tmp_path, '--out', out).returncode == 2
     assert 'length, rates' in run_command('--help').stdout.replace('\n', ' ')

@@ -14,6 +14,8 @@ from transfer_study.report import BEGIN, END, report_study, write_tables
 from transfer_study.statistics import paired_difference
 from transfer_study.tables import describe_experiment, describe_study
 
+from soco_mm.utils import UsageError
+
 GAIN = (1.0, 2.0, 3.0, 6.0)  # of the short recipe on bccd, by seed
 SHORT = '+ short recipe, backbone trained too'
 
@@ -128,7 +130,7 @@ def test_an_ablation_has_a_row_a_part_and_figures_before_and_after():
 def test_a_page_gets_the_tables_between_its_markers(tmp_path):
     page = f'above\n{BEGIN}\nold\n{END}\nbelow\n'
     assert write_tables(page, 'new') == f'above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n'
-    with pytest.raises(ValueError, match='lacks'):
+    with pytest.raises(UsageError, match='lacks'):
         write_tables('no markers', 'new')
     assert report_study(tmp_path) == []
 

@@ -38,7 +38,8 @@ class Cell(NamedTuple):
         rate (float): Learning rate for 4 images.
         iterations (int): Length of the training.
         detector (str): ``faster-rcnn`` or ``retinanet``.
-        frozen (bool): Keep the backbone as it is, its norms in evaluation mode.
+        frozen (bool): Keep the backbone as it is, its norms in evaluation mode,
+            and start from no more than the backbone.
     """
 
     data: str
@@ -85,7 +86,9 @@ def train_cell(cell: Cell, data: Path, work: Path) -> dict[str, Any]:
     atomic_write(folder / 'train.json', json.dumps(subset))
     train = read_annotations(folder / 'train.json', data / own.images)
     test = read_annotations(data / own.test, data / own.images, train.classes)
-    weights = start_weights(work, cell.start, cell.data, cell.seed, cell.detector)
+    weights = start_weights(
+        work, cell.start, cell.data, cell.seed, cell.detector, cell.frozen
+    )
     cfg = cell_config(cell, train, test, weights, folder)
     if weights:
         check_weights(build_model(cfg.model), weights)

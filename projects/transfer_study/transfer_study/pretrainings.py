@@ -1,5 +1,6 @@
 """The pretrainings of the study."""
 
+import hashlib
 import shutil
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from soco_mm.engine.retrieval import read_retrieval
 from soco_mm.engine.training import train_model
 from soco_mm.proposals import build_settings
 from soco_mm.proposals.make import make_proposals
-from soco_mm.utils import atomic_write, read_json, write_json
+from soco_mm.utils import atomic_write, file_hash, read_json, write_json
 
 from .data import DATA_SETS, images_of
 
@@ -61,14 +62,16 @@ def pretrain(pretraining: Pretraining, data: Path, work: Path) -> dict[str, Any]
         work (Path): Where everything goes.
 
     Returns:
-        dict: What was pretrained, and as ``retrieval`` what
-        :func:`read_retrieval` returns, empty for image-level pretrainings.
+        dict: What was pretrained, as ``retrieval`` what :func:`read_retrieval`
+        returns, empty for image-level pretrainings, and hashes of the config and
+        of the weights at the end.
     """
     folder = pretraining.folder(work)
     if (folder / RESULT).is_file():
         return read_json(folder / RESULT)
     began = time.process_time()
     cfg = pretraining_config(pretraining.config)
+    config = hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:16]
     whole = pretraining.config.endswith(WHOLE)
     cfg.train_dataloader.dataset.update(
         data_root=str(data), proposals=str(proposals_dir(work, pretraining.data, whole))
@@ -92,6 +95,7 @@ def pretrain(pretraining: Pretraining, data: Path, work: Path) -> dict[str, Any]
     result = dict(
         pretraining=pretraining._asdict(),
         retrieval=read_retrieval(folder),
+        hashes=dict(config=config, weights=file_hash(folder / CHECKPOINT)[:16]),
         seconds=round(time.process_time() - began),
     )
     write_json(folder / RESULT, result)

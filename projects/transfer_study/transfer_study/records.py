@@ -17,21 +17,20 @@ PRETRAININGS = 'pretrainings.jsonl'
 def read_records(path: Path) -> list[dict[str, Any]]:
     """Read a file of records; none if there is no file.
 
-    A last line that was cut off is left out.
+    A last line that was cut off is left out, also before its end of line alone:
+    :func:`append_record` replaces it.
 
     Raises:
         SoCoError: If another line cannot be read.
     """
     if not path.is_file():
         return []
-    lines = path.read_text().splitlines()
     records = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(path.read_text().split('\n')[:-1], 1):
         try:
             records.append(json.loads(line))
         except ValueError as error:
-            if number < len(lines):
-                raise SoCoError(f'Line {number} of {path}: {error}.') from None
+            raise SoCoError(f'Line {number} of {path}: {error}.') from None
     return records
 
 

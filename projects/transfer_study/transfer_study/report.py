@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soco_mm.utils import atomic_write
+from soco_mm.utils import UsageError, atomic_write
 
 from .picture import draw_differences
 from .records import read_cells, read_pretrainings
@@ -15,12 +15,12 @@ def write_tables(page: str, tables: str) -> str:
     """A page with the tables between its two markers.
 
     Raises:
-        ValueError: If the page lacks one of them.
+        UsageError: If the page lacks one of them.
     """
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f'The page lacks {BEGIN} or {END}.')
+        raise UsageError(f'The page lacks the line {BEGIN} or {END}.')
     return f'{before}{BEGIN}\n\n{tables}\n\n{END}{after}'
 
 

@@ -1,5 +1,7 @@
 """What detectors start from: random weights, ImageNet's, or a pretraining."""
 
+import os
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +54,12 @@ def pretraining_of(start: str, data: str, seed: int) -> Pretraining | None:
 
 
 def start_weights(
-    work: Path, start: str, data: str, seed: int, detector: str
+    work: Path,
+    start: str,
+    data: str,
+    seed: int,
+    detector: str,
+    backbone_only: bool = False,
 ) -> Path | None:
     """The weights that a detector starts from, None for random ones.
 
@@ -63,9 +70,17 @@ def start_weights(
     if start == IMAGENET:
         return work / IMAGENET / WEIGHTS
     pretraining = pretraining_of(start, data, seed)
-    weights = pretraining.folder(work) / f'{start}_{detector}' / WEIGHTS
+    folder = pretraining.folder(work)
+    name = f'{start}_{detector}{"_backbone" * backbone_only}'
+    weights = folder / name / WEIGHTS
     if not weights.is_file():
-        hand_over(pretraining, work, weights, detector, STARTS[start].parts)
+        parts = 'backbone' if backbone_only else STARTS[start].parts
+        # Two detectors of one start may come here at once.
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            made = Path(own) / name / WEIGHTS
+            hand_over(pretraining, work, made, detector, parts)
+            weights.parent.mkdir(exist_ok=True)
+            os.replace(made, weights)
     return weights
 
 

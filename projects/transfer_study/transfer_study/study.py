@@ -10,7 +10,7 @@ import mmengine
 import numpy
 import torch
 
-from soco_mm.utils import SoCoError, UsageError, make_writable
+from soco_mm.utils import SoCoError, UsageError, exclusive, make_writable
 from soco_mm.version import __version__
 
 from .cells import Cell
@@ -46,7 +46,8 @@ def run_study(
         data_sets (Sequence[str]): Only cells of these. Defaults to all.
 
     Raises:
-        UsageError: If data are missing or the records are of other data.
+        UsageError: If data are missing, the records are of other data, or another
+            process runs a study in ``out``.
         SoCoError: If a part fails; the others are run.
     """
     data, out = Path(data).resolve(), Path(out).resolve()
@@ -58,7 +59,26 @@ def run_study(
     names = sorted({each.data for each in (*cells, *pretrainings)})
     check_data(data, names)
     hashes = {name: hash_data(data, name) for name in names}
-    check_records(out, hashes)
+    make_writable(out / WORK)
+    with exclusive(out / WORK, 'a study'):
+        check_records(out, hashes)
+        run_left(cells, pretrainings, data, out, jobs, imagenet, hashes)
+
+
+def run_left(
+    cells: Sequence[Cell],
+    pretrainings: Sequence[Pretraining],
+    data: Path,
+    out: Path,
+    jobs: int,
+    imagenet: str | Path | None,
+    hashes: dict[str, str],
+) -> None:
+    """Run and record what is not recorded yet; ``hashes`` are those of the data.
+
+    Raises:
+        SoCoError: If a part fails; the others are run.
+    """
     known = {*read_cells(out), *read_pretrainings(out)}
     left = [cell for cell in cells if cell not in known]
     alone = [each for each in pretrainings if each not in known]
@@ -66,7 +86,6 @@ def run_study(
     done = number - len(left) - len(alone)
     print(f'{number} cells and pretrainings, {done} of them done', flush=True)
     work = out / WORK
-    make_writable(work)
     tasks = plan_tasks(left, alone, data, work)
     if tasks:
         prepare_imagenet(work, imagenet and Path(imagenet))

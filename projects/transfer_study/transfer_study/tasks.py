@@ -8,11 +8,14 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+
+from soco_mm.utils import SoCoError
 
 
 class Task(NamedTuple):
@@ -46,6 +49,9 @@ def run_tasks(
     Yields:
         tuple: A task that has ended, its result, and what went wrong or None.
         What would come after a failed one is not run.
+
+    Raises:
+        SoCoError: If a process is killed.
     """
     left, done, failed = list(tasks), set(), set()
     running: dict[Future, Task] = {}
@@ -65,6 +71,11 @@ def run_tasks(
                 running[pool.submit(logged, task.function, log, task.arguments)] = task
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 task, error = running.pop(future), future.exception()
+                if isinstance(error, BrokenProcessPool):  # so are all others
+                    raise SoCoError(
+                        f'A process was killed, in {task.name} or beside it; the '
+                        'memory may be full. Call it again to go on, with fewer --jobs.'
+                    )
                 (failed if error else done).add(task.name)
                 yield task, error or future.result(), error and str(error)
 
