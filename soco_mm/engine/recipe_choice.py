@@ -10,6 +10,11 @@ from soco_mm.utils import UsageError
 CONFIG = 'soco_r50_fpn_100e'
 # With weights to start from and fewer images than this.
 FEW_IMAGES = 100_000
+# What projects/transfer_study found; its tables are in docs/evidence.md.
+EXPECTED = (
+    'It makes features of objects better; that a detector gains from it is not shown '
+    '(docs/evidence.md), so compare on your labels (docs/finetuning.md).'
+)
 # The short recipe of a backbone, and detectors with other backbones.
 SHORT = {
     'ResNet-50': 'short/soco_r50_fpn_short',
@@ -58,7 +63,8 @@ def choose_recipe(
     of = '' if any_backbone else f' of {backbone}'
     logger.info(
         f'Config: {name}, a short recipe{of}, since the training starts '
-        f'from weights and has fewer than {FEW_IMAGES:,} images. Another one: --config.'
+        f'from weights and has fewer than {FEW_IMAGES:,} images. {EXPECTED} Another '
+        'recipe: --config.'
     )
     return name
 
