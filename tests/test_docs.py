@@ -32,7 +32,7 @@ PAGES = sorted(ROOT.glob('*.md')) + sorted(
     path for folder in FOLDERS for path in (ROOT / folder).rglob('*.md')
 )
 # Commands of other programs, which no test runs.
-OTHERS = {'export', 'mim', 'mkdocs', 'pip', 'pytest', 'ruff', 'source'}
+OTHERS = {'export', 'git', 'mim', 'mkdocs', 'pip', 'pytest', 'ruff', 'source'}
 FENCE = re.compile(r'^```(\w*)[^\n]*\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r'\[[^\]]*\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]*))?\)')
 spec = importlib.util.spec_from_file_location('site_hooks', ROOT / 'docs/site_hooks.py')

@@ -12,8 +12,9 @@ from transfer_study.plan import EXPERIMENTS, SEEDS
 from transfer_study.records import read_cells, read_pretrainings
 from transfer_study.report import BEGIN, END, report_study, write_tables
 from transfer_study.statistics import paired_difference
-from transfer_study.tables import describe_experiment, describe_study
+from transfer_study.tables import compare, describe_experiment, describe_study, gather
 
+from soco_mm.engine.recipe_choice import EXPECTED
 from soco_mm.utils import UsageError
 
 GAIN = (1.0, 2.0, 3.0, 6.0)  # of the short recipe on bccd, by seed
@@ -161,3 +162,16 @@ def test_the_tables_of_the_docs_are_those_of_the_records():
     for cell, record in cells.items():
         assert record['hashes']['detector'] and 0 <= record['metrics']['bbox_mAP'] <= 1
         assert (record['hashes']['start'] is None) == (cell.start == 'scratch')
+
+
+def test_what_the_command_and_the_readme_say_is_what_the_records_say():
+    cells = read_cells(ROOT / 'projects/transfer_study/results')
+    found = gather(EXPERIMENTS['main'], cells, 'bbox_mAP')
+    columns = {column for _, column in found if column[0] == 'bccd'}
+    (column,) = columns
+    gain = compare(found['align', column], found['imagenet', column])
+    said = f'{gain.mean:+.1f} AP, 95 % {gain.low:+.1f} to {gain.high:+.1f}'
+    assert f'{said}, {gain.pairs} seeds' in EXPECTED
+    readme = ' '.join((ROOT / 'README.md').read_text().split())
+    assert f'{said}, in {gain.pairs} pairs that would have shown' in readme
+    assert f'would have shown {gain.visible:.1f} ' in readme
