@@ -33,7 +33,8 @@ def can_classify():
 
 def pytest_collection_modifyitems(items):
     """Skip what needs a package for classification where there is none."""
-    names = ('convnext', 'test_probe.py', 'test_backbone.py', 'byol')
+    baselines = ('byol', 'simsiam', 'mocov2', 'densecl')
+    names = ('convnext', 'test_probe.py', 'test_backbone.py', *baselines)
     needing = [each for each in items if any(name in each.nodeid for name in names)]
     if needing and not can_classify():
         reason = 'MMClassification and MMPretrain cannot be imported'
