@@ -25,18 +25,16 @@ ROWS = {  # of an ablation
 }
 
 
+def column_of(experiment: Experiment, cell: Cell) -> tuple:
+    """Data set, share of the labels and iterations; the rate where rates differ."""
+    rate = cell.rate if experiment.rates else None
+    return cell.data, cell.fraction, cell.iterations, rate
+
+
 def columns(experiment: Experiment) -> list[tuple]:
-    """Data set, share of the labels, iterations and rate of each column."""
-    found = [
-        (
-            cell.data,
-            cell.fraction,
-            cell.iterations,
-            cell.rate if experiment.rates else None,
-        )
-        for cell in experiment.cells()
-    ]
-    return list(dict.fromkeys(found))
+    """The columns of an experiment's tables, in order."""
+    cells = experiment.cells()
+    return list(dict.fromkeys(column_of(experiment, cell) for cell in cells))
 
 
 def heads(experiment: Experiment) -> list[str]:
@@ -75,8 +73,6 @@ def gather(
     for cell in experiment.cells():
         if cell not in cells:
             continue
-        rate = cell.rate if experiment.rates else None
-        column = cell.data, cell.fraction, cell.iterations, rate
         metrics = cells[cell]['metrics']
         if (
             metric.endswith(CLASS_AP)
@@ -85,7 +81,9 @@ def gather(
         ):
             continue  # of another data set
         value = 100 * metrics.get(metric, 0.0)
-        found.setdefault((cell.start, column), {})[cell.seed] = value
+        found.setdefault((cell.start, column_of(experiment, cell)), {})[cell.seed] = (
+            value
+        )
     return found
 
 
