@@ -292,6 +292,21 @@ def test_two_starts_of_one_pretraining_share_it(tmp_path):
     ]
 
 
+def test_proposals_are_made_only_for_what_is_pretrained(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        study_module, 'prepare_proposals', lambda *given: made.append(given[1::2])
+    )
+    monkeypatch.setattr(study_module, 'prepare_imagenet', lambda *_: None)
+    monkeypatch.setattr(study_module, 'run_tasks', lambda *_: [])
+    monkeypatch.setattr(study_module, 'check_data', lambda *_: None)
+    monkeypatch.setattr(study_module, 'hash_data', lambda *_: '0' * 12)
+    run_study(tmp_path, tmp_path / 'out', ['length'])
+    assert made == []
+    run_study(tmp_path, tmp_path / 'out', ['main', 'ablation'], data_sets=['bccd'])
+    assert made == [('bccd', False), ('bccd', True)]
+
+
 def test_weights_that_are_not_those_of_imagenet_are_refused(tmp_path):
     file = tmp_path / 'weights.pt'
     torch.save({'a': torch.ones(1)}, file)

@@ -48,6 +48,11 @@ class Pretraining(NamedTuple):
         """Its name, as that of a file."""
         return f'{self.data}_{self.config}_{self.init}_{self.seed}'
 
+    @property
+    def whole(self) -> bool:
+        """Whether the whole image is the only object."""
+        return self.config.endswith(WHOLE)
+
     def folder(self, work: Path) -> Path:
         """Where it is."""
         return work / 'pretrainings' / self.name
@@ -72,10 +77,8 @@ def pretrain(pretraining: Pretraining, data: Path, work: Path) -> dict[str, Any]
     began = time.process_time()
     cfg = pretraining_config(pretraining.config)
     config = hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:16]
-    whole = pretraining.config.endswith(WHOLE)
-    cfg.train_dataloader.dataset.update(
-        data_root=str(data), proposals=str(proposals_dir(work, pretraining.data, whole))
-    )
+    proposals = proposals_dir(work, pretraining.data, pretraining.whole)
+    cfg.train_dataloader.dataset.update(data_root=str(data), proposals=str(proposals))
     cfg.randomness.seed = pretraining.seed
     cfg.visualizer.save_dir = str(folder)
     cfg.default_hooks.checkpoint.update(interval=-1, save_last=True, max_keep_ckpts=1)

@@ -17,7 +17,7 @@ from .cells import Cell
 from .data import DATA_SETS, check_data, hash_data
 from .imagenet import prepare_imagenet
 from .plan import EXPERIMENTS, Ablation, Experiment
-from .pretrainings import WHOLE, Pretraining, prepare_proposals
+from .pretrainings import Pretraining, prepare_proposals
 from .records import CELLS, PRETRAININGS, append_record, read_cells, read_pretrainings
 from .tasks import Task, run_tasks
 
@@ -89,10 +89,9 @@ def run_left(
     tasks = plan_tasks(left, alone, data, work)
     if tasks:
         prepare_imagenet(work, imagenet and Path(imagenet))
-    for name in sorted({task.data for task in tasks}):
-        prepare_proposals(data, name, work)
-    for name in sorted({each.data for each in alone if each.config.endswith(WHOLE)}):
-        prepare_proposals(data, name, work, whole=True)
+    needed = [*alone, *(cell.pretraining for cell in left if cell.pretraining)]
+    for name, whole in sorted({(each.data, each.whole) for each in needed}):
+        prepare_proposals(data, name, work, whole)
     failed: list[str] = []
     ended = run_tasks(tasks, work / 'logs', jobs)
     for number, (task, result, error) in enumerate(ended, 1):
