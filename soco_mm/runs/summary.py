@@ -157,7 +157,8 @@ def time_of(record: RunRecord) -> list[tuple[str, str, str]]:
     return [
         (SPENT[name], clock(shares[name]), percent(shares[name] / shares['wall']))
         for name in spent
-        if shares[name] >= 0.5 and shares['wall']
+        # A run of two seconds has shares too.
+        if shares[name] > 0.005 * shares['wall']
     ]
 
 

@@ -1,11 +1,18 @@
 """What is read of the folder of a run."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from soco_mm.runs.record import RunRecord
-from soco_mm.runs.summary import figures_of, missing, state_of, summarize_run
+from soco_mm.runs.summary import (
+    figures_of,
+    missing,
+    state_of,
+    summarize_run,
+    time_of,
+)
 from soco_mm.utils import UsageError
 
 
@@ -105,3 +112,14 @@ def test_a_fine_tuning_has_its_metrics_and_one_sentence(tmp_path):
     assert titles == ['Loss', 'Acc', 'coco/bbox mAP']
     (note,) = shown.notes
     assert 'this run is on CocoDataset' in note
+
+
+@pytest.mark.parametrize('length', (1.0, 86_400.0))
+def test_states_are_shown_by_their_share_however_long_the_run(length, tmp_path):
+    log(tmp_path / 'vis_data/scalars.json', row(8, 1.0))
+    shares = dict(steps=0.9, checkpoints=0.096, starting=0.004)
+    seconds = {name: share * length for name, share in shares.items()}
+    once = dict(start=0.0, end=length, first=0, last=8, seconds=seconds)
+    record = replace(RunRecord.read(tmp_path), processes=[once])
+    shown = [(name, share) for name, _, share in time_of(record)]
+    assert shown == [('optimiser steps', '90 %'), ('checkpoints', '9.6 %')]
