@@ -6,13 +6,7 @@ from dataclasses import replace
 import pytest
 
 from soco_mm.runs.record import RunRecord
-from soco_mm.runs.summary import (
-    figures_of,
-    missing,
-    state_of,
-    summarize_run,
-    time_of,
-)
+from soco_mm.runs.summary import figures_of, missing, state_of, summarize_run, time_of
 from soco_mm.utils import UsageError
 
 
