@@ -8,7 +8,7 @@ from .pretrainings import IMAGENET
 from .starts import STARTS
 from .tables import Cells, columns, compare, gather, heads
 
-SHOWN = ('main', 'backbone', 'paper', 'image-level')
+SHOWN = ('main', 'backbone', 'rpn', 'paper', 'image-level')
 
 
 def draw_differences(
@@ -23,7 +23,7 @@ def draw_differences(
         metric (str): One of MMDetection's COCO metrics. Defaults to ``bbox_mAP``.
 
     Raises:
-        ValueError: If no experiment has two seeds of a start and of ImageNet.
+        ValueError: If no experiment has four seeds of a start and of ImageNet.
     """
     import matplotlib
 

@@ -17,6 +17,8 @@ RATES = {SCRATCH: 0.05}
 RATE = 0.02  # of all others
 CANDIDATES = (0.01, 0.02, 0.05)
 TUNING_SEEDS = (100,)
+# At 10 % of the labels of the others ImageNet's weights find nothing; see LOG.md.
+COMPARED = ('bccd', 'raccoon')
 
 
 class Experiment(NamedTuple):
@@ -35,7 +37,7 @@ class Experiment(NamedTuple):
     """
 
     title: str
-    data: Sequence[str] = tuple(DATA_SETS)
+    data: Sequence[str] = COMPARED
     starts: Sequence[str] = (IMAGENET, 'align')
     fractions: Sequence[float] = (0.1,)
     seeds: Sequence[int] = SEEDS
@@ -100,13 +102,14 @@ class Ablation(NamedTuple):
 EXPERIMENTS: dict[str, Experiment | Ablation] = {
     'length': Experiment(
         'When has the AP of a detector levelled off?',
+        data=tuple(DATA_SETS),
         starts=(IMAGENET,),
         seeds=TUNING_SEEDS,
-        lengths=(200, 400, 800),
+        lengths=(200, 400),
     ),
     'rates': Experiment(
         'Which learning rate suits each start?',
-        data=('bccd',),
+        data=('raccoon',),
         starts=(SCRATCH, IMAGENET, 'soco', 'short', 'align'),
         seeds=TUNING_SEEDS,
         rates=CANDIDATES,
@@ -115,40 +118,49 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
     'backbone': Experiment(
         'And with a backbone that is trained too?', starts=(IMAGENET, 'short')
     ),
+    'rpn': Experiment(
+        'And with an RPN that is pretrained too?',
+        data=('raccoon',),
+        starts=(IMAGENET, 'rpn'),
+    ),
     'paper': Experiment(
         'What do random weights and SoCo as in the paper give?',
-        data=('bccd', 'raccoon'),
+        data=('raccoon',),
         starts=(SCRATCH, IMAGENET, 'soco'),
     ),
     'head': Experiment(
         'And with a head that is handed over too?',
-        data=('bccd', 'raccoon'),
+        data=('raccoon',),
         starts=(IMAGENET, 'short-all'),
     ),
     'image-level': Experiment(
         'Do image-level methods help in the same number of steps?',
-        data=('bccd',),
+        data=('raccoon',),
         starts=(IMAGENET, 'byol', 'simsiam', 'mocov2', 'densecl'),
     ),
     'few': Experiment(
-        'And with one image in a hundred labelled?', data=('bccd',), fractions=(0.01,)
+        'And with one image in a hundred labelled?',
+        data=('bccd',),
+        starts=(IMAGENET, 'short'),
+        fractions=(0.01,),
     ),
     'all': Experiment(
         'And with all labels?',
-        data=('bccd', 'raccoon'),
+        data=('bccd',),
+        starts=(IMAGENET, 'short'),
         fractions=(1.0,),
         seeds=SEEDS[:4],
     ),
     'retinanet': Experiment(
         'And for RetinaNet?',
-        data=('bccd',),
-        seeds=SEEDS[:4],
+        data=('raccoon',),
+        starts=(IMAGENET, 'short'),
         rates=(0.01,),  # MMDetection's are half of those of Faster R-CNN too
         detector='retinanet',
     ),
     'frozen': Experiment(
         'What is the backbone alone worth?',
-        data=('bccd', 'raccoon'),
+        data=('raccoon',),
         starts=(IMAGENET, 'soco', 'short', 'byol'),
         seeds=SEEDS[:4],
         frozen=True,
@@ -156,15 +168,16 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
     'curve': Experiment(
         'Is a detector faster at the start?',
         data=('bccd',),
+        starts=(IMAGENET, 'short'),
         seeds=SEEDS[:4],
-        lengths=(100, 200, 400, 800),
+        lengths=(100, 200, 400),
     ),
     'ablation': Ablation(
         'Which part makes the features of objects better?',
         configs=('ablation_whole-image', 'ablation_boxes', 'ablation_neck', 'short'),
-        data=('bccd', 'coco128'),
+        data=('bccd',),
         inits=(IMAGENET, SCRATCH),
-        seeds=SEEDS[:4],
+        seeds=SEEDS[:2],
     ),
     # What a stranger runs in half an hour.
     'quick': Experiment(

@@ -43,7 +43,7 @@ def report_study(out: Path, page: Path | None = None) -> list[Path]:
     try:
         draw_differences(cells, out / 'differences.png')
         written.append(out / 'differences.png')
-    except ValueError:  # not two seeds yet
+    except ValueError:  # not four pairs yet
         pass
     if page:
         atomic_write(page, write_tables(page.read_text(), tables))

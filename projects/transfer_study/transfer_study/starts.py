@@ -35,6 +35,7 @@ STARTS = {
     'short': Start('+ short recipe, backbone trained too', 'short'),
     'short-all': Start('+ short recipe, head handed over too', 'short', 'all'),
     'align': Start('+ short recipe (align only)', 'align'),
+    'rpn': Start('+ short recipe, with an RPN', 'rpn'),
     'byol': Start('+ BYOL', 'byol'),
     'simsiam': Start('+ SimSiam', 'simsiam'),
     'mocov2': Start('+ MoCo v2', 'mocov2'),

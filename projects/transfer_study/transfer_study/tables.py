@@ -13,6 +13,8 @@ from .statistics import Difference, paired_difference
 
 NAMES = dict(zip(METRICS, ('AP', 'AP50', 'AP75')))
 FEW_CLASSES = 5  # of which each has a column
+# Of fewer the t test sees no difference that a start could make.
+FEWEST_PAIRS = 4
 # Percent by seed, of one start in one column.
 Seeds = dict[int, float]
 Cells = Mapping[Cell, Mapping[str, Any]]
@@ -88,9 +90,9 @@ def gather(
 
 
 def compare(values: Seeds, control: Seeds) -> Difference | None:
-    """The difference on the seeds that both have; None for fewer than two."""
+    """The difference on the seeds that both have; None for fewer than four."""
     seeds = sorted(values.keys() & control.keys())
-    if len(seeds) < 2:
+    if len(seeds) < FEWEST_PAIRS:
         return None
     return paired_difference([values[s] for s in seeds], [control[s] for s in seeds])
 
