@@ -23,7 +23,7 @@ def main() -> None:
 
     parser = Parser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        'data', type=Path, help='the folder that holds bccd and raccoon'
+        'data', type=Path, help='the folder of bccd, raccoon and aerial'
     )
     parser.add_argument('--out', type=Path, required=True, help='a folder')
     chosen = parser.add_mutually_exclusive_group(required=True)

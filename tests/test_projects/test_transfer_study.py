@@ -39,8 +39,8 @@ PRETRAININGS = list(dict.fromkeys(s.config for s in STARTS.values() if s.config)
 IMAGE_LEVEL = ['byol', 'simsiam', 'mocov2', 'densecl']
 # A convolution with its batch norm is 1 + 5 tensors: the stem, a block of two, 16 of
 # three, and a last one. FPN: four lateral and four output convolutions. Head: four
-# convolutions, one layer of two tensors.
-BACKBONE, NECK, HEAD = 6 * (1 + 2 + 16 * 3 + 1), 6 * 8, 6 * 4 + 2
+# convolutions, one layer of two tensors. RPN: three convolutions without norms.
+BACKBONE, NECK, HEAD, RPN = 6 * (1 + 2 + 16 * 3 + 1), 6 * 8, 6 * 4 + 2, 3 * 2
 
 
 def image_level_installed():
@@ -66,7 +66,8 @@ def work(tmp_path_factory):
 @pytest.fixture
 def data(monkeypatch, work):
     """The demo's photos as a data set of the study, and short trainings."""
-    own = DataSet('instances.json', 'instances.json', 'images', (0.1, 0.9), (96, 96), 2)
+    files = ('instances.json', 'instances.json', 'images')
+    own = DataSet(*files, (0.1, 0.9), (96, 96), 2, anchor_scale=4)
     monkeypatch.setitem(DATA_SETS, 'demo', own)
 
     def shortened(name):
@@ -122,6 +123,7 @@ def test_all_pretrainings_have_the_steps_batch_and_backbone_of_the_short_recipe(
         ('soco', {'soco': BACKBONE + NECK + HEAD}),
         ('short', {'short': BACKBONE + NECK, 'short-all': BACKBONE + NECK + HEAD}),
         ('align', {'align': BACKBONE + NECK}),
+        ('rpn', {'rpn': BACKBONE + NECK + RPN}),
     ],
 )
 def test_what_is_pretrained_starts_from_imagenet_and_is_in_the_detector(
@@ -140,7 +142,7 @@ def test_what_is_pretrained_starts_from_imagenet_and_is_in_the_detector(
         assert detector.load_state_dict(state, strict=False).unexpected_keys == []
         key = 'backbone.conv1.conv.weight'
         moved = (state[key] - given[key]).norm() / given[key].norm()
-        assert moved == 0 if name == 'align' else 0 < moved < 0.1
+        assert moved == 0 if name in ('align', 'rpn') else 0 < moved < 0.1
         # A frozen backbone is compared without the rest, from whole files alone.
         alone = start_weights(work, start, 'demo', 3, 'faster-rcnn', True)
         assert set(read_checkpoint(alone)['state_dict']) == set(given)
@@ -173,6 +175,7 @@ def test_a_detector_starts_from_what_its_cell_says(data, work):
     cfg = Config.fromfile(work / 'detectors' / cell.name / 'config.py')
     assert cfg.optim_wrapper.optimizer.lr == 0.01
     assert cfg.train_cfg.max_iters == 2
+    assert cfg.model.rpn_head.anchor_generator.scales == [4]
     log = next((work / 'detectors' / cell.name).glob('*/*.log')).read_text()
     assert 'Load checkpoint from' in log and 'soco_weights.pth' in log
     # The same cell gives the same detector, another seed another one.

@@ -142,6 +142,8 @@ def cell_config(
         num_workers=0,
         seed=cell.seed,
     )
+    if (scale := DATA_SETS[cell.data].anchor_scale) and 'rpn_head' in cfg.model:
+        cfg.model.rpn_head.anchor_generator.scales = [scale]
     cfg.optim_wrapper.optimizer.lr = cell.rate
     cfg.train_dataloader.sampler.type = 'InfiniteSampler'
     cfg.train_cfg = dict(

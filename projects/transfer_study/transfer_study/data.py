@@ -18,6 +18,8 @@ class DataSet(NamedTuple):
         size_range (tuple): Sides of the proposals, as shares of the image's.
         scale (tuple): Largest long and short side in the detector, in pixels.
         iterations (int): Length of the detector's training, see LOG.md.
+        anchor_scale (int, optional): Side of the RPN's anchors, in strides of
+            their level; None as MMDetection's, 8.
     """
 
     train: str
@@ -26,6 +28,7 @@ class DataSet(NamedTuple):
     size_range: tuple[float, float]
     scale: tuple[int, int] = (256, 192)
     iterations: int = 400
+    anchor_scale: int | None = None
 
 
 DATA_SETS = {
@@ -48,6 +51,8 @@ DATA_SETS = {
         'aerial/images',
         (0.02, 0.15),
         (384, 288),
+        iterations=200,
+        anchor_scale=3,  # most vehicles have 10 pixels
     ),
     'coco128': DataSet(
         'coco128/detection_train.json',
