@@ -62,7 +62,7 @@ def test_a_class_has_no_figure_in_a_data_set_without_it():
                 del record['metrics'][key]
     found = rows(describe_experiment('backbone', cells), SHORT)
     assert found['AP of a'][0] == found['AP'][0]
-    assert found['AP of a'][1:] == ['']
+    assert set(found['AP of a'][1:]) == {''}
 
 
 def test_only_seeds_that_both_columns_have_are_compared_if_they_are_four():
