@@ -167,7 +167,7 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
     ),
     'curve': Experiment(
         'Is a detector faster at the start?',
-        data=('bccd',),
+        data=('bccd', 'raccoon'),
         starts=(IMAGENET, 'short'),
         seeds=SEEDS[:4],
         lengths=(100, 200, 400),

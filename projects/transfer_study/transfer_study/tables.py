@@ -115,9 +115,12 @@ def has_own(experiment: Experiment, cells: Cells) -> bool:
     """
     control = IMAGENET if len(experiment.starts) > 1 else None
     there = [cell for cell in experiment.cells() if cell in cells]
-    several = len(experiment.lengths) > 1
-    lengths = {cell.iterations for cell in there}
-    return any(cell.start != control for cell in there) and len(lengths) > several
+    if not any(cell.start != control for cell in there):
+        return False
+    if len(experiment.lengths) < 2:
+        return True
+    lengths = {(cell.data, cell.iterations) for cell in there}
+    return len(lengths) > len({data for data, _ in lengths})
 
 
 def describe_experiment(name: str, cells: Cells) -> str:
