@@ -176,14 +176,19 @@ def test_the_tables_of_the_docs_are_those_of_the_records():
         assert (record['hashes']['start'] is None) == (cell.start == 'scratch')
 
 
-def test_what_the_command_and_the_readme_say_is_what_the_records_say():
+@pytest.mark.parametrize(
+    ('name', 'start', 'data'),
+    [('main', 'align', 'bccd'), ('backbone', 'short', 'raccoon')],
+)
+def test_what_the_command_and_the_readme_say_is_what_the_records_say(name, start, data):
     cells = read_cells(ROOT / 'projects/transfer_study/results')
-    found = gather(EXPERIMENTS['main'], cells, 'bbox_mAP')
-    columns = {column for _, column in found if column[0] == 'bccd'}
-    (column,) = columns
-    gain = compare(found['align', column], found['imagenet', column])
+    found = gather(EXPERIMENTS[name], cells, 'bbox_mAP')
+    (column,) = {column for _, column in found if column[0] == data}
+    gain = compare(found[start, column], found['imagenet', column])
     said = f'{gain.mean:+.1f} AP, 95 % {gain.low:+.1f} to {gain.high:+.1f}'
     assert f'{said}, {gain.pairs} seeds' in EXPECTED
     readme = ' '.join((ROOT / 'README.md').read_text().split())
-    assert f'{said}, in {gain.pairs} pairs that would have shown' in readme
-    assert f'would have shown {gain.visible:.1f} ' in readme
+    assert (
+        f'{said}, in {gain.pairs} pairs that would have shown {gain.visible:.1f}'
+        in readme
+    )
