@@ -30,14 +30,17 @@ def draw_differences(
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
 
-    groups = [group for name in names for group in rows_of(name, cells, metric)]
-    groups = [group for group in groups if group[1]]
+    groups: dict[str, list] = {}  # a data set has one, whatever the experiment
+    for name in names:
+        for title, rows in rows_of(name, cells, metric):
+            if rows:
+                groups.setdefault(title, []).extend(rows)
     if not groups:
         raise ValueError('There are no pairs to draw.')
-    number = sum(len(rows) for _, rows in groups) + len(groups)
+    number = sum(len(rows) for rows in groups.values()) + len(groups)
     figure, axis = plt.subplots(figsize=(8, 0.9 + 0.32 * number), layout='constrained')
     place, ticks = 0.0, []
-    for title, rows in groups:
+    for title, rows in groups.items():
         axis.text(0, place, title, transform=axis.get_yaxis_transform(), weight='bold')
         place += 1
         for name, seeds, found in rows:
