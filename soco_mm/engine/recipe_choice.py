@@ -14,9 +14,9 @@ FEW_IMAGES = 100_000
 EXPECTED = (
     'It makes features of objects better, but a detector of blood cells gained nothing '
     'from it (10 % of the labels: -0.1 AP, 95 % -0.6 to +0.6, 8 seeds), and one of '
-    'raccoons nothing for certain with --train backbone,neck,head (+1.7 AP, '
-    '95 % -1.7 to +5.4, 8 seeds; docs/evidence.md), so compare on your labels '
-    '(docs/finetuning.md).'
+    'raccoons after 200 iterations nothing for certain with --train backbone,neck,head '
+    '(+1.7 AP, 95 % -1.7 to +5.4, 8 seeds; docs/evidence.md), so compare on your '
+    'labels (docs/finetuning.md).'
 )
 # The short recipe of a backbone, and detectors with other backbones.
 SHORT = {

@@ -43,7 +43,6 @@ DATA_SETS = {
         'raccoon/instances_val.json',
         'raccoon/images',
         (0.2, 0.9),
-        iterations=200,
     ),
     'aerial': DataSet(
         'aerial/instances_train.json',

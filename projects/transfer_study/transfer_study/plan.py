@@ -167,9 +167,8 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
     ),
     'curve': Experiment(
         'Is a detector faster at the start?',
-        data=('bccd', 'raccoon'),
-        starts=(IMAGENET, 'short'),
-        seeds=SEEDS[:4],
+        data=('raccoon',),
+        starts=(SCRATCH, IMAGENET, 'short'),
         lengths=(100, 200, 400),
     ),
     'ablation': Ablation(

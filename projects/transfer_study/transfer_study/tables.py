@@ -152,6 +152,8 @@ def describe_setting(experiment: Experiment) -> str:
     parts = [experiment.detector.replace('-', ' ').replace('rcnn', 'R-CNN')]
     if experiment.frozen:
         parts.append('its backbone frozen')
+    if len(experiment.data) == 1:
+        parts.append(f'data set {experiment.data[0]}')
     if len(experiment.fractions) == 1:
         parts.append(f'{100 * experiment.fractions[0]:g} % of the labels')
     text = ', '.join(parts)
