@@ -62,7 +62,7 @@ def test_a_class_has_no_figure_in_a_data_set_without_it():
                 del record['metrics'][key]
     found = rows(describe_experiment('backbone', cells), SHORT)
     assert found['AP of a'][0] == found['AP'][0]
-    assert set(found['AP of a'][1:]) == {''}
+    assert found['AP of a'][1:] == [''] * (len(EXPERIMENTS['backbone'].data) - 1)
 
 
 def test_only_seeds_that_both_columns_have_are_compared_if_they_are_four():
@@ -191,7 +191,5 @@ def test_what_the_command_and_the_readme_say_is_what_the_records_say(
     said = f'{gain.mean:+.1f} AP, 95 % {gain.low:+.1f} to {gain.high:+.1f}'
     assert f'{said}, {gain.pairs} seeds' in EXPECTED
     readme = ' '.join((ROOT / 'README.md').read_text().split())
-    assert (
-        f'{said}, in {gain.pairs} pairs that would have shown {gain.visible:.1f}'
-        in readme
-    )
+    shown = f'{said}, in {gain.pairs} pairs that would have shown {gain.visible:.1f}'
+    assert re.search(rf'{re.escape(shown)}(?!\d)', readme)

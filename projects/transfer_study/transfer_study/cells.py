@@ -142,8 +142,9 @@ def cell_config(
         num_workers=0,
         seed=cell.seed,
     )
-    if (scale := DATA_SETS[cell.data].anchor_scale) and 'rpn_head' in cfg.model:
-        cfg.model.rpn_head.anchor_generator.scales = [scale]
+    if 'rpn_head' in cfg.model:
+        anchors = cfg.model.rpn_head.anchor_generator
+        anchors.scales = [DATA_SETS[cell.data].anchor_scale]
     cfg.optim_wrapper.optimizer.lr = cell.rate
     cfg.train_dataloader.sampler.type = 'InfiniteSampler'
     cfg.train_cfg = dict(

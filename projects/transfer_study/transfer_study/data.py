@@ -18,8 +18,8 @@ class DataSet(NamedTuple):
         size_range (tuple): Sides of the proposals, as shares of the image's.
         scale (tuple): Largest long and short side in the detector, in pixels.
         iterations (int): Length of the detector's training, see LOG.md.
-        anchor_scale (int, optional): Side of the RPN's anchors, in strides of
-            their level; None as MMDetection's, 8.
+        anchor_scale (int): Side of the RPN's anchors, in strides of their level.
+            Defaults to that of MMDetection.
     """
 
     train: str
@@ -28,7 +28,7 @@ class DataSet(NamedTuple):
     size_range: tuple[float, float]
     scale: tuple[int, int] = (256, 192)
     iterations: int = 400
-    anchor_scale: int | None = None
+    anchor_scale: int = 8
 
 
 DATA_SETS = {
