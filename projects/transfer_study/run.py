@@ -18,7 +18,7 @@ def main() -> None:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     from transfer_study.data import DATA_SETS
     from transfer_study.plan import EXPERIMENTS
-    from transfer_study.report import report_study, write_tables
+    from transfer_study.report import read_page, report_study, write_tables
     from transfer_study.study import run_study
 
     parser = Parser(description=__doc__.split('\n')[0])
@@ -60,7 +60,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     if args.page:  # refused now, not at the end
-        write_tables(args.page.read_text(), '')
+        write_tables(read_page(args.page), '')
     try:
         run_study(
             args.data,

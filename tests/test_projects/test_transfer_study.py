@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -167,7 +168,7 @@ def test_an_image_level_pretraining_hands_a_trained_backbone_over(name, data, wo
     assert 0 < (state[key] - given[key]).norm() / given[key].norm() < 0.1
 
 
-def test_a_detector_starts_from_what_its_cell_says(data, work):
+def test_a_detector_starts_from_what_its_cell_says(data, work, tmp_path):
     cell = Cell('demo', 'imagenet', 0.6, 1, 0.01, 2)
     found = train_cell(cell, data, work)
     assert (found['images'], found['cell']) == (3, cell._asdict())
@@ -181,6 +182,9 @@ def test_a_detector_starts_from_what_its_cell_says(data, work):
     # The same cell gives the same detector, another seed another one.
     again = train_cell(cell, data, work)
     assert again['hashes'] == found['hashes']
+    # Its config is the same wherever data and results are.
+    moved = [shutil.copytree(each, tmp_path / each.name) for each in (data, work)]
+    assert train_cell(cell, *moved)['hashes'] == found['hashes']
     other = train_cell(cell._replace(start='scratch'), data, work)
     assert other['hashes']['start'] is None
     assert other['hashes']['labels'] == found['hashes']['labels']
@@ -364,5 +368,7 @@ def test_the_command_says_what_is_missing_and_still_writes_tables(tmp_path):
     page.write_text('no tables')
     done = run_command(tmp_path, '--out', out, '--quick', '--page', page)
     assert (done.returncode, 'The page lacks' in done.stderr) == (2, True)
+    done = run_command(tmp_path, '--out', out, '--quick', '--page', tmp_path / 'none')
+    assert (done.returncode, 'There is no page' in done.stderr) == (2, True)
     assert run_command(tmp_path, '--out', out).returncode == 2
     assert 'length, rates' in run_command('--help').stdout.replace('\n', ' ')

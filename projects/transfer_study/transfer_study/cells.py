@@ -1,5 +1,6 @@
 """A cell of the study: one detector, trained and evaluated."""
 
+import hashlib
 import json
 import math
 import os
@@ -90,6 +91,7 @@ def train_cell(cell: Cell, data: Path, work: Path) -> dict[str, Any]:
         work, cell.start, cell.data, cell.seed, cell.detector, cell.frozen
     )
     cfg = cell_config(cell, train, test, weights, folder)
+    config = config_hash(cfg, data, work)  # before the training adds to it
     if weights:
         check_weights(build_model(cfg.model), weights)
     runner = train_detector(cfg)
@@ -103,13 +105,21 @@ def train_cell(cell: Cell, data: Path, work: Path) -> dict[str, Any]:
         hashes=dict(
             start=weights and file_hash(weights)[:16],
             labels=file_hash(folder / 'train.json')[:16],
-            config=file_hash(folder / 'config.py')[:16],
+            config=config,
             detector=file_hash(last)[:16],
         ),
         seconds=round(time.process_time() - began),
     )
     last.unlink()  # its hash is kept
     return found
+
+
+def config_hash(cfg: Config, data: Path, work: Path) -> str:
+    """The start of a hash of a config, the same wherever the two folders are."""
+    text = json.dumps(cfg.to_dict(), sort_keys=True)
+    for path, name in ((work, 'WORK'), (data, 'DATA')):
+        text = text.replace(str(path), name)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_metrics(runner) -> dict[str, float]:

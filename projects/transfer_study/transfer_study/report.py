@@ -11,6 +11,20 @@ from .tables import describe_study
 BEGIN, END = '<!-- study: begin -->', '<!-- study: end -->'
 
 
+def read_page(path: Path) -> str:
+    """The text of a page.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    if not path.is_file():
+        raise UsageError(
+            f'There is no page {path}. Give a Markdown file with the lines {BEGIN} '
+            f'and {END}.'
+        )
+    return path.read_text()
+
+
 def write_tables(page: str, tables: str) -> str:
     """A page with the tables between its two markers.
 
@@ -46,6 +60,6 @@ def report_study(out: Path, page: Path | None = None) -> list[Path]:
     except ValueError:  # not four pairs yet
         pass
     if page:
-        atomic_write(page, write_tables(page.read_text(), tables))
+        atomic_write(page, write_tables(read_page(page), tables))
         written.append(page)
     return written
