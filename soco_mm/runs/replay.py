@@ -23,6 +23,10 @@ from soco_mm.utils.finite import named_tensors, non_finite
 
 # Whose parts a model is built of.
 SCOPES = ('soco_mm', 'mmdet', 'mmengine', 'mmcv', 'mmselfsup', 'mmcls', 'mmpretrain')
+# What is read of a step.
+KEYS = set(
+    'model state_dict batch random autocast broken iteration epoch lr'.split()
+)
 TYPE = re.compile(rf'(?:(?:{"|".join(SCOPES)})\.)?\w+')
 
 
@@ -83,12 +87,22 @@ def repeat_step(path: str | Path) -> Replay:
         raise SoCoError(
             f'{path} is not a step that a training kept. Give a file of RUN/not_finite.'
         )
+    if missing := sorted(KEYS - record.keys()):
+        raise SoCoError(
+            f'{path} lacks {", ".join(missing)}: it is not as a training wrote it.'
+        )
     config = ConfigDict(record['model'])
     check_types(config, path)
     use_torch_sync_norm(config)
     with building('a model'):
         model = revert_sync_batchnorm(MODELS.build(config))
-    model.load_state_dict(record['state_dict'])
+    try:
+        model.load_state_dict(record['state_dict'])
+    except RuntimeError as error:
+        raise SoCoError(
+            f'The weights of {path} are not those of its model: '
+            f'{str(error).splitlines()[-1].strip()}'
+        ) from None
     device = get_device()
     model.to(device).train()
     watch = Watch(model)

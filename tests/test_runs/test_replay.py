@@ -103,6 +103,13 @@ def test_a_step_that_is_finite_again_says_so(store, demo_images, tmp_path, capsy
     done = call(capsys, 'replay', path)
     assert done.returncode == 1 and 'could run code' in done.stderr
     assert not (tmp_path / 'ran').exists()
+    torch.save(dict(step, state_dict={}), path)
+    done = call(capsys, 'replay', path)
+    assert done.returncode == 1 and 'are not those of its model' in done.stderr
+    del step['random'], step['lr']
+    torch.save(step, path)
+    done = call(capsys, 'replay', path)
+    assert done.returncode == 1 and 'lacks lr, random' in done.stderr
     torch.save(dict(state_dict={}), tmp_path / 'other.pth')
     done = call(capsys, 'replay', tmp_path / 'other.pth')
     assert done.returncode == 1 and 'not a step that a training kept' in done.stderr
