@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from transfer_study.statistics import (
     bootstrap_interval,
+    interval,
     paired_difference,
     smallest_visible,
 )
@@ -46,6 +47,13 @@ def test_the_interval_of_a_few_values_is_about_that_of_student():
     _, expected = stats.t.interval(0.95, 7, scale=stats.sem(values))
     low, high = bootstrap_interval(values)
     assert (-low, high) == pytest.approx((expected, expected), rel=0.1)
+
+
+@pytest.mark.parametrize('pairs', [4, 8])
+def test_the_interval_holds_the_mean_in_19_studies_of_20(pairs):
+    studies = np.random.default_rng(0).normal(1.0, 2.0, (1_000, pairs))
+    low, high = np.transpose([interval(values) for values in studies])
+    assert np.mean((low <= 1) & (1 <= high)) == pytest.approx(0.95, abs=0.02)
 
 
 def test_equal_columns_differ_by_nothing():

@@ -154,6 +154,18 @@ def test_what_is_pretrained_starts_from_imagenet_and_is_in_the_detector(
     assert pretrain(pretraining, data, work) == found
 
 
+def test_a_pretraining_of_another_config_is_made_again(data, work):
+    pretraining = Pretraining('align', 'demo', 3)
+    found = pretrain(pretraining, data, work)
+    result, last = (
+        pretraining.folder(work) / name for name in ('result.json', 'last.pth')
+    )
+    last.unlink()
+    result.write_text(result.read_text().replace(found['hashes']['config'], 'other'))
+    assert pretrain(pretraining, data, work)['hashes'] == found['hashes']
+    assert last.is_file()
+
+
 @pytest.mark.parametrize('name', IMAGE_LEVEL)
 def test_an_image_level_pretraining_hands_a_trained_backbone_over(name, data, work):
     if not image_level_installed():
@@ -353,6 +365,12 @@ def test_cells_that_are_recorded_are_not_run_again(tmp_path, monkeypatch):
             run_study(data, out)
     monkeypatch.setattr(study_module, 'hash_data', lambda *_: '1' * 12)
     with pytest.raises(UsageError, match='other annotations of bccd'):
+        run_study(data, out)
+    pretraining = Pretraining('align', 'bccd', 10)._asdict()
+    hashes = dict(data='1' * 12, config='0' * 16)
+    record = dict(pretraining=pretraining, hashes=hashes)
+    append_record(out / 'pretrainings.jsonl', record)
+    with pytest.raises(UsageError, match='another config of align'):
         run_study(data, out)
 
 

@@ -91,7 +91,7 @@ def train_cell(cell: Cell, data: Path, work: Path) -> dict[str, Any]:
         work, cell.start, cell.data, cell.seed, cell.detector, cell.frozen
     )
     cfg = cell_config(cell, train, test, weights, folder)
-    config = config_hash(cfg, data, work)  # before the training adds to it
+    config = hash_config(cfg, data, work)  # before the training adds to it
     if weights:
         check_weights(build_model(cfg.model), weights)
     runner = train_detector(cfg)
@@ -114,7 +114,7 @@ def train_cell(cell: Cell, data: Path, work: Path) -> dict[str, Any]:
     return found
 
 
-def config_hash(cfg: Config, data: Path, work: Path) -> str:
+def hash_config(cfg: Config, data: Path, work: Path) -> str:
     """The start of a hash of a config, the same wherever the two folders are."""
     text = json.dumps(cfg.to_dict(), sort_keys=True)
     for path, name in ((work, 'WORK'), (data, 'DATA')):

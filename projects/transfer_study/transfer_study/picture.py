@@ -80,5 +80,6 @@ def rows_of(name: str, cells: Cells, metric: str) -> list[tuple[str, list]]:
             if summary:
                 seeds = [values[s] - control[s] for s in values if s in control]
                 rows.append((STARTS[start].title, seeds, summary))
-        groups.append((f'{head}, {100 * key[1]:g} % of the labels', rows))
+        setting = f'{100 * key[1]:g} % of the labels, {key[2]} iterations'
+        groups.append((f'{head}, {setting}', rows))
     return groups

@@ -59,7 +59,7 @@ class Pretraining(NamedTuple):
 
 
 def pretrain(pretraining: Pretraining, data: Path, work: Path) -> dict[str, Any]:
-    """Pretrain, unless it is done.
+    """Pretrain, unless it is done with this config.
 
     Args:
         pretraining (Pretraining): The pretraining; its proposals are there.
@@ -71,12 +71,14 @@ def pretrain(pretraining: Pretraining, data: Path, work: Path) -> dict[str, Any]
         returns, empty for image-level pretrainings, and hashes of the config and
         of the weights at the end.
     """
-    folder = pretraining.folder(work)
+    folder, config = pretraining.folder(work), config_hash(pretraining.config)
     if (folder / RESULT).is_file():
-        return read_json(folder / RESULT)
+        result = read_json(folder / RESULT)
+        if result['hashes']['config'] == config:
+            return result
+        shutil.rmtree(folder)
     began = time.process_time()
     cfg = pretraining_config(pretraining.config)
-    config = hashlib.sha256(cfg.pretty_text.encode()).hexdigest()[:16]
     proposals = proposals_dir(work, pretraining.data, pretraining.whole)
     cfg.train_dataloader.dataset.update(data_root=str(data), proposals=str(proposals))
     cfg.randomness.seed = pretraining.seed
@@ -133,6 +135,12 @@ def pretraining_config(name: str) -> Config:
     for key in ('batch_size', 'num_workers', 'persistent_workers'):
         cfg.train_dataloader[key] = short.train_dataloader[key]
     return cfg
+
+
+def config_hash(name: str) -> str:
+    """The start of a hash of the config of a pretraining."""
+    text = pretraining_config(name).pretty_text
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def proposals_dir(work: Path, name: str, whole: bool = False) -> Path:

@@ -17,7 +17,7 @@ from .cells import Cell
 from .data import DATA_SETS, check_data, hash_data
 from .imagenet import prepare_imagenet
 from .plan import EXPERIMENTS, Ablation, Experiment
-from .pretrainings import Pretraining, prepare_proposals
+from .pretrainings import Pretraining, config_hash, prepare_proposals
 from .records import CELLS, PRETRAININGS, append_record, read_cells, read_pretrainings
 from .tasks import Task, run_tasks
 
@@ -119,11 +119,22 @@ def planned(
 
 
 def check_records(out: Path, hashes: dict[str, str]) -> None:
-    """Refuse to add to the records of other annotations.
+    """Refuse to add to the records of other annotations or pretrainings.
 
     Raises:
         UsageError: If there are any.
     """
+    known = {
+        (pretraining.config, record['hashes']['config'])
+        for pretraining, record in read_pretrainings(out).items()
+        if 'config' in record['hashes']
+    }
+    for name, there in sorted(known):
+        if config_hash(name) != there:
+            raise UsageError(
+                f'{out} holds figures of another config of {name}. '
+                'Choose another folder.'
+            )
     for each in (*read_cells(out).items(), *read_pretrainings(out).items()):
         name, there = each[0].data, each[1]['hashes']['data']
         if hashes.get(name, there) != there:
