@@ -24,7 +24,10 @@ from soco_mm.utils.finite import named_tensors, non_finite
 # Whose parts a model is built of.
 SCOPES = ('soco_mm', 'mmdet', 'mmengine', 'mmcv', 'mmselfsup', 'mmcls', 'mmpretrain')
 # What is read of a step.
-KEYS = set('model state_dict batch random autocast broken iteration epoch lr'.split())
+KEYS = {
+    *('model', 'state_dict', 'batch', 'random', 'autocast'),
+    *('iteration', 'epoch', 'lr', 'broken'),
+}
 TYPE = re.compile(rf'(?:(?:{"|".join(SCOPES)})\.)?\w+')
 
 
