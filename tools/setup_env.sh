@@ -40,7 +40,7 @@ esac
 command -v "$python" >/dev/null ||
   die "there is no '$python'. Install Python 3.11, or name one: PYTHON=/path/to/python bash tools/setup_env.sh"
 "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' ||
-  die "$("$python" --version) is not supported; Python 3.11 is the tested one (3.10 to 3.13 work too). Name one: PYTHON=/path/to/python bash tools/setup_env.sh"
+  die "$("$python" --version) is not supported; Python 3.11 is the tested one (3.10 and 3.12 are declared, 3.13 only with --stack onedl). Name one: PYTHON=/path/to/python bash tools/setup_env.sh"
 
 pip() { "$python" -m pip --disable-pip-version-check "$@"; }
 installed() { "$python" -c "import importlib.metadata as m; m.version('$1')" 2>/dev/null; }

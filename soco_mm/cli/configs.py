@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # it needs PyTorch, which takes seconds to import
     from soco_mm.planning.recipes import Recipe, Setting
 
 UNKNOWN = '-'
-COLUMNS = ('backbone', 'epochs', 'batch', 'memory', 'step')
+COLUMNS = ('backbone', 'epochs', 'base batch', 'memory', 'step')
 
 
 def add_configs(commands) -> None:
@@ -21,8 +21,9 @@ def add_configs(commands) -> None:
         'configs',
         help='list the recipes, or show the values of one',
         description='List the recipes: what each is for, its backbone, length, '
-        'images per step, memory and step time. With CONFIG, print the values that '
-        'a training reads of it, each with the file that sets it.',
+        'the batch size that its learning rate is for, memory and step time. With '
+        'CONFIG, print the values that a training reads of it, each with the file that '
+        'sets it.',
         epilog=examples(
             'soco-mm configs',
             'soco-mm configs soco_r50_fpn_100e',
@@ -55,6 +56,7 @@ def configs(args: argparse.Namespace) -> None:
             show_recipes(recipes, note)
         else:
             print('\n'.join(recipe_lines(recipes)))
+            print(note, file=sys.stderr)
         return
     settings = trace_config(args.config, args.key)
     if terminal:

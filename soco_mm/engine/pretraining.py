@@ -501,7 +501,10 @@ def hash_weights(path: str | Path) -> str:
     if Path(path).is_dir():
         raise UsageError(f'--init {path} is a folder. Give a file of weights in it.')
     if not Path(path).is_file():
-        raise UsageError(f'There is no file {path} of weights to start from (--init).')
+        hint = ' URLs are not read: download it first.' * ('://' in str(path))
+        raise UsageError(
+            f'There is no file {path} of weights to start from (--init).{hint}'
+        )
     return file_hash(path)
 
 

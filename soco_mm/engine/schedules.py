@@ -12,6 +12,8 @@ from soco_mm.utils import UsageError
 
 from .loops import StepTrainLoop, accumulation_of
 
+# What a training counts its length in.
+LOOPS = ('max_epochs', 'max_steps', 'max_iters')
 # What MMEngine's schedulers count in iterations, besides begin and end.
 LENGTHS = ('T_max', 'step_size', 'total_steps', 'milestones')
 
@@ -54,6 +56,35 @@ def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:
         cfg.param_scheduler = [cosine]
     warm_up.end = end
     cosine.update(begin=end, end=length, T_max=length - end)
+
+
+def describe_mismatch(cfg: Config) -> str | None:
+    """Say where the learning rate's schedule ends if the training does not.
+
+    Args:
+        cfg (Config): The config of a training.
+
+    Returns:
+        str, optional: A sentence; None if both have the same length, or a
+        schedule has no end or counts otherwise than the training.
+    """
+    key = next((each for each in LOOPS if each in cfg.train_cfg), None)
+    by_epoch = key == 'max_epochs'
+    schedules = cfg.get('param_scheduler') or []
+    if not isinstance(schedules, (list, tuple)):
+        schedules = [schedules]
+    ends = [
+        each['end']
+        for each in schedules
+        if each.get('end') and each.get('by_epoch', True) == by_epoch
+    ]
+    length = key and cfg.train_cfg[key]
+    if key is None or not ends or len(ends) < len(schedules) or max(ends) == length:
+        return None
+    return (
+        f'train_cfg.{key} is {length}, but the schedule of the learning rate is made '
+        f'for {max(ends)}: set begin, end and T_max of param_scheduler too.'
+    )
 
 
 def count_optimizer_steps(runner: Runner) -> None:

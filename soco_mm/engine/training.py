@@ -23,6 +23,7 @@ from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.replaced_images_hook import ReplacedImagesHook
 from soco_mm.engine.hooks.step_guard_hook import StepGuardHook
 from soco_mm.engine.hooks.stop_hook import StopHook
+from soco_mm.engine.hooks.target_update_hook import TargetUpdateHook
 from soco_mm.engine.hooks.timeline_hook import TimelineHook
 from soco_mm.engine.init_weights import (
     INIT,
@@ -42,6 +43,7 @@ from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.provenance import describe_provenance
 from soco_mm.engine.quiet_log import tell
 from soco_mm.engine.runtime import start_processes
+from soco_mm.engine.schedules import describe_mismatch
 from soco_mm.engine.stopping import lost_processes_named, signals_noted
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable, write_json
 from soco_mm.utils.texts import printable
@@ -101,11 +103,14 @@ def train_model(
     with building():
         runner = build_runner(cfg, quiet)
         check_dataset(runner)
+        check_target_update(runner)
         if checkpoint is not None:
             check_resumable(runner, cfg.load_from)
         else:
             check_frozen(cfg)
             start_from_weights(cfg, runner, Path(work_dir))
+    if note := describe_mismatch(cfg):
+        tell(note, WARNING)
     scale_learning_rate(runner, cfg)
     runner.register_hook(StepGuardHook())
     runner.register_hook(TimelineHook())
@@ -238,6 +243,21 @@ def check_resumable(runner: Runner, path: str | Path) -> None:
             f'{path} is not a checkpoint of this training: '
             f'{wrong[0] if wrong else "it has no optimizer"}. Resume with the '
             'config it was trained with.'
+        )
+
+
+def check_target_update(runner: Runner) -> None:
+    """Refuse a target network that nothing updates.
+
+    Raises:
+        UsageError: If ``custom_hooks`` lacks the hook that does.
+    """
+    updated = hasattr(unwrap_model(runner.model), 'update_target')
+    if updated and not any(isinstance(each, TargetUpdateHook) for each in runner.hooks):
+        raise UsageError(
+            'custom_hooks has no TargetUpdateHook, so the target network would stay '
+            'as it began. A list in a config replaces that of its base: add '
+            "dict(type='TargetUpdateHook') to it."
         )
 
 

@@ -13,7 +13,10 @@ def printed(capsys, *arguments):
 
 
 def test_recipes_are_one_line_each_in_a_pipe(capsys):
-    lines = printed(capsys).splitlines()
+    main(['configs'])
+    found = capsys.readouterr()
+    assert 'Memory and step time: 8 images' in found.err
+    lines = found.out.splitlines()
     recipes = list_recipes()
     assert re.split('  +', lines[0]) == ['name', *configs.COLUMNS, 'for']
     assert len(lines) == 1 + len(recipes)
