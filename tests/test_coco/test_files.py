@@ -42,6 +42,25 @@ def test_a_file_is_found_by_its_very_name_first():
     assert clean_name('images\\1.png') == 'images/1.png'
 
 
+def test_a_file_is_of_one_name_however_that_is_written():
+    finder = NameFinder(['1.png', '2.png', 'x/3.png', 'y/3.png'])
+    same = {
+        'cam/1.png': '1.png',
+        'cam\\.\\1.png': '1.png',
+        '/cam/../cam/2.png': '2.png',
+    }
+    assert finder.find_all([*same, 'none.png']) == (same, None)
+    # A whole name is sure, and then the others are not that file.
+    assert finder.find_all(['cam1/1.png', '1.png']) == ({'1.png': '1.png'}, None)
+    found, unclear = finder.find_all(['cam1/1.png', 'cam/2.png', 'cam2/1.png'])
+    assert found == {'cam/2.png': '2.png'}
+    assert unclear == 'cam1/1.png and cam2/1.png, which could both be 1.png'
+    assert finder.find_all(['3.png']) == (
+        {},
+        'images that could be x/3.png and y/3.png',
+    )
+
+
 def test_all_files_are_listed_but_hidden_ones(tmp_path):
     for name in ('b/c 1.txt', 'a.png', '.hidden', '.git/x.png'):
         path = tmp_path / name
