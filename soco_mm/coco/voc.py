@@ -104,8 +104,8 @@ def read_voc(
         ignored (``ignore``); classes are sorted by name.
 
     Raises:
-        UsageError: If an xml file is wrong, with its line; or the images, the
-            xml files or a file of a list are missing.
+        UsageError: If an xml file is wrong, with its line; two are of one image;
+            or the images, the xml files or a file of a list are missing.
     """
     layout, account = find_layout(Path(path), images, split), Account()
     files = list_images(layout.images).paths
@@ -126,6 +126,7 @@ def read_voc(
             f'The image of {layout.xmls / missing[0]}{more} is not in '
             f'{layout.images}. Give the folder of the images.'
         )
+    _check_owners(found, layout)
     for name in missing:
         account.add(STRAY, name)
     if layout.list is None:
@@ -326,6 +327,22 @@ class ImageFinder:
                 f'{places[1]}. Give images and xml files the same names.'
             )
         return places[0] if places else None
+
+
+def _check_owners(found: list[tuple[VocFile, str]], layout: VocLayout) -> None:
+    """Refuse two xml files of one image: the objects of one are of another.
+
+    Raises:
+        UsageError: If there are such files.
+    """
+    owners: dict[str, str] = {}
+    for xml, image in found:
+        other = owners.setdefault(image, xml.name)
+        if other != xml.name:
+            raise UsageError(
+                f'{other} and {xml.name} in {layout.xmls} could both be of {image} '
+                f'in {layout.images}. Give images and xml files the same names.'
+            )
 
 
 def _stem(path: str) -> str:

@@ -224,6 +224,20 @@ def test_images_are_found_beside_or_by_the_name_that_is_noted(voc, tmp_path):
         read_voc(beside, images=root / 'none')
 
 
+def test_an_image_is_not_that_of_two_xml_files(voc):
+    root = voc(object_of('nut', (1, 1, 40, 20)))
+    for folder in ('cam1', 'cam2'):
+        (root / 'Annotations' / folder).mkdir()
+        shutil.copy(root / 'Annotations/a.xml', root / 'Annotations' / folder)
+    with pytest.raises(UsageError, match='a.xml and cam1/a.xml in .* both be of a.png'):
+        read_voc(root)
+    (root / 'Annotations/a.xml').unlink()
+    with pytest.raises(UsageError, match='cam1/a.xml and cam2/a.xml in .* both be'):
+        read_voc(root)
+    (root / 'Annotations/cam2/a.xml').unlink()
+    assert read_voc(root).content['images'][0]['file_name'] == 'a.png'
+
+
 @pytest.mark.parametrize(
     'width, height, sizes',
     [
