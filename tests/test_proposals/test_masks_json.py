@@ -77,6 +77,36 @@ def test_masks_of_an_image_of_another_size_are_left_out(tmp_path, images):
     assert 'but its boxes are for 80x40' in made.describe()
 
 
+def test_masks_that_were_made_on_a_resized_image_are_left_out(tmp_path, images):
+    """Lists of masks have no size beside those of the masks."""
+    save(tmp_path / 'sam/sa_7.json', MASKS)
+    half = [dict(each, segmentation=dict(size=[20, 30], counts='a')) for each in MASKS]
+    save(tmp_path / 'sam/b.json', half)
+    made = import_proposals(tmp_path / 'sam', tmp_path / 'store', images=images)
+    assert made.left_out == 1
+    (failure,) = ProposalStore.open(tmp_path / 'store').failures()
+    assert failure['image'] == 'nested/b.png'
+    assert 'is 60x40 pixels large, but its boxes are for 30x20' in failure['reason']
+    # A mask that is not kept says it as well, an odd one nothing.
+    half[0]['segmentation'] = [[1, 2, 3, 4, 5, 6]]
+    half[1]['predicted_iou'] = 0.1
+    found = read_box_file(save(tmp_path / 'b.json', half), score_thr=0.5)
+    assert found.sizes == {'b': (30, 20)}
+    for odd in (dict(size=[0, 30]), dict(size=['20', 30]), dict(size=[20]), {}, None):
+        content = [dict(MASKS[0], segmentation=odd)]
+        assert read_box_file(save(tmp_path / 'b.json', content)).sizes == {}
+
+
+def test_boxes_of_a_coco_json_without_sizes_are_of_the_size_of_their_masks(tmp_path):
+    content = dict(
+        images=[dict(id=1, file_name='a.png'), dict(id=2, file_name='b.png')],
+        annotations=[dict(mask([1, 2, 3, 4], 1), id=1, image_id=1)],
+        categories=[],
+    )
+    found = read_box_file(save(tmp_path / 'a.json', content))
+    assert found.sizes == {'a.png': (60, 40)}
+
+
 def test_exchanged_sides_of_maskcut_are_told_by_its_masks(tmp_path, images):
     """Several files whose ids start again, with file names of two parts."""
     for number, name in enumerate(('nested/b.png', 'sa_7.jpg')):
