@@ -61,6 +61,23 @@ def test_a_folder_of_masks_is_imported_by_the_names_of_its_files(tmp_path, image
     assert store['nested/b.png'].tolist() == [[10, 10, 40, 35]]
 
 
+def test_an_image_of_a_folder_may_have_no_masks(tmp_path, images):
+    for name, content in (('a', MASKS), ('b', []), ('sa_7', SA_1B)):
+        save(tmp_path / f'sam/{name}.json', content)
+    made = import_proposals(tmp_path / 'sam', tmp_path / 'store', images=images)
+    assert made.without_boxes == 1 and made.first_unmatched == ['a']
+    store = ProposalStore.open(tmp_path / 'store')
+    assert store['nested/b.png'].tolist() == [[0, 0, 60, 40]]
+    save(tmp_path / 'none/b.json', [])
+    with pytest.raises(UsageError, match='none has no box'):
+        read_box_file(tmp_path / 'none')
+    # With annotations it holds the results of no image.
+    listing = save(tmp_path / 'photos.json', dict(images=[dict(id=3, file_name='a.b')]))
+    save(tmp_path / 'none/a.json', [dict(image_id=3, bbox=[1, 2, 3, 4], score=1)])
+    found = read_box_file(tmp_path / 'none', listing)
+    assert (found.format, found.boxes) == ('coco_results', {'a.b': [[1, 2, 3, 4]]})
+
+
 def test_the_threshold_is_of_the_predicted_iou(tmp_path):
     found = read_box_file(save(tmp_path / 'sa_7.json', SA_1B), score_thr=0.95)
     assert found.boxes == {'sa_7': [[0, 0, 30, 20]]}

@@ -68,7 +68,13 @@ def read_box_file(
     """
     found = None
     for file in _list_files(Path(path)):
-        part = _read_content(file, _load(file), annotations, score_thr)
+        content = _load(file)
+        if content == [] and annotations is None and Path(path).is_dir():
+            # Of all layouts in a folder only this one writes an empty list: for an
+            # image without masks.
+            part = BoxFile('masks', {file.stem: []}, {}, Counter())
+        else:
+            part = _read_content(file, content, annotations, score_thr)
         found = part if found is None else _merge(path, found, part)
     assert found is not None
     if not any(found.boxes.values()):
