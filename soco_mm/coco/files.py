@@ -147,14 +147,26 @@ def _parts(path: str) -> list[str]:
 
 
 def walk_files(root: str) -> list[str]:
-    """All files below a folder, relative to it; hidden ones are left out."""
-    found = []
-    for parent, folders, files in os.walk(root):
-        folders[:] = [each for each in folders if not each.startswith('.')]
-        relative = os.path.relpath(parent, root).replace(os.sep, '/')
-        found += [
-            posixpath.normpath(posixpath.join(relative, name))
-            for name in files
-            if not name.startswith('.')
-        ]
+    """All files below a folder, relative to it; hidden ones are left out.
+
+    Links to folders are followed, as :func:`soco_mm.utils.list_images` does. A
+    folder counts once, by its own path if that is below the root.
+    """
+    found, seen, waiting = [], set(), [root]
+    for start in waiting:  # which grows
+        for parent, folders, files in os.walk(start):
+            real = os.path.realpath(parent)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(each for each in folders if not each.startswith('.'))
+            paths = [os.path.join(parent, each) for each in folders]
+            waiting += filter(os.path.islink, paths)  # which os.walk leaves out
+            relative = os.path.relpath(parent, root).replace(os.sep, '/')
+            found += [
+                posixpath.normpath(posixpath.join(relative, name))
+                for name in files
+                if not name.startswith('.')
+            ]
     return found

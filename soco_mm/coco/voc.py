@@ -185,13 +185,9 @@ def find_annotations(path: Path) -> Path | None:
 
 
 def is_voc(path: Path) -> bool:
-    """Whether a folder holds xml files, or ``Annotations`` with some."""
-    return any(
-        each.suffix.lower() == '.xml'
-        for folder in (path / ANNOTATIONS, path)
-        if folder.is_dir()
-        for each in folder.iterdir()
-    )
+    """Whether a folder holds xml files, or ``Annotations`` with some below it."""
+    found = [*walk_files(str(path / ANNOTATIONS)), *os.listdir(path)]
+    return any(each.lower().endswith('.xml') for each in found)
 
 
 def _list_xmls(layout: VocLayout) -> list[str]:

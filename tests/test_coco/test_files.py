@@ -67,3 +67,26 @@ def test_all_files_are_listed_but_hidden_ones(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b'')
     assert sorted(walk_files(os.fspath(tmp_path))) == ['a.png', 'b/c 1.txt']
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    for name in ('root/real/1.png', 'root/a/2.png', 'other/deep/3.png'):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b'')
+    root = tmp_path / 'root'
+    for link, target in (
+        ('first', 'root/real'),  # which has a path of its own
+        ('a/back', 'root'),  # a cycle
+        ('a/more', 'other'),
+        ('more', 'other/deep'),
+        ('.hidden', 'other'),
+        ('z', 'nowhere'),
+    ):
+        (root / link).symlink_to(tmp_path / target)
+    (tmp_path / 'other/cycle').symlink_to(root)
+    found = ['a/2.png', 'more/3.png', 'real/1.png', 'z']
+    assert sorted(walk_files(os.fspath(root))) == found
+    (root / 'more').unlink()
+    found[1] = 'a/more/deep/3.png'
+    assert sorted(walk_files(os.fspath(root))) == found

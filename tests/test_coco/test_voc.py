@@ -10,6 +10,7 @@ import pytest
 from label_layouts import object_of, write_voc, xml_of
 from PIL import Image
 
+from soco_mm.coco import read_source
 from soco_mm.coco.voc import read_voc
 from soco_mm.utils import UsageError
 
@@ -222,6 +223,16 @@ def test_images_are_found_beside_or_by_the_name_that_is_noted(voc, tmp_path):
     assert named.root == root / 'JPEGImages'
     with pytest.raises(UsageError, match='There is no folder .*none. Give th'):
         read_voc(beside, images=root / 'none')
+
+
+def test_folders_of_xml_files_and_of_images_may_be_links(voc, tmp_path):
+    root = voc(object_of('nut', (1, 1, 40, 20)))
+    for name in ('Annotations', 'JPEGImages'):
+        (root / name).rename(tmp_path / name)
+        (root / name).mkdir()
+        (root / name / 'cam').symlink_to(tmp_path / name)
+    source = read_source(root)
+    assert objects(source.content) == {'cam/a.png': [('nut', [0, 0, 40, 20])]}
 
 
 def test_an_image_is_not_that_of_two_xml_files(voc):

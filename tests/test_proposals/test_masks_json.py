@@ -63,7 +63,9 @@ def test_a_folder_of_masks_is_imported_by_the_names_of_its_files(tmp_path, image
 
 def test_an_image_of_a_folder_may_have_no_masks(tmp_path, images):
     for name, content in (('a', MASKS), ('b', []), ('sa_7', SA_1B)):
-        save(tmp_path / f'sam/{name}.json', content)
+        save(tmp_path / f'masks/{name}.json', content)
+    (tmp_path / 'sam').mkdir()
+    (tmp_path / 'sam/linked').symlink_to(tmp_path / 'masks')
     made = import_proposals(tmp_path / 'sam', tmp_path / 'store', images=images)
     assert made.without_boxes == 1 and made.first_unmatched == ['a']
     store = ProposalStore.open(tmp_path / 'store')

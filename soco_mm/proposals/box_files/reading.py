@@ -8,6 +8,7 @@ from typing import NamedTuple
 from soco_mm.coco import Account, read_images, read_objects
 from soco_mm.coco.account import UNLISTED
 from soco_mm.coco.boxes import check_in_pixels
+from soco_mm.coco.files import walk_files
 from soco_mm.coco.structure import ImageEntry, list_of
 from soco_mm.utils import UsageError
 
@@ -95,7 +96,8 @@ def _list_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    files = sorted(each for each in path.rglob('*.json') if each.is_file())
+    found = (path / each for each in walk_files(str(path)) if each.endswith('.json'))
+    files = sorted(each for each in found if each.is_file())
     if not files:
         raise UsageError(f'{path} holds no .json file. {EXPECTED}')
     return files
