@@ -60,6 +60,7 @@ def memory_lines(plan: Plan) -> str:
     rows = [
         ['weights', f'{held.weights / MIB:.0f} MiB'],
         ['target network', f'{held.target / MIB:.0f} MiB'],
+        ['copy for replay', f'{held.replay_copy / MIB:.0f} MiB'],
         ['optimiser', f'{held.optimizer / MIB:.0f} MiB'],
         ['gradients', f'{held.gradients / MIB:.0f} MiB, as activations go'],
         ['activations', f'{sum(held.activations.values()) / GIB:.2f} GiB'],
