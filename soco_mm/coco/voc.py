@@ -208,19 +208,27 @@ def _list_xmls(layout: VocLayout) -> list[str]:
     for number, line in enumerate(read_text(layout.list).split('\n'), 1):
         if not line.strip():
             continue
-        # Lists of one class have -1, 0 or 1 behind the name.
-        name, _, flag = line.strip().rpartition(' ')
-        name = name.strip() if name and flag in ('-1', '0', '1') else (line.strip())
-        xml = by_stem.get(name) or by_stem.get(os.path.splitext(name)[0])
+        names = _names_of(line.strip())
+        xmls = (by_stem.get(each) or by_stem.get(_stem(each)) for each in names)
+        xml = next(filter(None, xmls), None)
         if xml is None:
             raise UsageError(
                 f'{layout.list}:{number}: there is no '
-                f'{layout.xmls / name}.xml. Correct the list.'
+                f'{layout.xmls / names[-1]}.xml. Correct the list.'
             )
         found[xml] = None
     if not found:
         raise UsageError(f'{layout.list} names no image.')
     return list(found)
+
+
+def _names_of(line: str) -> list[str]:
+    """The names that a line of a list may mean, first the whole line.
+
+    Lists of one class have -1, 0 or 1 behind the name, which others end with.
+    """
+    name, _, flag = line.rpartition(' ')
+    return [line, name.strip()] if name and flag in ('-1', '0', '1') else [line]
 
 
 def read_voc_file(folder: Path, name: str) -> VocFile:

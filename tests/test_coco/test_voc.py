@@ -225,6 +225,26 @@ def test_images_are_found_beside_or_by_the_name_that_is_noted(voc, tmp_path):
         read_voc(beside, images=root / 'none')
 
 
+def test_names_in_a_list_may_end_like_the_flag_of_a_class(voc):
+    names = ['photo 1', 'photo 0', 'photo -1', 'b 1.5', 'c']
+    for name in names:
+        root = voc(object_of('nut', (1, 1, 40, 20)), name)
+        shutil.copy(root / 'JPEGImages/a.png', root / f'JPEGImages/{name}.png')
+    path = root / 'ImageSets/Main/train.txt'
+    for lines in (
+        names,
+        [f'{name} -1' for name in names],
+        [f'{name}.png' for name in names],
+        [f'{name}.png  1' for name in names],
+    ):
+        path.write_text('\n'.join(lines))
+        images = read_voc(path).content['images']
+        assert [each['file_name'] for each in images] == [f'{n}.png' for n in names]
+    path.write_text('d 1\n')
+    with pytest.raises(UsageError, match='train.txt:1: there is no .*/d.xml'):
+        read_voc(path)
+
+
 def test_folders_of_xml_files_and_of_images_may_be_links(voc, tmp_path):
     root = voc(object_of('nut', (1, 1, 40, 20)))
     for name in ('Annotations', 'JPEGImages'):
