@@ -1,6 +1,6 @@
 import posixpath
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from soco_mm.coco import Account, NameFinder, clean_name, read_images, read_sour
 from soco_mm.coco.account import CLIPPED, CROWD, IGNORED, INVISIBLE, REPEATED
 from soco_mm.coco.boxes import check_in_pixels, clip_box, reaches_out
 from soco_mm.coco.structure import ImageEntry, list_of
+from soco_mm.coco.values import Ids
 from soco_mm.utils import UsageError
 
 from .random_boxes import RandomBoxes
@@ -132,12 +133,17 @@ def _read_labels(
     found = [
         each
         for each in content.get('categories') or ()
-        if isinstance(each, dict) and {'id', 'name'} <= each.keys()
+        if isinstance(each, dict)
+        and {'id', 'name'} <= each.keys()
+        and isinstance(each['id'], Hashable)
     ]
-    numbers = {str(each['id']): number for number, each in enumerate(found)}
-    objects = content['annotations']
-    ids = [str(objects[each.number].get('category_id')) for each in entries]
-    labels = np.array([numbers.get(each, -1) for each in ids], np.int64)
+    ids = Ids(each['id'] for each in found)
+    labels = np.full(len(entries), -1, np.int64)
+    for row, entry in enumerate(entries):
+        id_ = content['annotations'][entry.number].get('category_id')
+        label = ids.find(id_) if isinstance(id_, Hashable) else None
+        if label is not None:
+            labels[row] = label
     return labels, tuple(str(each['name']) for each in found)
 
 

@@ -425,3 +425,25 @@ def test_an_image_is_not_that_of_two_names(tmp_path):
     annotate(path, names | {3: '1.png'}, [(each, *box) for each in (1, 2, 3)])
     objects = read_ground_truth(path, store)
     assert (len(objects.boxes), objects.absent) == (1, 2)
+
+
+def test_ids_of_classes_may_be_written_in_other_ways(tmp_path):
+    """As in a fine-tuning: 1, 1.0, "1" and " 1" are one class."""
+    store = write(tmp_path / 'store', {'a.jpg': [[0, 0, 9, 9]]})
+    ids = [1.0, ' 1', '1', 1, 2, '2.5', None, [1], {}, 3]
+    box = (1, 0, 0, 9, 9, 81, 0)
+    path = annotate(tmp_path / 'ann.json', {1: 'a.jpg'}, [box] * (len(ids) + 1))
+    content = json.loads(path.read_text())
+    for each, id_ in zip(content['annotations'], ids):
+        each['category_id'] = id_
+    del content['annotations'][-1]['category_id']
+    for one, two in ((1, '2'), ('1', 2.0), (1.0, ' 2')):
+        content['categories'] = [
+            dict(id=two, name='two'),
+            dict(id=[3], name='no id'),
+            dict(id=one, name='one'),
+        ]
+        path.write_text(json.dumps(content))
+        objects = read_ground_truth(path, store)
+        found = [(*objects.classes, None)[label] for label in objects.labels]
+        assert found == ['one'] * 4 + ['two'] + [None] * 6
