@@ -39,8 +39,8 @@ def add_plan(commands) -> None:
     parser.add_argument(
         '--memory',
         type=number,
-        metavar='GB',
-        help='memory of a GPU, for the largest batch that fits (default: none)',
+        metavar='GIB',
+        help='memory of a GPU in GiB, for the largest batch that fits (default: none)',
     )
     parser.add_argument(
         '--images',

@@ -103,6 +103,42 @@ class NameFinder:
             raise AmbiguousName(f'{first} and {second}')
         return best[0] if best else None
 
+    def find_all(self, names: Iterable[str]) -> tuple[dict[str, str], str | None]:
+        """The paths that many names mean, where that is clear.
+
+        Different names that fit a path only by their ends are of different files,
+        one of which at the most is there, and nobody knows which.
+
+        Args:
+            names (Iterable[str]): The names.
+
+        Returns:
+            tuple: The paths by the names; and the first thing that is not clear, as
+            the end of a sentence on what is named, None if all is.
+        """
+        found: dict[str, str] = {}
+        unclear = None
+        owners: dict[str, dict[str, str]] = {}
+        for name in names:
+            try:
+                path = self.find(name)
+            except AmbiguousName as error:
+                unclear = unclear or f'images that could be {error}'
+                continue
+            if path is not None:
+                found[name] = path
+                owners.setdefault(path, {}).setdefault(clean_name(name), name)
+        for path, known in owners.items():
+            if len(known) > 1 and path not in known:
+                first, second, *_ = known.values()
+                unclear = unclear or f'{first} and {second}, which could both be {path}'
+        clear = {
+            name: path
+            for name, path in found.items()
+            if len(owners[path]) == 1 or clean_name(name) == path
+        }
+        return clear, unclear
+
 
 def _parts(path: str) -> list[str]:
     """The parts of a path from its end, as they are compared."""
@@ -111,14 +147,26 @@ def _parts(path: str) -> list[str]:
 
 
 def walk_files(root: str) -> list[str]:
-    """All files below a folder, relative to it; hidden ones are left out."""
-    found = []
-    for parent, folders, files in os.walk(root):
-        folders[:] = [each for each in folders if not each.startswith('.')]
-        relative = os.path.relpath(parent, root).replace(os.sep, '/')
-        found += [
-            posixpath.normpath(posixpath.join(relative, name))
-            for name in files
-            if not name.startswith('.')
-        ]
+    """All files below a folder, relative to it; hidden ones are left out.
+
+    Links to folders are followed, as :func:`soco_mm.utils.list_images` does. A
+    folder counts once, by its own path if that is below the root.
+    """
+    found, seen, waiting = [], set(), [root]
+    for start in waiting:  # which grows
+        for parent, folders, files in os.walk(start):
+            real = os.path.realpath(parent)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(each for each in folders if not each.startswith('.'))
+            paths = [os.path.join(parent, each) for each in folders]
+            waiting += filter(os.path.islink, paths)  # which os.walk leaves out
+            relative = os.path.relpath(parent, root).replace(os.sep, '/')
+            found += [
+                posixpath.normpath(posixpath.join(relative, name))
+                for name in files
+                if not name.startswith('.')
+            ]
     return found

@@ -104,8 +104,8 @@ def read_voc(
         ignored (``ignore``); classes are sorted by name.
 
     Raises:
-        UsageError: If an xml file is wrong, with its line; or the images, the
-            xml files or a file of a list are missing.
+        UsageError: If an xml file is wrong, with its line; two are of one image;
+            or the images, the xml files or a file of a list are missing.
     """
     layout, account = find_layout(Path(path), images, split), Account()
     files = list_images(layout.images).paths
@@ -126,6 +126,7 @@ def read_voc(
             f'The image of {layout.xmls / missing[0]}{more} is not in '
             f'{layout.images}. Give the folder of the images.'
         )
+    _check_owners(found, layout)
     for name in missing:
         account.add(STRAY, name)
     if layout.list is None:
@@ -184,13 +185,9 @@ def find_annotations(path: Path) -> Path | None:
 
 
 def is_voc(path: Path) -> bool:
-    """Whether a folder holds xml files, or ``Annotations`` with some."""
-    return any(
-        each.suffix.lower() == '.xml'
-        for folder in (path / ANNOTATIONS, path)
-        if folder.is_dir()
-        for each in folder.iterdir()
-    )
+    """Whether a folder holds xml files, or ``Annotations`` with some below it."""
+    found = [*walk_files(str(path / ANNOTATIONS)), *os.listdir(path)]
+    return any(each.lower().endswith('.xml') for each in found)
 
 
 def _list_xmls(layout: VocLayout) -> list[str]:
@@ -211,19 +208,27 @@ def _list_xmls(layout: VocLayout) -> list[str]:
     for number, line in enumerate(read_text(layout.list).split('\n'), 1):
         if not line.strip():
             continue
-        # Lists of one class have -1, 0 or 1 behind the name.
-        name, _, flag = line.strip().rpartition(' ')
-        name = name.strip() if name and flag in ('-1', '0', '1') else (line.strip())
-        xml = by_stem.get(name) or by_stem.get(os.path.splitext(name)[0])
+        names = _names_of(line.strip())
+        xmls = (by_stem.get(each) or by_stem.get(_stem(each)) for each in names)
+        xml = next(filter(None, xmls), None)
         if xml is None:
             raise UsageError(
                 f'{layout.list}:{number}: there is no '
-                f'{layout.xmls / name}.xml. Correct the list.'
+                f'{layout.xmls / names[-1]}.xml. Correct the list.'
             )
         found[xml] = None
     if not found:
         raise UsageError(f'{layout.list} names no image.')
     return list(found)
+
+
+def _names_of(line: str) -> list[str]:
+    """The names that a line of a list may mean, first the whole line.
+
+    Lists of one class have -1, 0 or 1 behind the name, which others end with.
+    """
+    name, _, flag = line.rpartition(' ')
+    return [line, name.strip()] if name and flag in ('-1', '0', '1') else [line]
 
 
 def read_voc_file(folder: Path, name: str) -> VocFile:
@@ -326,6 +331,22 @@ class ImageFinder:
                 f'{places[1]}. Give images and xml files the same names.'
             )
         return places[0] if places else None
+
+
+def _check_owners(found: list[tuple[VocFile, str]], layout: VocLayout) -> None:
+    """Refuse two xml files of one image: the objects of one are of another.
+
+    Raises:
+        UsageError: If there are such files.
+    """
+    owners: dict[str, str] = {}
+    for xml, image in found:
+        other = owners.setdefault(image, xml.name)
+        if other != xml.name:
+            raise UsageError(
+                f'{other} and {xml.name} in {layout.xmls} could both be of {image} '
+                f'in {layout.images}. Give images and xml files the same names.'
+            )
 
 
 def _stem(path: str) -> str:

@@ -77,7 +77,7 @@ class ObjectCrops(BaseDataset):
 
     def _read(self, path: str, images: str | None, split: str) -> list[tuple]:
         """Path of the image, box (x1, y1, x2, y2) and class of each object."""
-        read = read_annotations(path, images, split=split)
+        read = read_annotations(path, images, split=split, masks=False)
         self.names, self.account = read.classes, read.account
         self.turned = [read.images[key] for key in read.turned]
         crops = []

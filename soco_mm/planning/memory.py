@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from soco_mm.engine.hooks.step_guard_hook import weights_that_change
 from soco_mm.engine.optimizers import LARS  # noqa: F401 (registers it)
 from soco_mm.registry import OPTIMIZERS
 
@@ -26,6 +27,8 @@ class Memory:
     Attributes:
         weights (int): Parameters and buffers of the online network.
         target (int): Those of the target network.
+        replay_copy (int): The weights of both that change, once more: those before
+            a step, for ``soco-mm replay``.
         optimizer (int): State of the optimiser.
         gradients (int): Gradients, which come in the backward pass as the
             activations go.
@@ -37,6 +40,7 @@ class Memory:
 
     weights: int
     target: int
+    replay_copy: int
     optimizer: int
     gradients: int
     activations: Mapping[str, int]
@@ -78,12 +82,13 @@ def measure_memory(
     static = dict(
         weights=size(online),
         target=0 if target is None else size(values(target)),
+        replay_copy=size(list(weights_that_change(model).values())),
         optimizer=gradients * states_per_weight(cfg.optim_wrapper.optimizer),
         gradients=gradients,
     )
     # Between the iterations of a step the gradients stay.
-    kept = gradients * (cfg.optim_wrapper.get('accumulative_counts', 1) > 1)
-    held = static['weights'] + static['target'] + static['optimizer'] + kept
+    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1) > 1
+    held = sum(static.values()) - gradients * (not accumulated)
     return Memory(
         **static,
         activations=dict(step.saved),

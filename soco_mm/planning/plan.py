@@ -94,7 +94,9 @@ class Plan:
         mixed (bool): Whether it trains in mixed precision.
         gpus (int): Number of GPUs.
         images (int): Images of the data set.
-        epochs (int): Length of the training.
+        epochs (int): Length of the training; the last one may be cut short.
+        steps (int, optional): Its length in steps of the optimiser, of a recipe
+            that counts them.
         parts (list[PartCost]): Parts of the model.
         memory (Memory): Memory of one GPU.
         memory_limit (float, optional): GiB that were asked for.
@@ -112,6 +114,7 @@ class Plan:
     gpus: int
     images: int
     epochs: int
+    steps: int | None
     parts: list[PartCost]
     memory: Memory
     memory_limit: float | None
@@ -166,7 +169,9 @@ def make_plan(
         images = len(dataset) if dataset is not None else IMAGENET
     rate = loading_rate(cfg, dataset)
     step = steps[batch_size]
-    length = epochs_in(cfg, images, gpus)
+    length, max_steps = epochs_in(cfg, images, gpus), cfg.train_cfg.get('max_steps')
+    scaling = scale(cfg, gpus)
+    seen = max_steps * scaling.batch if max_steps else images * length
     keep = cfg.get('default_hooks', {}).get('checkpoint', {}).get('max_keep_ckpts', -1)
     return Plan(
         config=Path(cfg.filename).stem,
@@ -174,12 +179,13 @@ def make_plan(
         gpus=gpus,
         images=images,
         epochs=length,
+        steps=max_steps,
         parts=part_costs(model, step, batch_size),
         memory=held,
         memory_limit=memory,
         largest_batch=None if memory is None else held.largest_batch(memory),
-        times=gpu_times(step, held, gpus, images * length, rate),
-        scaling=scale(cfg, gpus),
+        times=gpu_times(step, held, gpus, seen, rate),
+        scaling=scaling,
         loading_rate=rate,
         checkpoint_bytes=held.weights + held.target + held.optimizer,
         # One more while it is written.

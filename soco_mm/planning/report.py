@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from soco_mm.utils.durations import in_words
+
 from .memory import MIB, RESERVED
-from .plan import Plan
+from .plan import DAY, Plan
 from .roofline import REACHED_BANDWIDTH, REACHED_FLOPS
 
 GIB = 1024 * MIB
@@ -58,6 +60,7 @@ def memory_lines(plan: Plan) -> str:
     rows = [
         ['weights', f'{held.weights / MIB:.0f} MiB'],
         ['target network', f'{held.target / MIB:.0f} MiB'],
+        ['copy for replay', f'{held.replay_copy / MIB:.0f} MiB'],
         ['optimiser', f'{held.optimizer / MIB:.0f} MiB'],
         ['gradients', f'{held.gradients / MIB:.0f} MiB, as activations go'],
         ['activations', f'{sum(held.activations.values()) / GIB:.2f} GiB'],
@@ -86,16 +89,19 @@ def times_table(plan: Plan) -> str:
             str(each.largest_batch),
             f'{1000 * each.seconds:.0f} ms',
             f'{each.images_per_second:,.0f}',
-            f'{each.days:.1f}' if each.days >= 0.95 else f'{24 * each.days:.1f} h',
+            f'{each.days:.1f}' if each.days >= 0.95 else in_words(DAY * each.days),
             f'{each.loader_cores:.1f}',
         ]
         for each in plan.times
     ]
+    length = f'{plan.epochs} epochs of {plan.images:,} images'
+    if plan.steps:
+        length = f'{plan.steps:,} steps of {plan.scaling.batch:,} images'
     return (
         f'{aligned(rows)}\n'
-        f'{plan.epochs} epochs of {plan.images:,} images; operators one after another '
-        f"at {REACHED_FLOPS:.0%} of the GPU's operations and {REACHED_BANDWIDTH:.0%} "
-        f'of its bandwidth; a core here loads {plan.loading_rate:.0f} images/s.'
+        f'{length}; operators one after another at {REACHED_FLOPS:.0%} of the '
+        f"GPU's operations and {REACHED_BANDWIDTH:.0%} of its bandwidth; a core "
+        f'here loads {plan.loading_rate:.0f} images/s.'
     )
 
 

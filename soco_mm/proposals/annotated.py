@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from soco_mm import coco
-from soco_mm.coco import AmbiguousName, NameFinder, read_images, read_source
+from soco_mm.coco import NameFinder, read_images, read_source
 from soco_mm.coco.account import CROWD, IGNORED, INVISIBLE
 from soco_mm.coco.boxes import check_in_pixels, clip_box
 from soco_mm.coco.structure import ImageEntry, list_of
@@ -90,15 +90,13 @@ def _image_sizes(
 ) -> dict[int, tuple[int, int]]:
     """The sizes of the images, by their places, of those that can be known."""
     sizes = {each.number: each.size for each in entries if each.size}
-    finder, places = NameFinder(images.paths), {}
-    for each in entries:
-        if each.number not in sizes:
-            try:
-                path = finder.find(each.file_name)
-            except AmbiguousName:
-                continue
-            if path is not None:
-                places[each.number] = path
+    names = [each.file_name for each in entries]
+    paths, _ = NameFinder(images.paths).find_all(names)
+    places = {
+        each.number: paths[each.file_name]
+        for each in entries
+        if each.number not in sizes and each.file_name in paths
+    }
     heads = read_heads(images.root, list(places.values()))
     for number, head in zip(places, heads):
         if isinstance(head, ImageHead):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from soco_mm.coco import AmbiguousName, NameFinder, read_images
+from soco_mm.coco import NameFinder, read_images
 from soco_mm.coco.files import path_below, walk_files
 from soco_mm.utils import ImageListing, UsageError, list_images, read_json
 from soco_mm.utils.image_files import is_image
@@ -141,15 +141,13 @@ def _find(names: list[str], root: str, source: Path) -> list[str]:
     """Find names written on another machine, with other folders, by their end."""
     if any(os.path.exists(os.path.join(root, name)) for name in names):
         return names
-    finder = NameFinder(walk_files(root))
-    try:
-        return [finder.find(name) or name for name in names]
-    except AmbiguousName as error:
+    found, unclear = NameFinder(walk_files(root)).find_all(names)
+    if unclear:
         raise UsageError(
-            f'{source} names images that could be {error} in '
-            f'{root}. Give the folder that they are relative to '
-            'with --root.'
-        ) from None
+            f'{source} names {unclear} in {root}. Give the folder that they are '
+            'relative to with --root.'
+        )
+    return [found.get(name, name) for name in names]
 
 
 def _below(path: str, root: str, source: Path) -> str:

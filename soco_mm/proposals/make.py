@@ -288,6 +288,17 @@ def merge_proposals(
                 if key not in ('listing', 'found')
             }
             earlier = _earlier(out, same, [path for store in stores for path in store])
-            if earlier and earlier.header['listing'] == header['listing']:
+            if earlier and _is_merged(earlier, header, stores):
                 return summarize(earlier, kept=len(earlier))
         return summarize(merge_shards(stores, header, out))
+
+
+def _is_merged(
+    earlier: ProposalStore, header: dict, stores: Sequence[ProposalStore]
+) -> bool:
+    """Whether a store is already what its shards make together."""
+    # The images of a listing stay the same where those that failed are retried.
+    return earlier.header['listing'] == header['listing'] and all(
+        earlier.header[key] == sum(store.header[key] for store in stores)
+        for key in ('num_images', 'num_boxes', 'num_failures')
+    )

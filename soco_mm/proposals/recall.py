@@ -1,16 +1,17 @@
 import posixpath
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from soco_mm import coco
-from soco_mm.coco import Account, AmbiguousName, NameFinder, read_images, read_source
+from soco_mm.coco import Account, NameFinder, clean_name, read_images, read_source
 from soco_mm.coco.account import CLIPPED, CROWD, IGNORED, INVISIBLE, REPEATED
 from soco_mm.coco.boxes import check_in_pixels, clip_box, reaches_out
 from soco_mm.coco.structure import ImageEntry, list_of
+from soco_mm.coco.values import Ids
 from soco_mm.utils import UsageError
 
 from .random_boxes import RandomBoxes
@@ -132,12 +133,17 @@ def _read_labels(
     found = [
         each
         for each in content.get('categories') or ()
-        if isinstance(each, dict) and {'id', 'name'} <= each.keys()
+        if isinstance(each, dict)
+        and {'id', 'name'} <= each.keys()
+        and isinstance(each['id'], Hashable)
     ]
-    numbers = {str(each['id']): number for number, each in enumerate(found)}
-    objects = content['annotations']
-    ids = [str(objects[each.number].get('category_id')) for each in entries]
-    labels = np.array([numbers.get(each, -1) for each in ids], np.int64)
+    ids = Ids(each['id'] for each in found)
+    labels = np.full(len(entries), -1, np.int64)
+    for row, entry in enumerate(entries):
+        id_ = content['annotations'][entry.number].get('category_id')
+        label = ids.find(id_) if isinstance(id_, Hashable) else None
+        if label is not None:
+            labels[row] = label
     return labels, tuple(str(each['name']) for each in found)
 
 
@@ -153,27 +159,10 @@ def _match(
     Raises:
         UsageError: If none is the same.
     """
-    places = [_index(store, posixpath.normpath(each.file_name)) for each in images]
-    unclear = None
-    if None in places and len(store):
-        # Paths of another machine, or of a folder below or above.
-        finder = NameFinder(store)
-        taken = {place for place in places if place is not None}
-        for number, each in enumerate(images):
-            if places[number] is not None:
-                continue
-            try:
-                name = finder.find(each.file_name)
-            except AmbiguousName as error:
-                unclear = unclear or error
-                continue
-            place = None if name is None else store.index(name)
-            if place not in taken:
-                places[number] = place
+    places, unclear = _find_places(images, store)
     if unclear and all(place is None for place in places):
         raise UsageError(
-            f'{path} names images that could be {unclear} in '
-            f'{store.folder}. Make the proposals in the '
+            f'{path} names {unclear} in {store.folder}. Make the proposals in the '
             'folder that the file names are relative to.'
         )
     indices, other_size = {}, 0
@@ -203,6 +192,31 @@ def _match(
             'relative to.'
         )
     return indices, other_size
+
+
+def _find_places(
+    images: Sequence[ImageEntry], store: ProposalStore
+) -> tuple[list[int | None], str | None]:
+    """Indices of images in the store, and what of the names is not clear, if any."""
+    places = [_index(store, posixpath.normpath(each.file_name)) for each in images]
+    others = {each.file_name for each, place in zip(images, places) if place is None}
+    if not others:
+        return places, None
+    # Paths of another machine, or of a folder below or above.
+    found, unclear = NameFinder(store).find_all(sorted(others))
+    owners = {
+        place: clean_name(each.file_name)
+        for each, place in zip(images, places)
+        if place is not None
+    }
+    for number, each in enumerate(images):
+        name = each.file_name
+        if places[number] is None and name in found:
+            place = store.index(found[name])
+            # That of a whole name is not another image, too.
+            if owners.get(place, clean_name(name)) == clean_name(name):
+                places[number] = place
+    return places, unclear
 
 
 def _index(store: ProposalStore, name: str) -> int | None:

@@ -1,3 +1,4 @@
+from inspect import signature
 from typing import NamedTuple
 
 import numpy as np
@@ -148,7 +149,9 @@ def generator_parameters(generator: dict) -> dict:
     known = {each.__name__: each for each in (SelectiveSearch, EdgeBoxes, RandomBoxes)}
     parameters = {key: generator[key] for key in generator if key != 'type'}
     if generator['type'] in known:
-        parameters = vars(known[generator['type']](**parameters))
+        # It is not built: that may take a file which is gone by now.
+        accepted = signature(known[generator['type']]).parameters.values()
+        parameters = {each.name: each.default for each in accepted} | parameters
     return parameters
 
 

@@ -6,14 +6,8 @@ import cv2
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from .opening import (
-    explain_large,
-    is_pillow_limit,
-    open_image,
-    read_orientation,
-    stored_size,
-    turn,
-)
+from .exif import read_orientation
+from .opening import explain_large, is_pillow_limit, open_image, stored_size, turn
 from .stretch import reduce_depth
 
 # Smaller images have nothing to learn from.

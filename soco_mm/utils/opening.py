@@ -58,24 +58,6 @@ def is_pillow_limit(error: Exception) -> bool:
     return 'Decompressed data too large' in str(error)
 
 
-def read_orientation(image: Image.Image) -> int:
-    """The EXIF orientation that OpenCV applies, from 1 (none) to 8.
-
-    ``Image.getexif`` would also look at other metadata, which OpenCV ignores,
-    and would decode some images for it.
-    """
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        noted = image.tag_v2
-    else:
-        noted = Image.Exif()
-        try:
-            noted.load(image.info.get('exif', b''))
-        except Exception:  # nearly anything on bad bytes
-            return 1
-    orientation = noted.get(Base.Orientation)
-    return orientation if orientation in range(1, 9) else 1
-
-
 def stored_size(image: Image.Image) -> tuple[int, int]:
     """Width and height in pixels before the orientation is applied."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):

@@ -9,14 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from .exif import read_orientation
 from .image import MIN_SIDE, ImageError, read_image
-from .opening import (
-    explain_large,
-    is_pillow_limit,
-    open_image,
-    read_orientation,
-    stored_size,
-)
+from .opening import explain_large, is_pillow_limit, open_image, stored_size
 
 # OpenCV reads all images of the formats that Pillow names so.
 OPENCV_FORMATS = {
@@ -142,7 +137,7 @@ def read_head(path: str) -> ImageHead:
                 raise ImageError(reason)
             orientation = read_orientation(image)
             size = (height, width) if orientation > 4 else (width, height)
-            if orientation > 4 and image.format not in TURNED_FORMATS:
+            if orientation > 4 and not _turns(image):
                 size = read_image(path).shape[1::-1]
                 orientation = 1 if size == (width, height) else orientation
             return ImageHead(
@@ -159,6 +154,13 @@ def read_head(path: str) -> ImageHead:
             return ImageHead(read_image(path).shape[1::-1])
         failure = getattr(error, 'strerror', None) or error
         raise ImageError(f'cannot be read ({failure})') from None
+
+
+def _turns(image: Image.Image) -> bool:
+    """Whether each version of OpenCV turns an image as its EXIF says."""
+    # Of a PNG with several frames only some do.
+    several = image.format == 'PNG' and getattr(image, 'is_animated', False)
+    return image.format in TURNED_FORMATS and not several
 
 
 def _is_deep(image: Image.Image) -> bool:

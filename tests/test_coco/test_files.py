@@ -42,9 +42,51 @@ def test_a_file_is_found_by_its_very_name_first():
     assert clean_name('images\\1.png') == 'images/1.png'
 
 
+def test_a_file_is_of_one_name_however_that_is_written():
+    finder = NameFinder(['1.png', '2.png', 'x/3.png', 'y/3.png'])
+    same = {
+        'cam/1.png': '1.png',
+        'cam\\.\\1.png': '1.png',
+        '/cam/../cam/2.png': '2.png',
+    }
+    assert finder.find_all([*same, 'none.png']) == (same, None)
+    # A whole name is sure, and then the others are not that file.
+    assert finder.find_all(['cam1/1.png', '1.png']) == ({'1.png': '1.png'}, None)
+    found, unclear = finder.find_all(['cam1/1.png', 'cam/2.png', 'cam2/1.png'])
+    assert found == {'cam/2.png': '2.png'}
+    assert unclear == 'cam1/1.png and cam2/1.png, which could both be 1.png'
+    assert finder.find_all(['3.png']) == (
+        {},
+        'images that could be x/3.png and y/3.png',
+    )
+
+
 def test_all_files_are_listed_but_hidden_ones(tmp_path):
     for name in ('b/c 1.txt', 'a.png', '.hidden', '.git/x.png'):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b'')
     assert sorted(walk_files(os.fspath(tmp_path))) == ['a.png', 'b/c 1.txt']
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    for name in ('root/real/1.png', 'root/a/2.png', 'other/deep/3.png'):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b'')
+    root = tmp_path / 'root'
+    for link, target in (
+        ('first', 'root/real'),  # which has a path of its own
+        ('a/back', 'root'),  # a cycle
+        ('a/more', 'other'),
+        ('more', 'other/deep'),
+        ('.hidden', 'other'),
+        ('z', 'nowhere'),
+    ):
+        (root / link).symlink_to(tmp_path / target)
+    (tmp_path / 'other/cycle').symlink_to(root)
+    found = ['a/2.png', 'more/3.png', 'real/1.png', 'z']
+    assert sorted(walk_files(os.fspath(root))) == found
+    (root / 'more').unlink()
+    found[1] = 'a/more/deep/3.png'
+    assert sorted(walk_files(os.fspath(root))) == found

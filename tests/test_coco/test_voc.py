@@ -10,6 +10,7 @@ import pytest
 from label_layouts import object_of, write_voc, xml_of
 from PIL import Image
 
+from soco_mm.coco import read_source
 from soco_mm.coco.voc import read_voc
 from soco_mm.utils import UsageError
 
@@ -222,6 +223,50 @@ def test_images_are_found_beside_or_by_the_name_that_is_noted(voc, tmp_path):
     assert named.root == root / 'JPEGImages'
     with pytest.raises(UsageError, match='There is no folder .*none. Give th'):
         read_voc(beside, images=root / 'none')
+
+
+def test_names_in_a_list_may_end_like_the_flag_of_a_class(voc):
+    names = ['photo 1', 'photo 0', 'photo -1', 'b 1.5', 'c']
+    for name in names:
+        root = voc(object_of('nut', (1, 1, 40, 20)), name)
+        shutil.copy(root / 'JPEGImages/a.png', root / f'JPEGImages/{name}.png')
+    path = root / 'ImageSets/Main/train.txt'
+    for lines in (
+        names,
+        [f'{name} -1' for name in names],
+        [f'{name}.png' for name in names],
+        [f'{name}.png  1' for name in names],
+    ):
+        path.write_text('\n'.join(lines))
+        images = read_voc(path).content['images']
+        assert [each['file_name'] for each in images] == [f'{n}.png' for n in names]
+    path.write_text('d 1\n')
+    with pytest.raises(UsageError, match='train.txt:1: there is no .*/d.xml'):
+        read_voc(path)
+
+
+def test_folders_of_xml_files_and_of_images_may_be_links(voc, tmp_path):
+    root = voc(object_of('nut', (1, 1, 40, 20)))
+    for name in ('Annotations', 'JPEGImages'):
+        (root / name).rename(tmp_path / name)
+        (root / name).mkdir()
+        (root / name / 'cam').symlink_to(tmp_path / name)
+    source = read_source(root)
+    assert objects(source.content) == {'cam/a.png': [('nut', [0, 0, 40, 20])]}
+
+
+def test_an_image_is_not_that_of_two_xml_files(voc):
+    root = voc(object_of('nut', (1, 1, 40, 20)))
+    for folder in ('cam1', 'cam2'):
+        (root / 'Annotations' / folder).mkdir()
+        shutil.copy(root / 'Annotations/a.xml', root / 'Annotations' / folder)
+    with pytest.raises(UsageError, match='a.xml and cam1/a.xml in .* both be of a.png'):
+        read_voc(root)
+    (root / 'Annotations/a.xml').unlink()
+    with pytest.raises(UsageError, match='cam1/a.xml and cam2/a.xml in .* both be'):
+        read_voc(root)
+    (root / 'Annotations/cam2/a.xml').unlink()
+    assert read_voc(root).content['images'][0]['file_name'] == 'a.png'
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,15 @@ def test_what_is_no_sample_is_counted(write):
         UsageError, match='has no object to classify: it has 2 tiny objects'
     ):
         ObjectCrops(**write((0, [3, 2, 7, 7], {}), (1, [3, 2, 7, 9], {})))
+
+
+def test_masks_are_not_looked_at(write):
+    box, line = [3, 2, 20, 20], [[1, 1, 5, 5]]
+    triangle = [[3, 2, 23, 2, 23, 22]]
+    for first, second in ((line, line), (line, triangle), (triangle, None)):
+        data = ObjectCrops(
+            **write(
+                (0, box, dict(segmentation=first)), (1, box, dict(segmentation=second))
+            )
+        )
+        assert len(data) == 2 and not data.account.counts

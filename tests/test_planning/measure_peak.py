@@ -1,5 +1,6 @@
 """Print what is planned for a step, and what this process holds at the most.
 
+Of a step alone, without what a training holds between steps as well.
 Arguments: a config, the images of a batch, and the side of its first view.
 """
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import small
@@ -11,8 +12,10 @@ import torch
 from torch import nn
 
 from soco_mm.engine.config import load_config
+from soco_mm.engine.hooks import StepGuardHook
 from soco_mm.planning.counting import StepCount
 from soco_mm.planning.memory import Memory, measure_memory
+from soco_mm.planning.step import build_model, count_step
 
 MIB = 2**20
 # Measures a process of its own: its peak can be reset, and large blocks go back to
@@ -43,6 +46,7 @@ def held(**given):
     usual = dict(
         weights=100 * MIB,
         target=90 * MIB,
+        replay_copy=190 * MIB,
         optimizer=100 * MIB,
         gradients=100 * MIB,
         activations={},
@@ -86,14 +90,26 @@ def test_weights_target_state_and_gradients(optimizer, states, accumulated):
     assert found.optimizer == states * trained
     # Gradients stay from one iteration to the next if they are accumulated.
     kept = trained * (accumulated > 1)
-    assert found.peak == 2000 + kept + found.weights + found.target + found.optimizer
+    copied = trained + 4 * 100 * 10
+    assert found.replay_copy == copied
+    static = found.weights + found.target + copied + found.optimizer
+    assert found.peak == 2000 + kept + static
     assert found.per_image == 80
+
+
+def test_the_copy_for_replay_is_that_of_the_hook():
+    cfg = load_config(small.SOCO)
+    cfg.model.frozen_parts = ['backbone']
+    model = build_model(cfg)
+    steps = {2: StepCount(peak=0), 1: StepCount(peak=0)}
+    hook = StepGuardHook()
+    hook.before_train(SimpleNamespace(model=model, iter=0, hooks=[]))
+    kept = sum(value.numel() * value.element_size() for value in hook.kept)
+    assert measure_memory(cfg, model, steps).replay_copy == kept > 0
 
 
 def test_torch_is_not_asked_for_memory():
     """A batch that no machine has is planned as fast as a small one."""
-    from soco_mm.planning.step import build_model, count_step
-
     cfg = load_config(small.SOCO)
     cfg.optim_wrapper.type = 'OptimWrapper'
     model = build_model(cfg)

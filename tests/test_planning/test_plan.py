@@ -11,6 +11,7 @@ from soco_mm.engine.config import load_config
 from soco_mm.planning import make_plan
 from soco_mm.planning.counting import Operation
 from soco_mm.planning.plan import epochs_in
+from soco_mm.planning.report import describe_plan
 from soco_mm.planning.roofline import GPU, seconds_of
 from soco_mm.proposals import ProposalStore
 from soco_mm.utils import SoCoError, UsageError
@@ -28,7 +29,8 @@ def test_memory_of_the_papers_model_is_that_of_a_hand_calculation(r50):
     held = r50.memory
     assert held.batch_size == 128
     assert held.per_image / MIB == pytest.approx(123, rel=0.05)
-    passes = held.peak - held.weights - held.target - held.optimizer
+    static = held.weights + held.target + held.replay_copy + held.optimizer
+    passes = held.peak - static
     assert passes / 1024 / MIB == pytest.approx(15.7, rel=0.03)
     saved = sum(held.activations.values())
     assert 0.8 * passes < saved < passes
@@ -132,6 +134,20 @@ def test_a_recipe_in_steps_has_as_many_epochs_as_they_take():
     assert epochs_in(cfg, images=320, gpus=2) == 80
 
 
+def test_a_recipe_in_steps_takes_as_long_whatever_images_there_are(narrow):
+    narrow.train_cfg = dict(type='StepTrainLoop', max_steps=300)
+    narrow.optim_wrapper.accumulative_counts = 2
+    seen = 300 * 2 * 16 * 4  # steps, accumulation, batch and GPUs
+    for images in (1000, 1_000_000):
+        found = make_plan(narrow, gpus=4, images=images)
+        for each in found.times:
+            assert each.days == pytest.approx(seen / each.images_per_second / 86400)
+        assert '300 steps of 128 images; operators' in describe_plan(found)
+    narrow.train_cfg = dict(max_epochs=2)
+    found = make_plan(narrow, gpus=4, images=1000)
+    assert '2 epochs of 1,000 images; operators' in describe_plan(found)
+
+
 def test_an_rpn_is_left_out_and_said_so(narrow):
     narrow.model.rpn_head = small.RPN
     narrow.model.neck.num_outs = 5
@@ -173,6 +189,7 @@ def test_the_command_prints_a_table_or_all_numbers(capsys):
         '8 images on each of 1 GPU, float32',
         'backbone',
         'each image more',
+        'copy for replay',
         'Largest batch in 8 GiB',
         'H100 SXM 80 GB',
         'A step has 8 images, the recipe is for 16: --accumulate 2, or --auto-scale',

@@ -145,6 +145,19 @@ def test_sizes_that_are_not_annotated_are_those_of_the_images(tmp_path, photos):
         read_shapes(path, NO_IMAGES)
 
 
+def test_sizes_are_not_those_of_an_image_that_two_names_fit(tmp_path, photos):
+    path = annotate(tmp_path / 'ann.json', [[1, 2, 30, 40]], size=None)
+    content = json.loads(path.read_text())
+    for number, name in enumerate(('cam1/a.png', 'cam2/a.png'), 1):
+        content['images'][number - 1 :] = [dict(id=number, file_name=name)]
+        content['annotations'][number - 1 :] = [
+            dict(id=number, image_id=number, category_id=1, bbox=[1, 2, 30, 40])
+        ]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match='does not say how large its images are'):
+        read_shapes(path, list_input(photos))
+
+
 def test_all_layouts_give_the_same_settings(tmp_path, demo_images):
     content = json.loads((demo_images.parent / 'instances.json').read_text())
     for each in content['annotations']:

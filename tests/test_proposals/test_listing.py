@@ -47,6 +47,7 @@ def test_paths_are_sorted_by_their_bytes_and_keep_them(folder, tmp_path):
         ('l.txt', '../x.jpg', 'not below'),
         ('l.txt', '/etc/x.jpg', 'not below'),
         ('l.txt', 'x.jpg', 'with --root'),
+        ('l.txt', 'x/b/2.jpg\ny/b/2.jpg', 'x/b/2.jpg and y/b/2.jpg, which could both'),
         ('c.json', '{"images": 3}', 'not a COCO json'),
         ('c.json', '{"images": [{"id": 3}]}', 'file_name'),
         ('c.json', '{', 'is not JSON'),

@@ -61,6 +61,25 @@ def test_a_folder_of_masks_is_imported_by_the_names_of_its_files(tmp_path, image
     assert store['nested/b.png'].tolist() == [[10, 10, 40, 35]]
 
 
+def test_an_image_of_a_folder_may_have_no_masks(tmp_path, images):
+    for name, content in (('a', MASKS), ('b', []), ('sa_7', SA_1B)):
+        save(tmp_path / f'masks/{name}.json', content)
+    (tmp_path / 'sam').mkdir()
+    (tmp_path / 'sam/linked').symlink_to(tmp_path / 'masks')
+    made = import_proposals(tmp_path / 'sam', tmp_path / 'store', images=images)
+    assert made.without_boxes == 1 and made.first_unmatched == ['a']
+    store = ProposalStore.open(tmp_path / 'store')
+    assert store['nested/b.png'].tolist() == [[0, 0, 60, 40]]
+    save(tmp_path / 'none/b.json', [])
+    with pytest.raises(UsageError, match='none has no box'):
+        read_box_file(tmp_path / 'none')
+    # With annotations it holds the results of no image.
+    listing = save(tmp_path / 'photos.json', dict(images=[dict(id=3, file_name='a.b')]))
+    save(tmp_path / 'none/a.json', [dict(image_id=3, bbox=[1, 2, 3, 4], score=1)])
+    found = read_box_file(tmp_path / 'none', listing)
+    assert (found.format, found.boxes) == ('coco_results', {'a.b': [[1, 2, 3, 4]]})
+
+
 def test_the_threshold_is_of_the_predicted_iou(tmp_path):
     found = read_box_file(save(tmp_path / 'sa_7.json', SA_1B), score_thr=0.95)
     assert found.boxes == {'sa_7': [[0, 0, 30, 20]]}
@@ -75,6 +94,36 @@ def test_masks_of_an_image_of_another_size_are_left_out(tmp_path, images):
     made = import_proposals(tmp_path / 'sam', tmp_path / 'store', images=images)
     assert made.left_out == 1
     assert 'but its boxes are for 80x40' in made.describe()
+
+
+def test_masks_that_were_made_on_a_resized_image_are_left_out(tmp_path, images):
+    """Lists of masks have no size beside those of the masks."""
+    save(tmp_path / 'sam/sa_7.json', MASKS)
+    half = [dict(each, segmentation=dict(size=[20, 30], counts='a')) for each in MASKS]
+    save(tmp_path / 'sam/b.json', half)
+    made = import_proposals(tmp_path / 'sam', tmp_path / 'store', images=images)
+    assert made.left_out == 1
+    (failure,) = ProposalStore.open(tmp_path / 'store').failures()
+    assert failure['image'] == 'nested/b.png'
+    assert 'is 60x40 pixels large, but its boxes are for 30x20' in failure['reason']
+    # A mask that is not kept says it as well, an odd one nothing.
+    half[0]['segmentation'] = [[1, 2, 3, 4, 5, 6]]
+    half[1]['predicted_iou'] = 0.1
+    found = read_box_file(save(tmp_path / 'b.json', half), score_thr=0.5)
+    assert found.sizes == {'b': (30, 20)}
+    for odd in (dict(size=[0, 30]), dict(size=['20', 30]), dict(size=[20]), {}, None):
+        content = [dict(MASKS[0], segmentation=odd)]
+        assert read_box_file(save(tmp_path / 'b.json', content)).sizes == {}
+
+
+def test_boxes_of_a_coco_json_without_sizes_are_of_the_size_of_their_masks(tmp_path):
+    content = dict(
+        images=[dict(id=1, file_name='a.png'), dict(id=2, file_name='b.png')],
+        annotations=[dict(mask([1, 2, 3, 4], 1), id=1, image_id=1)],
+        categories=[],
+    )
+    found = read_box_file(save(tmp_path / 'a.json', content))
+    assert found.sizes == {'a.png': (60, 40)}
 
 
 def test_exchanged_sides_of_maskcut_are_told_by_its_masks(tmp_path, images):

@@ -404,3 +404,46 @@ def test_a_subset_in_nested_folders_is_found_by_the_ends_of_its_names(tmp_path):
     found = [store.path(index) for index in objects.images]
     assert found == ['p/x/1.jpg', 'p/x/2.jpg', 'q/3.jpg']
     assert objects.absent == 2
+
+
+def test_an_image_is_not_that_of_two_names(tmp_path):
+    """Whether the names end alike, or one of them is its own; only one name counts."""
+    store = write(
+        tmp_path / 'store', {'1.png': [[0, 0, 9, 9]], '2.png': [[0, 0, 9, 9]]}
+    )
+    box = (0, 0, 9, 9, 81, 0)
+    names = {1: 'cam1/1.png', 2: 'cam2/1.png'}
+    path = annotate(tmp_path / 'ann.json', names, [(1, *box), (2, *box)])
+    with pytest.raises(UsageError, match='cam1/1.png and cam2/1.png, which could both'):
+        read_ground_truth(path, store)
+    for more in ({3: 'cam1/2.png', 4: 'cam1\\2.png'}, {3: '2.png', 4: '.\\2.png'}):
+        annotate(path, names | more, [(each, *box) for each in (1, 2, 3, 4, 4)])
+        objects = read_ground_truth(path, store)
+        assert {store.path(index) for index in objects.images} == {'2.png'}
+        # Those of the second name for it are repeated.
+        assert (len(objects.boxes), objects.num_images, objects.absent) == (1, 1, 2)
+    annotate(path, names | {3: '1.png'}, [(each, *box) for each in (1, 2, 3)])
+    objects = read_ground_truth(path, store)
+    assert (len(objects.boxes), objects.absent) == (1, 2)
+
+
+def test_ids_of_classes_may_be_written_in_other_ways(tmp_path):
+    """As in a fine-tuning: 1, 1.0, "1" and " 1" are one class."""
+    store = write(tmp_path / 'store', {'a.jpg': [[0, 0, 9, 9]]})
+    ids = [1.0, ' 1', '1', 1, 2, '2.5', None, [1], {}, 3]
+    box = (1, 0, 0, 9, 9, 81, 0)
+    path = annotate(tmp_path / 'ann.json', {1: 'a.jpg'}, [box] * (len(ids) + 1))
+    content = json.loads(path.read_text())
+    for each, id_ in zip(content['annotations'], ids):
+        each['category_id'] = id_
+    del content['annotations'][-1]['category_id']
+    for one, two in ((1, '2'), ('1', 2.0), (1.0, ' 2')):
+        content['categories'] = [
+            dict(id=two, name='two'),
+            dict(id=[3], name='no id'),
+            dict(id=one, name='one'),
+        ]
+        path.write_text(json.dumps(content))
+        objects = read_ground_truth(path, store)
+        found = [(*objects.classes, None)[label] for label in objects.labels]
+        assert found == ['one'] * 4 + ['two'] + [None] * 6

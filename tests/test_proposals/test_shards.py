@@ -7,6 +7,7 @@ import pytest
 
 from soco_mm.proposals import Proposals, ProposalStore, build_settings
 from soco_mm.proposals.layout import unusable
+from soco_mm.proposals.make import merge_proposals
 from soco_mm.proposals.presets import made_with
 from soco_mm.proposals.shards import hash_listing, merge_shards, open_shards, take_shard
 from soco_mm.utils import SoCoError, UsageError
@@ -23,7 +24,7 @@ def result(path):
     return Proposals(path, boxes, (number + 9, 8), number % 3, failure)
 
 
-def write(folder, index, count, paths=PATHS, **changes):
+def write(folder, index, count, paths=PATHS, make=result, **changes):
     shard = dict(index=index, count=count) if count else None
     settings = json.loads(json.dumps(build_settings(**changes)))
     ProposalStore.write(
@@ -35,7 +36,7 @@ def write(folder, index, count, paths=PATHS, **changes):
             listing=hash_listing(paths),
             shard=shard,
         ),
-        map(result, take_shard(paths, index, count) if count else paths),
+        map(make, take_shard(paths, index, count) if count else paths),
     )
     return folder
 
@@ -51,6 +52,25 @@ def test_merged_shards_are_the_bytes_of_an_unsharded_store(tmp_path, count):
         assert (whole / name).read_bytes() == (
             tmp_path / 'merged' / name
         ).read_bytes(), name
+
+
+def test_shards_with_fewer_failures_are_merged_again(tmp_path):
+    """Of the same images: one was unreadable, on one the generator failed."""
+
+    def retried(path):
+        each = result(path)._replace(failure=None)
+        return each if len(each.boxes) else result('02.jpg')._replace(path=path)
+
+    shards = [write(tmp_path / str(i), i, 2) for i in (1, 2)]
+    merged = tmp_path / 'merged'
+    assert merge_proposals(shards, merged).left_out == 2
+    for index in (1, 2):
+        write(shards[index - 1], index, 2, make=retried)
+        merge_proposals(shards, merged)
+    whole = write(tmp_path / 'whole', 0, 0, make=retried)
+    for each in whole.iterdir():
+        assert each.read_bytes() == (merged / each.name).read_bytes(), each.name
+    assert merge_proposals(shards, merged).kept == len(PATHS)
 
 
 def test_overlapping_missing_and_foreign_shards_are_refused(tmp_path):

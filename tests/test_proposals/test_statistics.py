@@ -3,7 +3,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from soco_mm.proposals import Proposals, ProposalStore, statistics
+from soco_mm.proposals import (
+    EdgeBoxes,
+    Proposals,
+    ProposalStore,
+    RandomBoxes,
+    SelectiveSearch,
+    statistics,
+)
 from soco_mm.proposals.statistics import (
     advise,
     box_shapes,
@@ -222,6 +229,20 @@ def test_parameters_include_what_was_left_at_its_default():
     parameters = generator_parameters(dict(type='SelectiveSearch', scale=7))
     assert parameters['scale'] == 7 and parameters['max_side'] == 500
     assert generator_parameters(dict(type='a.B', x=1)) == dict(x=1)
+    for known in (SelectiveSearch, EdgeBoxes, RandomBoxes):
+        built = vars(known())
+        assert generator_parameters(dict(type=known.__name__)) == built
+
+
+def test_parameters_name_an_edge_model_that_is_gone():
+    generator = dict(type='EdgeBoxes', max_side=400, edge_model='/gone/model.yml.gz')
+    parameters = generator_parameters(generator)
+    assert parameters['edge_model'] == '/gone/model.yml.gz'
+    assert parameters['max_side'] == 400 and parameters['num_boxes'] == 500
+    # Advice looks at them too.
+    boxes, sizes = np.array([[0, 0, 9, 9]]), np.array([[4000, 3000]])
+    (advice,) = advise(summary(), dict(HEADER, generator=generator), boxes, sizes)[-1:]
+    assert 'reduced to 400; raise --max-side' in advice
 
 
 @pytest.mark.parametrize('images', [2, 21, 300])

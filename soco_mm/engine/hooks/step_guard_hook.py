@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook, LoggerHook
-from torch import Tensor
+from torch import Tensor, nn
 
 from soco_mm.checkpoint.io import write_checkpoint
 from soco_mm.datasets import EpochSampler, ObjectViewDataset
@@ -40,12 +40,7 @@ class StepGuardHook(Hook):
 
     def before_train(self, runner) -> None:
         """Make room for the copy of what changes."""
-        model = unwrap_model(runner.model)
-        self.watched = {
-            name: value
-            for name, value in model.named_parameters()
-            if value.requires_grad or name.startswith('target_net.')
-        }
+        self.watched = weights_that_change(unwrap_model(runner.model))
         self.kept = [value.detach().clone() for value in self.watched.values()]
         device = self.kept[0].device
         self.going = torch.tensor(True, device=device)
@@ -171,6 +166,15 @@ class StepGuardHook(Hook):
         batch = loader.collate_fn([dataset[index] for index in indices])
         batch.pop(REPLACED, None)
         return batch
+
+
+def weights_that_change(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights that a training changes, by their names."""
+    return {
+        name: value
+        for name, value in model.named_parameters()
+        if value.requires_grad or name.startswith('target_net.')
+    }
 
 
 def autocast_of(runner, model) -> str | None:

@@ -50,8 +50,8 @@ def read_masks(
 
     Returns:
         tuple: The name of the image without folder and suffix; lists of x, y, w
-        and h in pixels; and width and height of the image, None if the file does
-        not say.
+        and h in pixels; and width and height of the image, None if neither the
+        file nor its masks say.
 
     Raises:
         UsageError: If something in it is wrong.
@@ -73,6 +73,7 @@ def read_masks(
     for number, mask in enumerate(masks):
         if not isinstance(mask, dict) or not isinstance(mask.get('bbox'), list):
             raise UsageError(f'In {path}, mask {number} (from 0) has no "bbox".')
+        size = size or size_of_mask(mask.get('segmentation'))
         score = mask.get('predicted_iou')
         known = score_thr is not None and isinstance(score, (int, float))
         if known and score < score_thr:
@@ -81,3 +82,21 @@ def read_masks(
         boxes.append(mask['bbox'])
     stem, _ = posixpath.splitext(posixpath.basename(clean_name(name)))
     return stem, boxes, size
+
+
+def size_of_mask(mask: Any) -> tuple[int, int] | None:
+    """Width and height of the image that a mask is of; None if it does not say.
+
+    RLE has them the other way round.
+
+    Example:
+        >>> from soco_mm.proposals.box_files.masks_json import size_of_mask
+        >>> size_of_mask(dict(size=[480, 640], counts='abc'))
+        (640, 480)
+    """
+    sides = mask.get('size') if isinstance(mask, dict) else None
+    if not isinstance(sides, list) or len(sides) != 2:
+        return None
+    height, width = sides
+    known = all(isinstance(each, int) and each > 0 for each in sides)
+    return (width, height) if known else None

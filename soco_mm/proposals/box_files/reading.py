@@ -8,10 +8,11 @@ from typing import NamedTuple
 from soco_mm.coco import Account, read_images, read_objects
 from soco_mm.coco.account import UNLISTED
 from soco_mm.coco.boxes import check_in_pixels
+from soco_mm.coco.files import walk_files
 from soco_mm.coco.structure import ImageEntry, list_of
 from soco_mm.utils import UsageError
 
-from .masks_json import is_masks, read_masks
+from .masks_json import is_masks, read_masks, size_of_mask
 
 EXPECTED = (
     'Expected the JSON of the released code, {"file name without suffix": '
@@ -68,7 +69,13 @@ def read_box_file(
     """
     found = None
     for file in _list_files(Path(path)):
-        part = _read_content(file, _load(file), annotations, score_thr)
+        content = _load(file)
+        if content == [] and annotations is None and Path(path).is_dir():
+            # Of all layouts in a folder only this one writes an empty list: for an
+            # image without masks.
+            part = BoxFile('masks', {file.stem: []}, {}, Counter())
+        else:
+            part = _read_content(file, content, annotations, score_thr)
         found = part if found is None else _merge(path, found, part)
     assert found is not None
     if not any(found.boxes.values()):
@@ -89,7 +96,8 @@ def _list_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path]
-    files = sorted(each for each in path.rglob('*.json') if each.is_file())
+    found = (path / each for each in walk_files(str(path)) if each.endswith('.json'))
+    files = sorted(each for each in found if each.is_file())
     if not files:
         raise UsageError(f'{path} holds no .json file. {EXPECTED}')
     return files
@@ -192,7 +200,7 @@ def _read_coco(
     score_thr: float | None,
 ) -> BoxFile:
     """Gather the boxes of COCO's entries by image."""
-    images = _turn_sizes(read_images(listing, images_path), entries)
+    images = _read_sizes(read_images(listing, images_path), entries)
     names = [posixpath.normpath(each.file_name) for each in images]
     boxes: dict[str, list] = {name: [] for name in names}
     sizes = {name: each.size for name, each in zip(names, images) if each.size}
@@ -235,24 +243,25 @@ def _read_coco(
     return BoxFile(layout, boxes, sizes, left_out)
 
 
-def _turn_sizes(images: list[ImageEntry], entries: list[dict]) -> list[ImageEntry]:
-    """Images whose noted width and height are exchanged, as MaskCut writes them.
+def _read_sizes(images: list[ImageEntry], entries: list[dict]) -> list[ImageEntry]:
+    """Images with the sizes that the masks of their objects say.
 
-    The masks of their objects are RLE, which says height and width.
+    Where no width and height are noted; or these are exchanged, as MaskCut writes
+    them.
     """
-    noted = {each.id: each for each in images if each.size}
-    turned = set()
+    by_id = {each.id: each for each in images if isinstance(each.id, (int, str))}
+    found = {}
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict):
             continue
-        mask, id_ = entry.get('segmentation'), entry.get('image_id')
-        if isinstance(mask, dict) and isinstance(id_, (int, str)) and id_ in noted:
-            image = noted[id_]
-            if mask.get('size') == [image.width, image.height]:
-                turned.add(image.number)
+        size, id_ = size_of_mask(entry.get('segmentation')), entry.get('image_id')
+        if size and isinstance(id_, (int, str)) and id_ in by_id:
+            image = by_id[id_]
+            if image.size is None or image.size == size[::-1]:
+                found[image.number] = size
     return [
-        replace(each, width=each.height, height=each.width)
-        if each.number in turned
+        replace(each, width=found[each.number][0], height=found[each.number][1])
+        if each.number in found
         else each
         for each in images
     ]
