@@ -9,6 +9,7 @@ from soco_mm.proposals import ProposalStore
 from soco_mm.proposals.pixels import compare_sizes
 from soco_mm.registry import DATASETS, TRANSFORMS
 from soco_mm.utils import ImageError, SoCoError
+from soco_mm.utils.stretch import as_percentiles
 
 from .replaced import REPLACED
 from .sampler import sample_rng
@@ -123,17 +124,31 @@ class ObjectViewDataset(Dataset):
                 cannot be scaled to, or are read differently from when the
                 proposals were made.
         """
-        known = self.store.header.get('stretch')
-        if known and list(known) != list(self.loader.stretch or ()):
-            low, high = known
-            raise SoCoError(
-                f'The proposals in {self.store.folder} were made with '
-                f'--stretch {low:g} {high:g}, but training reads the images '
-                f'with {self.loader.stretch}. Set '
-                'train_dataloader.dataset.pipeline.0.stretch='
-                f'"({low:g},{high:g})".'
-            )
+        self._check_stretch()
         return compare_sizes(self.store, self.data_root, self.chosen)
+
+    def _check_stretch(self) -> None:
+        """Refuse pixels that are not those in which the proposals were found.
+
+        Raises:
+            SoCoError: If images are reduced to 8 bits in another way.
+        """
+        header, used = self.store.header, self.loader.stretch
+        known = as_percentiles(header.get('stretch'))
+        # Boxes of other tools are for the images as they are.
+        imported = known is None and header['generator']['type'] == 'Imported'
+        if used == known or imported:
+            return
+        made, reads = (
+            f'with --stretch {each[0]:g} {each[1]:g}' if each else 'without --stretch'
+            for each in (known, used)
+        )
+        value = f'"({known[0]:g},{known[1]:g})"' if known else 'None'
+        raise SoCoError(
+            f'The proposals in {self.store.folder} were made {made}, but training '
+            f'reads the images {reads}. Set train_dataloader.dataset.pipeline.0.'
+            f'stretch={value}, or make the proposals again.'
+        )
 
     def __getitem__(self, idx: int) -> dict:
         """One sample; ``idx`` is ``epoch * len(self) + index``.

@@ -76,6 +76,25 @@ def test_images_are_read_as_their_proposals_were_made(made):
             build(made, stretch=stretch).compare_images()
 
 
+def test_images_are_not_stretched_if_their_proposals_were_made_without_it(made):
+    def write_store(**header):
+        boxes = np.float32([[8, 6, 40, 30]])
+        ProposalStore.write(
+            made / 'store', header, [Proposals('a.png', boxes, (80, 60), 0)]
+        )
+
+    for header in (dict(stretch=None), {}):
+        write_store(generator=dict(type='WholeImage'), **header)
+        assert build(made).compare_images() == []
+        with pytest.raises(
+            SoCoError,
+            match=r'made without --stretch, but .* with --stretch 1 99. Set .*=None, or',
+        ):
+            build(made, stretch=(1, 99)).compare_images()
+    write_store(generator=dict(type='Imported'))  # of another tool
+    assert build(made, stretch=(1, 99)).compare_images() == []
+
+
 def test_detectors_read_the_pixels_of_pretraining(made, demo_images):
     exif = Image.Exif()
     exif[0x112] = 6

@@ -122,8 +122,10 @@ def test_boxes_of_a_coco_json_without_sizes_are_of_the_size_of_their_masks(tmp_p
         annotations=[dict(mask([1, 2, 3, 4], 1), id=1, image_id=1)],
         categories=[],
     )
-    found = read_box_file(save(tmp_path / 'a.json', content))
-    assert found.sizes == {'a.png': (60, 40)}
+    for id_ in (1, '1'):
+        content['annotations'][0]['image_id'] = id_
+        found = read_box_file(save(tmp_path / 'a.json', content))
+        assert found.sizes == {'a.png': (60, 40)}
 
 
 def test_exchanged_sides_of_maskcut_are_told_by_its_masks(tmp_path, images):

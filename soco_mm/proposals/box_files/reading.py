@@ -9,7 +9,8 @@ from soco_mm.coco import Account, read_images, read_objects
 from soco_mm.coco.account import UNLISTED
 from soco_mm.coco.boxes import check_in_pixels
 from soco_mm.coco.files import walk_files
-from soco_mm.coco.structure import ImageEntry, list_of
+from soco_mm.coco.structure import ImageEntry, index_images, list_of
+from soco_mm.coco.values import Ids
 from soco_mm.utils import UsageError
 
 from .masks_json import is_masks, read_masks, size_of_mask
@@ -200,7 +201,8 @@ def _read_coco(
     score_thr: float | None,
 ) -> BoxFile:
     """Gather the boxes of COCO's entries by image."""
-    images = _read_sizes(read_images(listing, images_path), entries)
+    images = read_images(listing, images_path)
+    images = _read_sizes(images, index_images(images, images_path), entries)
     names = [posixpath.normpath(each.file_name) for each in images]
     boxes: dict[str, list] = {name: [] for name in names}
     sizes = {name: each.size for name, each in zip(names, images) if each.size}
@@ -243,25 +245,20 @@ def _read_coco(
     return BoxFile(layout, boxes, sizes, left_out)
 
 
-def _read_sizes(images: list[ImageEntry], entries: list[dict]) -> list[ImageEntry]:
+def _read_sizes(
+    images: list[ImageEntry], ids: Ids, entries: list[dict]
+) -> list[ImageEntry]:
     """Images with the sizes that the masks of their objects say.
 
     Where no width and height are noted; or these are exchanged, as MaskCut writes
     them.
     """
-    by_id = {each.id: each for each in images if isinstance(each.id, (int, str))}
     found = {}
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict):
             continue
         size, id_ = size_of_mask(entry.get('segmentation')), entry.get('image_id')
-        if size and isinstance(id_, (int, str)) and id_ in by_id:
-            image = by_id[id_]
-            if image.size is None or image.size == size[::-1]:
-                found[image.number] = size
-    return [
-        replace(each, width=found[each.number][0], height=found[each.number][1])
-        if each.number in found
-        else each
-        for each in images
-    ]
+        place = ids.find(id_) if size and isinstance(id_, (int, str)) else None
+        if place is not None and images[place].size in (None, size[::-1]):
+            found[place] = replace(images[place], width=size[0], height=size[1])
+    return [found.get(each.number, each) for each in images]
