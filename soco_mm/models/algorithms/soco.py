@@ -344,11 +344,11 @@ class SoCo(BaseModel):
     def idle_levels(self, boxes: list[Tensor]) -> list[int]:
         """How many of the finest maps of each view need not be computed.
 
-        Those on which none of its boxes is, see :func:`most_skipped`. All of the last view are computed,
-        so that all layers have gradients and statistics in every step. On a GPU
-        the model cannot know without waiting for it, several processes would
-        have to agree, and tensors that are traced have no content: there, none
-        is left out.
+        Those on which none of its boxes is, see :func:`most_skipped`. All of the
+        last view are computed, so that all layers have gradients and statistics in
+        every step. On a GPU the model cannot know without waiting for it, several
+        processes would have to agree, and tensors that are traced have no content:
+        there, none is left out.
 
         Args:
             boxes (list[Tensor]): See :meth:`loss`; all of them real boxes.
