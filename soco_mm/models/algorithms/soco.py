@@ -445,7 +445,9 @@ def fill_invalid(boxes: Tensor, valid: Tensor, view: Tensor) -> Tensor:
     """
     boxes = boxes.float()
     whole = boxes.new_zeros(4)
-    whole[2], whole[3] = view.shape[-1], view.shape[-2]
+    # A number that is assigned to one element of a tensor is copied to the device.
+    whole[2:3].fill_(view.shape[-1])
+    whole[3:].fill_(view.shape[-2])
     index = valid.int().argmax(1).view(-1, 1, 1).expand(-1, 1, 4)
     first = boxes.gather(1, index)
     first = torch.where(valid.any(1)[:, None, None], first, whole)
