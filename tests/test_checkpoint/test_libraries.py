@@ -505,6 +505,30 @@ def test_mmpretrain_is_told_of_bgr():
     assert pixel_note(dict(data_preprocessor=given), 'detectron2') == ''
 
 
+@pytest.mark.parametrize('format_', ['detectron2', 'torchvision'])
+def test_an_rpn_and_the_head_of_displaced_boxes_are_left_out(tmp_path, format_):
+    cfg = load_config(R18, small.MLP | {'model.neck.num_outs': 5})
+    plain = export_weights_of(tmp_path / 'plain', cfg, format_)
+    rpn = copy.deepcopy(small.RPN) | dict(in_channels=256)
+    cfg.model.update(
+        rpn_head=rpn, box_head=dict(type='DisplacedBoxHead', in_channels=1024)
+    )
+    found = export_weights_of(tmp_path / 'boxes', cfg, format_)
+    assert found.written == plain.written
+    # Three convolutions with a bias, and a linear layer.
+    others = {'RPN': 6, 'head of displaced boxes': 2}
+    assert found.left_out == plain.left_out | others
+    assert 'RPN' in found.describe()
+
+
+def export_weights_of(folder, cfg, format_):
+    """The report of an export of a config's model with random weights."""
+    folder.mkdir()
+    small.save(folder / 'c.pth', MODELS.build(cfg.model), cfg)
+    out = folder / f'w{LIBRARIES[format_].suffix}'
+    return export_weights(folder / 'c.pth', out, format=format_)
+
+
 def test_what_was_exported_for_mmdetection_can_be_exported_again(pretrained, tmp_path):
     from soco_mm.apis.export import export_detector
     from soco_mm.detectors.fit import WEIGHTS
