@@ -43,6 +43,7 @@ from soco_mm.engine.out_of_memory import memory_named
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.provenance import describe_provenance
 from soco_mm.engine.quiet_log import tell
+from soco_mm.engine.random_states import settle_seed
 from soco_mm.engine.runtime import start_processes
 from soco_mm.engine.schedules import describe_mismatch
 from soco_mm.engine.stopping import lost_processes_named, signals_noted
@@ -104,9 +105,7 @@ def train_model(
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     scale_momentum(cfg)
-    seed = cfg.get('randomness', {}).get('seed')
-    if seed is not None:
-        cfg.train_dataloader.dataset.setdefault('seed', seed)
+    cfg.train_dataloader.dataset.setdefault('seed', settle_seed(cfg, checkpoint))
     with building():
         runner = build_runner(cfg, quiet)
         check_dataset(runner)
