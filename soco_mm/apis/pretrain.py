@@ -6,7 +6,6 @@ from pathlib import Path
 from soco_mm.checkpoint.handed_over import given_parts
 from soco_mm.checkpoint.pretrained import HANDED_OVER
 from soco_mm.detectors.fit import REPORT, HandOff, try_fit
-from soco_mm.detectors.mask_rcnn import check_made_for
 from soco_mm.detectors.pretraining_recipe import plan_pretraining
 from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.job import claim_run
@@ -117,11 +116,8 @@ def pretrain(
     handoff = HandOff(given.detector, given.adapt, chosen)
     if given.proposals is not None:
         check_proposals(given.proposals, plan.images, plan.stretch)
-    if handoff != HandOff() or HANDED_OVER in plan.cfg:
-        try_fit(plan.cfg.model, handoff, plan.stretch, plan.cfg.get(HANDED_OVER))
-    else:
-        check_made_for(plan.cfg.model)
     plan.try_out(resume)
+    try_fit(plan.cfg.model, handoff, plan.stretch, plan.cfg.get(HANDED_OVER))
     if tensorboard:
         log_to_tensorboard(plan.cfg)
     claim_run(out, plan.job(), resume, overwrite)

@@ -2,7 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -122,7 +123,8 @@ def fit_detector(
     matched, left_out = match_names(
         kept, built.state_dict(), start_level(built), start_level(net)
     )
-    report = fill(built, matched, net)
+    with default_named(detector):
+        report = fill(built, matched, net)
     report.unused, report.not_handed_over = left_out, others
     if others and parts:
         report.reason = reason_for(parts, bool(handoff.parts))
@@ -131,11 +133,30 @@ def fit_detector(
     if parts is None or 'backbone' in parts:
         with_neck = parts is None or 'neck' in parts
         towers = any(key.startswith(DENSE_HEAD) for key in matched)
-        report.max_difference = compare_features(
-            net, built, load_input(image), with_neck, with_neck and towers
-        )
+        with default_named(detector):
+            report.max_difference = compare_features(
+                net, built, load_input(image), with_neck, with_neck and towers
+            )
     report.notes = frozen_notes(built)
     return FittedDetector(name, report, matched)
+
+
+@contextmanager
+def default_named(detector: str | Path | None) -> Iterator[None]:
+    """Say which detector does not fit if none was given.
+
+    Raises:
+        SoCoError: If the detector does not fit.
+    """
+    try:
+        yield
+    except SoCoError as error:
+        if detector is not None:
+            raise
+        raise SoCoError(
+            f'{error} Without --detector it is the Mask R-CNN of this plugin; give '
+            'the config of one that has the settings of your model.'
+        ) from error
 
 
 def reason_for(parts: Sequence[str], asked: bool) -> str:
@@ -202,7 +223,7 @@ def fill(detector: nn.Module, weights: dict, pretrained: nn.Module) -> TransferR
             kinds = class_of(pretrained, prefix[:-1]), class_of(detector, prefix[:-1])
             reason = explain_mismatch(weights, state, prefix, kinds)
             if name == 'neck' and '--adapt' not in reason:
-                reason += '. --backbone-only exports only the backbone'
+                reason += '. --parts backbone exports only the backbone'
             raise SoCoError(
                 f'The weights do not fit the detector: {filled} of {number} '
                 f'pretrained tensors of the {name} match, and the detector has '

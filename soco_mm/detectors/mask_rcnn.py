@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from mmengine.config import Config
 
 from soco_mm.checkpoint.libraries import pixel_statistics
+from soco_mm.engine.norms import BATCH_NORMS
 from soco_mm.utils import UsageError
 
 FPN_CONFIG = 'mask-rcnn_fpn_1x_coco.py'
@@ -18,20 +19,28 @@ FPN_TEXT = """\
 # the learning rate is for 16 images per step.
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
 {imports}
-# Synchronised batch norm in all layers, the new ones too; MMEngine makes it
-# plain batch norm where there is one process.
-norm_cfg = dict(type='SyncBN', requires_grad=True)
+# The norm of the pretraining in all layers, the new ones too; MMEngine makes
+# SyncBN plain batch norm where there is one process.
+norm_cfg = {norm}
+channels = {channels}  # of each level of the pyramid
 model = dict(
     data_preprocessor=dict(mean={mean}, std={std}, bgr_to_rgb={bgr_to_rgb}),
     backbone={backbone},
-    neck=dict(in_channels={in_channels}, norm_cfg=norm_cfg),
+    neck=dict(
+        in_channels={in_channels},
+        out_channels=channels,
+        norm_cfg={neck_norm}),
+    rpn_head=dict(in_channels=channels),
     roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=channels),
         bbox_head=dict(
             type='Shared4Conv1FCBBoxHead',
+            in_channels=channels,
             conv_out_channels={conv_out_channels},
             fc_out_channels={fc_out_channels},
-            norm_cfg=norm_cfg),
-        mask_head=dict(norm_cfg=norm_cfg)))
+            norm_cfg={head_norm}),
+        mask_roi_extractor=dict(out_channels=channels),
+        mask_head=dict(in_channels=channels, norm_cfg=norm_cfg)))
 """
 C4_TEXT = """\
 # Mask R-CNN on C4 that starts from SoCo's weights (Section 4.2 of the paper).
@@ -39,9 +48,9 @@ C4_TEXT = """\
 # learning rate is for 16 images per step.
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py'
 
-# Synchronised batch norm in all layers; MMEngine makes it plain batch norm
-# where there is one process.
-norm_cfg = dict(type='SyncBN', requires_grad=True)
+# The norm of the pretraining in all layers; MMEngine makes SyncBN plain batch
+# norm where there is one process.
+norm_cfg = {norm}
 model = dict(
     data_preprocessor=dict(mean={mean}, std={std}, bgr_to_rgb={bgr_to_rgb}),
     backbone={backbone},
@@ -84,6 +93,9 @@ param_scheduler = [
 load_from = {load_from}
 """
 RESNET_CHANNELS = [256, 512, 1024, 2048]
+FPN_CHANNELS = 256
+# As in the paper, where nothing was pretrained.
+SYNC_BN = dict(type='SyncBN', requires_grad=True)
 
 
 def detector_config(model: Config, weights: str) -> tuple:
@@ -105,15 +117,17 @@ def detector_config(model: Config, weights: str) -> tuple:
     optimizer = SGD if is_resnet(model) else ADAMW
     end = optimizer + SCHEDULE.format(load_from=beside(weights))
     pixels = pixel_statistics(model)
+    neck, head = model.get('neck'), model.roi_head.get('bbox_head')
+    norm = norm_text(usual_norm(model))
     if shared := model.roi_head.get('shared_head'):
         text = C4_TEXT.format(
+            norm=norm,
             backbone=backbone_text(model.backbone),
             depth=shared.depth,
             style=shared.style,
             **pixels,
         )
         return C4_CONFIG, text + end
-    neck, head = model.get('neck'), model.roi_head.get('bbox_head') or {}
     # Classes of other libraries are found once they are imported.
     scope = model.backbone.type.partition('.')[0]
     imports = (
@@ -123,10 +137,14 @@ def detector_config(model: Config, weights: str) -> tuple:
     )
     text = FPN_TEXT.format(
         imports=imports,
+        norm=norm,
+        channels=neck.out_channels if neck else FPN_CHANNELS,
         backbone=backbone_text(model.backbone),
         in_channels=list(neck.in_channels) if neck else RESNET_CHANNELS,
-        conv_out_channels=head.get('conv_out_channels', 256),
-        fc_out_channels=head.get('fc_out_channels', 1024),
+        neck_norm=own_norm(neck, norm),
+        conv_out_channels=(head or {}).get('conv_out_channels', 256),
+        fc_out_channels=(head or {}).get('fc_out_channels', 1024),
+        head_norm=own_norm(head, norm),
         **pixels,
     )
     return FPN_CONFIG, text + end
@@ -148,6 +166,33 @@ def check_made_for(model: Config) -> None:
             'The model was made for a detector of its own, not for the Mask R-CNN '
             "of this plugin's recipes. Give the detector's config with --detector."
         )
+
+
+def usual_norm(model: Mapping) -> Mapping:
+    """The norm of most layers of a detector: the backbone's, or that behind a Swin."""
+    part = model['backbone'] if is_resnet(model) else model.get('neck') or {}
+    return part.get('norm_cfg') or SYNC_BN
+
+
+def norm_text(norm: Mapping | None) -> str:
+    """A pretrained norm in the detector, as text; batch norm is synchronised there."""
+    if norm is None:
+        return 'None'
+    others = {key: value for key, value in norm.items() if key != 'type'}
+    kind = 'SyncBN' if norm['type'] in BATCH_NORMS else norm['type']
+    values = dict(type=kind, **others)
+    return f'dict({", ".join(f"{key}={value!r}" for key, value in values.items())})'
+
+
+def own_norm(part: Mapping | None, usual: str) -> str:
+    """The norm of a part, as text: that of most layers by its name.
+
+    Args:
+        part (Mapping, optional): Config of the part; None if it is new.
+        usual (str): What ``norm_cfg`` is there.
+    """
+    text = usual if part is None else norm_text(part.get('norm_cfg'))
+    return 'norm_cfg' if text == usual else text
 
 
 def is_resnet(model: Mapping) -> bool:

@@ -22,6 +22,7 @@ from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
 from soco_mm.engine.hooks.stop_hook import StopHook
 from soco_mm.engine.initial_weights import safe_loading
+from soco_mm.engine.out_of_memory import memory_named
 from soco_mm.engine.quiet_log import prints_to_log
 from soco_mm.engine.stopping import signals_noted
 from soco_mm.utils import SoCoError
@@ -44,8 +45,8 @@ def train_detector(cfg: Config, resume: bool = False, quiet: bool = False) -> Ru
         Runner: The runner after its training.
 
     Raises:
-        SoCoError: If the config cannot be built, or an image turns out to be
-            damaged or too small.
+        SoCoError: If the config cannot be built, an image turns out to be damaged
+            or too small, or memory is not enough.
         Stopped: If a signal asks for it; what is done is in a checkpoint.
     """
     from mmdet.utils import register_all_modules
@@ -66,7 +67,8 @@ def train_detector(cfg: Config, resume: bool = False, quiet: bool = False) -> Ru
         try:
             with safe_loading(), signals_noted() as noted:
                 runner.register_hook(StopHook(noted))
-                run_training(runner)
+                with memory_named('Set a smaller --batch-size or --scale.'):
+                    run_training(runner)
         except Exception as error:
             if reason := explain_failure(error):
                 raise SoCoError(reason) from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from math import log2, sqrt
+from math import sqrt
 
 import torch
 from mmengine.config import Config
@@ -14,6 +14,7 @@ from soco_mm.engine.preview import build_dataset
 from soco_mm.log import logger
 from soco_mm.registry import MODELS
 from soco_mm.utils import ImageError
+from soco_mm.utils.levels import level_name
 from soco_mm.utils.texts import printable
 
 KEY = 'detector_levels'  # of the config of a pretraining
@@ -91,11 +92,6 @@ def detector_levels(cfg: Config) -> DetectorLevels | None:
     return None if given is None else DetectorLevels(**given)
 
 
-def level_name(stride: float) -> str:
-    """Name of the level with a stride: ``P2`` for 4, ``P3`` for 8."""
-    return f'P{round(log2(stride))}'
-
-
 class BoxLevels:
     """Names the levels of the boxes of a sample, view by view.
 
@@ -114,9 +110,7 @@ class BoxLevels:
     def __init__(self, cfg: Config) -> None:
         with building('levels of boxes (model.roi_head.bbox_roi_extractor)'):
             self.extractor = MODELS.build(cfg.model.roi_head.bbox_roi_extractor)
-        self.strides = [
-            round(1 / layer.spatial_scale) for layer in self.extractor.roi_layers
-        ]
+        self.strides = self.extractor.strides
         self.detector = detector_levels(cfg)
 
     def own(self, boxes: Tensor) -> list[int]:

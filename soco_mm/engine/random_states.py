@@ -1,9 +1,37 @@
-"""States of random number generators, as plain data."""
+"""Seeds and states of random number generators, as plain data."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmengine.dist import sync_random_seed
+
+from soco_mm.checkpoint import read_checkpoint
+
+
+def settle_seed(cfg: Config, checkpoint: Path | None) -> int:
+    """The seed of a training, the same in all processes; in place.
+
+    A config without one gets that of the checkpoint from which it is resumed, or
+    one that is drawn. MMEngine would draw another for the order of the images.
+
+    Args:
+        cfg (Config): The config of a training.
+        checkpoint (Path, optional): The checkpoint; None to start.
+
+    Returns:
+        int: The seed, which is in the config now.
+    """
+    given = cfg.get('randomness') or {}
+    seed = given.get('seed')
+    if seed is None and checkpoint is not None:
+        seed = read_checkpoint(checkpoint).get('meta', {}).get('seed')
+    if seed is None:
+        seed = sync_random_seed()
+    cfg.randomness = dict(given, seed=seed)
+    return seed
 
 
 def random_states() -> dict:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import distributed, nn
 
 from soco_mm.models.layers import ViewSyncBatchNorm
+from soco_mm.models.utils.idle_layers import has_idle_layers
 from soco_mm.openmmlab import parts_of
 from soco_mm.utils import UsageError
 
@@ -34,6 +35,9 @@ class TrainingRunner(Runner):
         """Wrap a model for several processes; see MMEngine's Runner."""
         if self.distributed:
             model = ViewSyncBatchNorm.convert(model)
+            if self.cfg.get('find_unused_parameters') or has_idle_layers(model):
+                wrapper = model_wrapper_cfg or dict(broadcast_buffers=False)
+                model_wrapper_cfg = dict(wrapper, find_unused_parameters=True)
         return super().wrap_model(model_wrapper_cfg, model)
 
 

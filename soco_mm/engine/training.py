@@ -39,14 +39,21 @@ from soco_mm.engine.initial_weights import (
     safe_loading,
 )
 from soco_mm.engine.loops import accumulation_of, use_own_loop
+from soco_mm.engine.out_of_memory import memory_named
 from soco_mm.engine.processes import from_first, this_process, together
 from soco_mm.engine.provenance import describe_provenance
 from soco_mm.engine.quiet_log import tell
+from soco_mm.engine.random_states import settle_seed
 from soco_mm.engine.runtime import start_processes
 from soco_mm.engine.schedules import describe_mismatch
 from soco_mm.engine.stopping import lost_processes_named, signals_noted
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable, write_json
 from soco_mm.utils.texts import printable
+
+LESS_MEMORY = (
+    'Set a smaller --batch-size (train_dataloader.batch_size), with --accumulate for '
+    'as many images a step; soco-mm plan tells what fits.'
+)
 
 
 def train_model(
@@ -79,7 +86,8 @@ def train_model(
         UsageError: If ``work_dir`` holds another training, or the checkpoint
             does not exist.
         SoCoError: If something in the config or the data stops the training,
-            its loss or weights are not finite, or another process is gone.
+            its loss or weights are not finite, memory is not enough, or another
+            process is gone.
         Stopped: If a signal asks for it; what is done is in a checkpoint.
     """
     cfg.launcher = launcher
@@ -97,9 +105,7 @@ def train_model(
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     scale_momentum(cfg)
-    seed = cfg.get('randomness', {}).get('seed')
-    if seed is not None:
-        cfg.train_dataloader.dataset.setdefault('seed', seed)
+    cfg.train_dataloader.dataset.setdefault('seed', settle_seed(cfg, checkpoint))
     with building():
         runner = build_runner(cfg, quiet)
         check_dataset(runner)
@@ -117,7 +123,8 @@ def train_model(
     runner.register_hook(ReplacedImagesHook())
     with safe_loading(), signals_noted() as noted, lost_processes_named():
         runner.register_hook(StopHook(noted))
-        run_training(runner)
+        with memory_named(LESS_MEMORY):
+            run_training(runner)
         # The first process still writes. One that ends meanwhile may abort, with
         # gloo once in three times ("terminate called without an active exception").
         barrier()

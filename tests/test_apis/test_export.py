@@ -8,9 +8,10 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.runner import load_checkpoint
 
 from soco_mm.apis.export import export_detector
+from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.detectors.build import build_detector
 from soco_mm.detectors.features import compare_features
-from soco_mm.detectors.fit import WEIGHTS
+from soco_mm.detectors.fit import WEIGHTS, HandOff, fit_detector
 from soco_mm.detectors.mask_rcnn import FPN_CONFIG as CONFIG
 from soco_mm.engine.config import load_config
 from soco_mm.registry import MODELS
@@ -211,3 +212,54 @@ def test_c4_detector_reads_images_as_the_pretraining_does(tmp_path):
         assert not part.norm_eval and part.norm_cfg.type == 'SyncBN'
     assert cfg.model.backbone.frozen_stages == -1
     assert cfg.model.backbone.init_cfg is None
+
+
+GN = dict(type='GN', requires_grad=True, num_groups=32)
+SYNC_BN = dict(type='SyncBN', requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    'recipe, options, norms',
+    [
+        ('soco_r18_fpn_quick', {'norm': 'GN'}, dict(backbone=GN, neck=GN, mask=GN)),
+        # Of one GPU; the detector has few images there.
+        ('soco_r18_fpn_quick', {'norm': 'BN'}, dict(backbone=SYNC_BN, neck=SYNC_BN)),
+        (
+            'soco_r18_fpn_quick',
+            {'model.neck.norm_cfg': None},
+            dict(backbone=SYNC_BN, neck=None, mask=SYNC_BN),
+        ),
+        (
+            'soco_r18_fpn_quick',
+            {'model.neck.norm_cfg.eps': 1e-3},
+            dict(backbone=SYNC_BN, neck=SYNC_BN | dict(eps=1e-3)),
+        ),
+        ('soco_r50_c4_100e', {'norm': 'GN'}, dict(backbone=GN)),
+        (small.SOCO, {}, dict(backbone=SYNC_BN, neck=SYNC_BN)),  # 32 channels
+    ],
+)
+def test_the_detector_has_the_norms_and_widths_of_the_model(
+    recipe, options, norms, tmp_path
+):
+    model = load_config(recipe, options).model
+    pretrained = Pretrained.untrained(model)
+    fitted = fit_detector(pretrained, tmp_path, HandOff())
+    assert fitted.report.max_difference < 1e-4 and not fitted.report.unused
+    assert set(fitted.weights) == set(pretrained.weights)
+    written = Config.fromfile(tmp_path / fitted.config).model
+    parts = dict(
+        backbone=written.backbone,
+        neck=written.get('neck'),
+        mask=written.roi_head.mask_head,
+    )
+    for name, norm in norms.items():
+        assert parts[name].norm_cfg == norm, name
+    if model.get('neck'):
+        built = build_detector(tmp_path / fitted.config)
+        maps = built.extract_feat(torch.rand(1, 3, 64, 64))
+        assert {each.shape[1] for each in maps} == {model.neck.out_channels}
+        # The layers behind the neck take what it gives.
+        built.rpn_head(maps)
+        box = torch.tensor([[0.0, 0, 0, 40, 40]])
+        built.roi_head._bbox_forward(maps, box)
+        built.roi_head._mask_forward(maps, box)

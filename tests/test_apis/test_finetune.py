@@ -84,10 +84,10 @@ def mixed(tmp_path):
 
 @pytest.fixture
 def stop_with(monkeypatch):
-    """Train a detector, in which a hook raises a KeyboardInterrupt."""
+    """Train a detector, in which a hook raises an error."""
     from mmengine.runner import Runner
 
-    def train(hook, **job):
+    def train(hook, error=KeyboardInterrupt, **job):
         with monkeypatch.context() as patch:
             build = Runner.build_train_loop
 
@@ -96,8 +96,9 @@ def stop_with(monkeypatch):
                 return build(self, loop)
 
             patch.setattr(Runner, 'build_train_loop', with_hook)
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(error) as stopped:
                 finetune(**job)
+        return stopped.value
 
     return train
 
@@ -723,6 +724,22 @@ def test_a_loss_that_is_not_finite_stops_a_finetuning(exported, mixed, tmp_path)
     (kept,) = (tmp_path / 'run/checkpoints').glob('epoch_*')
     assert kept.name == 'epoch_1.pth'
     assert not (tmp_path / 'run/best.pth').exists()
+
+
+def test_too_little_memory_is_said_in_a_sentence(exported, mixed, tmp_path, stop_with):
+    from mmengine.hooks import Hook
+
+    class Greedy(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            raise torch.OutOfMemoryError(
+                'CUDA out of memory. Tried to allocate 2.00 GiB'
+            )
+
+    job = dict(exported=exported, out=tmp_path / 'run', **mixed)
+    assert str(stop_with(Greedy(), SoCoError, **job)) == (
+        'The memory of the GPU is not enough for a step of the training (2.00 GiB more '
+        'were asked for). Set a smaller --batch-size or --scale.'
+    )
 
 
 @pytest.mark.parametrize(

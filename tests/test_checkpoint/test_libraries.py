@@ -1,7 +1,9 @@
 """Exports to other libraries compute there what the pretrained model does."""
 
+import copy
 import json
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +18,7 @@ from mmengine.registry import DefaultScope
 from soco_mm.apis.export import export_weights
 from soco_mm.checkpoint import detector_weights
 from soco_mm.checkpoint.libraries.files import LIBRARIES
+from soco_mm.checkpoint.libraries.pixels import pixel_note
 from soco_mm.cli import main
 from soco_mm.detectors.features import features, load_input
 from soco_mm.engine.config import load_config
@@ -463,6 +466,67 @@ def test_report_counts_what_was_written_and_left_out(pretrained, tmp_path, capsy
     }
     assert sum(map(sum, rows.values())) == len(state)
     assert f'{path}: 120 tensors' in last and 'resnet18 of timm' in last
+
+
+@pytest.mark.parametrize(
+    'format_, pattern, scale',
+    [
+        ('torchvision', r'image_mean=(.*), image_std=(.*)\.', 255),
+        ('timm', r'mean=(.*), std=(.*)\.', 255),
+        ('mmpretrain', r'mean=(.*), std=(.*), to_rgb=True\)\.', 1),
+        ('safetensors', r'mean=(.*), std=(.*), bgr_to_rgb=True\.', 1),
+    ],
+)
+def test_other_pixels_than_imagenets_are_said_in_the_librarys_numbers(
+    pretrained, tmp_path, format_, pattern, scale
+):
+    if format_ == 'safetensors':
+        pytest.importorskip('safetensors')
+    model = pretrained(small.SOCO if format_ == 'safetensors' else R18)
+    notes = {}
+    for name, mean in (('usual', [124.0, 116, 103.6]), ('other', [90.0, 110, 125])):
+        preprocessor = dict(type='ViewDataPreprocessor', mean=mean)
+        cfg = copy.deepcopy(model.cfg)
+        cfg.model.data_preprocessor = preprocessor
+        path = tmp_path / f'{name}{LIBRARIES[format_].suffix}'
+        notes[name] = export_weights(model.path, path, config=cfg, format=format_).note
+    assert 'ImageNet' not in notes['usual']
+    assert notes['other'].startswith(notes['usual'])
+    found = re.search(pattern, notes['other'])
+    mean, std = (torch.tensor(json.loads(each)) for each in found.groups())
+    assert torch.allclose(mean * scale, torch.tensor([90.0, 110, 125]), atol=0.01)
+    assert torch.allclose(std * scale, model.pixels[1], atol=0.01)
+
+
+def test_mmpretrain_is_told_of_bgr():
+    # With equal channels nothing else would tell.
+    given = dict(mean=[100.0] * 3, std=[50.0] * 3, rgb_to_bgr=True)
+    assert 'to_rgb=False' in pixel_note(dict(data_preprocessor=given), 'mmpretrain')
+    assert pixel_note(dict(data_preprocessor=given), 'detectron2') == ''
+
+
+@pytest.mark.parametrize('format_', ['detectron2', 'torchvision'])
+def test_an_rpn_and_the_head_of_displaced_boxes_are_left_out(tmp_path, format_):
+    cfg = load_config(R18, small.MLP | {'model.neck.num_outs': 5})
+    plain = export_weights_of(tmp_path / 'plain', cfg, format_)
+    rpn = copy.deepcopy(small.RPN) | dict(in_channels=256)
+    cfg.model.update(
+        rpn_head=rpn, box_head=dict(type='DisplacedBoxHead', in_channels=1024)
+    )
+    found = export_weights_of(tmp_path / 'boxes', cfg, format_)
+    assert found.written == plain.written
+    # Three convolutions with a bias, and a linear layer.
+    others = {'RPN': 6, 'head of displaced boxes': 2}
+    assert found.left_out == plain.left_out | others
+    assert 'RPN' in found.describe()
+
+
+def export_weights_of(folder, cfg, format_):
+    """The report of an export of a config's model with random weights."""
+    folder.mkdir()
+    small.save(folder / 'c.pth', MODELS.build(cfg.model), cfg)
+    out = folder / f'w{LIBRARIES[format_].suffix}'
+    return export_weights(folder / 'c.pth', out, format=format_)
 
 
 def test_what_was_exported_for_mmdetection_can_be_exported_again(pretrained, tmp_path):

@@ -347,7 +347,7 @@ model = dict(
 """)
     refused(
         tmp_path,
-        'class ChannelMapper.*--backbone-only',
+        'class ChannelMapper.*--parts backbone',
         path,
         detector=config,
         adapt=True,
@@ -397,6 +397,35 @@ def test_a_detector_that_will_not_fit_is_refused_before_the_training(
                 detector=config,
             )
         assert not (tmp_path / 'RUN').exists()
+
+
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        # All tensors fit, but they compute something else.
+        ({'model.neck.upsample_cfg': dict(mode='bilinear')}, 'features differ.*P2'),
+        (
+            {'model.neck.add_extra_convs': 'on_output', 'model.neck.num_outs': 5},
+            'neck is deeper.*Without --detector it is the Mask R-CNN',
+        ),
+        # Not even a model; the error is that of building it.
+        ({'model.neck.num_outs': 3}, 'Check what --cfg-options sets'),
+    ],
+)
+def test_a_model_without_a_mask_rcnn_is_refused_before_the_training(
+    tmp_path, demo_images, store, options, words
+):
+    from soco_mm.apis.pretrain import pretrain
+
+    with pytest.raises(SoCoError, match=words):
+        pretrain(
+            demo_images,
+            tmp_path / 'RUN',
+            config=small.SOCO,
+            options=options,
+            proposals=store,
+        )
+    assert not (tmp_path / 'RUN').exists()
 
 
 def test_flags_of_a_detector_alone_are_refused(pretrained, tmp_path, capsys):

@@ -43,9 +43,18 @@ class KillAt(Hook):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class InterruptAt(KillAt):
+    """Ctrl-C in an iteration."""
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == self.iteration:
+            raise KeyboardInterrupt
+
+
 @pytest.fixture(autouse=True)
 def hooks(monkeypatch):
     monkeypatch.setitem(HOOKS._module_dict, 'KillAt', KillAt)
+    monkeypatch.setitem(HOOKS._module_dict, 'InterruptAt', InterruptAt)
 
 
 def config(accumulated=1, norm='batch', every=1e-6, kill_at=None, batch=None):
@@ -102,6 +111,30 @@ def test_random_kills_change_no_byte():
     found = kill_training.kill(kills=3, steps=12, seconds=0.02, most=1.0)
     assert found['kills'] == 3 and found['differing_bytes'] == 0
     assert found['tensors'] > 20
+
+
+def test_a_drawn_seed_is_that_of_the_whole_training(tmp_path):
+    """The order of the images and their random numbers follow from it too."""
+
+    def train(name, seed, **kwargs):
+        cfg = config()
+        cfg.randomness.seed = seed
+        cfg.train_dataloader.dataset.pop('seed', None)
+        cfg.custom_hooks = [*cfg.custom_hooks, *kwargs.pop('hooks', ())]
+        return train_model(cfg, tmp_path / name, **kwargs)
+
+    middle = PER_EPOCH // 2
+    with pytest.raises(KeyboardInterrupt):
+        train('run', None, hooks=[dict(type='InterruptAt', iteration=middle)])
+    before = torch.load(latest_checkpoint(tmp_path / 'run'), weights_only=True)
+    assert before['meta']['iter'] == middle
+    seed = before['meta']['seed']
+    resumed = train('run', None, resume=True)
+    found = kill_training.compare(resumed, train('whole', seed))
+    assert found['differing_bytes'] == 0 and found['losses'] == STEPS
+    other = train('other', None)
+    assert torch.load(other, weights_only=True)['meta']['seed'] != seed
+    assert kill_training.compare(resumed, other)['differing_bytes'] > 0
 
 
 def test_the_comparison_sees_a_byte(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from soco_mm.models.algorithms.soco import fill_invalid
+from soco_mm.models.roi_heads import ScaleAwareRoIExtractor
 from soco_mm.models.utils.health_figures import (
     BoxCount,
     FeatureWatch,
@@ -136,3 +137,14 @@ def test_boxes_are_counted_over_all_steps(small_model):
     assert list(found['boxes_by_level']) == ['P2', 'P3', 'P4', 'P5']
     assert list(found['boxes_by_level'].values()) == pytest.approx(shares)
     assert sum(share > 0 for share in shares) > 1
+
+
+@pytest.mark.parametrize(
+    'strides, names',
+    [((8, 16, 32, 64, 128), ['P3', 'P4', 'P5', 'P6', 'P7']), ((16,), ['P4'])],
+)
+def test_levels_have_the_names_of_their_strides(strides, names):
+    bounds = [2.0 * stride for stride in strides]
+    count = BoxCount(ScaleAwareRoIExtractor(strides, bounds))
+    count.add(*make_batch()[1:])
+    assert list(count.pop()['boxes_by_level']) == names

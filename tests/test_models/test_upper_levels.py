@@ -3,13 +3,17 @@
 import copy
 
 import pytest
+import small
 import torch
 from mmdet.models import FPN, PAFPN
+from mmengine.model import revert_sync_batchnorm
 from test_soco import make_inputs
 from torch._subclasses import FakeTensorMode
 
+from soco_mm.engine.config import load_config
 from soco_mm.models import DisplacedBoxHead, SoCo
-from soco_mm.models.utils.upper_levels import has_upper_levels, upper_levels
+from soco_mm.models.utils.upper_levels import most_skipped, upper_levels
+from soco_mm.registry import MODELS
 
 CHANNELS = [4, 8, 12, 16]
 
@@ -33,14 +37,16 @@ def test_coarse_maps_are_those_of_the_whole_pyramid(settings):
     )
     whole = neck(inputs)
     before = copy.deepcopy(dict(neck.named_modules())).keys()
-    for skipped in (1, 2):
+    most = most_skipped(neck)
+    assert most == 3 - settings.get('start_level', 0)
+    for skipped in range(1, most + 1):
         maps = upper_levels(neck, inputs, skipped)
         assert maps[:skipped] == (None,) * skipped and len(maps) == len(whole)
         assert all(map(torch.equal, maps[skipped:], whole[skipped:]))
     assert dict(neck.named_modules()).keys() == before
     assert len(neck(inputs)) == len(whole)
     bottom_up = PAFPN(in_channels=CHANNELS, out_channels=8, num_outs=4)
-    assert has_upper_levels(neck) and not has_upper_levels(bottom_up)
+    assert most_skipped(bottom_up) == most_skipped(None) == 0
 
 
 def large_objects():
@@ -91,6 +97,28 @@ def test_loss_and_gradients_are_bit_equal_without_maps_that_no_box_is_on(
         for convs in ('lateral_convs', 'fpn_convs')
         for level in (0, 1)
     }
+
+
+@pytest.mark.parametrize('extra', ['on_input', 'on_lateral', 'on_output'])
+def test_boxes_may_all_be_on_the_levels_above_the_backbones(extra, monkeypatch):
+    options = small.R50 | small.MLP | {'model.neck.add_extra_convs': extra}
+    torch.manual_seed(0)
+    model = MODELS.build(load_config('short/soco_r50_retinanet_short', options).model)
+    model = revert_sync_batchnorm(model)
+    views, boxes, valid = make_inputs(sizes=(224, 224, 112))
+    for box, side in zip(boxes, (150, 220, 30)):  # P7, P7, and P4 of P3 to P7
+        box[..., :2] = 1
+        box[..., 2:] = 1 + side
+    other = copy.deepcopy(model)
+    loss, gradients, _ = step(model, (views, boxes, valid))
+    # Of the three maps that have a lateral convolution, the last is needed.
+    assert model.idle_levels(boxes) == [2, 2, 0]
+    monkeypatch.setattr(SoCo, 'idle_levels', lambda self, boxes: [0] * len(boxes))
+    expected, their_gradients, _ = step(other, (views, boxes, valid))
+    assert torch.equal(loss, expected)
+    for name, theirs in their_gradients.items():
+        assert (theirs is None) == (gradients[name] is None), name
+        assert theirs is None or torch.equal(gradients[name], theirs), name
 
 
 def test_all_maps_are_computed_where_they_may_be_read(small_model):

@@ -1,7 +1,8 @@
 # For a few hundred steps from pretrained weights; not from the paper. LARS
 # hardly moves weights in so few. A warm-up of a tenth, then a cosine; it ends
 # after exactly these steps, also within an epoch. A backbone that is trained too
-# learns at a tenth of the rate of what is new.
+# learns at a tenth of the rate of what is new, with weight decay on its norms and
+# biases too: for parameters that custom_keys names MMEngine ignores the other rules.
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     constructor='OnlineOptimWrapperConstructor',

@@ -10,7 +10,7 @@ from torch import Tensor
 from soco_mm.utils import SoCoError
 
 from .architecture import check_detector, check_resnet, pixel_statistics
-from .parts import CONV_MODULE, FC, Parts, no_place
+from .parts import COMMON, CONV_MODULE, FC, Parts, no_place
 
 LIBRARY = 'detectron2'
 CONVS = {
@@ -34,7 +34,8 @@ def detectron2_weights(parts: Parts, model: Mapping) -> Parts:
         model (Mapping): The ``model`` of the pretraining's config.
 
     Returns:
-        dict[str, dict[str, Tensor]]: By the same parts, and by full names.
+        dict[str, dict[str, Tensor]]: By those of the same parts that it has, and by
+        full names.
 
     Raises:
         SoCoError: If detectron2 has no such model.
@@ -53,6 +54,7 @@ def detectron2_weights(parts: Parts, model: Mapping) -> Parts:
             detectron2_name(part, name, is_c4): value for name, value in weights.items()
         }
         for part, weights in parts.items()
+        if part in COMMON
     }
 
 

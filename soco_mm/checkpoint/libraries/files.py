@@ -24,6 +24,7 @@ from soco_mm.checkpoint.libraries import (
     timm_weights,
     torchvision_weights,
 )
+from soco_mm.checkpoint.libraries.pixels import pixel_note
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.checkpoint.transfer import PARTS
 from soco_mm.utils import SoCoError, atomic_write
@@ -205,7 +206,7 @@ def write_weights(
         str(out),
         written,
         {key: n for key, n in left_out.items() if n} | pretrained.left_out,
-        kind.note(model, out),
+        kind.note(model, out) + pixel_note(model, library),
     )
 
 

@@ -9,6 +9,9 @@ from soco_mm.utils import SoCoError
 Parts = dict[str, dict[str, Tensor]]
 # A convolution of FPN or box head, or the norm that follows it.
 CONV_MODULE = re.compile(r'(lateral_convs|fpn_convs|shared_convs)\.(\d+)\.(conv|bn)\.')
+# Parts that detectors of other libraries have too, under other names. An RPN and the
+# towers of a one-stage head are left out.
+COMMON = ('backbone', 'neck', 'shared head', 'box head')
 FC = re.compile(r'shared_fcs\.(\d+)\.')
 
 
@@ -20,9 +23,8 @@ def split_parts(weights: dict[str, Tensor]) -> Parts:
             :func:`detector_weights`.
 
     Returns:
-        dict[str, dict[str, Tensor]]: By ``backbone``, ``neck``,
-        ``shared head`` and ``box head``, as far as they exist, and by the
-        name within the part.
+        dict[str, dict[str, Tensor]]: By the names of ``PARTS``, as far as they
+        exist, and by the name within the part.
 
     Raises:
         SoCoError: If a tensor belongs to none of them.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from soco_mm.utils import SoCoError
 
 from .architecture import check_detector, check_resnet
-from .parts import CONV_MODULE, FC, Parts, no_place
+from .parts import COMMON, CONV_MODULE, FC, Parts, no_place
 
 LIBRARY = 'torchvision'
 CONVS = {
@@ -26,7 +26,8 @@ def torchvision_weights(parts: Parts, model: Mapping) -> Parts:
         model (Mapping): The ``model`` of the pretraining's config.
 
     Returns:
-        dict[str, dict[str, Tensor]]: By the same parts, and by full names.
+        dict[str, dict[str, Tensor]]: By those of the same parts that it has, and by
+        full names.
 
     Raises:
         SoCoError: If torchvision has no such model.
@@ -45,6 +46,7 @@ def torchvision_weights(parts: Parts, model: Mapping) -> Parts:
             for name, value in weights.items()
         }
         for part, weights in parts.items()
+        if part in COMMON
     }
 
 

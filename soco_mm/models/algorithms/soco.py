@@ -12,7 +12,7 @@ from soco_mm.registry import MODELS
 
 from ..utils import CosineEMA, ObjectEncoder, build_detector_part
 from ..utils.object_encoder import Features
-from ..utils.upper_levels import has_upper_levels
+from ..utils.upper_levels import most_skipped
 
 # Parts that a detector takes over, in the order in which they are computed.
 PARTS = ('backbone', 'neck', 'roi_head', 'bbox_head')
@@ -344,11 +344,11 @@ class SoCo(BaseModel):
     def idle_levels(self, boxes: list[Tensor]) -> list[int]:
         """How many of the finest maps of each view need not be computed.
 
-        Those on which none of its boxes is. All of the last view are computed,
-        so that all layers have gradients and statistics in every step. On a GPU
-        the model cannot know without waiting for it, several processes would
-        have to agree, and tensors that are traced have no content: there, none
-        is left out.
+        Those on which none of its boxes is, see :func:`most_skipped`. All of the
+        last view are computed, so that all layers have gradients and statistics in
+        every step. On a GPU the model cannot know without waiting for it, several
+        processes would have to agree, and tensors that are traced have no content:
+        there, none is left out.
 
         Args:
             boxes (list[Tensor]): See :meth:`loss`; all of them real boxes.
@@ -359,10 +359,11 @@ class SoCo(BaseModel):
         all_read = self.rpn_head is not None or self.box_head is not None
         known = type(boxes[0]) is Tensor and boxes[0].device.type == 'cpu'
         alone = get_world_size() == 1 and not torch.compiler.is_compiling()
-        if all_read or not (known and alone) or not has_upper_levels(self.neck):
+        most = most_skipped(self.neck)
+        if all_read or not (known and alone) or not most:
             return [0] * len(boxes)
         assign = self.roi_head.bbox_roi_extractor.assign_levels
-        return [int(assign(box).min()) for box in boxes[:-1]] + [0]
+        return [min(int(assign(box).min()), most) for box in boxes[:-1]] + [0]
 
     def rpn_loss(
         self,
@@ -444,7 +445,9 @@ def fill_invalid(boxes: Tensor, valid: Tensor, view: Tensor) -> Tensor:
     """
     boxes = boxes.float()
     whole = boxes.new_zeros(4)
-    whole[2], whole[3] = view.shape[-1], view.shape[-2]
+    # A number that is assigned to one element of a tensor is copied to the device.
+    whole[2:3].fill_(view.shape[-1])
+    whole[3:].fill_(view.shape[-2])
     index = valid.int().argmax(1).view(-1, 1, 1).expand(-1, 1, 4)
     first = boxes.gather(1, index)
     first = torch.where(valid.any(1)[:, None, None], first, whole)

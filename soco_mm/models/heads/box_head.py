@@ -1,5 +1,4 @@
 import torch
-from mmdet.models.task_modules.coders.delta_xywh_bbox_coder import bbox2delta
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -40,7 +39,8 @@ class DisplacedBoxHead(BaseModule):
         super().__init__(init_cfg=dict(type='Normal', layer='Linear', std=0.001))
         self.fc_reg = nn.Linear(in_channels, 4)
         self.max_shift = max_shift
-        self.stds = stds
+        # On the device, so that no step copies it there.
+        self.register_buffer('stds', torch.tensor(stds), persistent=False)
         self.loss_weight = loss_weight
 
     def displace(self, boxes: Tensor) -> Tensor:
@@ -60,6 +60,22 @@ class DisplacedBoxHead(BaseModule):
         half = size * change[..., 2:].exp() / 2
         return torch.cat([centre - half, centre + half], -1)
 
+    def deltas(self, displaced: Tensor, boxes: Tensor) -> Tensor:
+        """The way from displaced boxes back to the objects' own, as in R-CNN.
+
+        Args:
+            displaced (Tensor): The displaced boxes, (..., 4).
+            boxes (Tensor): The objects' boxes, (..., 4).
+
+        Returns:
+            Tensor: What is to be predicted, (..., 4); MMDetection's deltas.
+        """
+        size = displaced[..., 2:] - displaced[..., :2]
+        shift = (boxes[..., 2:] + boxes[..., :2]) * 0.5
+        shift = shift - (displaced[..., 2:] + displaced[..., :2]) * 0.5
+        growth = ((boxes[..., 2:] - boxes[..., :2]) / size).log()
+        return torch.cat([shift / size, growth], -1) / self.stds
+
     def loss(
         self, h: Tensor, displaced: Tensor, boxes: Tensor, valid: Tensor
     ) -> Tensor:
@@ -78,8 +94,6 @@ class DisplacedBoxHead(BaseModule):
             the loss of the whole batch.
         """
         with torch.autocast(h.device.type, enabled=False):
-            wanted = bbox2delta(
-                displaced.flatten(0, 1), boxes.float().flatten(0, 1), stds=self.stds
-            )
+            wanted = self.deltas(displaced, boxes.float()).flatten(0, 1)
             each = (self.fc_reg(h.float()) - wanted).abs().sum(-1)
             return self.loss_weight * mean_over_processes(each, valid.flatten())

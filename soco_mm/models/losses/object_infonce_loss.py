@@ -1,12 +1,12 @@
 import torch
 import torch.nn.functional as F
-from mmdet.structures.bbox import bbox_overlaps
 from mmengine.dist import get_rank, get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor
 
 from soco_mm.registry import MODELS
 
+from ..utils.object_metrics import same_objects
 from .gathering import gather_batch, mean_over_processes
 
 
@@ -117,8 +117,7 @@ class ObjectInfoNCELoss(BaseModule):
         boxes = boxes.float().flatten(0, 1)
         image = torch.arange(len(valid), device=valid.device)
         image = image.repeat_interleave(valid.shape[1])
-        same = image[:, None] == image
-        same &= bbox_overlaps(boxes, boxes) > self.max_iou
+        same = same_objects(boxes, image, self.max_iou)
         first = get_rank() * number
         last = (get_world_size() - 1) * number - first
         same = F.pad(same, (first, last))

@@ -63,6 +63,11 @@ class ScaleAwareRoIExtractor(BaseModule):
             ]
         )
 
+    @property
+    def strides(self) -> list[int]:
+        """list[int]: Strides of the levels in pixels."""
+        return [round(1 / layer.spatial_scale) for layer in self.roi_layers]
+
     def assign_levels(self, boxes: Tensor) -> Tensor:
         """Pyramid level of each box.
 

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from soco_mm.utils.levels import level_name
+
 from .object_metrics import effective_rank, pair_cosines, relative_spread
 
 # Of the objects of a batch: a rank of more takes longer than it tells.
@@ -97,7 +99,8 @@ class BoxCount:
 
     def __init__(self, extractor: nn.Module) -> None:
         self.bounds = extractor.inner_bounds.cpu()
-        self.levels = torch.zeros(len(self.bounds) + 1)
+        self.names = list(map(level_name, extractor.strides))
+        self.levels = torch.zeros(len(self.names))
         self.common = self.slots = 0
 
     def add(self, boxes: list[Tensor], valid: list[Tensor]) -> None:
@@ -121,9 +124,7 @@ class BoxCount:
         shares = self.levels / self.levels.sum()
         found = dict(
             masked_share=1 - self.common / self.slots,
-            boxes_by_level={
-                f'P{level + 2}': share for level, share in enumerate(shares.tolist())
-            },
+            boxes_by_level=dict(zip(self.names, shares.tolist())),
         )
         self.levels.zero_()
         self.common = self.slots = 0

@@ -38,6 +38,9 @@ def found_again(queries: Tensor, gallery: Tensor, same: Tensor | None = None) ->
 def same_objects(boxes: Tensor, images: Tensor, max_overlap: float = 0.5) -> Tensor:
     """Pairs of boxes that are of the same object: on one image, and overlapping.
 
+    The IoU is MMDetection's to the bit, whose own function copies a number to the
+    device, and so waits for it.
+
     Args:
         boxes (Tensor): x1 y1 x2 y2, (N, 4).
         images (Tensor): The image of each, int64 (N,).
@@ -52,7 +55,8 @@ def same_objects(boxes: Tensor, images: Tensor, max_overlap: float = 0.5) -> Ten
     shared = (end - start).clamp(min=0).prod(-1)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(-1)
     union = area[:, None] + area[None] - shared
-    return (images[:, None] == images[None]) & (shared > max_overlap * union)
+    iou = shared / union.clamp(min=1e-6)
+    return (images[:, None] == images[None]) & (iou > max_overlap)
 
 
 def nearest_class(features: Tensor, labels: Tensor) -> float:

@@ -2,12 +2,13 @@ from mmdet.models import FPN
 from torch import Tensor, nn
 
 
-def has_upper_levels(neck: nn.Module | None) -> bool:
-    """Whether :func:`upper_levels` can leave out maps of a neck.
+def most_skipped(neck: nn.Module | None) -> int:
+    """How many of the finest maps of a neck :func:`upper_levels` can leave out.
 
-    That of MMDetection's FPN, whose coarse maps do not depend on finer ones.
+    None but those of MMDetection's FPN, whose coarse maps do not depend on finer
+    ones. The last stage of the backbone stays: the levels above are made from it.
     """
-    return type(neck) is FPN
+    return len(neck.lateral_convs) - 1 if type(neck) is FPN else 0
 
 
 def upper_levels(neck: FPN, inputs: tuple[Tensor, ...], skipped: int) -> tuple:
@@ -16,7 +17,8 @@ def upper_levels(neck: FPN, inputs: tuple[Tensor, ...], skipped: int) -> tuple:
     Args:
         neck (FPN): The neck.
         inputs (tuple[Tensor]): What it takes.
-        skipped (int): How many of the finest maps are left out.
+        skipped (int): How many of the finest maps are left out, see
+            :func:`most_skipped`.
 
     Returns:
         tuple[Tensor | None]: Its maps, None for those that are left out.
