@@ -256,7 +256,7 @@ def test_weights_and_few_images_choose_a_short_recipe(tmp_path, capsys):
     assert choose_recipe(tmp_path / 'r50', 99_999) == 'short/soco_r50_fpn_short'
     said = capsys.readouterr().out
     assert 'a short recipe of ResNet-50' in said
-    assert 'so compare on your labels' in said
+    assert 'Compare on your labels' in said
     assert choose_recipe(tmp_path / 'c4', 5) == 'short/soco_r50_c4_short'
     mobilenet = choose_recipe(tmp_path / 'mobilenet', 5)
     assert mobilenet == 'short/soco_mobilenetv2_fpn_short'
