@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 from soco_mm.openmmlab import NEEDED, OTHERS, family, is_installed
@@ -17,6 +18,8 @@ OPENCVS = (
     'opencv-contrib-python-headless',
 )
 SET_UP = 'bash tools/setup_env.sh --here --force'
+if not Path(__file__).parents[1].joinpath('tools/setup_env.sh').is_file():
+    SET_UP = 'the commands of docs/setup.md, "Without a clone"'  # it is in a wheel
 START_AGAIN = f'pip uninstall -y {" ".join(chain(*NEEDED.values()))} && {SET_UP}'
 ABSENT = 3  # exit code of a check
 

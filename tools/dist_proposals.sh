@@ -36,4 +36,4 @@ if [ "$nodes" -gt 1 ]; then
 fi
 overwrite=()
 [[ " $* " == *' --overwrite '* ]] && overwrite=(--overwrite)
-"$python" -m soco_mm.cli proposals merge "${shards[@]}" --out "$store" "${overwrite[@]}"
+"$python" -m soco_mm.cli proposals merge "${shards[@]}" --out "$store" ${overwrite[@]+"${overwrite[@]}"}

@@ -37,6 +37,12 @@ case "$stack" in
   *) die "--stack is openmmlab or onedl, not '$stack'" 2 ;;
 esac
 
+# An environment that is there needs no other Python.
+if ! $here && [ -z "${PYTHON:-}" ]; then
+  there=$root/.venv
+  if [ "$stack" = onedl ]; then there=$root/.venv_onedl; fi
+  if "$there/bin/python" -m pip --version >/dev/null 2>&1; then python=$there/bin/python; fi
+fi
 command -v "$python" >/dev/null ||
   die "there is no '$python'. Install Python 3.11, or name one: PYTHON=/path/to/python bash tools/setup_env.sh"
 "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' ||

@@ -25,4 +25,4 @@ overwrite=()
 for ((i = 1; i <= count; i++)); do
   shards+=("$store.shards/$i-of-$count")
 done
-"$python" -m soco_mm.cli proposals merge "${shards[@]}" --out "$store" "${overwrite[@]}"
+"$python" -m soco_mm.cli proposals merge "${shards[@]}" --out "$store" ${overwrite[@]+"${overwrite[@]}"}

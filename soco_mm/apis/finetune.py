@@ -13,7 +13,7 @@ from soco_mm.engine.job import claim_run
 from soco_mm.engine.quiet_log import prints_to_log
 from soco_mm.engine.vis_backend import log_to_tensorboard
 from soco_mm.log import logger
-from soco_mm.utils import atomic_write, write_json
+from soco_mm.utils import atomic_write, exclusive, write_json
 
 from .results import FinetuneResult
 
@@ -106,20 +106,21 @@ def finetune(
     plan = FinetunePlan.make(given.complete(out, resume, workers), out, workers)
     if tensorboard:
         log_to_tensorboard(plan.cfg)
-    changed = claim_run(out, plan.job(), resume, overwrite)
-    made = FinetuneResult.of(out, plan.detector.name)
-    if 'epochs' in changed:  # a run that may be finished becomes longer
-        made.metrics.unlink(missing_ok=True)
-    if made.metrics.is_file():
-        logger.info(f'The run in {out} is finished')
+    with exclusive(out, 'a run'):
+        changed = claim_run(out, plan.job(), resume, overwrite)
+        made = FinetuneResult.of(out, plan.detector.name)
+        if 'epochs' in changed:  # a run that may be finished becomes longer
+            made.metrics.unlink(missing_ok=True)
+        if made.metrics.is_file():
+            logger.info(f'The run in {out} is finished')
+            return made
+        plan.write_data()
+        runner = train_detector(plan.cfg, resume, quiet=not verbose)
+        best = best_checkpoint(runner)
+        atomic_write(made.checkpoint, best.read_bytes())
+        with safe_loading(), nullcontext() if verbose else prints_to_log():
+            runner.load_checkpoint(str(best))
+        draw_predictions(runner, plan.copies[1], made.picture)
+        # Written last, since it marks the run as finished.
+        write_json(made.metrics, best_metrics(made.scalars, runner.max_epochs))
         return made
-    plan.write_data()
-    runner = train_detector(plan.cfg, resume, quiet=not verbose)
-    best = best_checkpoint(runner)
-    atomic_write(made.checkpoint, best.read_bytes())
-    with safe_loading(), nullcontext() if verbose else prints_to_log():
-        runner.load_checkpoint(str(best))
-    draw_predictions(runner, plan.copies[1], made.picture)
-    # Written last, since it marks the run as finished.
-    write_json(made.metrics, best_metrics(made.scalars, runner.max_epochs))
-    return made

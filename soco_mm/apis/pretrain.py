@@ -18,6 +18,7 @@ from soco_mm.engine.vis_backend import log_to_tensorboard
 from soco_mm.log import logger
 from soco_mm.proposals.listing import ImageSource
 from soco_mm.proposals.reuse import check_proposals
+from soco_mm.utils import exclusive
 
 from .export import export_detector
 from .results import PREVIEW, PretrainResult
@@ -103,7 +104,8 @@ def pretrain(
         PretrainResult: Paths of what was made.
 
     Raises:
-        UsageError: If an argument is wrong or does not fit the run in ``out``.
+        UsageError: If an argument is wrong or does not fit the run in ``out``, or
+            another process runs there.
         SoCoError: If the images or the data stop the job, or the model does
             not fit the detector.
     """
@@ -120,27 +122,28 @@ def pretrain(
     try_fit(plan.cfg.model, handoff, plan.stretch, plan.cfg.get(HANDED_OVER))
     if tensorboard:
         log_to_tensorboard(plan.cfg)
-    claim_run(out, plan.job(), resume, overwrite)
+    with exclusive(out, 'a run'):
+        claim_run(out, plan.job(), resume, overwrite)
 
-    store = plan.get_proposals(workers)
-    plan.use(store, workers)
-    cfg = plan.cfg
-    logger.info(f'Proposals and views: {draw_preview(cfg, out / PREVIEW)}')
-    checkpoint = latest_checkpoint(out)
-    fresh = checkpoint is None or checkpoint.name != plan.last_name(store)
-    if fresh:
-        logger.info(plan.describe(store))
-        checkpoint = train_model(cfg, out, resume, quiet=not verbose)
-    exported = out / 'exported'
-    if fresh or not (exported / REPORT).is_file():
-        report = export_detector(
-            checkpoint,
-            exported,
-            config=cfg,
-            image=Path(plan.images.root, store.path(0)),
-            **vars(handoff),
-        )
-        logger.info(report.describe())
-        say_levels(cfg)
-    log_retrieval(out)
-    return PretrainResult.of(out, store.folder, checkpoint)
+        store = plan.get_proposals(workers)
+        plan.use(store, workers)
+        cfg = plan.cfg
+        logger.info(f'Proposals and views: {draw_preview(cfg, out / PREVIEW)}')
+        checkpoint = latest_checkpoint(out)
+        fresh = checkpoint is None or checkpoint.name != plan.last_name(store)
+        if fresh:
+            logger.info(plan.describe(store))
+            checkpoint = train_model(cfg, out, resume, quiet=not verbose)
+        exported = out / 'exported'
+        if fresh or not (exported / REPORT).is_file():
+            report = export_detector(
+                checkpoint,
+                exported,
+                config=cfg,
+                image=Path(plan.images.root, store.path(0)),
+                **vars(handoff),
+            )
+            logger.info(report.describe())
+            say_levels(cfg)
+        log_retrieval(out)
+        return PretrainResult.of(out, store.folder, checkpoint)

@@ -11,6 +11,9 @@ from typing import Any
 
 from soco_mm.errors import SoCoError, Stopped
 
+# Not installed with the package, since their builds depend on the machine.
+REQUIRED = ('torch', 'mmengine', 'mmcv', 'mmdet')
+
 
 def run(main: Callable) -> None:
     """Run a program; what a user can fix ends it with one sentence."""
@@ -34,6 +37,15 @@ def run(main: Callable) -> None:
         # What reads the output wants no more, as head. Nothing is left to flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)  # as a process that SIGPIPE ends
+    except ModuleNotFoundError as error:
+        if (error.name or '').partition('.')[0] not in REQUIRED:
+            raise
+        print(
+            f'ERROR: {error.name} is not installed. What is missing, and how to '
+            'install it: soco-mm doctor',
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except OSError as error:
         # For example a full disk.
         print(f'ERROR: {error}', file=sys.stderr)

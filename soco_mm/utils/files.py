@@ -121,9 +121,11 @@ def exclusive(folder: str | Path, what: str) -> Iterator[None]:
         what (str): What is being made, for the message.
 
     Raises:
-        UsageError: If another process is making it.
+        UsageError: If another process is making it, or the folder above it cannot
+            be written.
     """
     path = Path(folder).with_name(Path(folder).name + LOCK)
+    make_writable(path.parent)
     while True:
         stream = path.open('a')
         try:

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 
 from soco_mm.utils import atomic_write
+from soco_mm.utils.texts import printable
 
 HEIGHT = 224  # of a row of pictures, in pixels
 GAP = 6
@@ -107,6 +108,7 @@ def draw_tags(
         colors (np.ndarray): Their backgrounds, RGB, (P, 3).
     """
     taken = np.zeros(image.shape[:2], bool)
+    texts = [printable(each) for each in texts]
     for index, (text, box, color) in enumerate(zip(texts, boxes, colors)):
         places = [place_tag(image, text, box, (index + turn) % 4) for turn in range(4)]
         place = min(places, key=lambda each: taken[each].sum())
@@ -215,6 +217,7 @@ def draw_proposals(
 
 def label(image: np.ndarray, text: str) -> np.ndarray:
     """Put a line of text above an image, which gets as wide as the text."""
+    text = printable(text)  # OpenCV ends the process at names that are not UTF-8
     (width, _), _ = cv2.getTextSize(text, FONT, LABEL_SCALE, 1)
     pad = max(0, width + 4 - image.shape[1])
     image = np.pad(image, [(20, 0), (0, pad), (0, 0)], constant_values=PAPER)

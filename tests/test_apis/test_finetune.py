@@ -22,7 +22,7 @@ from soco_mm.detectors.summary import shared
 from soco_mm.engine.config import load_config
 from soco_mm.errors import Stopped
 from soco_mm.registry import MODELS
-from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils import SoCoError, UsageError, exclusive
 from soco_mm.visualization.detections import draw_detections
 
 CLASSES = ('person', 'cat', 'cup', 'spoon', 'saucer', 'rocket', 'helmet', 'coin')
@@ -339,6 +339,12 @@ def test_a_finished_run_is_left_as_it_is(exported, mixed, tmp_path, capsys):
     capsys.readouterr()
     assert finetune(resume=True, **job) == made
     assert capsys.readouterr().out == (f'The run in {tmp_path / "run"} is finished\n')
+    assert times == {path: path.stat().st_mtime_ns for path in vars(made).values()}
+    # Not while another process trains in it, nor is it deleted then.
+    for how in (dict(resume=True), dict(overwrite=True)):
+        with exclusive(tmp_path / 'run', 'a run'):
+            with pytest.raises(UsageError, match='Another process is making a run'):
+                finetune(**how, **job)
     assert times == {path: path.stat().st_mtime_ns for path in vars(made).values()}
     # All but the metrics, which are written last; and in another folder.
     metrics = made.metrics.read_text()

@@ -12,7 +12,7 @@ from soco_mm.cli import main
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.listing import list_input
 from soco_mm.proposals.make import make_proposals
-from soco_mm.utils import UsageError
+from soco_mm.utils import UsageError, exclusive
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_lists_and_coco_files_are_pretrained_on(folders, start):
         assert list(ProposalStore.open(out / 'proposals')) == wanted
 
 
-def test_runs_in_the_folder_of_images_are_left_out(folders, start):
+def test_runs_in_the_folder_of_images_are_left_out(folders, start, capsys):
     (folders / 'two/notes.txt').write_text('no image')
     for out in (folders / 'two/run', folders / 'two/again'):
         _, _, printed = start([folders / 'two'], out)
@@ -101,6 +101,12 @@ def test_runs_in_the_folder_of_images_are_left_out(folders, start):
         assert len(ProposalStore.open(out / 'proposals')) == 3
         assert '1 file is not an image: .txt 1' in printed
     assert 'run is left out of the images' in printed
+    with exclusive(out, 'a run'):
+        with pytest.raises(SystemExit) as refused:
+            start([folders / 'two'], out, '--overwrite')
+    said = capsys.readouterr().err
+    assert refused.value.code == 2 and 'Another process is making a run' in said
+    assert (out / 'preview.png').is_file()
 
 
 def test_stores_in_the_folder_of_images_are_left_out(folders, capsys):

@@ -73,6 +73,26 @@ def test_options_are_gathered_and_others_refused(capsys):
         assert 'takes KEY=VALUE, but got' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('name', ['mmengine', 'mmcv.ops'])
+def test_a_package_that_is_missing_is_named_with_the_command_that_helps(name, capsys):
+    def main():
+        raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+    with pytest.raises(SystemExit) as stopped:
+        run(main)
+    said = capsys.readouterr().err
+    assert stopped.value.code == 1 and said.count('\n') == 1
+    assert f'{name} is not installed.' in said and 'soco-mm doctor' in said
+
+
+def test_other_modules_that_are_missing_are_faults():
+    def main():
+        raise ModuleNotFoundError("No module named 'soco_mm.x'", name='soco_mm.x')
+
+    with pytest.raises(ModuleNotFoundError):
+        run(main)
+
+
 def test_output_that_nobody_reads_is_no_error():
     command = f'{sys.executable} -m soco_mm.cli configs soco_r50_fpn_100e | head -1'
     done = subprocess.run(['bash', '-c', command], capture_output=True, text=True)

@@ -44,3 +44,27 @@ def test_a_second_family_is_not_installed_over_the_first(tmp_path):
     assert (done.returncode, done.stdout) == (1, '')
     assert f'{name} is installed, of the other family' in done.stderr
     assert 'pip uninstall -y mmengine' in done.stderr
+
+
+def test_an_environment_that_is_there_needs_no_other_python(tmp_path):
+    (tmp_path / 'tools').mkdir()
+    (tmp_path / 'tools/setup_env.sh').symlink_to(ROOT / 'tools/setup_env.sh')
+    old = tmp_path / 'python3'
+    old.write_text('#!/bin/sh\necho Python 3.9.0\nexit 1\n')
+    old.chmod(0o755)
+    environment = dict(os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}')
+    environment.pop('PYTHON', None)
+
+    def set_up():
+        return subprocess.run(
+            ['bash', tmp_path / 'tools/setup_env.sh'],
+            env=environment,
+            capture_output=True,
+            text=True,
+        ).stderr
+
+    assert 'Python 3.9.0 is not supported' in set_up()
+    (tmp_path / '.venv/bin').mkdir(parents=True)
+    (tmp_path / '.venv/bin/python').symlink_to(sys.executable)
+    # The next thing that it needs is not in this folder.
+    assert 'is not supported' not in set_up()

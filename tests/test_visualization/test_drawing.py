@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from soco_mm.visualization import (
     render_gallery,
     write_png,
 )
+from soco_mm.visualization.drawing import label
 
 
 def test_lines_run_along_the_box_and_the_image_stays_as_it_is():
@@ -198,3 +201,11 @@ def test_gallery_links_and_escapes():
     assert '<t>' not in page and '<i>' not in page and 'a &amp; b' in page
     assert 'src="1%20%3C%C3%A9%3E.png"' in page and 'alt="&#34;"' in page
     assert page.index('V1') < page.index('V2') < page.index('"2.png"')
+
+
+def test_names_that_are_not_utf8_are_drawn():
+    name, image = os.fsdecode(b'b\xe4ume.png'), np.full((40, 60, 3), 200, np.uint8)
+    assert label(image, name).shape[0] == 60
+    before = image.copy()
+    draw_tags(image, [name], np.array([[2, 2, 50, 38]]), np.uint8([[9, 9, 9]]))
+    assert (image != before).any()
