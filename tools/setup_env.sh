@@ -37,11 +37,12 @@ case "$stack" in
   *) die "--stack is openmmlab or onedl, not '$stack'" 2 ;;
 esac
 
-# An environment that is there needs no other Python.
-if ! $here && [ -z "${PYTHON:-}" ]; then
-  there=$root/.venv
-  if [ "$stack" = onedl ]; then there=$root/.venv_onedl; fi
-  if "$there/bin/python" -m pip --version >/dev/null 2>&1; then python=$there/bin/python; fi
+venv=$root/.venv
+if [ "$stack" = onedl ]; then venv=$root/.venv_onedl; fi
+made=false
+if ! $here && "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+  made=true
+  python=${PYTHON:-$venv/bin/python} # it needs no other one
 fi
 command -v "$python" >/dev/null ||
   die "there is no '$python'. Install Python 3.11, or name one: PYTHON=/path/to/python bash tools/setup_env.sh"
@@ -53,8 +54,8 @@ installed() { "$python" -c "import importlib.metadata as m; m.version('$1')" 2>/
 
 if $here && [ -z "$stack" ] && installed onedl-mmengine; then stack=onedl; fi
 case "$stack" in
-  onedl) venv=$root/.venv_onedl packages=onedl.txt mmcv_package=onedl-mmcv other=mmengine ;;
-  *) stack=openmmlab venv=$root/.venv packages='mminstall.txt mmselfsup.txt' mmcv_package=mmcv other=onedl-mmengine ;;
+  onedl) packages=onedl.txt mmcv_package=onedl-mmcv other=mmengine ;;
+  *) stack=openmmlab packages='mminstall.txt mmselfsup.txt' mmcv_package=mmcv other=onedl-mmengine ;;
 esac
 if [ "$stack" = openmmlab ] && { $here || [ ! -x "$venv/bin/python" ]; }; then
   "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' ||
@@ -62,7 +63,7 @@ if [ "$stack" = openmmlab ] && { $here || [ ! -x "$venv/bin/python" ]; }; then
 fi
 
 if ! $here; then
-  if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+  if ! $made; then
     say "making $venv with $("$python" --version)"
     "$python" -m venv "$venv" ||
       die "the virtual environment could not be made (Debian/Ubuntu: apt-get install python3-venv)"

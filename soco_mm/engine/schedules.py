@@ -69,7 +69,9 @@ def describe_mismatch(cfg: Config) -> str | None:
         schedule has no end or counts otherwise than the training.
     """
     key = next((each for each in LOOPS if each in cfg.train_cfg), None)
-    by_epoch = key == 'max_epochs'
+    if key is None:
+        return None
+    by_epoch, length = key == 'max_epochs', cfg.train_cfg[key]
     schedules = cfg.get('param_scheduler') or []
     if not isinstance(schedules, (list, tuple)):
         schedules = [schedules]
@@ -78,8 +80,7 @@ def describe_mismatch(cfg: Config) -> str | None:
         for each in schedules
         if each.get('end') and each.get('by_epoch', True) == by_epoch
     ]
-    length = key and cfg.train_cfg[key]
-    if key is None or not ends or len(ends) < len(schedules) or max(ends) == length:
+    if not ends or len(ends) < len(schedules) or max(ends) == length:
         return None
     return (
         f'train_cfg.{key} is {length}, but the schedule of the learning rate is made '

@@ -1,6 +1,5 @@
 """A cell of the study: one detector, trained and evaluated."""
 
-import hashlib
 import json
 import math
 import os
@@ -19,7 +18,7 @@ from soco_mm.detectors.training import check_weights, train_detector
 from soco_mm.utils import atomic_write, file_hash, read_json
 
 from .data import DATA_SETS
-from .pretrainings import Pretraining
+from .pretrainings import Pretraining, hash_text
 from .starts import detector_config, pretraining_of, start_weights
 
 BATCH_SIZE = 4
@@ -119,7 +118,7 @@ def hash_config(cfg: Config, data: Path, work: Path) -> str:
     text = json.dumps(cfg.to_dict(), sort_keys=True)
     for path, name in ((work, 'WORK'), (data, 'DATA')):
         text = text.replace(str(path), name)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hash_text(text)
 
 
 def read_metrics(runner) -> dict[str, float]:

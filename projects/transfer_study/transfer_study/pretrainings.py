@@ -71,14 +71,14 @@ def pretrain(pretraining: Pretraining, data: Path, work: Path) -> dict[str, Any]
         returns, empty for image-level pretrainings, and hashes of the config and
         of the weights at the end.
     """
-    folder, config = pretraining.folder(work), config_hash(pretraining.config)
+    folder, cfg = pretraining.folder(work), pretraining_config(pretraining.config)
+    config = hash_text(cfg.pretty_text)
     if (folder / RESULT).is_file():
         result = read_json(folder / RESULT)
         if result['hashes']['config'] == config:
             return result
         shutil.rmtree(folder)
     began = time.process_time()
-    cfg = pretraining_config(pretraining.config)
     proposals = proposals_dir(work, pretraining.data, pretraining.whole)
     cfg.train_dataloader.dataset.update(data_root=str(data), proposals=str(proposals))
     cfg.randomness.seed = pretraining.seed
@@ -137,9 +137,8 @@ def pretraining_config(name: str) -> Config:
     return cfg
 
 
-def config_hash(name: str) -> str:
-    """The start of a hash of the config of a pretraining."""
-    text = pretraining_config(name).pretty_text
+def hash_text(text: str) -> str:
+    """The start of the SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ from .cells import Cell
 from .data import DATA_SETS, check_data, hash_data
 from .imagenet import prepare_imagenet
 from .plan import EXPERIMENTS, Ablation, Experiment
-from .pretrainings import Pretraining, config_hash, prepare_proposals
+from .pretrainings import Pretraining, hash_text, prepare_proposals, pretraining_config
 from .records import CELLS, PRETRAININGS, append_record, read_cells, read_pretrainings
 from .tasks import Task, run_tasks
 
@@ -130,7 +130,7 @@ def check_records(out: Path, hashes: dict[str, str]) -> None:
         if 'config' in record['hashes']
     }
     for name, there in sorted(known):
-        if config_hash(name) != there:
+        if hash_text(pretraining_config(name).pretty_text) != there:
             raise UsageError(
                 f'{out} holds figures of another config of {name}. '
                 'Choose another folder.'
