@@ -7,8 +7,10 @@ from soco_mm.engine.levels import BoxLevels
 from soco_mm.engine.preview import build_dataset, drawn_views
 from soco_mm.log import logger
 from soco_mm.utils import ImageError, SoCoError, UsageError, atomic_write, make_writable
+from soco_mm.utils.claim import claim
 from soco_mm.utils.texts import printable
 from soco_mm.visualization import describe_view, draw_sample, render_gallery, write_png
+from soco_mm.visualization.pages import is_page
 
 from .results import BrowseResult
 
@@ -47,8 +49,8 @@ def browse(
         BrowseResult: The pictures and the page.
 
     Raises:
-        UsageError: If there are fewer images than ``start``, or ``out``
-            cannot be written.
+        UsageError: If there are fewer images than ``start``, ``out`` holds
+            another ``index.html``, or it cannot be written.
         SoCoError: If the data set or the model of the config cannot be built,
             or none of the images can be read.
     """
@@ -62,6 +64,7 @@ def browse(
         )
     levels = BoxLevels(cfg)
     make_writable(out)
+    claim(out / INDEX, 'a page of pictures', is_page, suffix='.html')
     made, entries = [], []
     for index in range(start, min(start + num_images, len(dataset))):
         try:

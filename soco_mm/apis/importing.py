@@ -11,6 +11,7 @@ from soco_mm.checkpoint import (
 )
 from soco_mm.engine.config import load_config
 from soco_mm.utils import SoCoError
+from soco_mm.utils.claim import claim
 from soco_mm.version import __version__
 
 # The config for each layout. Recipes of one layout train the same model, so the
@@ -27,14 +28,23 @@ def import_released(source: str | Path, out: str | Path) -> int:
 
     Args:
         source (str | Path): A checkpoint ``{'model': ..., 'epoch': ...}``.
-        out (str | Path): The file to write.
+        out (str | Path): The file to write, which must not exist yet.
 
     Returns:
         int: Number of entries, all of which were used.
 
     Raises:
+        UsageError: If ``out`` exists or cannot be written.
         SoCoError: If it is not such a checkpoint.
     """
+    out = claim(
+        out,
+        'a checkpoint',
+        Path.exists,
+        suffix=Path(out).suffix or '.pth',
+        replace=False,
+        advice='Choose another name, or remove it.',
+    )
     # The released code keeps its arguments in it.
     checkpoint = read_checkpoint(source, (argparse.Namespace,))
     if not isinstance(checkpoint.get('model'), dict):

@@ -18,6 +18,7 @@ from soco_mm.proposals.statistics import (
 from soco_mm.proposals.summary import ProposalSummary, summarize
 from soco_mm.utils import UsageError, atomic_write
 from soco_mm.utils.claim import claim
+from soco_mm.visualization.pages import is_page
 from soco_mm.visualization.proposal_galleries import draw_galleries
 from soco_mm.visualization.proposal_report import render_report
 
@@ -85,7 +86,7 @@ def report_proposals(
 
     Raises:
         UsageError: If the store is empty, ``annotations`` do not fit it, or
-            ``out`` cannot be written.
+            ``out`` is no such page or cannot be written.
         SoCoError: If the store is missing or damaged.
     """
     opened = ProposalStore.open(Path(store).resolve())
@@ -95,7 +96,7 @@ def report_proposals(
     page = claim(
         folder.with_name(folder.name + '.report.html') if out is None else out,
         'the report',
-        Path.is_file,
+        Path.is_file if out is None else is_page,
         suffix='.html',
     )
     header, summary = opened.header, summarize(opened)

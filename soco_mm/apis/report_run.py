@@ -8,6 +8,7 @@ from soco_mm.runs.record import RunRecord
 from soco_mm.runs.summary import summarize_run
 from soco_mm.utils import UsageError, atomic_write
 from soco_mm.utils.claim import claim
+from soco_mm.visualization.pages import is_page
 from soco_mm.visualization.run_report import render_run_report
 
 from .results import Shown
@@ -65,7 +66,7 @@ def report_run(
 
     Raises:
         UsageError: If a folder is not that of a run, there are more than two, or
-            ``out`` cannot be written.
+            ``out`` is no such page or cannot be written.
     """
     folders = [runs] if isinstance(runs, (str, Path)) else list(runs)
     if not 1 <= len(folders) <= 2:
@@ -76,7 +77,7 @@ def report_run(
     page = claim(
         records[0].folder / PAGE if out is None else out,
         'the report',
-        Path.is_file,
+        Path.is_file if out is None else is_page,
         suffix='.html',
     )
     shown = [

@@ -2,10 +2,14 @@
 
 import base64
 import re
+from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+
+# How a page is recognised, in its first bytes.
+GENERATOR = b'<meta name="generator" content="soco_mm">'
 
 
 def render(template: str, **values) -> Markup:
@@ -24,6 +28,14 @@ def render(template: str, **values) -> Markup:
         True
     """
     return Markup(ENVIRONMENT.get_template(template).render(values))
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page of this project, which another may replace."""
+    if not path.is_file():
+        return False
+    with path.open('rb') as stream:
+        return GENERATOR in stream.read(256)
 
 
 def number(value: float) -> str:

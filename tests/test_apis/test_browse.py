@@ -166,3 +166,19 @@ def test_what_cannot_be_drawn_is_said(demo_images, store, tmp_path):
                 options=dict(options(demo_images, store), **{key: [1]}),
             )
     assert not list(tmp_path.glob('out/*'))
+
+
+def test_only_a_page_of_its_own_is_replaced(demo_images, store, tmp_path):
+    def draw(out):
+        return browse(
+            'soco_r50_fpn_100e', out, num_images=1, options=options(demo_images, store)
+        )
+
+    first = draw(tmp_path / 'out').page.read_text()
+    assert draw(tmp_path / 'out').page.read_text() == first
+    own = tmp_path / 'site/index.html'
+    own.parent.mkdir()
+    own.write_text('<!DOCTYPE html><p>my home page</p>')
+    with pytest.raises(UsageError, match=r'index.html already exists and is not a pa'):
+        draw(own.parent)
+    assert list(own.parent.iterdir()) == [own] and 'my home' in own.read_text()

@@ -136,6 +136,9 @@ def test_store_that_names_no_folder_has_no_pictures(tmp_path):
 def test_what_cannot_be_reported_is_refused(made, tmp_path):
     with pytest.raises(SoCoError, match='no proposals in'):
         report_proposals(tmp_path / 'none')
+    (tmp_path / 'mine.html').write_text('<p>mine</p>')
+    with pytest.raises(UsageError, match=r'mine.html already exists and is not the'):
+        report_proposals(made / 'store', tmp_path / 'mine.html')
     with pytest.raises(UsageError, match='is a folder'):
         report_proposals(made / 'store', tmp_path)
     with pytest.raises(UsageError, match='other.jpg there and a.jpg here'):
@@ -147,7 +150,7 @@ def test_what_cannot_be_reported_is_refused(made, tmp_path):
     ProposalStore.write(tmp_path / 'empty', dict(generator=dict(type='a.B')), [])
     with pytest.raises(UsageError, match='no images'):
         report_proposals(tmp_path / 'empty')
-    assert not list(tmp_path.glob('*.html'))
+    assert [each.read_text() for each in tmp_path.glob('*.html')] == ['<p>mine</p>']
 
 
 def test_command_prints_figures_and_advice(made, tmp_path, capsys):

@@ -197,14 +197,17 @@ def test_two_runs_are_compared(run, trained, tmp_path, capsys):
 def test_what_is_no_run_is_refused_before_anything_is_written(run, tmp_path, capsys):
     (tmp_path / 'other').mkdir()
     (tmp_path / 'other/notes.json').write_text(json.dumps({}))
+    (tmp_path / 'other/mine.html').write_text('<!DOCTYPE html><p>mine</p>')
     for arguments, words in (
         ([tmp_path / 'other'], 'is not the folder of a run'),
         ([tmp_path / 'nowhere'], 'is not the folder of a run'),
         ([run, run, run], 'one run or two, but 3'),
         ([run, '--out', tmp_path / 'page.txt'], 'Give a .html file'),
+        ([run, '--out', tmp_path / 'other/mine.html'], 'exists and is not the report'),
     ):
         code, said = refusal(capsys, 'report', *arguments)
         assert code == 2 and words in said
     with pytest.raises(UsageError):
         report_run([])
-    assert not list(tmp_path.rglob('*.html'))
+    assert [each.name for each in tmp_path.rglob('*.html')] == ['mine.html']
+    assert 'mine' in (tmp_path / 'other/mine.html').read_text()

@@ -7,7 +7,7 @@ import torch
 from soco_mm.checkpoint import convert_released
 from soco_mm.checkpoint.released import convert_name
 from soco_mm.cli import main
-from soco_mm.utils import SoCoError
+from soco_mm.utils import SoCoError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_files_that_are_not_released_checkpoints(tmp_path, capsys):
     torch.save(dict(model=lambda_like), bad)
     assert 'could run code' in fails(capsys, ['import', bad, '--out', out], 1)
     torch.save(dict(model=names()), bad)
-    assert 'cannot be written' in fails(
+    assert 'cannot be made' in fails(
         capsys, ['import', bad, '--out', bad / 'below.pth'], 2
     )
     assert [path.name for path in tmp_path.iterdir()] == ['bad.pth']
@@ -168,6 +168,11 @@ def test_an_import_says_its_model_and_is_exported_without_a_config(tmp_path):
         assert f'_{layout}_' in report.config
         assert report.max_difference < 1e-4
         assert report.parts['backbone'].new == []
+    before = source.read_bytes()
+    for taken in (source, out):  # its own source, and an earlier import
+        with pytest.raises(UsageError, match='already holds a checkpoint'):
+            import_released(source, taken)
+    assert source.read_bytes() == before
 
 
 def c4_shapes():

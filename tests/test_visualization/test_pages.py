@@ -2,7 +2,7 @@ import jinja2
 import pytest
 from markupsafe import Markup
 
-from soco_mm.visualization.pages import ENVIRONMENT, mark_flags, render
+from soco_mm.visualization.pages import ENVIRONMENT, is_page, mark_flags, render
 
 DRAWING = ['width', 'height', 'left', 'right', 'top', 'base', 'title', 'shares']
 DRAWING += ['bars', 'line', 'ticks', 'bounds']
@@ -14,6 +14,14 @@ def test_text_is_escaped_and_markup_is_not():
     assert '<h1>&lt;script&gt;&#34;\\udcff</h1>' in page and '<b>b</b>' in page
     assert '<script>' not in page
     page.encode('utf-8')  # can be written to a file
+
+
+def test_only_pages_of_this_project_are_recognised(tmp_path):
+    page = render('gallery.html.j2', title='', text='', entries=[])
+    for content, own in ((page, True), (page.replace('soco_mm', 'other'), False)):
+        (tmp_path / 'page.html').write_text(content)
+        assert is_page(tmp_path / 'page.html') is own
+    assert not is_page(tmp_path / 'none.html') and not is_page(tmp_path)
 
 
 def test_a_page_can_be_put_into_another():
