@@ -17,10 +17,11 @@ OPENCVS = (
     'opencv-contrib-python',
     'opencv-contrib-python-headless',
 )
-SET_UP = 'bash tools/setup_env.sh --here --force'
+SET_UP, AND = 'bash tools/setup_env.sh --here --force', ' && '
 if not Path(__file__).parents[1].joinpath('tools/setup_env.sh').is_file():
-    SET_UP = 'the commands of docs/setup.md, "Without a clone"'  # it is in a wheel
-START_AGAIN = f'pip uninstall -y {" ".join(chain(*NEEDED.values()))} && {SET_UP}'
+    # It is in a wheel.
+    SET_UP, AND = 'the commands of docs/setup.md, "Without a clone"', ', then '
+START_AGAIN = f'pip uninstall -y {" ".join(chain(*NEEDED.values()))}{AND}{SET_UP}'
 ABSENT = 3  # exit code of a check
 
 
@@ -281,7 +282,7 @@ CHECKS = (
     Check(
         "RoIAlign (mmcv's compiled ops)",
         check_roi_align,
-        f'pip uninstall -y {NEEDED[family()][1]} && {SET_UP}',
+        f'pip uninstall -y {NEEDED[family()][1]}{AND}{SET_UP}',
     ),
     Check('SoCo model', check_model, SET_UP),
     Check('GPU', check_gpu, '', needed=False),

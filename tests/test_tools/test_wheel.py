@@ -105,3 +105,17 @@ def test_wheel_pretrains_from_an_empty_folder(installed, tmp_path):
 
 def test_clone_uses_its_own_configs():
     assert configs_root() == ROOT / 'configs'
+
+
+def test_doctor_joins_a_command_and_a_sentence_with_words(installed, tmp_path):
+    code = 'from soco_mm.installation import CHECKS; print(*(c.fix for c in CHECKS))'
+    advice = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=tmp_path / 'empty',
+        env=installed,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert 'onedl-mmdetection, then the commands of docs/setup.md' in advice
+    assert '&& the' not in advice
