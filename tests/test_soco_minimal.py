@@ -141,7 +141,7 @@ def test_losses_gradients_and_target_updates_are_those_of_soco(
             ]
         )
         counted.append(valid.sum(1).tolist())
-        # Batch norm sees repeats too; SoCo puts the first object there.
+        # Batch norm sees repeats too; SoCo puts other objects of the image there.
         boxes = [fill_invalid(b, valid, v) for b, v in zip(boxes, views)]
         loss = minimal.soco_loss(network, q, target, views, boxes, valid)
         expected = soco.loss(views, boxes, [valid] * 3)['loss']

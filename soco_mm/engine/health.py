@@ -4,7 +4,7 @@
 
     {
      "version": 1,
-     "interval": 50,                 # steps between two rows
+     "interval": 50,                 # iterations between two rows
      "rows": [{"iter": 50, ...}],    # figures after so many iterations
      "verdicts": [{"name": "collapse", "iter": 100, "sentence": "..."}]
     }

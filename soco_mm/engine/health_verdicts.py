@@ -41,13 +41,16 @@ NOT_FINITE = dict(
 )
 
 
-def judge(rows: Sequence[Row], max_iters: int) -> list[dict[str, Any]]:
+def judge(
+    rows: Sequence[Row], max_iters: int, accumulated: int = 1
+) -> list[dict[str, Any]]:
     """Look at the figures up to an iteration.
 
     Args:
         rows (Sequence[dict]): Those of ``health.json`` until then, see
             :mod:`soco_mm.engine.health`.
         max_iters (int): Length of the training.
+        accumulated (int): Iterations of a step of the optimiser. Defaults to 1.
 
     Returns:
         list[dict]: ``name``, ``iter`` and ``sentence`` of what is wrong now.
@@ -60,7 +63,11 @@ def judge(rows: Sequence[Row], max_iters: int) -> list[dict[str, Any]]:
     """
     if not rows:
         return []
-    found = {name: find(rows, max_iters) for name, find in JUDGES.items()}
+    # What weights may move is that of a step.
+    steps = [dict(row, iter=row['iter'] / accumulated) for row in rows]
+    found = {
+        name: find(steps, max_iters // accumulated) for name, find in JUDGES.items()
+    }
     return [
         dict(name=name, iter=rows[-1]['iter'], sentence=sentence)
         for name, sentence in found.items()
@@ -68,7 +75,7 @@ def judge(rows: Sequence[Row], max_iters: int) -> list[dict[str, Any]]:
     ]
 
 
-def collapse(rows: Sequence[Row], max_iters: int) -> str | None:
+def collapse(rows: Sequence[Row], max_steps: int) -> str | None:
     """All objects get the same projection: spread and rank fall."""
     first, last = rows[0], rows[-1]
     spread, rank = (
@@ -87,10 +94,10 @@ def collapse(rows: Sequence[Row], max_iters: int) -> str | None:
     )
 
 
-def hardly_moved(rows: Sequence[Row], max_iters: int) -> str | None:
+def hardly_moved(rows: Sequence[Row], max_steps: int) -> str | None:
     """Half of the training is over, and only biases and norms have moved."""
     last = rows[-1]
-    if last['iter'] < max(FEW_STEPS, max_iters / 2):
+    if last['iter'] < max(FEW_STEPS, max_steps / 2):
         return None
     weights, biases = (
         max(moved_parts(last.get(kind)), default=None)
@@ -101,14 +108,14 @@ def hardly_moved(rows: Sequence[Row], max_iters: int) -> str | None:
     if weights >= LITTLE_MOVEMENT or biases < BIASES_AHEAD * weights:
         return None
     return (
-        f'The weights hardly move: after {last["iter"]} of {max_iters} steps '
+        f'The weights hardly move: after {last["iter"]:.0f} of {max_steps} steps '
         f'convolutions are within {percent(weights)} of where they started, and only '
         f'biases and norms moved (up to {percent(biases)}). LARS needs thousands of '
         'steps: take AdamW (a short recipe), a larger learning rate, or train longer.'
     )
 
 
-def learning_rate(rows: Sequence[Row], max_iters: int) -> str | None:
+def learning_rate(rows: Sequence[Row], max_steps: int) -> str | None:
     """Weights move by a large part of their norm in each step."""
     steps, parts = rows[-1]['iter'], rows[-1].get('movement_weights') or {}
     before: dict = {}
@@ -133,7 +140,7 @@ def learning_rate(rows: Sequence[Row], max_iters: int) -> str | None:
     )
 
 
-def data(rows: Sequence[Row], max_iters: int) -> str | None:
+def data(rows: Sequence[Row], max_steps: int) -> str | None:
     """The training waits for its data."""
     share = recent(rows, 'waiting_share')
     if share is None or share < LONG_WAIT:
@@ -144,7 +151,7 @@ def data(rows: Sequence[Row], max_iters: int) -> str | None:
     )
 
 
-def objects(rows: Sequence[Row], max_iters: int) -> str | None:
+def objects(rows: Sequence[Row], max_steps: int) -> str | None:
     """Most proposals are not in two views."""
     share = recent(rows, 'masked_share')
     if share is None or share < MANY_MASKED:

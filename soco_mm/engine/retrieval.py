@@ -95,7 +95,7 @@ def warnings(before: dict[str, Any] | None, after: dict[str, Any]) -> list[str]:
             'objects apart (ObjectInfoNCELoss), AdamW instead of LARS, or larger '
             'batches.'
         ]
-    if before and after['found'] <= before['found']:
+    if before and after['found'] <= before['found'] < 1:
         return [
             'WARNING: Objects are not found more often than before: the training has '
             'not made the features of objects better. Train for longer, or with '

@@ -90,6 +90,11 @@ def train_model(
             process is gone.
         Stopped: If a signal asks for it; what is done is in a checkpoint.
     """
+    if cfg.get('activation_checkpointing'):  # reentrant: what reads images has none
+        raise UsageError(
+            'With activation_checkpointing of MMEngine a backbone gets no gradients. '
+            'Leave it out; model.backbone.with_cp=True saves the memory.'
+        )
     cfg.launcher = launcher
     cfg.work_dir = str(work_dir)
     start_processes(cfg)

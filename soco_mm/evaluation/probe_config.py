@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from soco_mm.checkpoint.libraries.architecture import pixel_statistics
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.engine.config import CONFIG_ROOT, load_config
 
@@ -67,6 +68,13 @@ def probe_config(
     """
     cfg = load_config(LINEAR_PROBE)
     cfg.model.backbone = backbone_config(pretrained.model)
+    pixels = pixel_statistics(pretrained.model)
+    cfg.model.data_preprocessor = dict(
+        mean=pixels['mean'],
+        std=pixels['std'],
+        # Its name for exchanging R and B: images are loaded as RGB.
+        to_rgb=not pixels['bgr_to_rgb'],
+    )
     if workers is None:
         workers = len(os.sched_getaffinity(0))
     stretch = pretrained.stretch

@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from soco_mm.engine.config import building
 from soco_mm.engine.hooks.step_guard_hook import weights_that_change
 from soco_mm.engine.optimizers import LARS  # noqa: F401 (registers it)
 from soco_mm.registry import OPTIMIZERS
@@ -128,6 +129,9 @@ def states_per_weight(optimizer: dict) -> int:
     Args:
         optimizer (dict): Its config.
 
+    Raises:
+        SoCoError: If it cannot be built.
+
     Example:
         >>> from soco_mm.planning.memory import states_per_weight
         >>> states_per_weight(dict(type='LARS', lr=1.0))
@@ -136,7 +140,8 @@ def states_per_weight(optimizer: dict) -> int:
         2
     """
     weight = nn.Parameter(torch.ones(2, 2))
-    built = OPTIMIZERS.build(dict(optimizer, params=[weight]))
+    with building('an optimiser'):
+        built = OPTIMIZERS.build(dict(optimizer, params=[weight]))
     weight.grad = torch.ones_like(weight)
     built.step()
     state = built.state[weight].values()

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -19,7 +20,9 @@ from .roofline import GPUS, seconds_of
 from .step import build_model, count_step, is_mixed
 
 IMAGENET = 1_281_167  # images of its training set
-SMALL = 8  # images of the second batch that is counted
+# Images of the second batch that is counted. The peak grows more slowly where it is
+# that of the gradients, in small batches.
+LARGE = 512
 DAY = 86400
 
 
@@ -159,7 +162,7 @@ def make_plan(
         notes.append('Not counted: rpn_head, whose work depends on the images.')
     model = build_model(cfg)
     batch_size = cfg.train_dataloader.batch_size
-    other = SMALL if batch_size != SMALL else 2 * SMALL
+    other = LARGE if batch_size != LARGE else 2 * LARGE
     steps = {each: count_step(cfg, model, each) for each in (batch_size, other)}
     held = measure_memory(cfg, model, steps)
     accumulated = accumulation_of(cfg.optim_wrapper)
@@ -172,7 +175,9 @@ def make_plan(
     length, max_steps = epochs_in(cfg, images, gpus), cfg.train_cfg.get('max_steps')
     scaling = scale(cfg, gpus)
     seen = max_steps * scaling.batch if max_steps else images * length
-    keep = cfg.get('default_hooks', {}).get('checkpoint', {}).get('max_keep_ckpts', -1)
+    hook = cfg.get('default_hooks', {}).get('checkpoint', {})
+    keep = hook.get('max_keep_ckpts', -1)
+    made = ceil(length / max(1, hook.get('interval', 1)))
     return Plan(
         config=Path(cfg.filename).stem,
         mixed=is_mixed(cfg),
@@ -189,7 +194,7 @@ def make_plan(
         loading_rate=rate,
         checkpoint_bytes=held.weights + held.target + held.optimizer,
         # One more while it is written.
-        checkpoints=(keep if keep > 0 else length) + 1,
+        checkpoints=(keep if keep > 0 else made) + 1,
         notes=notes,
     )
 

@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
+from soco_mm.datasets.transforms import SelectProposals
 from soco_mm.datasets.transforms.views import find_construct_views
 from soco_mm.engine.config import building
 from soco_mm.engine.precision import BFLOAT16, MIXED
@@ -24,6 +25,8 @@ from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
 from .counting import StepCount, StepCounter
+
+SELECT = SelectProposals.__name__
 
 
 class PooledShape(nn.Module):
@@ -64,9 +67,10 @@ def build_model(cfg: Config) -> nn.Module:
     """Build the model of a config, as one process trains it.
 
     Raises:
-        SoCoError: If it cannot be built, or has a compiled operator of MMCV other
-            than RoIAlign, which needs real memory.
+        SoCoError: If it cannot be built, is no pretraining on objects, or has a
+            compiled operator of MMCV other than RoIAlign, which needs real memory.
     """
+    check_plannable(cfg)
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -82,6 +86,33 @@ def build_model(cfg: Config) -> nn.Module:
                 'own operator, whose memory and time are not known without running it.'
             )
     return model
+
+
+def check_plannable(cfg: Config) -> None:
+    """Refuse what is no pretraining on objects.
+
+    Raises:
+        SoCoError: If it is refused.
+    """
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    name = str(cfg.get('model', {}).get('type'))
+    model = MODELS.get(name)
+    if not (isinstance(model, type) and issubclass(model, SoCo)):
+        wrong = f'the model is {name}'
+    elif None in view_transforms(dataset.get('pipeline') or ()):
+        wrong = 'its pipeline lacks SelectProposals or ConstructViews'
+    else:
+        return
+    raise SoCoError(
+        f'{cfg.filename} cannot be planned: only pretrainings of SoCo on objects can '
+        f'be, but {wrong}.'
+    )
+
+
+def view_transforms(pipeline: Sequence[dict]) -> tuple[dict | None, dict | None]:
+    """The transforms that choose objects and make their views; None if missing."""
+    select = (each for each in pipeline if str(each['type']).endswith(SELECT))
+    return next(select, None), find_construct_views(pipeline)
 
 
 @contextmanager
@@ -115,9 +146,8 @@ def without_content(model: nn.Module) -> Iterator[None]:
 
 def make_batch(cfg: Config, batch_size: int) -> dict:
     """A collated batch of the shapes that a config's data set gives."""
-    pipeline = cfg.train_dataloader.dataset.pipeline
-    views = [view['size'] for view in find_construct_views(pipeline)['views']]
-    select = next(each for each in pipeline if each['type'] == 'SelectProposals')
+    select, construct = view_transforms(cfg.train_dataloader.dataset.pipeline)
+    views = [view['size'] for view in construct['views']]
     objects = select['num_proposals'] + select.get('whole_view', False)
     objects *= len(select.get('view_sets') or [0])
     return dict(

@@ -29,11 +29,14 @@ STAMP = re.compile(r'\d{8}_\d{6}')
 class RunRecord:
     """What a training has written, as far as it has come.
 
+    A ``step`` is one of the optimiser: of several iterations, if gradients are
+    accumulated.
+
     Attributes:
         folder (Path): The folder of the run.
         rows (list[dict]): The scalars of the training, by ``step``.
         evaluations (list[dict]): Those of evaluations, with the ``step`` before.
-        health (dict): ``rows`` and ``verdicts`` of ``health.json``.
+        health (dict): ``rows`` and ``verdicts`` of ``health.json``, by ``step``.
         retrieval (dict): See :func:`read_retrieval`.
         processes (list[dict]): See :func:`read_timeline`.
         provenance (dict): ``provenance.json``.
@@ -76,18 +79,27 @@ class RunRecord:
                 f'{folder} is not the folder of a run: it has neither {SCALARS} nor '
                 f'{JOB}. Give what --out was, or the work dir of tools/train.py.'
             )
-        rows, evaluations = read_scalars(scalars)
+        settings = read_config(config)
+        wrapper = settings.get('optim_wrapper') or {}
+        per_step = wrapper.get('accumulative_counts', 1)
+        if not isinstance(per_step, int) or per_step < 1:
+            per_step = 1
+        rows, evaluations = (in_steps(each, per_step) for each in read_scalars(scalars))
+        health = read_dict(folder / HEALTH)
+        for key, each in health.items():
+            if isinstance(each, list):
+                health[key] = in_steps(each, per_step)
         return cls(
             folder=folder,
             rows=rows,
             evaluations=evaluations,
-            health=read_dict(folder / HEALTH),
+            health=health,
             retrieval=read_retrieval(folder),
             processes=read_timeline(folder),
             provenance=read_dict(folder / PROVENANCE),
             initial=read_dict(folder / INIT),
             exported=read_dict(folder / EXPORTED),
-            config=read_config(config),
+            config=settings,
             checkpoint=latest_checkpoint(folder),
         )
 
@@ -136,6 +148,35 @@ def read_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
                     earlier.pop()
             rows.append(row)
     return rows, evaluations
+
+
+def in_steps(rows: Sequence, accumulated: int) -> list:
+    """Rows whose ``step`` or ``iter`` is an iteration, by steps of the optimiser.
+
+    Args:
+        rows (Sequence): The rows; what is no dictionary is left out.
+        accumulated (int): Iterations of a step.
+
+    Returns:
+        list: The rows with their ``step``; times are those of a step.
+
+    Example:
+        >>> in_steps([dict(iter=50, loss=1.0, time=0.5)], 4)
+        [{'iter': 50, 'loss': 1.0, 'time': 2.0, 'step': 12.5}]
+    """
+    found = []
+    for row in rows:
+        if not isinstance(row, dict):
+            continue
+        row = dict(row)
+        done = row.get('step', row.get('iter'))
+        if done is not None:
+            row['step'] = done / accumulated if accumulated > 1 else done
+        for key in ('time', 'data_time'):
+            if isinstance(row.get(key), (int, float)):
+                row[key] *= accumulated
+        found.append(row)
+    return found
 
 
 def read_dict(path: Path) -> dict[str, Any]:

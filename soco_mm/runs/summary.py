@@ -52,13 +52,13 @@ def summarize_run(record: RunRecord, name: str) -> ShownRun:
         views, objects, notes = pictures_of(record.as_config(), record.checkpoint)
         notes = missing(record) + notes
     verdicts = [
-        f'Step {each.get("iter")}: {each["sentence"]}'
+        f'Step {int(each["step"])}: {each["sentence"]}'
         for each in record.health.get('verdicts', ())
-        if isinstance(each, dict) and 'sentence' in each
+        if 'sentence' in each and 'step' in each
     ]
     health = record.health.get('rows') or []
     training = training_charts(record.rows, record.evaluations)
-    charts = health_charts([each for each in health if isinstance(each, dict)])
+    charts = health_charts(health)
     # Beside the learning rate, which is a schedule too.
     if momentum := charts.pop(MOMENTUM, None):
         training[MOMENTUM] = momentum
@@ -116,7 +116,7 @@ def figures_of(record: RunRecord) -> list[tuple[str, str, str]]:
         epoch = row.get('epoch')
         total = record.config.get('train_cfg', {}).get('max_epochs')
         where = f'epoch {epoch}' + f' of {total}' * (total is not None)
-        found.append(('steps', str(row['step']), where if epoch else ''))
+        found.append(('steps', str(int(row['step'])), where if epoch else ''))
         loss = f'loss {row["loss"]:.3f}' if number(row, 'loss') else ''
         if number(row, 'over'):
             found.append(('loss over its floor', f'{row["over"]:.3f}', loss))
@@ -227,8 +227,8 @@ def missing(record: RunRecord) -> list[str]:
     """What the page leaves out since a file is not there, a sentence each."""
     reasons = {
         f'no scalars are logged yet ({SCALARS})': record.rows,
-        f'no health ({HEALTH}): the run was made without it': record.health,
-        f'no goodput ({TIMELINE}): the run is of an earlier version': record.processes,
+        f'no health yet, or the run is made without it ({HEALTH})': record.health,
+        f'no goodput yet, or the run is made without it ({TIMELINE})': record.processes,
         'objects were not measured (retrieval.json): "soco-mm pretrain" does it '
         'at both ends of a run': record.retrieval.get('after'),
         f'nothing is exported yet ({EXPORTED})': record.exported,

@@ -1,7 +1,7 @@
 """Curves over the steps of a training as SVG, to be put into a page."""
 
 from collections.abc import Sequence
-from math import ceil, floor
+from math import ceil, floor, log10
 from typing import NamedTuple
 
 import numpy as np
@@ -125,9 +125,15 @@ def short(value: float, step: float) -> str:
     Example:
         >>> short(-4.5, 0.5), short(20000.0, 10000.0), short(2e-05, 1e-05)
         ('-4.5', '2e+04', '2e-05')
+        >>> short(0.99998, 1e-05)
+        '0.99998'
     """
-    value = 0.0 if abs(value) < step / 2 else value
-    return f'{float(f"{value:.6g}"):g}' if 1e-4 <= step < 1e4 else f'{value:.2g}'
+    if abs(value) < step / 2:
+        return '0'
+    if 1e-4 <= step < 1e4:
+        return f'{float(f"{value:.6g}"):g}'
+    digits = floor(log10(abs(value)) + 1e-9) - floor(log10(step) + 1e-9) + 1
+    return f'{value:.{max(2, digits)}g}'
 
 
 def trace(xs: np.ndarray, ys: np.ndarray) -> str:

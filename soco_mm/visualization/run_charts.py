@@ -9,8 +9,11 @@ from .line_chart import Line, draw_lines
 
 # Key of a scalar -> heading, and what is said below.
 TRAINING = {
-    'over': ('Loss over its floor', 'Zero is a perfect match of all objects.'),
-    'loss': ('Loss and floor', 'A constant output has a loss near its floor too.'),
+    'over': (
+        'Loss over its floor',
+        'At zero a constant output does as well; below, objects are told apart.',
+    ),
+    'loss': ('Loss and floor', 'The floor is the loss of the best constant output.'),
     'lr': ('Learning rate', ''),
     'time': ('Seconds a step', 'With waiting for data.'),
     'waiting': ('Waiting for data', 'Share of the time of a step, in percent.'),
@@ -150,14 +153,14 @@ def health_charts(rows: Sequence[dict[str, Any]]) -> dict[str, Chart]:
     """The charts of ``health.json``.
 
     Args:
-        rows (Sequence[dict]): Figures with their ``iter``; a figure with parts
+        rows (Sequence[dict]): Figures with their ``step``; a figure with parts
             is a dictionary of numbers.
 
     Returns:
         dict[str, Chart]: By heading: those of ``HEALTH``, then what else there
         is.
     """
-    placed = [dict(row, step=row['iter']) for row in rows if 'iter' in row]
+    placed = [row for row in rows if 'step' in row]
     known = {key for _, _, names in HEALTH for key in names}
     others = tuple(
         (heading(key), '', {key: ''})

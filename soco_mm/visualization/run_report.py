@@ -100,11 +100,17 @@ def side_by_side(runs: Sequence[ShownRun]) -> list[list[str]]:
 def differing(settings: Sequence[dict[str, object]]) -> list[list[str]]:
     """The values of configs that differ, a row each."""
     keys = dict.fromkeys(key for each in settings for key in each)
-    rows = [
-        [key, *(as_text(each[key]) if key in each else '–' for each in settings)]
-        for key in keys
-    ]
-    return [row for row in rows if len(set(row[1:])) > 1]
+    rows = []
+    for key in keys:
+        texts = [repr(each[key]) if key in each else '–' for each in settings]
+        if len(set(texts)) > 1:
+            shown = [as_text(each[key]) if key in each else '–' for each in settings]
+            if len(set(shown)) == 1:  # they part after what is shown, or in type
+                same = [len(set(letters)) == 1 for letters in zip(*texts)]
+                start = max(0, [*same, False].index(False) - 20)
+                shown = ['...' * (start > 0) + as_text(text[start:]) for text in texts]
+            rows.append([key, *shown])
+    return rows
 
 
 def as_text(value: object) -> str:

@@ -113,6 +113,25 @@ def test_epochs_move_the_steps(weights):
     assert cfg.val_dataloader.batch_size == 8
 
 
+def test_images_are_normalised_as_in_the_pretraining(tmp_path):
+    """A model that takes raw BGR, as those of YOLOX do, is probed with it."""
+    cfg = load_config(small.SOCO, RECIPE)
+    cfg.model.data_preprocessor = dict(
+        type='ViewDataPreprocessor', mean=[0.0] * 3, std=[1.0] * 3, rgb_to_bgr=True
+    )
+    pretraining = MODELS.build(cfg.model)
+    path = tmp_path / 'checkpoint.pth'
+    torch.save(
+        dict(state_dict=pretraining.state_dict(), meta=dict(cfg=cfg.pretty_text)), path
+    )
+    probe = MODELS.build(probe_config(read_backbone(path)).model)
+    images = torch.randint(256, (2, 56, 56, 3), dtype=torch.uint8)
+    own = pretraining.data_preprocessor(dict(views=[images], boxes=[], valid=[]), False)
+    seen = probe.data_preprocessor(dict(inputs=images.permute(0, 3, 1, 2)))
+    torch.testing.assert_close(seen['inputs'], own['views'][0])
+    assert torch.equal(seen['inputs'][:, 0], images[..., 2].float())
+
+
 def test_checkpoint_tells_its_backbone(weights, tmp_path):
     recipe = load_config(small.SOCO, RECIPE).model
     c4 = load_config('soco_r50_c4_100e')

@@ -141,6 +141,23 @@ def test_figures_that_are_not_known_are_not_judged():
     assert judge(rows, 10) == [] == judge([], 10)
 
 
+def test_what_weights_move_in_a_step_counts_all_its_iterations():
+    """A step of 16 iterations that moves them by 30 % moves them as far as one of 1."""
+    for accumulated in (1, 16):
+        rows = [
+            dict(
+                iter=steps * accumulated,
+                movement_weights=dict(backbone=0.3 * steps),
+                learning_rate=1.0,
+            )
+            for steps in (1, 2)
+        ]
+        (found,) = judge(rows, 100 * accumulated, accumulated)
+        assert found['name'] == 'learning_rate' and found['iter'] == 2 * accumulated
+        assert '23 % of their norm in a step' in found['sentence']  # .3 / 1.3
+    assert judge(rows, 1600) == []
+
+
 def test_a_single_long_wait_is_none():
     rows = [dict(iter=i, waiting_share=0.7 if i == 2 else 0.0) for i in range(5)]
     assert judge(rows, 10) == []

@@ -164,6 +164,7 @@ def test_figures_are_two_plain_lines():
         (None, figures(0.5, 4.9), 'collapsed'),
         (figures(0.4, 200), figures(0.4, 90), 'not found more often'),
         (figures(0.4, 200), figures(0.5, 21), ''),
+        (figures(1.0, 200), figures(1.0, 200), ''),  # there is nothing to gain
         # Three objects have a rank of two at the most.
         (figures(0.4, 1.9, 2, 3), figures(0.5, 1.8, 2, 3), ''),
     ],

@@ -18,6 +18,16 @@ def test_a_target_network_that_nothing_updates_is_refused(store, demo_images, tm
     assert not (tmp_path / 'checkpoints').exists()
 
 
+def test_checkpointing_that_takes_all_gradients_is_refused(
+    store, demo_images, tmp_path
+):
+    cfg = small.training(store, demo_images, {'train_cfg.max_epochs': 1})
+    cfg.activation_checkpointing = ['backbone']
+    with pytest.raises(UsageError, match=r'backbone gets no gradients.*with_cp'):
+        train_model(cfg, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_schedule_of_another_length_is_said(store, demo_images, tmp_path, capsys):
     cfg = small.training(store, demo_images, {'train_cfg.max_epochs': 1})
     end = cfg.param_scheduler[1].end

@@ -248,3 +248,17 @@ def test_image_without_valid_boxes_is_given_the_whole_view():
     filled = fill_invalid(boxes, valid, torch.zeros(2, 3, 20, 30))
     assert filled[0].tolist() == [[1, 2, 3, 4]] * 2
     assert filled[1].tolist() == [[0, 0, 30, 20]] * 2
+
+
+def test_batch_norm_sees_the_valid_boxes_equally_often():
+    rng = torch.Generator().manual_seed(0)
+    valid = torch.rand(200, 8, generator=rng) < 0.5
+    boxes = torch.where(
+        valid[..., None], torch.arange(8.0).view(1, 8, 1).expand(200, 8, 4), torch.nan
+    )
+    filled = fill_invalid(boxes, valid, torch.zeros(200, 3, 20, 20))
+    assert torch.equal(filled[valid], boxes[valid])
+    for mask, row in zip(valid[valid.any(1)], filled[valid.any(1)]):
+        counts = torch.bincount(row[:, 0].long(), minlength=8)
+        assert counts[~mask].sum() == 0
+        assert counts[mask].max() - counts[mask].min() <= 1

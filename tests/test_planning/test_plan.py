@@ -7,7 +7,7 @@ import pytest
 import small
 
 import soco_mm
-from soco_mm.engine.config import load_config
+from soco_mm.engine.config import CONFIG_ROOT, load_config
 from soco_mm.planning import make_plan
 from soco_mm.planning.counting import Operation
 from soco_mm.planning.plan import epochs_in
@@ -168,6 +168,46 @@ def test_other_models_are_planned_too(recipe):
 def test_what_depends_on_the_images_is_refused():
     with pytest.raises(SoCoError, match='depends on the images'):
         soco_mm.plan(detector='mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py')
+
+
+@pytest.mark.parametrize(
+    ('config', 'wrong'),
+    [
+        ('benchmarks/baselines/byol_r50_100e.py', 'the model is mmselfsup.BYOL'),
+        ('benchmarks/linear_probe/resnet50_linear-100e_imagenet.py', 'LinearProbe'),
+    ],
+)
+def test_what_is_no_pretraining_on_objects_is_refused(config, wrong):
+    path = CONFIG_ROOT / config
+    with pytest.raises(SoCoError, match=rf'{path.name} cannot be planned: .*{wrong}'):
+        soco_mm.plan(path)
+
+
+def test_a_pipeline_without_views_and_an_unknown_optimiser_are_refused(narrow):
+    optimizer = narrow.optim_wrapper.optimizer
+    narrow.optim_wrapper.optimizer = dict(type='AdamWW', lr=1.0)
+    with pytest.raises(SoCoError, match='cannot be built into an optimiser.*AdamWW'):
+        make_plan(narrow, images=100)
+    narrow.optim_wrapper.optimizer = optimizer
+    pipeline = narrow.train_dataloader.dataset.pipeline
+    narrow.train_dataloader.dataset.pipeline = pipeline[:1]
+    with pytest.raises(SoCoError, match='lacks SelectProposals or ConstructViews'):
+        make_plan(narrow, images=100)
+
+
+@pytest.mark.parametrize('planned', [4, 32])
+def test_the_largest_batch_fits_by_a_count_of_its_own(planned):
+    """In small batches the gradients are the peak, which then grows more slowly."""
+    options = dict(batch_size=planned, images=1000)
+    found = soco_mm.plan('short/soco_mobilenetv2_fpn_short', memory=8, **options)
+    options['batch_size'] = found.largest_batch
+    own = soco_mm.plan('short/soco_mobilenetv2_fpn_short', **options).memory.peak
+    assert 0.93 * 0.9 * 8 < own / 2**30 <= 0.9 * 8
+
+
+def test_checkpoints_of_every_tenth_epoch_are_a_tenth(narrow):
+    narrow.default_hooks.checkpoint.update(max_keep_ckpts=-1, interval=10)
+    assert make_plan(narrow, images=100).checkpoints == 11
 
 
 def test_operators_of_mmcv_are_refused():

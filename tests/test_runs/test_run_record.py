@@ -52,6 +52,25 @@ def test_an_evaluation_stands_at_the_step_before_it(tmp_path):
     assert found == {'coco/bbox_mAP': 0.25, 'step': 7}
 
 
+def test_steps_are_those_of_the_optimiser(tmp_path):
+    """20,000 iterations, 16 a step, are 1,250 steps of 6.4 s."""
+    log(tmp_path / 'vis_data/scalars.json', row(20000, 1.0, time=0.4, data_time=0.1))
+    (tmp_path / 'vis_data/config.py').write_text(
+        'optim_wrapper = dict(accumulative_counts=16)'
+    )
+    health = dict(
+        rows=[dict(iter=20000, effective_rank_head=9.0)],
+        verdicts=[dict(iter=32, sentence='S.')],
+    )
+    (tmp_path / 'health.json').write_text(json.dumps(health))
+    shown = summarize_run(RunRecord.read(tmp_path), 'RUN')
+    figures = {name: value for name, value, _ in shown.figures}
+    assert (figures['steps'], figures['seconds a step']) == ('1250', '6.40')
+    assert figures['waiting for data'] == '25 %'
+    assert shown.verdicts == ['Step 2: S.']
+    assert shown.health['Effective rank'].lines == {'head': [(1250, 9.0)]}
+
+
 def test_logs_of_several_processes_follow_each_other(tmp_path):
     log(tmp_path / '20260102_000000/vis_data/scalars.json', row(2, 2.0))
     log(tmp_path / '20260101_000000/vis_data/scalars.json', row(1, 1.0), row(2, 9.0))

@@ -7,7 +7,7 @@ from browsing import complaints, requested, show, visible
 
 from soco_mm.visualization.drawing import encode_jpeg
 from soco_mm.visualization.run_charts import health_charts, training_charts
-from soco_mm.visualization.run_report import ShownRun, render_run_report
+from soco_mm.visualization.run_report import ShownRun, differing, render_run_report
 
 HOSTILE = '<img src=x onerror="alert(1)">&\udcff\''
 
@@ -40,7 +40,7 @@ def run(name='RUN', number=60, scale=1.0, **changes):
     jpeg = encode_jpeg(np.full((90, 120, 3), 90, np.uint8))
     health = [
         dict(
-            iter=step,
+            step=step,
             effective_rank_head=50.0 - step,
             effective_rank_projections=9.0,
             movement_weights=dict(backbone=step / 9, neck=0.5),
@@ -238,3 +238,14 @@ def test_pictures_are_kept_as_they_are():
     image[:, :, 0] = 255  # red
     decoded = cv2.imdecode(np.frombuffer(encode_jpeg(image), np.uint8), 1)
     assert abs(decoded.astype(int)[..., ::-1] - image).max() <= 3
+
+
+def test_values_that_differ_after_what_is_shown_differ():
+    """The 80th of 80 names is cut off; a text and a number look alike."""
+    names = [f'class {index}' for index in range(80)]
+    first, second = dict(a=names, b='1', c=2), dict(a=[*names[:-1], 'other'], b=1, c=2)
+    (key, *values), numbers = differing([first, second])
+    assert key == 'a' and values[0].endswith("'class 79']")
+    assert values[1].endswith("'other']") and max(map(len, values)) < 60
+    assert numbers == ['b', "'1'", '1']
+    assert differing([first, first]) == []

@@ -7,7 +7,7 @@ model = dict(
     neck=dict(start_level=1, add_extra_convs='on_input', num_outs=5, norm_cfg=None),
     roi_head=dict(
         bbox_roi_extractor=dict(
-            featmap_strides=[8, 16, 32, 64, 128], scale_bounds=[16, 32, 63, 127, 224]
+            featmap_strides=[8, 16, 32, 64, 128], scale_bounds=[16, 32, 64, 128, 224]
         ),
         bbox_head=None,
     ),

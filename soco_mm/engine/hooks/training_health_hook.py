@@ -28,6 +28,7 @@ from ..runtime import unwrap_model
 
 # Weights at the start of the run, in the message hub and so in checkpoints.
 START = 'health_start'
+MOST_ROWS = 1000
 
 
 @HOOKS.register_module()
@@ -45,7 +46,8 @@ class TrainingHealthHook(Hook):
 
     Args:
         interval (int): Iterations between two rows of figures; in a short run a
-            tenth of it. The first and the last one have a row too. Defaults to 50.
+            tenth of it, in a long one a thousandth. The first and the last one have
+            a row too. Defaults to 50.
     """
 
     # After the target network's update, before checkpoints are saved.
@@ -61,7 +63,9 @@ class TrainingHealthHook(Hook):
         model = unwrap_model(runner.model)
         if not is_main_process() or not isinstance(model, SoCo):
             return
-        self.every = max(1, min(self.interval, runner.max_iters // 10))
+        # The file is written with each row: thousands of them would take hours.
+        least, most = ceil(runner.max_iters / MOST_ROWS), runner.max_iters // 10
+        self.every = max(least, min(self.interval, most))
         self.boxes = BoxCount(model.roi_head.bbox_roi_extractor)
         self.waited = self.passed = 0.0
         self.since: float | None = None  # of what is not a step
@@ -121,8 +125,10 @@ class TrainingHealthHook(Hook):
 
     def after_train(self, runner) -> None:
         """Say again what was wrong."""
+        per_step = accumulation_of(runner.optim_wrapper)
         for each in self.verdicts if self.boxes is not None else ():
-            tell(f'Health, since step {each["iter"]}: {each["sentence"]}', WARNING)
+            step = each['iter'] // per_step
+            tell(f'Health, since step {step}: {each["sentence"]}', WARNING)
 
     def _is_due(self, runner) -> bool:
         """Whether figures are taken of the iteration that begins."""
@@ -155,7 +161,7 @@ class TrainingHealthHook(Hook):
         self.waited = self.passed = 0.0
         self.rows.append(row := finite_or_none(row))
         runner.visualizer.add_scalars(dict(flat('health', row)), step=done)
-        self._conclude(runner, judge(self.rows, runner.max_iters))
+        self._conclude(runner, judge(self.rows, runner.max_iters, per_step))
 
     def _conclude(self, runner, verdicts: list[dict], say: bool = True) -> None:
         """Say the verdicts that are new, and write the file."""
@@ -164,7 +170,8 @@ class TrainingHealthHook(Hook):
             if each['name'] not in known:
                 self.verdicts.append(each)
                 if say:
-                    tell(f'Step {each["iter"]}: {each["sentence"]}', WARNING)
+                    step = each['iter'] // accumulation_of(runner.optim_wrapper)
+                    tell(f'Step {step}: {each["sentence"]}', WARNING)
         try:
             write_health(runner.work_dir, self.every, self.rows, self.verdicts)
         except OSError:

@@ -432,7 +432,10 @@ class SoCo(BaseModel):
 
 
 def fill_invalid(boxes: Tensor, valid: Tensor, view: Tensor) -> Tensor:
-    """Give invalid slots a real box, so that batch norm sees real objects.
+    """Give invalid slots real boxes, so that batch norm sees real objects.
+
+    The valid ones take turns: of two of four slots each counts twice, and where a
+    view holds the sets of two pairs (``view_sets``) all of its own count alike.
 
     Args:
         boxes (Tensor): x1 y1 x2 y2 in pixels of the view, (N, K, 4).
@@ -441,14 +444,16 @@ def fill_invalid(boxes: Tensor, valid: Tensor, view: Tensor) -> Tensor:
 
     Returns:
         Tensor: The boxes, float32, (N, K, 4), where each invalid one repeats
-        the image's first valid box, or is the whole view if there is none.
+        the image's next valid box, or is the whole view if there is none.
     """
     boxes = boxes.float()
     whole = boxes.new_zeros(4)
     # A number that is assigned to one element of a tensor is copied to the device.
     whole[2:3].fill_(view.shape[-1])
     whole[3:].fill_(view.shape[-2])
-    index = valid.int().argmax(1).view(-1, 1, 1).expand(-1, 1, 4)
-    first = boxes.gather(1, index)
-    first = torch.where(valid.any(1)[:, None, None], first, whole)
-    return torch.where(valid.unsqueeze(-1), boxes, first)
+    valid_first = valid.int().argsort(dim=1, descending=True, stable=True)
+    turn = ((~valid).cumsum(1) - 1).clamp(min=0)  # of the invalid ones: 0, 1, ...
+    turn = turn % valid.sum(1, keepdim=True).clamp(min=1)
+    index = valid_first.gather(1, turn).unsqueeze(-1).expand_as(boxes)
+    repeated = torch.where(valid.any(1)[:, None, None], boxes.gather(1, index), whole)
+    return torch.where(valid.unsqueeze(-1), boxes, repeated)

@@ -1,6 +1,7 @@
-# Section 4.2 of the paper: as on COCO, but 24 thousand iterations with steps at
-# 3/4 and 11/12, and weight decay 1e-4. The AP is that of 10 IoUs from 0.5 to
-# 0.95, with the 11 points of VOC2007, as Detectron2 computes it.
+# Section 4.2 of the paper: as on COCO, but with steps at 3/4 and 11/12, and weight
+# decay 1e-4; 24 thousand iterations are MoCo's, the paper has no number. The AP is
+# that of 10 IoUs from 0.5 to 0.95, with the 11 points of VOC2007, as Detectron2
+# computes it.
 _base_ = [
     'mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py',
     '../../../_base_/detection.py',
