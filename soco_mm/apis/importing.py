@@ -40,8 +40,8 @@ def import_released(source: str | Path, out: str | Path) -> int:
     out = claim(
         out,
         'a checkpoint',
-        Path.exists,
-        suffix=Path(out).suffix or '.pth',
+        Path.is_file,
+        suffix=Path(out).suffix,
         replace=False,
         advice='Choose another name, or remove it.',
     )

@@ -50,7 +50,6 @@ DATA_SETS = {
         'aerial/images',
         (0.02, 0.15),
         (384, 288),
-        iterations=200,
         anchor_scale=3,  # most vehicles have 10 pixels
     ),
     'coco128': DataSet(
