@@ -12,6 +12,7 @@ from .starts import STARTS
 from .statistics import Difference, paired_difference
 
 NAMES = dict(zip(METRICS, ('AP', 'AP50', 'AP75')))
+DETECTORS = {'faster-rcnn': 'Faster R-CNN', 'retinanet': 'RetinaNet'}
 FEW_CLASSES = 5  # of which each has a column
 # Of fewer the t test sees no difference that a start could make.
 FEWEST_PAIRS = 4
@@ -149,15 +150,14 @@ def describe_experiment(name: str, cells: Cells) -> str:
 
 def describe_setting(experiment: Experiment) -> str:
     """What all cells of an experiment have in common."""
-    parts = [experiment.detector.replace('-', ' ').replace('rcnn', 'R-CNN')]
+    parts = [DETECTORS[experiment.detector]]
     if experiment.frozen:
         parts.append('its backbone frozen')
     if len(experiment.data) == 1:
         parts.append(f'data set {experiment.data[0]}')
     if len(experiment.fractions) == 1:
         parts.append(f'{100 * experiment.fractions[0]:g} % of the labels')
-    text = ', '.join(parts)
-    return text[0].upper() + text[1:] + '.'
+    return ', '.join(parts) + '.'
 
 
 def table(title: str, names: Sequence[str], rows: Iterable[tuple]) -> list[str]:
