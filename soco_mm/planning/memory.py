@@ -9,6 +9,7 @@ from torch import nn
 
 from soco_mm.engine.config import building
 from soco_mm.engine.hooks.step_guard_hook import weights_that_change
+from soco_mm.engine.loops import accumulation_of
 from soco_mm.engine.optimizers import LARS  # noqa: F401 (registers it)
 from soco_mm.registry import OPTIMIZERS
 
@@ -88,7 +89,7 @@ def measure_memory(
         gradients=gradients,
     )
     # Between the iterations of a step the gradients stay.
-    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1) > 1
+    accumulated = accumulation_of(cfg.optim_wrapper) > 1
     held = sum(static.values()) - gradients * (not accumulated)
     return Memory(
         **static,

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 import torch
@@ -177,7 +176,7 @@ def make_plan(
     seen = max_steps * scaling.batch if max_steps else images * length
     hook = cfg.get('default_hooks', {}).get('checkpoint', {})
     keep = hook.get('max_keep_ckpts', -1)
-    made = ceil(length / max(1, hook.get('interval', 1)))
+    made = math.ceil(length / max(1, hook.get('interval', 1)))
     return Plan(
         config=Path(cfg.filename).stem,
         mixed=is_mixed(cfg),

@@ -14,6 +14,7 @@ from soco_mm.checkpoint.provenance import PROVENANCE
 from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.health import HEALTH
 from soco_mm.engine.init_weights import INIT
+from soco_mm.engine.loops import accumulation_of
 from soco_mm.engine.retrieval import read_retrieval
 from soco_mm.engine.timeline import read_timeline
 from soco_mm.utils import UsageError
@@ -80,8 +81,7 @@ class RunRecord:
                 f'{JOB}. Give what --out was, or the work dir of tools/train.py.'
             )
         settings = read_config(config)
-        wrapper = settings.get('optim_wrapper') or {}
-        per_step = wrapper.get('accumulative_counts', 1)
+        per_step = accumulation_of(settings.get('optim_wrapper') or {})
         if not isinstance(per_step, int) or per_step < 1:
             per_step = 1
         rows, evaluations = (in_steps(each, per_step) for each in read_scalars(scalars))

@@ -66,6 +66,7 @@ class TrainingHealthHook(Hook):
         # The file is written with each row: thousands of them would take hours.
         least, most = ceil(runner.max_iters / MOST_ROWS), runner.max_iters // 10
         self.every = max(least, min(self.interval, most))
+        self.per_step = accumulation_of(runner.optim_wrapper)
         self.boxes = BoxCount(model.roi_head.bbox_roi_extractor)
         self.waited = self.passed = 0.0
         self.since: float | None = None  # of what is not a step
@@ -125,9 +126,8 @@ class TrainingHealthHook(Hook):
 
     def after_train(self, runner) -> None:
         """Say again what was wrong."""
-        per_step = accumulation_of(runner.optim_wrapper)
         for each in self.verdicts if self.boxes is not None else ():
-            step = each['iter'] // per_step
+            step = each['iter'] // self.per_step
             tell(f'Health, since step {step}: {each["sentence"]}', WARNING)
 
     def _is_due(self, runner) -> bool:
@@ -138,7 +138,6 @@ class TrainingHealthHook(Hook):
     def _take(self, runner, features: dict[str, Any], outputs: dict) -> None:
         """Add a row of figures, and judge them."""
         model = unwrap_model(runner.model)
-        per_step = accumulation_of(runner.optim_wrapper)
         hub, done = runner.message_hub, runner.iter + 1
         loss, floor = (
             float(torch.as_tensor(outputs.get(name, nan)).detach())
@@ -152,16 +151,17 @@ class TrainingHealthHook(Hook):
             **movement(model, hub.get_info(START)),
             **self.boxes.pop(),
             target_momentum=model.target_net.momentum_at(
-                int(model.target_net.steps) + 1, ceil(runner.max_iters / per_step)
+                int(model.target_net.steps) + 1, ceil(runner.max_iters / self.per_step)
             ),
             waiting_share=self.waited / self.passed if self.passed else nan,
             learning_rate=next(iter(runner.optim_wrapper.get_lr().values()))[0],
-            skipped_share=hub.runtime_info.get(SKIPPED, 0) / max(1, done // per_step),
+            skipped_share=hub.runtime_info.get(SKIPPED, 0)
+            / max(1, done // self.per_step),
         )
         self.waited = self.passed = 0.0
         self.rows.append(row := finite_or_none(row))
         runner.visualizer.add_scalars(dict(flat('health', row)), step=done)
-        self._conclude(runner, judge(self.rows, runner.max_iters, per_step))
+        self._conclude(runner, judge(self.rows, runner.max_iters, self.per_step))
 
     def _conclude(self, runner, verdicts: list[dict], say: bool = True) -> None:
         """Say the verdicts that are new, and write the file."""
@@ -170,7 +170,7 @@ class TrainingHealthHook(Hook):
             if each['name'] not in known:
                 self.verdicts.append(each)
                 if say:
-                    step = each['iter'] // accumulation_of(runner.optim_wrapper)
+                    step = each['iter'] // self.per_step
                     tell(f'Step {step}: {each["sentence"]}', WARNING)
         try:
             write_health(runner.work_dir, self.every, self.rows, self.verdicts)
