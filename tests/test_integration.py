@@ -13,6 +13,8 @@ import small
 import torch
 from commands import ROOT, SOCO_MM, free_port, refusal, run, run_and_kill
 
+from soco_mm.utils import exclusive
+
 VIEWS = [
     f'train_dataloader.dataset.pipeline.1.views.{i}.size={size}'
     for i, size in enumerate((96, 96, 48))
@@ -317,6 +319,9 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(
 
     code, said = refusal(capsys, *command, tool='tools/train.py')
     assert code == 2 and '--resume' in said
+    with exclusive(tmp_path, 'a run'):
+        code, said = refusal(capsys, *command, '--resume', tool='tools/train.py')
+    assert code == 2 and 'Another process is making a run' in said
 
 
 def test_pretrain_takes_proposals_made_before_and_any_detector(

@@ -8,6 +8,8 @@ from soco_mm.cli.parser import Parser
 from soco_mm.engine.batch_scaling import set_batch
 from soco_mm.engine.config import load_config
 from soco_mm.engine.precision import set_precision
+from soco_mm.engine.processes import exclusive_to_training
+from soco_mm.engine.runtime import start_processes
 from soco_mm.engine.training import train_model
 
 
@@ -59,7 +61,10 @@ def main() -> None:
         or cfg.get('work_dir')
         or os.path.join('work_dirs', Path(args.config).stem)
     )
-    checkpoint = train_model(cfg, work_dir, args.resume, args.amp, args.launcher)
+    cfg.launcher = args.launcher
+    start_processes(cfg)
+    with exclusive_to_training(work_dir, 'a run'):
+        checkpoint = train_model(cfg, work_dir, args.resume, args.amp, args.launcher)
     if int(os.environ.get('RANK', 0)) == 0:
         print(f'The last checkpoint is {checkpoint}.')
 

@@ -7,7 +7,8 @@ from mmengine.config import Config
 from torch import nn
 
 from soco_mm.checkpoint.pretrained import HANDED_OVER
-from soco_mm.datasets.transforms.views import find_construct_views
+from soco_mm.datasets.transforms import ConstructViews
+from soco_mm.datasets.transforms.finding import find_transform
 from soco_mm.engine.config import CONFIG_ROOT, READ, load_config
 from soco_mm.engine.levels import KEY, DetectorLevels
 from soco_mm.engine.pretraining import PretrainArguments, PretrainPlan, detectors_own
@@ -167,7 +168,7 @@ def limit_views(cfg: dict, shortest: int) -> None:
 def construct_views(cfg: dict) -> dict:
     """The transform that makes the views, in the config of a pretraining."""
     pipeline = cfg['train_dataloader']['dataset']['pipeline']
-    return find_construct_views(pipeline)
+    return find_transform(pipeline, ConstructViews)
 
 
 def enlarge_views(cfg: dict, net: nn.Module) -> None:

@@ -9,7 +9,9 @@ import torch
 from soco_mm.checkpoint import read_checkpoint
 from soco_mm.checkpoint.config_text import read_assignment
 from soco_mm.checkpoint.pretrained import Pretrained
-from soco_mm.datasets.transforms.views import find_construct_views, resize
+from soco_mm.datasets.transforms import ConstructViews
+from soco_mm.datasets.transforms.finding import find_transform
+from soco_mm.datasets.transforms.views import resize
 from soco_mm.models.utils.rpn import best_proposals
 from soco_mm.registry import PROPOSALS
 from soco_mm.utils import SoCoError, UsageError, file_hash
@@ -92,7 +94,7 @@ def view_size(checkpoint: str | Path) -> int:
     meta = read_checkpoint(checkpoint).get('meta') or {}
     loader: Any = read_assignment(str(meta.get('cfg', '')), 'train_dataloader')
     try:
-        construct: Any = find_construct_views(loader['dataset']['pipeline'])
+        construct: Any = find_transform(loader['dataset']['pipeline'], ConstructViews)
         return int(construct['views'][0]['size'])
     except (KeyError, IndexError, TypeError, ValueError):
         raise SoCoError(

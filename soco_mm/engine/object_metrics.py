@@ -17,7 +17,8 @@ from torch.utils.data import default_collate
 
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.datasets.sampler import sample_rng
-from soco_mm.datasets.transforms.views import ConstructViews, find_construct_views
+from soco_mm.datasets.transforms import ConstructViews, SelectProposals
+from soco_mm.datasets.transforms.finding import find_transform
 from soco_mm.models import SoCo
 from soco_mm.models.algorithms.soco import fill_invalid
 from soco_mm.models.utils.batch_statistics import batch_statistics
@@ -59,10 +60,10 @@ def make_samples(
         objects.
     """
     cfg = copy.deepcopy(cfg)
-    for transform in cfg.train_dataloader.dataset.get('pipeline', ()):
-        if transform.get('type') == 'SelectProposals':
-            drawn = transform.get('num_proposals', 0)
-            transform.num_proposals = max(NUM_OBJECTS, drawn)
+    pipeline = cfg.train_dataloader.dataset.get('pipeline', ())
+    if select := find_transform(pipeline, SelectProposals):
+        drawn = select.get('num_proposals', 0)
+        select['num_proposals'] = max(NUM_OBJECTS, drawn)
     dataset = build_dataset(cfg)
     if not isinstance(dataset, ObjectViewDataset):
         return []
@@ -156,7 +157,8 @@ def whole_views(
         list[dict]: See :func:`make_annotated_samples`; empty if the pipeline
         has no ``ConstructViews``.
     """
-    construct = find_construct_views(cfg.train_dataloader.dataset.get('pipeline', ()))
+    pipeline = cfg.train_dataloader.dataset.get('pipeline', ())
+    construct = find_transform(pipeline, ConstructViews)
     if construct is None:
         return []
     whole = ConstructViews([dict(size=construct['views'][0]['size'])])

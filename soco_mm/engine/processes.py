@@ -2,7 +2,9 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import torch
 from mmengine.device import get_device
@@ -15,7 +17,7 @@ from mmengine.dist import (
     is_distributed,
 )
 
-from soco_mm.utils import SoCoError
+from soco_mm.utils import SoCoError, exclusive
 
 
 def any_process(flag: bool) -> bool:
@@ -106,6 +108,27 @@ def together(function: Callable):
     error = kind(text)
     error.silent = True
     raise error
+
+
+@contextmanager
+def exclusive_to_training(folder: str | Path, what: str) -> Iterator[None]:
+    """Keep all but the processes of this training from making a folder.
+
+    Args:
+        folder (str | Path): The folder, which need not exist.
+        what (str): What is being made, for the message.
+
+    Raises:
+        UsageError: If another process is making it.
+    """
+    with ExitStack() as held:
+
+        def hold() -> None:
+            if get_rank() == 0:
+                held.enter_context(exclusive(folder, what))
+
+        together(hold)
+        yield
 
 
 def from_first(value):

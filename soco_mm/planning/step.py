@@ -16,8 +16,8 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 
-from soco_mm.datasets.transforms import SelectProposals
-from soco_mm.datasets.transforms.views import find_construct_views
+from soco_mm.datasets.transforms import ConstructViews, SelectProposals
+from soco_mm.datasets.transforms.finding import find_transform
 from soco_mm.engine.config import building
 from soco_mm.engine.precision import BFLOAT16, MIXED
 from soco_mm.models import SoCo
@@ -25,8 +25,6 @@ from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
 from .counting import StepCount, StepCounter
-
-SELECT = SelectProposals.__name__
 
 
 class PooledShape(nn.Module):
@@ -111,8 +109,8 @@ def check_plannable(cfg: Config) -> None:
 
 def view_transforms(pipeline: Sequence[dict]) -> tuple[dict | None, dict | None]:
     """The transforms that choose objects and make their views; None if missing."""
-    select = (each for each in pipeline if str(each['type']).endswith(SELECT))
-    return next(select, None), find_construct_views(pipeline)
+    select = find_transform(pipeline, SelectProposals)
+    return select, find_transform(pipeline, ConstructViews)
 
 
 @contextmanager

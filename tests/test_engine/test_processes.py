@@ -1,14 +1,20 @@
 """Decisions that processes make together, in two of them (gloo)."""
 
 import re
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
 from two_processes import in_two_processes
 
-from soco_mm.engine.processes import any_process, first_of, together
+from soco_mm.engine.processes import (
+    any_process,
+    exclusive_to_training,
+    first_of,
+    together,
+)
 from soco_mm.engine.training import choose_checkpoint
-from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils import SoCoError, UsageError, exclusive
 
 
 def make(folder, epoch, content=b'weights'):
@@ -37,6 +43,24 @@ def raise_on_one(rank, folder):
     return together(function)
 
 
+def enter(rank, folder):
+    """Both processes hold a folder, which no other run gets meanwhile."""
+    with exclusive_to_training(folder, 'a run'):
+        assert folder.with_name('entered.lock').exists()
+        with pytest.raises(UsageError), exclusive(folder, 'a run'):
+            pass
+        together(lambda: None)
+    return together(lambda: 'entered')
+
+
+def enter_after_another(rank, folder):
+    held = exclusive(folder, 'a run') if rank else nullcontext()
+    with held:
+        together(lambda: None)
+        with exclusive_to_training(folder, 'a run'):
+            return 'entered'
+
+
 def lose(rank, folder):
     """Train with a loss that is NaN on one of the processes."""
     from test_resume import build
@@ -56,6 +80,8 @@ CASES = dict(
     not_resumed=(lambda rank, folder: choose(rank, folder, False), [2], []),
     reduced=(reduce, [], []),
     raised=(raise_on_one, [], []),
+    entered=(enter, [], []),
+    held=(enter_after_another, [], []),
     nan=(lose, [], []),
 )
 
@@ -107,6 +133,13 @@ def test_a_node_without_the_checkpoint_stops_all(found, case, words):
         assert re.search(words, text), text
     # Printed by the one that cannot see it.
     assert [silent for *_, silent in found[case]] == [True, False]
+
+
+def test_all_processes_of_one_training_write_to_its_folder_and_no_others(found):
+    assert found['entered'] == ('entered', 'entered')
+    for kind, text, _ in found['held']:
+        assert kind == UsageError.__name__
+        assert 'Another process is making a run' in text
 
 
 def test_without_resume_all_refuse_what_one_sees(found):

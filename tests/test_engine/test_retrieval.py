@@ -125,10 +125,13 @@ def test_views_are_always_the_same_and_figures_follow_from_them(cfg):
     assert measured['rank'] == pytest.approx(np.exp(-(p * np.log(p)).sum()), rel=1e-3)
 
 
-def test_more_objects_are_measured_than_trained_on(cfg):
-    assert cfg.train_dataloader.dataset.pipeline[2].num_proposals == 4
+@pytest.mark.parametrize('scope', ['', 'soco_mm.'])
+def test_more_objects_are_measured_than_trained_on(cfg, scope):
+    select = cfg.train_dataloader.dataset.pipeline[2]
+    select.type = scope + select.type
+    assert select.num_proposals == 4
     assert max(int(each['valid'][0].sum()) for each in make_samples(cfg)) > 4
-    assert cfg.train_dataloader.dataset.pipeline[2].num_proposals == 4
+    assert select.num_proposals == 4
 
 
 def test_images_without_proposals_are_not_measured(cfg, tmp_path):

@@ -152,6 +152,7 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
         data=('bccd',),
         starts=(IMAGENET, 'short'),
         fractions=(0.01,),
+        seeds=FOUR,
     ),
     'all': Experiment(
         'And with all labels?',

@@ -230,23 +230,3 @@ def random_crop(
     crop_w = max(1, min(width, round(height * aspect)))
     crop_h = max(1, min(height, round(width / aspect)))
     return (width - crop_w) // 2, (height - crop_h) // 2, crop_w, crop_h
-
-
-def find_construct_views(pipeline: Sequence[dict]) -> dict | None:
-    """The config of the transform that makes the views.
-
-    Args:
-        pipeline (Sequence[dict]): The configs of the transforms.
-
-    Returns:
-        dict, optional: That of :class:`ConstructViews`, whatever its scope;
-        None if there is none.
-
-    Example:
-        >>> from soco_mm.datasets.transforms.views import find_construct_views
-        >>> find_construct_views([dict(type='soco_mm.ConstructViews', views=[])])
-        {'type': 'soco_mm.ConstructViews', 'views': []}
-    """
-    name = ConstructViews.__name__
-    found = (each for each in pipeline if str(each.get('type')).endswith(name))
-    return next(found, None)
