@@ -219,8 +219,9 @@ def _fit_objects(
         # Twice under two entries of one image, or with one id; else they are
         # the user's.
         key = place, label, entry.box, entry.crowd
-        again = entry.id is not None and (key, entry.id) in named
-        named.add((key, entry.id))
+        id_ = repr(entry.id)  # which may be a dict, as MongoDB writes it
+        again = entry.id is not None and (key, id_) in named
+        named.add((key, id_))
         if again or seen.setdefault(key, entry.image) != entry.image:
             account.add(REPEATED, name)
             continue

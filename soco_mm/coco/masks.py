@@ -79,7 +79,10 @@ def read_polygons(mask: list) -> list[list[float]]:
 
 def is_plain(polygon: list) -> bool:
     """Whether all are finite numbers already, as nearly always."""
-    return set(map(type, polygon)) <= {int, float} and abs(sum(polygon)) < math.inf
+    try:
+        return set(map(type, polygon)) <= {int, float} and abs(sum(polygon)) < math.inf
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def is_point(value: list) -> bool:

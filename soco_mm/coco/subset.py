@@ -8,7 +8,7 @@ from pathlib import Path
 from soco_mm.errors import UsageError
 from soco_mm.utils import atomic_stream, read_json
 
-from .structure import index_images, list_of, read_images
+from .structure import index_images, list_of, read_images, wrong
 
 
 def write_subset(
@@ -70,10 +70,13 @@ def coco_subset(
     known = index_images(images, path)
     ids = sorted((each.id for each in images), key=partial(_hash, seed))
     drawn = set(ids[: max(1, round(fraction * len(ids)))])
-    owners = [
-        known.find(each.get('image_id')) if isinstance(each, dict) else None
-        for each in entries
-    ]
+    owners = []
+    for number, each in enumerate(entries):
+        try:
+            owner = known.find(each.get('image_id')) if isinstance(each, dict) else None
+        except TypeError as error:
+            raise wrong(path, 'annotation', number, each, error) from None
+        owners.append(owner)
     return dict(
         annotations,
         images=[

@@ -21,6 +21,7 @@ from .xml_tree import PlacedElement, PlacedError, children, read_xml, value_of
 ANNOTATIONS = 'Annotations'
 IMAGES = 'JPEGImages'
 LISTS = 'ImageSets/Main'
+SPLITS = ('train', 'valid', 'val', 'validation', 'test')  # names of folders
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 STRAY = Reason('xml file without an image', 'xml files without an image')
 UNLABELLED = Reason('image without an xml file', 'images without an xml file')
@@ -354,18 +355,37 @@ def _stem(path: str) -> str:
 
 
 def _others(layout: VocLayout, found: list[tuple[VocFile, str]]) -> list[VocFile]:
-    """The xml files of the folder that a list does not name, if readable."""
-    if layout.list is None:
-        return []
-    listed = {each.name for each, _ in found}
+    """The xml files of the other splits, if readable.
+
+    Those of the folder that a list does not name; or of the folders beside it, such
+    as ``valid`` beside ``train``.
+    """
     others = []
-    for name in _list_xmls(replace(layout, list=None)):
-        if name not in listed:
-            try:
-                others.append(read_voc_file(layout.xmls, name))
-            except UsageError:
-                pass  # it is not used
+    if layout.list is None:
+        layouts = [replace(layout, xmls=each) for each in _folders_beside(layout.xmls)]
+        names = [(each.xmls, name) for each in layouts for name in _list_xmls(each)]
+    else:
+        listed = {each.name for each, _ in found}
+        known = _list_xmls(replace(layout, list=None))
+        names = [(layout.xmls, name) for name in known if name not in listed]
+    for folder, name in names:
+        try:
+            others.append(read_voc_file(folder, name))
+        except UsageError:
+            pass  # it is not used
     return others
+
+
+def _folders_beside(xmls: Path) -> list[Path]:
+    """Folders of xml files of the other splits, if each has its own folder."""
+    xmls = xmls.absolute()
+    inner = ANNOTATIONS if xmls.name == ANNOTATIONS else ''
+    own = xmls.parent if inner else xmls
+    if own.name.lower() not in SPLITS:
+        return []
+    beside = [each for each in own.parent.iterdir() if each.name.lower() in SPLITS]
+    found = [each / inner for each in sorted(beside) if each != own and each.is_dir()]
+    return [each for each in found if each.is_dir() and is_voc(each)]
 
 
 def _first_pixel(xmls: list[VocFile]) -> int:

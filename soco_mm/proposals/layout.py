@@ -25,6 +25,7 @@ ARRAYS = dict(
     paths=np.uint8,  # the relative paths in UTF-8, one after another, sorted
     path_offsets=np.int64,  # (N + 1,), the bytes of path i in paths
 )
+FILES = frozenset([HEADER, FAILURES, *(f'{name}.npy' for name in ARRAYS)])
 # What a header holds that the boxes do not depend on: the folder of images may
 # move, and annotations may grow without a change of what is derived from them.
 INFORMATIVE = ('root', 'derived')

@@ -38,7 +38,9 @@ def scale_between(
         differs = abs(height * new_width / width - new_height)
     else:
         differs = abs(width * new_height / height - new_width)
-    if turned or differs > RESIZE_TOLERANCE:
+    # The side that was rounded may be that of either image.
+    tolerance = RESIZE_TOLERANCE * max(1, new_width / width, new_height / height)
+    if turned or differs > tolerance:
         return None
     return new_width / width, new_height / height
 

@@ -1,5 +1,4 @@
 import posixpath
-from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -295,15 +294,17 @@ def recall_by_class(
         Objects whose class the file does not say are under ``no class``.
     """
     known = [*objects.classes, 'no class']  # which -1 means
-    classes = [known[label] for label in objects.labels]
-    names = np.array(classes, object)
+    # Two classes may have one name.
+    labels = np.array([known.index(each) for each in known])[objects.labels]
+    order = np.argsort(labels, kind='stable')
+    ends = np.flatnonzero(np.diff(labels[order])) + 1
+    groups = [
+        (known[labels[each[0]]], each) for each in np.split(order, ends) if len(each)
+    ]
     figures = {}
-    for name, number in sorted(
-        Counter(classes).items(), key=lambda each: (-each[1], each[0])
-    ):
-        these = names == name
+    for name, these in sorted(groups, key=lambda each: (-len(each[1]), each[0])):
         figures[name] = dict(
-            objects=number,
+            objects=len(these),
             abo=float(ours[these].mean()),
             **{
                 f'{key}_{100 * threshold:.0f}': float((best[these] >= threshold).mean())

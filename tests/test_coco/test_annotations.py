@@ -195,6 +195,7 @@ def test_objects_with_rle_that_cannot_be_decoded_are_ignored(read, content, rle)
         [[1, 2, 3, 4]],
         [[0, 0, 9, 0, 9]],
         [[0, 0, 9, 0, 9, float('nan')]],
+        [[0, 0, 9, 0, 9.5, 10**400]],
         [[0, 0, 9, 0, 9, 9], [0, 0, 9, 0, '9', None]],
         [[50, 0, 59, 0, 59, 9]],
         [[1, 1, 2, 2, 3, 3], 5],
@@ -455,7 +456,7 @@ def test_ids_of_any_kind_are_renumbered(read, content):
     content['images'][1]['id'] = 12
     content['categories'][1]['id'] = '2'
     first, second, crowd = content['annotations']
-    first.update(image_id='x', category_id=2, id='first')
+    first.update(image_id='x', category_id=2, id={'$oid': 'first'})
     second.update(image_id='x', category_id='9', id=None)
     crowd.update(image_id='12')
     found = read()

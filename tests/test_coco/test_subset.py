@@ -74,6 +74,9 @@ def test_what_is_not_coco_is_refused():
             coco_subset(content, 0.5)
     with pytest.raises(UsageError, match='no image'):
         coco_subset(dict(images=[], annotations=[]), 0.5)
+    odd = dict(images=[dict(id=1, file_name='a.jpg')], annotations=[dict(image_id=[1])])
+    with pytest.raises(UsageError, match='annotation 0'):
+        coco_subset(odd, 0.5)
 
 
 def test_the_command_writes_the_same_bytes_every_time(content, tmp_path, capsys):

@@ -154,6 +154,28 @@ def test_all_splits_of_a_data_set_are_read_alike(voc):
     assert boxes == [[0, 4, 30, 11], [5, 6, 25, 9]]
 
 
+@pytest.mark.parametrize('inner', ['', 'Annotations'])
+def test_splits_in_folders_of_their_own_are_read_alike(tmp_path, inner):
+    for split, corners in (('train', (0, 4, 30, 15)), ('valid', (5, 6, 30, 15))):
+        folder = tmp_path / split / inner
+        folder.mkdir(parents=True)
+        text = xml_of('a.png', objects=object_of('nut', corners))
+        (folder / 'a.xml').write_text(text)
+        Image.new('RGB', (40, 20)).save(folder / 'a.png')
+    (tmp_path / 'test').mkdir()  # still empty
+    boxes = [
+        read_voc(tmp_path / split, tmp_path / split / inner).content['annotations']
+        for split in ('train', 'valid')
+    ]
+    assert [each['bbox'] for (each,) in boxes] == [[0, 4, 30, 11], [5, 6, 25, 9]]
+    # Folders of other names may be of other data sets.
+    (tmp_path / 'train').rename(tmp_path / 'others')
+    (alone,) = read_voc(tmp_path / 'valid', tmp_path / 'valid' / inner).content[
+        'annotations'
+    ]
+    assert alone['bbox'] == [4, 5, 26, 10]
+
+
 def test_a_list_names_the_images(voc):
     root = voc(object_of('nut', (1, 1, 40, 20)))
     for name in ('b', 'c d'):

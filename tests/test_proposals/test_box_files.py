@@ -197,6 +197,36 @@ def test_image_left_without_a_box_gets_the_whole_image(made):
     assert summary.left_out_boxes == {'without area': 3}
 
 
+def test_boxes_that_give_way_to_the_whole_image_are_filtered_out(made):
+    source = write_coco(made, [[10, 20, 100, 1], [9, 0, 1, 80]])
+    summary = import_proposals(source, made / 'out', images=made / 'images')
+    assert ProposalStore.open(made / 'out').status(0) == 'whole_image'
+    assert summary.without_boxes == 1
+    assert summary.left_out_boxes == {'filtered out': 2}
+
+
+@pytest.mark.parametrize('layout', ['coco', 'released'])
+def test_normalised_boxes_are_refused_without_the_size_of_the_image(made, layout):
+    boxes = [[0.1, 0.2, 0.3, 0.4], [0.5, 0.2, 0.3, 0.4]]
+    if layout == 'coco':
+        source = write_coco(made, boxes)
+    else:
+        source = made / 'released.json'
+        source.write_text(json.dumps({'z': boxes}))
+    with pytest.raises(SoCoError, match='2 of 2 boxes in .* look normalised'):
+        import_proposals(source, made / 'out', images=made / 'images')
+    assert not (made / 'out').exists()
+
+
+def test_other_files_in_a_store_are_not_lost(made):
+    source = write_coco(made, [[1, 1, 30, 30]])
+    import_proposals(source, made / 'out', images=made / 'images')
+    (made / 'out/notes.txt').write_text('mine')
+    with pytest.raises(UsageError, match=r'also holds notes\.txt'):
+        import_proposals(source, made / 'out', images=made / 'images', overwrite=True)
+    assert (made / 'out/notes.txt').read_text() == 'mine'
+
+
 def test_images_that_cannot_be_used_are_listed_with_the_reason(made):
     (made / 'images' / 'bad.png').write_text('no image')
     names = ['bad.png', 'none.png', 'other.png', 'z.png']

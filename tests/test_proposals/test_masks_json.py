@@ -80,6 +80,38 @@ def test_an_image_of_a_folder_may_have_no_masks(tmp_path, images):
     assert (found.format, found.boxes) == ('coco_results', {'a.b': [[1, 2, 3, 4]]})
 
 
+def test_names_of_images_may_hold_dots(tmp_path):
+    images = tmp_path / 'images'
+    images.mkdir()
+    for number, name in enumerate(('scan', 'scan.v2', 'scan.v3', 'cat_jpg.rf.aa1')):
+        cv2.imwrite(str(images / f'{name}.jpg'), np.zeros((40, 60, 3), np.uint8))
+        masks = [mask([number, 0, 30, 20], 0.9)]
+        content = dict(SA_1B, image=dict(file_name=f'{name}.jpg'), annotations=masks)
+        suffix = '.jpg' * (name == 'scan.v3')
+        save(
+            tmp_path / f'sam/{name}{suffix}.json', content if name == 'scan' else masks
+        )
+    save(tmp_path / 'sam/none.v4.json', [])
+    made = import_proposals(
+        tmp_path / 'sam', tmp_path / 'store', images=images, filter_cfg=None
+    )
+    assert made.first_unmatched == ['none.v4'] and made.unnamed == 0
+    store = ProposalStore.open(tmp_path / 'store')
+    assert {path: store[path][0, 0] for path in store} == {
+        'scan.jpg': 0,
+        'scan.v2.jpg': 1,
+        'scan.v3.jpg': 2,
+        'cat_jpg.rf.aa1.jpg': 3,
+    }
+
+
+def test_a_threshold_for_masks_without_scores_is_refused(tmp_path):
+    path = save(tmp_path / 'a.json', [dict(bbox=[1, 2, 3, 4], stability_score=0.2)])
+    with pytest.raises(UsageError, match='no scores. Leave --score-thr out'):
+        read_box_file(path, score_thr=0.9)
+    assert read_box_file(path).boxes == {'a': [[1, 2, 3, 4]]}
+
+
 def test_the_threshold_is_of_the_predicted_iou(tmp_path):
     found = read_box_file(save(tmp_path / 'sa_7.json', SA_1B), score_thr=0.95)
     assert found.boxes == {'sa_7': [[0, 0, 30, 20]]}

@@ -387,6 +387,14 @@ def test_recall_of_each_class_counts_its_own_objects(tmp_path):
     assert [each['recall_50'] for each in found.values()] == [0.5, 0, 1]
     assert [each['recall_70'] for each in found.values()] == [0.5, 0, 0]
     assert found['two']['abo'] == pytest.approx(0.6)
+    none = read_ground_truth(path, store)._replace(labels=objects.labels[:0])
+    assert recall_by_class(none, ours[:0], random[:0]) == {}
+    # Classes of one name are one row.
+    content['categories'][1]['name'] = 'one'
+    path.write_text(json.dumps(content))
+    merged = recall_by_class(read_ground_truth(path, store), ours, random)
+    assert merged['one']['objects'] == 3
+    assert merged['one']['recall_50'] == pytest.approx(2 / 3)
 
 
 def test_a_subset_in_nested_folders_is_found_by_the_ends_of_its_names(tmp_path):

@@ -36,6 +36,28 @@ def to_corners(xywh: list) -> np.ndarray:
     return array
 
 
+def count_fractions(boxes: np.ndarray) -> int:
+    """Number of boxes that look like fractions of their image.
+
+    Args:
+        boxes (np.ndarray): x1 y1 x2 y2, (P, 4).
+
+    Returns:
+        int: Those whose x, y, width and height are from 0 to 1, as
+        :func:`soco_mm.coco.boxes.is_fraction` has it.
+
+    Example:
+        >>> import numpy as np
+        >>> from soco_mm.proposals.box_files.boxes import count_fractions
+        >>> count_fractions(np.array([[0.5, 0.5, 1.25, 1.0], [0, 0, 1, 1]]))
+        1
+    """
+    sides = boxes[:, 2:] - boxes[:, :2]
+    numbers = np.hstack([boxes[:, :2], sides])
+    inside = ((numbers >= 0) & (numbers <= 1)).all(1) & (sides > 0).all(1)
+    return int((inside & ((numbers > 0) & (numbers < 1)).any(1)).sum())
+
+
 def clip_boxes(
     boxes: np.ndarray, width: int, height: int, changed: Counter
 ) -> np.ndarray:

@@ -6,16 +6,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from soco_mm.coco.boxes import MIN_FRACTIONS
 from soco_mm.log import logger
 from soco_mm.proposals import PRESETS, ProposalFilter, Proposals, ProposalStore
 from soco_mm.proposals.box_files import (
     BoxFile,
     clip_boxes,
+    count_fractions,
     match_images,
     read_box_file,
     to_corners,
 )
 from soco_mm.proposals.box_files.matching import BY_STEM
+from soco_mm.proposals.filters import STATUS
 from soco_mm.proposals.layout import unusable
 from soco_mm.proposals.make import as_json, claim_store
 from soco_mm.proposals.presets import made_with
@@ -151,7 +154,7 @@ def import_proposals(
     Raises:
         UsageError: If the file has another layout, does not fit the images,
             or ``out`` cannot be written or holds something else.
-        SoCoError: If none of the images can be used.
+        SoCoError: If none of the images can be used, or boxes are not in pixels.
     """
     out = claim_store(out, replace=overwrite)
     root = os.path.abspath(images)
@@ -213,6 +216,7 @@ def _convert(
 ) -> Iterator[Proposals]:
     """The results of all images; ``counts`` is filled on the way."""
     failure, usable = None, False
+    given = normalised = 0
     with ImageProgress('Import', len(paths)) as progress:
         for size, (path, name) in zip(read_sizes(root, paths), paths.items()):
             try:
@@ -232,11 +236,19 @@ def _convert(
                 yield unusable(path, str(size))
                 continue
             usable = True
+            given += len(boxes)
+            normalised += count_fractions(boxes)
             boxes = clip_boxes(boxes, *size, counts)
-            counts['without'] += not len(boxes)
             kept, status = keep(boxes, *size)
-            counts['filtered out'] += max(0, len(boxes) - len(kept))
+            own = len(kept) * (STATUS[status] != 'whole_image')
+            counts['without'] += not own
+            counts['filtered out'] += len(boxes) - own
             yield Proposals(path, kept, size, status)
+    if normalised > MIN_FRACTIONS * given:
+        raise SoCoError(
+            f'{normalised} of {given} boxes in {source} look normalised: all their '
+            'numbers are from 0 to 1. Give x, y, width and height in pixels.'
+        )
     if not usable:
         raise SoCoError(
             f'None of the {len(paths)} images in {root} that '

@@ -7,9 +7,11 @@ from typing import Any
 
 from soco_mm.coco.files import clean_name
 from soco_mm.errors import UsageError
+from soco_mm.utils.image_files import IMAGE_SUFFIXES
 
+SCORE = 'predicted_iou'
 # By which the layout is recognised: no other has them.
-MARKS = {'predicted_iou', 'stability_score'}
+MARKS = {SCORE, 'stability_score'}
 
 
 def is_masks(content: Any) -> bool:
@@ -41,8 +43,8 @@ def read_masks(
     """Read the boxes of one image.
 
     Args:
-        path (Path): The file, whose name without suffix is that of the image
-            where the content does not say it.
+        path (Path): The file, whose name is that of the image where the content
+            does not say it.
         content: What it holds, see :func:`is_masks`.
         score_thr (float, optional): The lowest ``predicted_iou`` of a box that
             is kept.
@@ -56,11 +58,13 @@ def read_masks(
     Raises:
         UsageError: If something in it is wrong.
     """
-    name, masks = path.stem, content
+    name, masks = image_of(path), content
     size: tuple[int, int] | None = None
     if isinstance(content, dict):
         image, masks = content['image'], content['annotations']
-        name = image.get('file_name', name)
+        name = image.get('file_name', path.name)
+        if isinstance(name, str):
+            name = posixpath.splitext(posixpath.basename(clean_name(name)))[0]
         sides = image.get('width'), image.get('height')
         if all(isinstance(each, int) and each > 0 for each in sides):
             size = sides
@@ -70,18 +74,33 @@ def read_masks(
             '"annotations" a list.'
         )
     boxes = []
+    scored = [mask for mask in masks if isinstance(mask, dict) and SCORE in mask]
+    if score_thr is not None and masks and not scored:
+        raise UsageError(f'{path} has no scores. Leave --score-thr out.')
     for number, mask in enumerate(masks):
         if not isinstance(mask, dict) or not isinstance(mask.get('bbox'), list):
             raise UsageError(f'In {path}, mask {number} (from 0) has no "bbox".')
         size = size or size_of_mask(mask.get('segmentation'))
-        score = mask.get('predicted_iou')
+        score = mask.get(SCORE)
         known = score_thr is not None and isinstance(score, (int, float))
         if known and score < score_thr:
             left_out[f'scored below {score_thr:g}'] += 1
             continue
         boxes.append(mask['bbox'])
-    stem, _ = posixpath.splitext(posixpath.basename(clean_name(name)))
-    return stem, boxes, size
+    return name, boxes, size
+
+
+def image_of(path: Path) -> str:
+    """The name, without suffix, of the image that a file is named after.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from soco_mm.proposals.box_files.masks_json import image_of
+        >>> image_of(Path('masks/scan.v2.json')), image_of(Path('scan.v2.jpg.json'))
+        ('scan.v2', 'scan.v2')
+    """
+    stem, suffix = posixpath.splitext(path.stem)
+    return stem if suffix.lower() in IMAGE_SUFFIXES else path.stem
 
 
 def size_of_mask(mask: Any) -> tuple[int, int] | None:

@@ -69,13 +69,14 @@ def _match_stems(names, source, root, listed) -> dict[str, str]:
 def _match_paths(names, source, root, listed) -> dict[str, str]:
     paths: dict[str, str] = {}
     known, finder = set(listed), None
+    taken = known.intersection(names)
     for name in names:
         path = name
         if os.path.isabs(name):
             path = os.path.relpath(name, root).replace(os.sep, '/')
         if path not in known:
             finder = finder or NameFinder(listed)
-            path = _find(finder, name, path, known.intersection(names), source, root)
+            path = _find(finder, name, path, taken, source, root)
         if path_below(root, path) is None:
             raise UsageError(
                 f'{source} names {name}, which is not below '

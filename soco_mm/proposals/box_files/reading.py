@@ -13,7 +13,7 @@ from soco_mm.coco.structure import ImageEntry, index_images, list_of
 from soco_mm.coco.values import Ids
 from soco_mm.utils import UsageError
 
-from .masks_json import is_masks, read_masks, size_of_mask
+from .masks_json import image_of, is_masks, read_masks, size_of_mask
 
 EXPECTED = (
     'Expected the JSON of the released code, {"file name without suffix": '
@@ -74,7 +74,7 @@ def read_box_file(
         if content == [] and annotations is None and Path(path).is_dir():
             # Of all layouts in a folder only this one writes an empty list: for an
             # image without masks.
-            part = BoxFile('masks', {file.stem: []}, {}, Counter())
+            part = BoxFile('masks', {image_of(file): []}, {}, Counter())
         else:
             part = _read_content(file, content, annotations, score_thr)
         found = part if found is None else _merge(path, found, part)
