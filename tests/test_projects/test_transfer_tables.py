@@ -54,6 +54,15 @@ def test_a_row_has_means_and_a_row_has_paired_differences():
     assert found['AP'][1] == '+0.0 [+0.0, +0.0], 1.000, 0.0 (4)'
 
 
+def test_a_class_that_no_detector_finds_has_no_smallest_visible_gain():
+    cells = made_cells('backbone', value)
+    for record in cells.values():
+        record['metrics']['b_precision'] = 0.0
+    found = rows(describe_experiment('backbone', cells), SHORT)
+    assert set(found['AP of b']) == {'0 in all'}
+    assert found['AP of a'] == found['AP']
+
+
 def test_a_class_has_no_figure_in_a_data_set_without_it():
     cells = made_cells('backbone', value)
     for cell, record in cells.items():

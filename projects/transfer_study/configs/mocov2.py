@@ -1,9 +1,10 @@
-# MoCo v2 in small, see byol.py. The queue holds the last 32 batches, and the key
+# MoCo v2 in small, see byol.py. The queue holds the last 4 batches: with 205 images,
+# 6 batches an epoch, a longer one would hold keys of the query's own image. The key
 # encoder follows within the 200 steps.
 _base_ = '../../../configs/benchmarks/baselines/mocov2_r50_100e.py'
 
 model = dict(
-    queue_len=1024,
+    queue_len=128,
     momentum=0.99,
     backbone=dict(
         _delete_=True,

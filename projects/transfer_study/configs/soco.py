@@ -5,10 +5,11 @@ _base_ = './align.py'
 model = dict(
     frozen_parts=(), head=dict(loss=dict(_delete_=True, type='ObjectCosineLoss'))
 )
-# A few hundred images need a larger step than the linear rule gives LARS.
 optim_wrapper = dict(
     _delete_=True,
     type='AmpOptimWrapper',
-    optimizer=dict(type='LARS', lr=0.5, momentum=0.9, weight_decay=1e-5, eta=0.001),
+    optimizer=dict(
+        type='LARS', lr=1.0 * 32 / 256, momentum=0.9, weight_decay=1e-5, eta=0.001
+    ),
 )
 handed_over = None

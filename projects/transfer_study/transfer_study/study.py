@@ -1,6 +1,8 @@
 """Run the experiments of the study, or what is left of them."""
 
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -57,6 +59,11 @@ def run_study(
     cells = planned(chosen, 'cells', data_sets)
     pretrainings = planned(chosen, 'pretrainings', data_sets)
     names = sorted({each.data for each in (*cells, *pretrainings)})
+    if not names:
+        raise UsageError(
+            f'{", ".join(experiments)} has no cell on {", ".join(data_sets)}. '
+            'Choose other --data-sets.'
+        )
     check_data(data, names)
     hashes = {name: hash_data(data, name) for name in names}
     make_writable(out / WORK)
@@ -84,25 +91,35 @@ def run_left(
     alone = [each for each in pretrainings if each not in known]
     number = len(cells) + len(pretrainings)
     done = number - len(left) - len(alone)
-    print(f'{number} cells and pretrainings, {done} of them done', flush=True)
     work = out / WORK
     tasks = plan_tasks(left, alone, data, work)
+    print(
+        f'{number} cells and pretrainings, {done} of them done; {len(tasks)} to run '
+        f'with what they start from (logs in {work / "logs"})',
+        flush=True,
+    )
     if tasks:
         prepare_imagenet(work, imagenet and Path(imagenet))
     needed = [*alone, *(cell.pretraining for cell in left if cell.pretraining)]
     for name, whole in sorted({(each.data, each.whole) for each in needed}):
         prepare_proposals(data, name, work, whole)
     failed: list[str] = []
-    ended = run_tasks(tasks, work / 'logs', jobs)
-    for number, (task, result, error) in enumerate(ended, 1):
-        if error:
-            failed.append(error)
-            print(f'[{number}/{len(tasks)}] {task.name}: failed', flush=True)
-            continue
-        result['versions'] = versions()
-        result.setdefault('hashes', {})['data'] = hashes[task.data]
-        record(out, result)
-        print(f'[{number}/{len(tasks)}] {describe(result)}', flush=True)
+    began = time.monotonic()
+    with closing(run_tasks(tasks, work / 'logs', jobs)) as ended:
+        for number, (task, result, error) in enumerate(ended, 1):
+            if error:
+                failed.append(error)
+                said = f'{task.name}: failed'
+            else:
+                result['versions'] = versions()
+                result.setdefault('hashes', {})['data'] = hashes[task.data]
+                record(out, result)
+                said = describe(result)
+            minutes = (time.monotonic() - began) / number * (len(tasks) - number) / 60
+            print(
+                f'[{number}/{len(tasks)}] {said}; about {minutes:.0f} min left',
+                flush=True,
+            )
     if failed:
         raise SoCoError(
             f'{len(failed)} parts of the study failed, the first: {failed[0]} '

@@ -180,12 +180,13 @@ def differences(
 ) -> Iterator[tuple[str, list[str]]]:
     """A row of paired differences from ImageNet for each other start."""
     for start in dict.fromkeys(start for start, _ in found if start != IMAGENET):
-        pairs = [
-            compare(found.get((start, key), {}), found.get((IMAGENET, key), {}))
-            for key in keys
-        ]
-        if any(pairs):
-            texts = [describe_difference(each) for each in pairs]
+        texts = []
+        for key in keys:
+            values, control = (found.get((s, key), {}) for s in (start, IMAGENET))
+            texts.append(describe_difference(compare(values, control)))
+            if texts[-1] and not any((*values.values(), *control.values())):
+                texts[-1] = '0 in all'  # which has no spread that could be compared
+        if any(texts):
             yield f'{STARTS[start].title}: {metric}', texts
 
 

@@ -51,7 +51,8 @@ def run_tasks(
         What would come after a failed one is not run.
 
     Raises:
-        SoCoError: If a process is killed.
+        SoCoError: If a process is killed. What runs is stopped then, and where the
+            caller stops.
     """
     left, done, failed = list(tasks), set(), set()
     running: dict[Future, Task] = {}
@@ -62,22 +63,29 @@ def run_tasks(
         initializer=prepare_process,
         initargs=(os.getpid(),),
     ) as pool:
-        while left or running:
-            left = [task for task in left if task.after not in failed]
-            ready = [task for task in left if task.after in (None, *done)]
-            for task in ready[: jobs - len(running)]:
-                left.remove(task)
-                log = logs / f'{task.name}.log'
-                running[pool.submit(logged, task.function, log, task.arguments)] = task
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                task, error = running.pop(future), future.exception()
-                if isinstance(error, BrokenProcessPool):  # so are all others
-                    raise SoCoError(
-                        f'A process was killed, in {task.name} or beside it; the '
-                        'memory may be full. Call it again to go on, with fewer --jobs.'
-                    )
-                (failed if error else done).add(task.name)
-                yield task, error or future.result(), error and str(error)
+        try:
+            while left or running:
+                left = [task for task in left if task.after not in failed]
+                ready = [task for task in left if task.after in (None, *done)]
+                for task in ready[: jobs - len(running)]:
+                    left.remove(task)
+                    log = logs / f'{task.name}.log'
+                    future = pool.submit(logged, task.function, log, task.arguments)
+                    running[future] = task
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    task, error = running.pop(future), future.exception()
+                    if isinstance(error, BrokenProcessPool):  # so are all others
+                        raise SoCoError(
+                            f'A process was killed, in {task.name} or beside it; the '
+                            'memory may be full. Call it again to go on, with fewer '
+                            '--jobs.'
+                        )
+                    (failed if error else done).add(task.name)
+                    yield task, error or future.result(), error and str(error)
+        except BaseException:  # the pool would wait for what runs, minutes
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
 def prepare_process(parent: int) -> None:
