@@ -112,7 +112,7 @@ def pretrain(
     given, out = PretrainArguments.of(locals()), Path(out)
     given.check(workers)
     given = given.complete(out, resume)
-    plan = plan_pretraining(given, out)
+    plan = plan_pretraining(given, out, overwrite)
     plan.start(resume)
     chosen = given_parts(given.parts, given.backbone_only)
     handoff = HandOff(given.detector, given.adapt, chosen)

@@ -121,7 +121,7 @@ def match_weights(
     found = [own_names(file, state)]
     found += [
         (layout.library, *other_names(layout, file.weights))
-        for layout in layouts(model, state)
+        for layout in layouts(model, state, file.weights)
     ]
     library, weights, used = max(found, key=lambda each: count_fitting(each[1], state))
     if not count_fitting(weights, state):

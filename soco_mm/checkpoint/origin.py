@@ -21,6 +21,8 @@ DETECTRON2 = re.compile(r'(backbone\.(bottom_up\.)?)?(stem\.conv1\.|res[2-4]\.0\
 OPENMMLAB = re.compile(r'backbone\.(?!body\.)')
 # Authors of pickles whose images are normalised as in torchvision.
 RGB_AUTHORS = ('torchvision', 'soco_mm')
+# What normalises the images of a detector; without a mean it leaves them as they are.
+PLAIN = 'DetDataPreprocessor'
 # Settings of a ResNet that do not show in the shapes of its weights.
 UNSEEN = ('style', 'strides', 'dilations', 'avg_down', 'dcn', 'stage_with_dcn')
 
@@ -159,6 +161,9 @@ def pixels_in(content: dict, model: Mapping) -> Mapping | None:
     for place in places:
         if isinstance(place, Mapping) and place.get('mean') and place.get('std'):
             return place
+    own = model.get('data_preprocessor')
+    if isinstance(own, Mapping) and str(own.get('type')).endswith(PLAIN):
+        return dict(own, mean=(0.0,) * 3, std=(1.0,) * 3)  # as of YOLOX
     return None
 
 

@@ -66,7 +66,8 @@ def add_pretrain(commands) -> None:
         '--batch-size',
         type=at_least(2),
         metavar='N',
-        help='images per step (default: that of the config; at most 16 on a CPU)',
+        help='images per step (default: that of the config; at most 16 on a '
+        'CPU, 32 of short recipes)',
     )
     add_batch(parser)
     add_precision(parser)

@@ -119,7 +119,8 @@ def read_annotations(
     path, root, content = source.path, source.root, source.content
     if root is None:
         raise UsageError(
-            f'{path} does not say where its images are. Give their folder.'
+            f'{path} does not say where its images are. Give their folder, with '
+            '--images (of --val: --val-images).'
         )
     images = read_images(content, path)
     categories = read_categories(content, path)

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from soco_mm.checkpoint import (
     explain_mismatch,
     match_names,
 )
-from soco_mm.checkpoint.handed_over import keep_parts
+from soco_mm.checkpoint.handed_over import PARTS_BY_NAME, keep_parts, nothing_left
 from soco_mm.checkpoint.matching import DENSE_HEAD
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.checkpoint.transfer import PARTS, PartReport
@@ -120,11 +120,16 @@ def fit_detector(
     built = build_detector(folder / name, detector)
     parts = handoff.parts or pretrained.handed_over
     kept, others = keep_parts(pretrained.weights, parts, pretrained.source)
-    matched, left_out = match_names(
-        kept, built.state_dict(), start_level(built), start_level(net)
-    )
+    state = built.state_dict()
+    matched, left_out = match_names(kept, state, start_level(built), start_level(net))
+    # An RPN of other anchors, or none: left out as a whole.
+    for name in misfits(matched, state, PARTS_BY_NAME['rpn']):
+        del matched[name]
+        left_out.append(name)
     with default_named(detector):
         report = fill(built, matched, net)
+    if not any(part.filled for part in report.parts.values()):
+        raise nothing_left('The detector', parts)
     report.unused, report.not_handed_over = left_out, others
     if others and parts:
         report.reason = reason_for(parts, bool(handoff.parts))
@@ -139,6 +144,23 @@ def fit_detector(
             )
     report.notes = frozen_notes(built)
     return FittedDetector(name, report, matched)
+
+
+def misfits(
+    weights: Mapping[str, Tensor], state: Mapping[str, Tensor], prefixes: tuple
+) -> list[str]:
+    """The tensors of a part if one of them has no place in a detector.
+
+    Args:
+        weights (Mapping[str, Tensor]): Weights by the detector's names.
+        state (Mapping[str, Tensor]): The detector's state dict.
+        prefixes (tuple): How the names of the part start.
+    """
+    names = [name for name in weights if name.startswith(prefixes)]
+    fitting = all(
+        name in state and state[name].shape == weights[name].shape for name in names
+    )
+    return [] if fitting else names
 
 
 @contextmanager

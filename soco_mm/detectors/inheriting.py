@@ -91,6 +91,10 @@ def read_base_config(base: str, detector: str | Path) -> Config:
         UsageError: See :func:`inheriting_config`.
     """
     shipped = '::' in base  # with a library
+    if not shipped and os.path.isdir(base):
+        there = sorted(Path(base).glob('*.py'))
+        such = f', such as {there[0]}' if there else ''
+        raise UsageError(f'{detector} is a folder. Give the config in it{such}.')
     try:
         cfg = get_config(base) if shipped else Config.fromfile(base)
         lazy = not shipped and base.endswith('.py') and Config._is_lazy_import(base)
@@ -168,6 +172,6 @@ def changed_norms(theirs: Config, ours: Config) -> dict:
         for key in NORM_KEYS
         if key in ours and (same or key in theirs)
     }
-    if 'norm_cfg' in changes and 'norm_cfg' in theirs:
+    if isinstance(changes.get('norm_cfg'), dict) and 'norm_cfg' in theirs:
         changes['norm_cfg']['_delete_'] = True  # GN has other arguments
     return changes

@@ -97,12 +97,15 @@ def detector_recipe(
     return recipe
 
 
-def plan_pretraining(arguments: PretrainArguments, out: Path) -> PretrainPlan:
+def plan_pretraining(
+    arguments: PretrainArguments, out: Path, overwrite: bool = False
+) -> PretrainPlan:
     """Plan a pretraining, with the detector's own model unless a config is given.
 
     Args:
         arguments (PretrainArguments): Its arguments, completed.
         out (Path): The folder of the run.
+        overwrite (bool): What is in it will be deleted. Defaults to False.
 
     Returns:
         PretrainPlan: The plan; its config names the levels of the detector.
@@ -117,7 +120,7 @@ def plan_pretraining(arguments: PretrainArguments, out: Path) -> PretrainPlan:
         def recipe(base: str | Path) -> Config:
             return detector_recipe(detector, base, arguments.options)
 
-    plan = PretrainPlan.make(arguments, out, recipe)
+    plan = PretrainPlan.make(arguments, out, recipe, overwrite)
     if recipe is None and detector is not None and not arguments.backbone_only:
         plan.cfg[KEY] = levels_of(detector).to_dict()
     return plan

@@ -19,6 +19,7 @@ from .norms import set_norm
 
 CONFIG_ROOT = configs_root()
 RECIPES = CONFIG_ROOT / 'soco'
+CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.safetensors')  # never those of a config
 
 # Keys of a config that MMEngine's Runner reads in addition to its own arguments,
 # and those that reading a config uses.
@@ -341,6 +342,11 @@ def load_config(
             the keys is not in it or changes nothing.
     """
     path = find_config(path)
+    if Path(path).suffix in CHECKPOINTS:
+        raise UsageError(
+            f'{path} is a checkpoint, not a config. Where both are given, the config '
+            'comes first.'
+        )
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program: anything can happen

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from torch import nn
 
+from soco_mm.checkpoint import read_checkpoint
 from soco_mm.checkpoint.initial import (
     InitialWeights,
     match_weights,
@@ -15,9 +16,11 @@ from soco_mm.checkpoint.initial import (
     refuse_random,
 )
 from soco_mm.checkpoint.libraries import pixel_statistics
+from soco_mm.checkpoint.model_config import read_model
 from soco_mm.checkpoint.origin import Origin
+from soco_mm.checkpoint.provenance import PROVENANCE
 from soco_mm.checkpoint.weights_file import read_weights
-from soco_mm.utils import SoCoError, UsageError, file_hash, read_json
+from soco_mm.utils import SoCoError, UsageError, atomic_write, file_hash, read_json
 
 from .norms import refuse_other_norms
 from .runtime import unwrap_model
@@ -127,19 +130,46 @@ def set_images(cfg: Config, mean, std, source: str) -> str | None:
     )
 
 
-def resume_images(cfg: Config, run: str | Path) -> None:
+def resume_images(cfg: Config, checkpoint: str | Path) -> None:
     """Let a model that is resumed normalise images as it did from the start.
 
     Its initial weights are not read again.
 
     Args:
         cfg (Config): The config; changed in place.
-        run (str | Path): The folder of the run.
+        checkpoint (str | Path): What it continues from. The record of the weights in
+            the folder of its run says how; without one, as in a folder that the
+            checkpoint was copied to, the config in the checkpoint does.
+
+    Raises:
+        SoCoError: If the checkpoint cannot be read.
     """
-    path = Path(run, INIT)
-    if cfg.get('init_weights') and path.is_file():
+    if not cfg.get('init_weights'):
+        return
+    path = Path(checkpoint).parent.parent / INIT
+    if path.is_file():
         known = read_json(path)['normalisation']
         set_images(cfg, known['mean'], known['std'], str(path))
+        return
+    model = read_model(read_checkpoint(checkpoint)) or {}
+    known = model.get('data_preprocessor') or {}
+    if 'mean' in known and 'std' in known:
+        order = 1 if pixel_statistics(cfg.model)['bgr_to_rgb'] else -1
+        mean, std = (list(known[key])[::order] for key in ('mean', 'std'))
+        set_images(cfg, mean, std, str(checkpoint))
+
+
+def carry_records(checkpoint: Path, work_dir: str | Path) -> None:
+    """Copy what a run says of its weights to the folder in which it goes on.
+
+    Args:
+        checkpoint (Path): What it continues from.
+        work_dir (str | Path): The folder.
+    """
+    for name in (INIT, PROVENANCE):
+        there, here = checkpoint.parent.parent / name, Path(work_dir, name)
+        if there.is_file() and not here.exists():
+            atomic_write(here, there.read_bytes())
 
 
 def match_init_weights(cfg: Config, model: nn.Module) -> InitialWeights | None:

@@ -106,19 +106,25 @@ def check_frozen(cfg: dict) -> None:
         return
     model = cfg['model']
     for name in model.get('frozen_parts', ()):
-        part = model.get(name) or {}
-        chosen: list[dict] = []
-        for each in (part.get('init_cfg') or {}, model.get('init_cfg') or {}):
-            chosen += each if isinstance(each, (list, tuple)) else [each]
+        parts = in_list(model.get(name))  # a neck may be several
+        chosen = in_list(model.get('init_cfg'))
+        chosen += [each for part in parts for each in in_list(part.get('init_cfg'))]
         pretrained = any(each.get('type') == 'Pretrained' for each in chosen)
-        if not pretrained and part.get('pretrained') is None:
-            parts = 'backbone,neck,head' if model.get('neck') else 'backbone,head'
+        if not pretrained and all(part.get('pretrained') is None for part in parts):
+            names = 'backbone,neck,head' if model.get('neck') else 'backbone,head'
             raise UsageError(
                 f'The training keeps the {name} as it is (model.frozen_parts), but it '
                 'would start from random weights. Give weights that fill it with '
                 f'--init (init_weights in a config), or train all parts: --train '
-                f'{parts} (model.frozen_parts=()).'
+                f'{names} (model.frozen_parts=()).'
             )
+
+
+def in_list(given) -> list[dict]:
+    """One config, several or none as a list."""
+    if isinstance(given, (list, tuple)):
+        return list(given)
+    return [given] if given else []
 
 
 def check_kept(cfg: dict, report: TransferReport, path: str) -> None:

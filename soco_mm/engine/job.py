@@ -15,6 +15,20 @@ from soco_mm.utils.image_files import JOB
 OF_CONFIG = ('settings', 'options')
 # What is meant by a key that no argument has.
 NAMES = {'init_sha256': 'content of --init (SHA-256)'}
+# Values of a job that are paths of what the run reads.
+INPUTS = (
+    'images',
+    'root',
+    'proposals',
+    'ann',
+    'config',
+    'detector',
+    'init',
+    'exported',
+    'train',
+    'val',
+    'val_images',
+)
 # Results do not depend on these parts of a config.
 HARMLESS = (
     'checkpoint_every',
@@ -68,11 +82,13 @@ def resumed_arguments(out: Path, given: dict) -> dict:
         there is no run, the arguments as they are.
 
     Raises:
-        UsageError: If what the folder says about the run cannot be read.
+        UsageError: If what the folder says about the run cannot be read, or it is
+            a pretraining where a fine-tuning is resumed, or the reverse.
     """
     there = read_job(out)
     if there is None:
         return given
+    check_kind(out, there, given)
     started = {**there, **there.get('given', {})}
     started['options'] = read_options(there.get('options') or {})
     merged = {
@@ -138,10 +154,12 @@ def claim_run(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
 
     Raises:
         UsageError: If the folder holds another run or other files, the same
-            run without ``resume``, or cannot be written.
+            run without ``resume``, or cannot be written; or if what would be
+            deleted is what the run reads.
     """
     marker = out / JOB
     if overwrite and marker.is_file():
+        check_overwrite(out, job)
         # The marker is removed last: what a kill leaves can still be overwritten.
         for path in sorted(out.iterdir(), key=marker.__eq__):
             if path.is_dir() and not path.is_symlink():
@@ -151,12 +169,49 @@ def claim_run(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
     claim(out, 'a run', JOB)
     changed = {}
     if (there := read_job(out)) is not None:
+        check_kind(out, there, job)
         changed = compare_jobs(out, there, job, resume)
         if changed:
             logger.info(f'Resumed with other settings: {in_words(changed)}')
     make_writable(out)
     atomic_write(marker, json.dumps(job, indent=1, default=str))
     return changed
+
+
+def check_kind(out: Path, there: dict, job: dict) -> None:
+    """Refuse a pretraining where a fine-tuning is meant, and the reverse.
+
+    Raises:
+        UsageError: If the folder holds the other.
+    """
+    found, meant = (
+        'fine-tuning' if 'exported' in each else 'pretraining' for each in (there, job)
+    )
+    if found != meant:
+        raise UsageError(f'{out} holds a {found}, not a {meant}. Give another --out.')
+
+
+def check_overwrite(out: Path, job: dict) -> None:
+    """Refuse to delete what a run reads, or a run of the other kind.
+
+    Raises:
+        UsageError: If ``--overwrite`` would.
+    """
+    try:
+        there = read_job(out)
+    except UsageError:  # it cannot be read, and is replaced
+        there = None
+    check_kind(out, job if there is None else there, job)
+    whole = out.resolve()
+    for key in INPUTS:
+        given = job.get(key)
+        for each in given if isinstance(given, list) else [given]:
+            path = isinstance(each, str) and Path(each).resolve()
+            if path and path.exists() and whole in (path, *path.parents):
+                raise UsageError(
+                    f'--overwrite would delete {each}, which this run reads '
+                    f'({key}). Choose another --out.'
+                )
 
 
 def compare_jobs(out: Path, there: dict, job: dict, resume: bool) -> dict:
@@ -179,7 +234,7 @@ def compare_jobs(out: Path, there: dict, job: dict, resume: bool) -> dict:
         )
     then, now = flatten(there), flatten(job)
     # Settings are what a config and options make together.
-    compared = set(job) - {'given'}
+    compared = set(job) - {'given', 'base'}
     if 'settings' in job:
         compared -= {'config', 'options'}
     changed = {

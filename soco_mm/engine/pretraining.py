@@ -54,8 +54,8 @@ ARGUMENTS = {
 class PretrainArguments:
     """The arguments of a pretraining; None for those not given.
 
-    Attributes are those of :func:`soco_mm.apis.pretrain.pretrain`;
-    ``init_sha256`` is computed.
+    Attributes are those of :func:`soco_mm.apis.pretrain.pretrain`; computed are
+    ``init_sha256`` and ``base``, the recipe around a detector's own model.
     """
 
     images: ImageSource | None
@@ -81,6 +81,7 @@ class PretrainArguments:
     init_partial: bool | None = None
     init_licence: str | None = None
     init_sha256: str | None = None
+    base: str | None = None
 
     @classmethod
     def of(cls, values: dict) -> 'PretrainArguments':
@@ -115,6 +116,10 @@ class PretrainArguments:
             raise UsageError(
                 '--init-partial and --init-licence are for weights to start from: add '
                 '--init WEIGHTS, or leave them out.'
+            )
+        if self.proposals is not None and self.preset is not None:
+            raise UsageError(
+                '--preset is for making proposals. Leave it out with --proposals.'
             )
         set_twice: tuple[tuple[str, str, object], ...] = (
             ('train_cfg.max_epochs', '--epochs', self.epochs),
@@ -222,6 +227,7 @@ class PretrainPlan:
         arguments: PretrainArguments,
         out: Path,
         recipe: Callable[[str | Path], Config] | None = None,
+        overwrite: bool = False,
     ) -> 'PretrainPlan':
         """List the images and read the config.
 
@@ -231,6 +237,8 @@ class PretrainPlan:
             recipe (Callable, optional): Makes the recipe of a detector around
                 the one it is given by name. Defaults to None, the recipe is
                 ``arguments.config``.
+            overwrite (bool): Proposals in ``out`` will be deleted. Defaults to
+                False.
 
         Raises:
             UsageError: If there are no images, or the config or an option is
@@ -241,7 +249,7 @@ class PretrainPlan:
         for note in images.notes:
             logger.info(printable(note))
         options = arguments.options
-        chosen = arguments.config
+        chosen = arguments.config or arguments.base
         if chosen is None:
             chosen = choose_recipe(
                 arguments.init, len(images.paths), any_backbone=recipe is not None
@@ -250,6 +258,7 @@ class PretrainPlan:
             arguments = replace(arguments, config=chosen)
             cfg = load_config(chosen, options, ARGUMENTS)
         else:
+            arguments = replace(arguments, base=str(chosen))
             set_options(cfg := recipe(chosen), options, ARGUMENTS)
         set_batch(cfg, arguments.auto_scale, arguments.accumulate)
         set_precision(cfg, arguments.precision)
@@ -268,7 +277,8 @@ class PretrainPlan:
             cfg.model.frozen_parts = frozen_parts(cfg.model, arguments.train)
         epochs = arguments.epochs or cfg.train_cfg.get('max_epochs')
         settings = None
-        if arguments.proposals is None and not (out / 'proposals' / HEADER).is_file():
+        there = (out / 'proposals' / HEADER).is_file() and not overwrite
+        if arguments.proposals is None and not there:
             settings = choose_settings(arguments, images, stretch)
         return cls(arguments, out, cfg, images, stretch, batch_size, epochs, settings)
 
@@ -308,8 +318,9 @@ class PretrainPlan:
                 partial=given.init_partial,
                 licence=given.init_licence,
             )
-        if resume and latest_checkpoint(self.out):
-            resume_images(self.cfg, self.out)
+        latest = latest_checkpoint(self.out) if resume else None
+        if latest is not None:
+            resume_images(self.cfg, latest)
         elif note := take_over_images(self.cfg):
             logger.info(note)
 
@@ -324,6 +335,11 @@ class PretrainPlan:
                 into views.
         """
         trial, number = copy.deepcopy(self.cfg), len(self.images.paths)
+        if number < 2:
+            raise UsageError(
+                f'There is only {number} image in {self.images.root}; pretraining '
+                'needs two or more.'
+            )
         if resume and latest_checkpoint(self.out):
             trial.update(load_from=None, init_weights=None)
         if not resume:
@@ -354,9 +370,12 @@ class PretrainPlan:
         folder = Path(self.out / 'proposals' if given is None else given)
         if given is not None or (folder / HEADER).is_file():
             store = ProposalStore.open(folder)
+            as_is = ', taken as they are: --ann only measures' * bool(
+                given and self.arguments.ann
+            )
             logger.info(
                 f'Proposals: {folder}, made before ({len(store)} images, '
-                f'{store.header["num_boxes"]} boxes)'
+                f'{store.header["num_boxes"]} boxes){as_is}'
             )
         else:
             logger.info(f'Making proposals for {len(self.images.paths)} images')

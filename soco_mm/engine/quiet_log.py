@@ -21,6 +21,9 @@ KNOWN_WARNINGS = (
     # MMEngine's own hooks use it.
     '"FileClient" will be deprecated in future',
     '"HardDiskBackend" is the alias of "LocalBackend"',
+    # Early, a detector finds nothing; the console says so.
+    'The testing results of the whole dataset is empty.',
+    'Since `metrics` is an empty dict, the behavior to save the best checkpoint',
 )
 # Of each frozen tensor, at the end of its warning.
 FROZEN = 'is skipped since its requires_grad=False'

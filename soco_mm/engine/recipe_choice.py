@@ -14,8 +14,8 @@ FEW_IMAGES = 100_000
 EXPECTED = (
     'After it, objects are found again in another view more often, but the detectors '
     'that were measured are not better: a small Faster R-CNN on MobileNetV2 with 10 % '
-    'of the labels changes by -0.1 AP on blood cells (95 % -0.6 to +0.6) and +0.4 AP on '
-    'raccoons (95 % -1.4 to +2.5), 8 seeds each (docs/evidence.md). Compare on your '
+    'of the labels changes by -0.1 AP on blood cells (95 % -0.6 to +0.6) and +0.4 AP '
+    'on raccoons (95 % -1.4 to +2.5), 8 seeds each (docs/evidence.md). Compare on your '
     'labels (docs/finetuning.md).'
 )
 # The short recipe of a backbone, and detectors with other backbones.

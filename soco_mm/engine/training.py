@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import (
@@ -20,6 +21,7 @@ from soco_mm.engine.batch_scaling import scale_learning_rate, scale_momentum
 from soco_mm.engine.checkpoint_files import CHECKPOINT_DIR, latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.console import run_training
+from soco_mm.engine.hooks.checkpoint_hook import AtomicCheckpointHook
 from soco_mm.engine.hooks.replaced_images_hook import ReplacedImagesHook
 from soco_mm.engine.hooks.step_guard_hook import StepGuardHook
 from soco_mm.engine.hooks.stop_hook import StopHook
@@ -28,6 +30,7 @@ from soco_mm.engine.hooks.timeline_hook import TimelineHook
 from soco_mm.engine.init_weights import (
     INIT,
     LoadInitialWeights,
+    carry_records,
     init_record,
     match_init_weights,
     resume_images,
@@ -104,9 +107,12 @@ def train_model(
         if note := together(lambda: take_over_images(cfg)):
             tell(note)
     else:
-        resume_images(cfg, checkpoint.parent.parent)
+        resume_images(cfg, checkpoint)
+        if get_rank() == 0:
+            carry_records(checkpoint, work_dir)
         cfg.update(resume=True, load_from=str(checkpoint))
     use_own_loop(cfg)
+    use_own_saver(cfg)
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     scale_momentum(cfg)
@@ -134,6 +140,24 @@ def train_model(
         # gloo once in three times ("terminate called without an active exception").
         barrier()
     return latest_checkpoint(work_dir)
+
+
+def use_own_saver(cfg: Config) -> None:
+    """Replace MMEngine's checkpoints, from which trainings here cannot be resumed.
+
+    Args:
+        cfg (Config): The config of a training; changed in place.
+    """
+    hooks = cfg.get('default_hooks') or {}
+    saver = hooks.get('checkpoint', dict(type=CheckpointHook.__name__, interval=1))
+    if saver and str(saver['type']).rpartition('.')[2] == CheckpointHook.__name__:
+        cfg.default_hooks = dict(
+            hooks, checkpoint=dict(saver, type=AtomicCheckpointHook.__name__)
+        )
+        tell(
+            'Checkpoints are written by AtomicCheckpointHook, to checkpoints/ of the '
+            'work dir: a training cannot be resumed from those of CheckpointHook.'
+        )
 
 
 def start_from_weights(cfg: Config, runner: Runner, work_dir: Path) -> None:

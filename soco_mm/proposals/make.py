@@ -222,10 +222,15 @@ def _check_generator(settings: dict) -> None:
     try:
         Worker(settings, '')
     except (KeyError, ImportError, AttributeError, TypeError) as error:
+        kind = settings['generator']['type']
+        module, _, name = str(kind).rpartition('.')
+        if module and isinstance(error, KeyError):
+            raise UsageError(
+                f'There is no class {name} in a module {module} that Python finds. Put '
+                'its folder on the path, as in PYTHONPATH=. soco-mm proposals ...'
+            ) from None
         raise UsageError(
-            'The proposal generator '
-            f'{settings["generator"]["type"]} cannot be built '
-            f'({error}).'
+            f'The proposal generator {kind} cannot be built ({error}).'
         ) from None
 
 

@@ -73,7 +73,7 @@ class ProposalSummary:
         lines = [
             f'Proposals: {printable(self.store)}',
             f'  {self.images} images, {self.boxes} boxes; '
-            f'{quantiles["median"]:.0f} per image ({quantiles["p10"]:.0f} to '
+            f'median {quantiles["median"]:.0f} per image ({quantiles["p10"]:.0f} to '
             f'{quantiles["p90"]:.0f} in four fifths of them, '
             f'{quantiles["min"]:.0f} to {quantiles["max"]:.0f} in all); '
             f'{self.bytes_per_image:.0f} bytes per image',

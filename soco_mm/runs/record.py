@@ -75,7 +75,7 @@ class RunRecord:
         folder = Path(folder)
         scalars = find_scalars(folder)
         config = find_dumped_config(folder)
-        if not (scalars or (folder / JOB).is_file() or config):
+        if not (scalars or (folder / JOB).is_file() or is_work_dir(folder)):
             raise UsageError(
                 f'{folder} is not the folder of a run: it has neither {SCALARS} nor '
                 f'{JOB}. Give what --out was, or the work dir of tools/train.py.'
@@ -186,6 +186,13 @@ def read_dict(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def is_work_dir(folder: Path) -> bool:
+    """Whether MMEngine has begun a training in a folder."""
+    return (folder / 'vis_data/config.py').is_file() or any(
+        STAMP.fullmatch(each.name) for each in folder.glob('*/')
+    )
 
 
 def find_dumped_config(folder: Path) -> Path | None:

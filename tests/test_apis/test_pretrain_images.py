@@ -72,6 +72,46 @@ def test_several_folders_are_pretrained_on(folders, start):
     assert {path.split('/')[0] for path in store} == {'one', 'two'}
 
 
+def test_a_run_is_made_again_with_its_proposals(folders, start):
+    out = folders / 'run'
+    start([folders / 'two'], out)
+    (out / 'proposals/report').mkdir()
+    cfg, job, _ = start([folders / 'two'], out, '--overwrite', '--preset', 'fast')
+    assert job['preset'] == 'fast'
+    assert not (out / 'proposals/report').exists()
+    store = ProposalStore.open(cfg.train_dataloader.dataset.proposals)
+    assert len(store) == 3
+    assert store.header['generator'] == build_settings('fast')['generator']
+
+
+def test_a_run_is_not_deleted_for_a_new_one_that_reads_it(folders, start, capsys):
+    out = folders / 'run'
+    start([folders / 'two'], out)
+    command = ['pretrain', str(folders / 'two'), '--out', str(out), '--overwrite']
+    with pytest.raises(SystemExit) as refused:
+        main([*command, '--config', str(small.SOCO), '--proposals', f'{out}/proposals'])
+    said = capsys.readouterr().err
+    assert refused.value.code == 2 and 'would delete' in said and '(proposals)' in said
+    assert len(ProposalStore.open(out / 'proposals')) == 3
+
+
+def test_what_would_do_nothing_or_is_too_little_is_refused(folders, start, capsys):
+    out = folders / 'run'
+    start([folders / 'two'], folders / 'other')
+    (folders / 'alone').mkdir()
+    shutil.copy(next((folders / 'one').iterdir()), folders / 'alone')
+    store = ['--proposals', f'{folders}/other/proposals']
+    for images, options, words in (
+        ('two', [*store, '--preset', 'fast'], 'Leave it out with --proposals'),
+        ('alone', [], 'There is only 1 image in'),
+    ):
+        command = ['pretrain', str(folders / images), '--out', str(out), *options]
+        with pytest.raises(SystemExit) as refused:
+            main([*command, '--config', str(small.SOCO)])
+        assert refused.value.code == 2 and words in capsys.readouterr().err
+        assert not out.exists()
+
+
 def test_lists_and_coco_files_are_pretrained_on(folders, start):
     names = sorted(path.name for path in (folders / 'two').iterdir())
     listed = folders / 'list.txt'

@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,42 @@ def test_detectors_of_other_libraries_are_what_the_export_writes(tmp_path, conve
     assert not found.origin.bgr and found.left_out == {}
 
 
+@pytest.mark.parametrize('convert', [torchvision_weights, detectron2_weights])
+@pytest.mark.parametrize('starts', [(0, 1), (1, 0), (1, 1)])
+def test_levels_of_an_fpn_are_those_of_the_same_stages(tmp_path, convert, starts):
+    cfg = load_config('soco_r18_fpn_quick', small.BOX_HEAD | small.MLP)
+    extra = dict(add_extra_convs='on_input', num_outs=5)
+    nets = []
+    for number, start in enumerate(starts):
+        each = copy.deepcopy(cfg)
+        each.model.neck.update(start_level=start, **(extra if start else {}))
+        if start:
+            each.model.roi_head.bbox_roi_extractor.update(
+                featmap_strides=[8, 16, 32, 64, 128],
+                scale_bounds=[56, 112, 224, 448, 896],
+            )
+        nets.append((each, build(each, number)))
+    (_, given), (ours, net) = nets
+    parts = convert(split_parts(detector_weights(given.state_dict())), cfg.model)
+    arrays = {}
+    for name, value in ((n, v) for part in parts.values() for n, v in part.items()):
+        # The libraries' own models number the stages from C2, or as theirs start.
+        level = re.search(r'fpn_(?:lateral|output)(\d)', name)
+        if level and starts[0]:
+            name = name.replace(level[0], f'{level[0][:-1]}{int(level[1]) + 1}')
+        arrays[name] = value.numpy()
+    content = dict(model=arrays, __author__='soco_mm')
+    (tmp_path / 'a.pkl').write_bytes(pickle.dumps(content))
+    fill(tmp_path / 'a.pkl', None, ours, net)
+    for stage in (1, 2, 3):
+        for kind in ('lateral_convs', 'fpn_convs'):
+            here, there = (
+                getattr(each.neck, kind)[stage - start].conv.weight
+                for each, start in ((net, starts[1]), (given, starts[0]))
+            )
+            assert torch.equal(here, there), (kind, stage)
+
+
 def test_res5_of_a_backbone_fills_the_head_of_a_c4_model(tmp_path):
     cfg = load_config('soco_r50_c4_100e', small.MLP)
     net = build(cfg)
@@ -304,6 +341,13 @@ def detectron2_names_of(net):
             "to_rgb=True)\nmodel = dict(backbone=dict(type='ResNet', depth=18))",
             (1, 2, 3),
             False,
+        ),
+        # Without normalisation, as YOLOX.
+        (
+            "model = dict(data_preprocessor=dict(type='mmdet.DetDataPreprocessor', "
+            "pad_size_divisor=32), backbone=dict(type='ResNet', depth=18))",
+            (0, 0, 0),
+            True,
         ),
     ],
 )

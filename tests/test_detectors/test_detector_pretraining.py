@@ -18,6 +18,7 @@ from soco_mm.detectors.build import build_detector
 from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.detectors.pretraining_recipe import detector_recipe, plan_pretraining
 from soco_mm.engine.config import load_config
+from soco_mm.engine.job import claim_run
 from soco_mm.engine.pretraining import PretrainArguments
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
@@ -291,6 +292,14 @@ def test_with_weights_to_start_from_a_detectors_recipe_is_a_short_one(tmp_path):
     assert 'frozen_parts' not in full.cfg.model
     for each in (short, full):
         assert each.cfg.model.bbox_head.type == 'ObjectDenseHead'
+    # A run that goes on needs the weights no more to know its recipe.
+    job = short.job()
+    claim_run(tmp_path / 'run', job, False, False)
+    weights.unlink()
+    resumed = PretrainArguments(None).complete(tmp_path / 'run', True)
+    again = plan_pretraining(resumed, tmp_path / 'run')
+    assert again.cfg.train_cfg == short.cfg.train_cfg
+    assert claim_run(tmp_path / 'run', again.job(), True, False) == {}
 
 
 def test_of_a_detector_without_neck_a_short_recipe_hands_over_all(tmp_path):

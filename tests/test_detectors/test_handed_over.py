@@ -9,7 +9,9 @@ from commands import refusal
 
 from soco_mm.apis import export_detector, export_weights, pretrain
 from soco_mm.checkpoint.handed_over import given_parts, keep_parts, read_parts
+from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.cli import main
+from soco_mm.detectors.fit import HandOff, fit_detector
 from soco_mm.engine.config import load_config
 from soco_mm.errors import SoCoError, UsageError
 from soco_mm.registry import MODELS
@@ -96,6 +98,42 @@ def test_a_recipe_states_what_is_handed_over(tmp_path):
     path = write(path, handed_over=['backbones'])
     with pytest.raises(UsageError, match="handed_over: there is no part 'backbones'"):
         export_detector(path, tmp_path / 'wrong')
+
+
+def rpn_detector(path, ratios):
+    path.write_text(
+        f"_base_ = '{small.MASK_RCNN}'\n"
+        f'model = dict(rpn_head=dict(anchor_generator=dict(ratios={ratios})))\n'
+    )
+    return path
+
+
+def test_an_rpn_of_other_anchors_is_left_out_as_a_whole(tmp_path):
+    cfg = load_config(small.SOCO)
+    cfg.model.rpn_head = small.RPN
+    pretrained = Pretrained.untrained(cfg.model)
+    assert sum(name.startswith('rpn_head.') for name in pretrained.weights) == 6
+    given = tmp_path / 'given'
+    given.mkdir()
+    for ratios, number in (([0.5, 1.0, 2.0], 6), ([0.5, 1.0], 0)):
+        detector = rpn_detector(given / 'detector.py', ratios)
+        fitted = fit_detector(pretrained, tmp_path, HandOff(detector, adapt=True))
+        kept = [name for name in fitted.weights if name.startswith('rpn_head.')]
+        left = [name for name in fitted.report.unused if name.startswith('rpn_head.')]
+        assert (len(kept), len(left)) == (number, 6 - number)
+        assert len(fitted.report.parts['RPN'].filled) == number
+
+
+def test_an_export_that_would_hold_nothing_is_refused(tmp_path):
+    pretrained = Pretrained.untrained(load_config(small.SOCO).model)
+    detector = tmp_path / 'given/detector.py'
+    detector.parent.mkdir()
+    detector.write_text(
+        f"_base_ = '{small.MASK_RCNN}'\n"
+        'model = dict(roi_head=dict(bbox_head=dict(fc_out_channels=16)))\n'
+    )
+    with pytest.raises(SoCoError, match='takes none of the parts head'):
+        fit_detector(pretrained, tmp_path, HandOff(detector, True, ('head',)))
 
 
 def test_other_libraries_get_the_same_parts(checkpoint, tmp_path):

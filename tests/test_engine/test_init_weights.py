@@ -16,7 +16,7 @@ from soco_mm.apis.export import export_detector, export_weights
 from soco_mm.apis.pretrain import pretrain
 from soco_mm.checkpoint import read_assignment
 from soco_mm.engine.config import load_config
-from soco_mm.engine.init_weights import InitChoice, take_over_images
+from soco_mm.engine.init_weights import InitChoice, resume_images, take_over_images
 from soco_mm.engine.pretraining import choose_recipe
 from soco_mm.engine.training import train_model
 from soco_mm.registry import HOOKS, MODELS
@@ -104,6 +104,23 @@ def test_a_training_starts_from_them_with_equal_networks(
     cfg.train_cfg.max_epochs = 2
     train_model(cfg, tmp_path / 'run', resume=True)
     assert cfg.model.data_preprocessor.std == [1.0, 1.0, 1.0]
+    # Nor does one that goes on in another folder, and again there.
+    record = (tmp_path / 'run/init.json').read_bytes()
+    for epochs, resumed in ((3, checkpoint), (4, True)):
+        cfg = config(store, demo_images, str(weights))
+        cfg.train_cfg.max_epochs = epochs
+        train_model(cfg, tmp_path / 'other', resume=resumed)
+        assert cfg.model.data_preprocessor.std == [1.0, 1.0, 1.0]
+        assert (tmp_path / 'other/init.json').read_bytes() == record
+        assert (tmp_path / 'other/provenance.json').is_file()
+    # A checkpoint that was copied says it itself.
+    alone = tmp_path / 'alone/checkpoints/epoch_1.pth'
+    alone.parent.mkdir(parents=True)
+    alone.write_bytes(checkpoint.read_bytes())
+    cfg = config(store, demo_images, str(weights))
+    resume_images(cfg, alone)
+    assert cfg.model.data_preprocessor.std == [1.0, 1.0, 1.0]
+    assert cfg.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
 
 
 def test_without_them_there_are_no_third_party_weights(store, demo_images, tmp_path):

@@ -127,6 +127,39 @@ def test_foreign_files_are_left_alone(tmp_path):
     assert (tmp_path / 'thesis.txt').read_text() == 'mine'
 
 
+def test_a_run_of_the_other_kind_is_named(run):
+    finetuning = dict(exported='/exported', train='/train.json', options={})
+    for resume, overwrite in ((False, False), (True, False), (False, True)):
+        with pytest.raises(UsageError, match='a pretraining, not a fine-tuning'):
+            claim_run(run, finetuning, resume, overwrite)
+    with pytest.raises(UsageError, match='a pretraining, not a fine-tuning'):
+        resumed_arguments(run, finetuning)
+    claim_run(run.with_name('detector'), finetuning, False, False)
+    with pytest.raises(UsageError, match='a fine-tuning, not a pretraining'):
+        resumed_arguments(run.with_name('detector'), dict(images=None))
+
+
+@pytest.mark.parametrize('key', ['proposals', 'init', 'images'])
+def test_overwrite_deletes_nothing_that_the_run_reads(run, tmp_path, key):
+    (run / 'kept').mkdir()
+    (tmp_path / 'link').symlink_to(run)
+    for path in (run / 'kept', tmp_path / 'link/kept'):
+        given = ['/a', str(path)] if key == 'images' else str(path)
+        with pytest.raises(UsageError, match=rf'would delete .*kept.*\({key}\)'):
+            claim_run(run, changed(**{key: given}), False, True)
+        assert (run / 'kept').is_dir() and (run / 'job.json').is_file()
+    # What is not there, and folders above, are not deleted.
+    job = changed(images=str(tmp_path), init=str(run / 'none'))
+    assert claim_run(run, job, False, True) == {}
+
+
+def test_a_job_that_cannot_be_read_can_be_overwritten(run):
+    (run / 'job.json').write_text('{')
+    with pytest.raises(UsageError, match='Start again with --overwrite'):
+        claim_run(run, JOB, True, False)
+    assert claim_run(run, JOB, False, True) == {}
+
+
 def test_overwrite_deletes_all_of_the_earlier_run(run):
     (run / 'checkpoints').mkdir()
     (run / 'checkpoints/epoch_1.pth').write_text('old')

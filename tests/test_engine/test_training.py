@@ -28,6 +28,20 @@ def test_checkpointing_that_takes_all_gradients_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('given', ['mmengine.CheckpointHook', None])
+def test_checkpoints_are_those_that_can_be_resumed(
+    store, demo_images, tmp_path, given, capsys
+):
+    cfg = small.training(store, demo_images, {'train_cfg.max_epochs': 1})
+    if given:
+        cfg.default_hooks.checkpoint = dict(type=given, interval=1, max_keep_ckpts=2)
+    else:
+        del cfg.default_hooks['checkpoint']
+    path = train_model(cfg, tmp_path, quiet=True)
+    assert path == tmp_path / 'checkpoints/epoch_1.pth'
+    assert 'cannot be resumed from those of CheckpointHook' in capsys.readouterr().out
+
+
 def test_a_schedule_of_another_length_is_said(store, demo_images, tmp_path, capsys):
     cfg = small.training(store, demo_images, {'train_cfg.max_epochs': 1})
     end = cfg.param_scheduler[1].end

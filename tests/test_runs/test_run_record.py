@@ -81,6 +81,7 @@ def test_logs_of_several_processes_follow_each_other(tmp_path):
 
 def test_the_config_of_a_run_is_read_and_not_run(tmp_path):
     marker = tmp_path / 'run'
+    (tmp_path / '20260101_000000').mkdir()  # as MMEngine begins
     (tmp_path / 'recipe.py').write_text(
         f'train_cfg = dict(max_epochs=9)\nx = open({str(marker)!r}, "w")\n'
     )
@@ -105,6 +106,7 @@ def test_what_is_missing_or_damaged_is_left_out_with_a_sentence(tmp_path):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / 'thesis.txt').write_text('mine')
+    (tmp_path / 'setup.py').write_text('a = 1')  # as an export has a config
     with pytest.raises(UsageError, match='is not the folder of a run'):
         RunRecord.read(tmp_path)
     with pytest.raises(UsageError, match='is not the folder of a run'):

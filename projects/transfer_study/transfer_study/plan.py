@@ -204,7 +204,7 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
     ),
     # What a stranger runs in half an hour.
     'quick': Experiment(
-        'Does the study run, and are its figures those of the docs?',
+        'Does the study give the same figures here? After 200 iterations',
         data=('bccd',),
         starts=(IMAGENET, 'align'),
         seeds=SEEDS[:2],

@@ -1,5 +1,6 @@
 """Other libraries' names of a model's tensors: what the exports write, read back."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -12,12 +13,17 @@ from .architecture import backbone_type
 from .backbones import convnext_name, swin_name, swin_pixels
 from .detectron2 import detectron2_name, resnet_name
 from .mobilenet_v2 import timm_mobilenet_name, torchvision_mobilenet_name
+from .parts import no_place
 from .torchvision import count_convs, torchvision_name
 
 BACKBONE, RES5, BOX_HEAD = (
     PARTS[key] for key in ('backbone', 'shared head', 'box head')
 )
 DETECTRON2 = 'detectron2'
+NECK = PARTS['neck']
+LATERAL = 'lateral_convs.{}.conv.weight'
+NECK_LEVEL = re.compile(r'(lateral_convs|fpn_convs)\.(\d+)\.')
+LEVELS = 8
 
 
 class Layout(NamedTuple):
@@ -36,24 +42,30 @@ class Layout(NamedTuple):
     convert: Callable[[str, Tensor], Tensor] = lambda name, value: value
 
 
-def layouts(model: Mapping, names: Iterable[str]) -> list[Layout]:
+def layouts(
+    model: Mapping, state: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+) -> list[Layout]:
     """The names of a model's tensors in each library that may have them.
 
     Args:
         model (Mapping): The ``model`` of a pretraining's config.
-        names (Iterable[str]): Those of its tensors.
+        state (Mapping[str, Tensor]): Its tensors.
+        weights (Mapping[str, Tensor]): Those of a file, which tell at which stage
+            its FPN starts.
 
     Returns:
         list[Layout]: The layouts.
 
     Example:
+        >>> import torch
         >>> from soco_mm.checkpoint.libraries.incoming import layouts
         >>> model = dict(backbone=dict(type='mmdet.ResNet', depth=50))
-        >>> found = layouts(model, ['backbone.layer1.0.bn1.weight'])
+        >>> state = {'backbone.layer1.0.bn1.weight': torch.ones(64)}
+        >>> found = layouts(model, state, {})
         >>> [layout.names['backbone.layer1.0.bn1.weight'] for layout in found][2]
         'backbone.bottom_up.res2.0.conv1.norm.weight'
     """
-    names = list(names)
+    names = list(state)
     kind = backbone_type(model)
     bare = dict(bare_names(names))
     if kind == 'SwinTransformer':
@@ -72,10 +84,14 @@ def layouts(model: Mapping, names: Iterable[str]) -> list[Layout]:
     convs = count_convs(name.removeprefix(BOX_HEAD) for name in names)
 
     def whole(rename: Callable[[str, str], str]) -> Iterator[tuple[str, str]]:
+        shift = fpn_shift(rename, state, weights)
         for name in names:
             part = part_of(name)
+            inner = name.removeprefix(PARTS.get(part, ''))
             try:
-                yield name, rename(part, name.removeprefix(PARTS.get(part, '')))
+                if part == 'neck':
+                    inner = at_level(inner, -shift)
+                yield name, rename(part, inner)
             except SoCoError:  # the library has no such tensor
                 continue
 
@@ -92,6 +108,51 @@ def layouts(model: Mapping, names: Iterable[str]) -> list[Layout]:
         Layout(DETECTRON2, dict(whole(detectron2_c4))),
         Layout(DETECTRON2, renamed(resnet_name, bare)),
     ]
+
+
+def fpn_shift(
+    rename: Callable[[str, str], str],
+    state: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+) -> int:
+    """How much higher a model numbers the stages of its FPN than some weights.
+
+    The channels of a stage tell which convolutions belong to it.
+
+    Args:
+        rename (Callable): Takes a part and a name in it, as here; returns the name
+            there.
+        state (Mapping[str, Tensor]): The tensors of the model.
+        weights (Mapping[str, Tensor]): Those of the file.
+    """
+    laterals = [LATERAL.format(level) for level in range(LEVELS)]
+    ours = [state.get(NECK + name) for name in laterals]
+    theirs = [weights.get(rename('neck', name)) for name in laterals]
+    for here, lateral in enumerate(ours):
+        for there, other in enumerate(theirs):
+            known = lateral is not None and other is not None
+            if known and lateral.shape[1] == other.shape[1]:
+                return here - there
+    return 0
+
+
+def at_level(name: str, shift: int) -> str:
+    """The same convolution of an FPN, so many levels higher.
+
+    Raises:
+        SoCoError: If there is no such level.
+
+    Example:
+        >>> from soco_mm.checkpoint.libraries.incoming import at_level
+        >>> at_level('fpn_convs.0.conv.weight', 1)
+        'fpn_convs.1.conv.weight'
+    """
+    found = NECK_LEVEL.match(name)
+    if not found or not shift:
+        return name
+    if (level := int(found[2]) + shift) < 0:
+        raise no_place(f'neck: {name}')
+    return f'{found[1]}.{level}.{name[found.end() :]}'
 
 
 def bare_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -40,7 +40,7 @@ def add_fit(parser, measured: bool = False) -> None:
         'the boxes and the resolution of the search are derived: a COCO json, the '
         'data.yaml of a YOLO data set, or Pascal VOC'
         + '; before and after, how often the nearest other object is of the same '
-        'class' * measured,
+        'class (with --proposals this alone)' * measured,
     )
 
 

@@ -37,7 +37,8 @@ class StopHook(Hook):
         self.stopping |= self.agreement.any(lambda: bool(self.noted))
         if not self.stopping:
             return
-        saver = saver_of(runner)
+        if (saver := saver_of(runner)) is None:
+            self.stop(runner)
         possible = saver.within_epochs or not saver.by_epoch
         if possible and batch_idx + 1 < len(runner.train_dataloader):
             saver.save_within_epoch(runner, batch_idx)
@@ -59,7 +60,9 @@ class StopHook(Hook):
         """Stop after an epoch, whose checkpoint is there."""
         if self.stopping:
             saver = saver_of(runner)
-            if saver.every_n_epochs(runner, saver.interval, saver.save_begin):
+            if saver is None or saver.every_n_epochs(
+                runner, saver.interval, saver.save_begin
+            ):
                 self.stop(runner)
 
     def stop(self, runner) -> None:
@@ -79,6 +82,7 @@ class StopHook(Hook):
         raise error
 
 
-def saver_of(runner) -> AtomicCheckpointHook:
-    """The hook that saves checkpoints."""
-    return next(each for each in runner.hooks if isinstance(each, AtomicCheckpointHook))
+def saver_of(runner) -> AtomicCheckpointHook | None:
+    """The hook that saves checkpoints, None without one."""
+    hooks = (each for each in runner.hooks if isinstance(each, AtomicCheckpointHook))
+    return next(hooks, None)
