@@ -12,7 +12,7 @@ import numpy as np
 from soco_mm.errors import SoCoError, UsageError
 from soco_mm.utils import ImageError, ImageHead, read_heads
 
-from .account import Account, Reason
+from .account import REPEATED, Account, Reason
 from .data_yaml import DataYaml, ImageList, read_data_yaml, split_images
 from .files import path_below, walk_files
 from .source import Source
@@ -125,7 +125,13 @@ def read_yolo(
         if head.orientation == 1:
             entry.update(width=head.size[0], height=head.size[1])
         place = _relative(file, base)
+        seen = set()
         for label in labels[file]:
+            points = None if label.polygon is None else label.polygon.tobytes()
+            if (key := (label.category, label.box, points)) in seen:  # as Ultralytics
+                account.add(REPEATED, f'{place}:{label.line}')
+                continue
+            seen.add(key)
             annotations.append(
                 dict(
                     to_coco(label, *head.size),

@@ -208,6 +208,18 @@ def test_a_malformed_line_is_named(square, line, reason):
         square(f'{line}\n{line}\n{line}\n')
 
 
+def test_a_line_twice_is_one_object(square):
+    lines = [
+        '0 0.5 0.5 0.2 0.2',
+        '1 0.5 0.5 0.2 0.2',
+        '0 0.5 0.50 0.2 0.2',
+        '0 0.4 0.5 0.2 0.2',
+    ]
+    source = square('\n'.join(lines))
+    assert len(source.content['annotations']) == 3
+    assert any('twice' in each and ':3' in each for each in source.account.lines())
+
+
 def test_what_rounding_makes_is_no_mistake(square):
     found = square('0 .5 .5 1.00001 1\n0 -.001 0 1.005 0 1 1\n').content
     assert len(found['annotations']) == 2
