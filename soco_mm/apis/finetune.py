@@ -9,9 +9,9 @@ from soco_mm.detectors.finetuning import FinetuneArguments, FinetunePlan
 from soco_mm.detectors.pictures import draw_predictions
 from soco_mm.detectors.training import best_checkpoint, best_metrics, train_detector
 from soco_mm.engine.initial_weights import safe_loading
-from soco_mm.engine.job import claim_run
 from soco_mm.engine.quiet_log import prints_to_log
 from soco_mm.engine.vis_backend import log_to_tensorboard
+from soco_mm.job import claim_run
 from soco_mm.log import logger
 from soco_mm.utils import atomic_write, exclusive, write_json
 

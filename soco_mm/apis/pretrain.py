@@ -8,13 +8,13 @@ from soco_mm.checkpoint.pretrained import HANDED_OVER
 from soco_mm.detectors.fit import REPORT, HandOff, try_fit
 from soco_mm.detectors.pretraining_recipe import plan_pretraining
 from soco_mm.engine.checkpoint_files import latest_checkpoint
-from soco_mm.engine.job import claim_run
 from soco_mm.engine.levels import say_levels
 from soco_mm.engine.pretraining import PretrainArguments
 from soco_mm.engine.preview import draw_preview
 from soco_mm.engine.retrieval import log_retrieval
 from soco_mm.engine.training import train_model
 from soco_mm.engine.vis_backend import log_to_tensorboard
+from soco_mm.job import claim_run
 from soco_mm.log import logger
 from soco_mm.proposals.listing import ImageSource
 from soco_mm.proposals.reuse import check_proposals

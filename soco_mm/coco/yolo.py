@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -125,13 +125,7 @@ def read_yolo(
         if head.orientation == 1:
             entry.update(width=head.size[0], height=head.size[1])
         place = _relative(file, base)
-        seen = set()
-        for label in labels[file]:
-            points = None if label.polygon is None else label.polygon.tobytes()
-            if (key := (label.category, label.box, points)) in seen:  # as Ultralytics
-                account.add(REPEATED, f'{place}:{label.line}')
-                continue
-            seen.add(key)
+        for label in distinct(labels[file], place, account):
             annotations.append(
                 dict(
                     to_coco(label, *head.size),
@@ -149,6 +143,19 @@ def read_yolo(
         annotations=annotations,
     )
     return Source(Path(path), Path(base), content, account)
+
+
+def distinct(labels: Iterable[Label], place: str, account: Account) -> Iterator[Label]:
+    """Labels of a file, each once, as Ultralytics takes them; others are counted."""
+    seen = set()
+    for label in labels:
+        points = None if label.polygon is None else label.polygon.tobytes()
+        key = label.category, label.box, points
+        if key in seen:
+            account.add(REPEATED, f'{place}:{label.line}')
+        else:
+            seen.add(key)
+            yield label
 
 
 def _all_images(

@@ -10,8 +10,8 @@ from mmengine.config import Config
 from soco_mm.coco import Annotations, write_annotations
 from soco_mm.engine import unwrap_model
 from soco_mm.engine.config import set_options
-from soco_mm.engine.job import resumed_arguments, written_options
 from soco_mm.engine.trial import naming
+from soco_mm.job import resumed_arguments, written_options
 from soco_mm.log import logger
 from soco_mm.utils import UsageError
 from soco_mm.visualization import write_png

@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.errors import did_you_mean
+from soco_mm.job import resumed_arguments, written_options
 from soco_mm.log import logger
 from soco_mm.proposals import ProposalStore, build_settings, make_proposals
 from soco_mm.proposals.fitting import explain_fit, fit_settings
@@ -26,7 +27,6 @@ from .checkpoint_files import EPOCH, ITERATION, latest_checkpoint
 from .config import load_config, set_options
 from .init_weights import resume_images, take_over_images
 from .initial_weights import check_frozen
-from .job import resumed_arguments, written_options
 from .loops import accumulation_of
 from .precision import set_precision
 from .recipe_choice import CONFIG, choose_recipe

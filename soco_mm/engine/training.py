@@ -112,7 +112,7 @@ def train_model(
             carry_records(checkpoint, work_dir)
         cfg.update(resume=True, load_from=str(checkpoint))
     use_own_loop(cfg)
-    use_own_saver(cfg)
+    replaced = use_own_saver(cfg)
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
     scale_momentum(cfg)
@@ -126,8 +126,9 @@ def train_model(
         else:
             check_frozen(cfg)
             start_from_weights(cfg, runner, Path(work_dir))
-    if note := describe_mismatch(cfg):
-        tell(note, WARNING)
+    for note in (replaced, describe_mismatch(cfg)):
+        if note:
+            tell(note, WARNING)
     scale_learning_rate(runner, cfg)
     runner.register_hook(StepGuardHook())
     runner.register_hook(TimelineHook())
@@ -142,22 +143,25 @@ def train_model(
     return latest_checkpoint(work_dir)
 
 
-def use_own_saver(cfg: Config) -> None:
+def use_own_saver(cfg: Config) -> str | None:
     """Replace MMEngine's checkpoints, from which trainings here cannot be resumed.
 
     Args:
         cfg (Config): The config of a training; changed in place.
+
+    Returns:
+        str, optional: What to say about it.
     """
     hooks = cfg.get('default_hooks') or {}
     saver = hooks.get('checkpoint', dict(type=CheckpointHook.__name__, interval=1))
-    if saver and str(saver['type']).rpartition('.')[2] == CheckpointHook.__name__:
-        cfg.default_hooks = dict(
-            hooks, checkpoint=dict(saver, type=AtomicCheckpointHook.__name__)
-        )
-        tell(
-            'Checkpoints are written by AtomicCheckpointHook, to checkpoints/ of the '
-            'work dir: a training cannot be resumed from those of CheckpointHook.'
-        )
+    if not saver or str(saver['type']).rpartition('.')[2] != CheckpointHook.__name__:
+        return None
+    saver = dict(saver, type=AtomicCheckpointHook.__name__)
+    cfg.default_hooks = dict(hooks, checkpoint=saver)
+    return (
+        'Checkpoints are written by AtomicCheckpointHook, to checkpoints/ of the work '
+        'dir: a training cannot be resumed from those of CheckpointHook.'
+    )
 
 
 def start_from_weights(cfg: Config, runner: Runner, work_dir: Path) -> None:

@@ -17,7 +17,7 @@ from soco_mm.utils.texts import printable
 
 from .generate import generate_proposals
 from .journal import Journal, describe_difference
-from .layout import FILES, FOUND, INFORMATIVE
+from .layout import FOUND, INFORMATIVE
 from .listing import ImageSet, ImageSource, list_input
 from .presets import build_settings, made_with
 from .shards import hash_listing, merge_shards, open_shards, take_shard
@@ -206,7 +206,6 @@ def claim_store(out: str | Path, replace: bool = True) -> Path:
         Path(out).resolve(),
         'a proposal store',
         MARKER,
-        files=FILES,
         replace=replace,
         advice=ADVICE,
     )

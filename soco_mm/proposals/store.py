@@ -22,7 +22,7 @@ from .layout import (
     sample_hash,
     unusable,
 )
-from .writer import write_files
+from .writer import keep_others, write_files
 
 MARKER = 'path_offsets.npy'  # a name that nothing else has
 DAMAGED = (
@@ -106,7 +106,8 @@ class ProposalStore:
         """Write a store; it appears whole or not at all.
 
         Args:
-            folder (str | Path): The folder; an existing store is replaced.
+            folder (str | Path): The folder; an existing store is replaced. Other
+                files in it stay.
             header (dict): What the boxes were made with.
             results (Iterable[Proposals]): The images, sorted by
                 :func:`encode_path`, each once. Those without boxes are left
@@ -117,6 +118,7 @@ class ProposalStore:
         """
         with atomic_folder(folder) as partial:
             write_files(partial, header, results)
+            keep_others(Path(folder), partial)
 
     def verify(self) -> None:
         """Read all bytes and compare them with the header.

@@ -10,7 +10,7 @@ from soco_mm.log import logger
 from soco_mm.utils.depth import find_depth_loss
 from soco_mm.utils.texts import printable
 
-from .layout import FAILURES, FOUND
+from .layout import FAILURES, FILES, FOUND
 from .store import ProposalStore
 
 # Share of the boxes found that are smaller than what is kept, above which a run
@@ -156,7 +156,7 @@ def summarize(
     quantiles = dict(min=0, p10=0.1, median=0.5, p90=0.9, max=1)
     failures = store.failures()
     left_out = sum(each['image'] not in store for each in failures)
-    size = sum(path.stat().st_size for path in store.folder.iterdir())
+    size = sum((store.folder / name).stat().st_size for name in FILES)
     number = len(store)
     return ProposalSummary(
         store=str(store.folder),

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from .filters import STATUS
 from .layout import (
     ARRAYS,
     FAILURES,
+    FILES,
     FORMAT,
     FOUND,
     HEADER,
@@ -89,6 +91,32 @@ def _add_found(header: dict, found: np.ndarray) -> dict:
         return header
     before = [header['found'][key] for key in FOUND]
     return dict(header, found=dict(zip(FOUND, (found + before).tolist())))
+
+
+def keep_others(folder: Path, partial: Path) -> None:
+    """Take the files over that are in a folder besides those of its store.
+
+    Args:
+        folder (Path): The folder, which is replaced afterwards.
+        partial (Path): The folder that replaces it.
+    """
+    for each in folder.iterdir() if folder.is_dir() else ():
+        if each.name in FILES:
+            continue
+        if each.is_dir() and not each.is_symlink():
+            shutil.copytree(
+                each, partial / each.name, symlinks=True, copy_function=_link
+            )
+        else:
+            _link(each, partial / each.name)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """The same file under another name; a copy where there are no such links."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 class _ArrayWriter:

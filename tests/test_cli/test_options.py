@@ -53,8 +53,7 @@ OPTIONS = {
         '--epochs': FINETUNE,
         '--images': FINETUNE,
         '--out': f'{INTEGRATION}finetune_trains_what_a_run_exported',
-        '--overwrite': 'test_engine/test_job.py::'
-        'test_overwrite_deletes_all_of_the_earlier_run',
+        '--overwrite': 'test_job.py::test_overwrite_deletes_all_of_the_earlier_run',
         '--resume': 'test_apis/test_finetune.py::test_a_stopped_training_goes_on',
         '--scale': FINETUNE,
         '--scratch': FINETUNE,
@@ -85,8 +84,7 @@ OPTIONS = {
         '--init-licence': PRETRAIN,
         '--init-partial': PRETRAIN,
         '--out': f'{INTEGRATION}run_holds_everything_and_names_what_to_use_next',
-        '--overwrite': 'test_engine/test_job.py::'
-        'test_overwrite_deletes_all_of_the_earlier_run',
+        '--overwrite': 'test_job.py::test_overwrite_deletes_all_of_the_earlier_run',
         '--parts': f'{HANDED_OVER}a_pretraining_hands_over_what_its_recipe_or_user_says',
         '--precision': PRETRAIN,
         '--preset': PRETRAIN,

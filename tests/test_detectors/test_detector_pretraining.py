@@ -18,8 +18,8 @@ from soco_mm.detectors.build import build_detector
 from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.detectors.pretraining_recipe import detector_recipe, plan_pretraining
 from soco_mm.engine.config import load_config
-from soco_mm.engine.job import claim_run
 from soco_mm.engine.pretraining import PretrainArguments
+from soco_mm.job import claim_run
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
 from soco_mm.visualization import write_png

@@ -187,24 +187,25 @@ def test_the_tables_of_the_docs_are_those_of_the_records():
 
 
 @pytest.mark.parametrize(
-    ('name', 'start', 'data', 'objects'),
+    ('name', 'start', 'data', 'objects', 'pairs'),
     [
-        ('main', 'align', 'bccd', 'blood cells'),
-        ('main', 'align', 'raccoon', 'raccoons'),
-        ('backbone', 'short', 'bccd', 'blood cells'),
+        ('main', 'align', 'bccd', 'blood cells', 8),
+        ('main', 'align', 'raccoon', 'raccoons', 8),
+        ('main', 'align', 'aerial', 'vehicles seen from a drone', 4),
+        ('backbone', 'short', 'bccd', 'blood cells', 8),
     ],
 )
 def test_what_the_readme_and_the_command_say_is_what_the_records_say(
-    name, start, data, objects
+    name, start, data, objects, pairs
 ):
     cells = read_cells(ROOT / 'projects/transfer_study/results')
     found = gather(EXPERIMENTS[name], cells, 'bbox_mAP')
     column = (data, 0.1, 400, None)
     gain = compare(found[start, column], found['imagenet', column])
-    assert gain.pairs == 8
+    assert gain.pairs == pairs
     interval = f'95 % {gain.low:+.1f} to {gain.high:+.1f}'
     readme = ' '.join((ROOT / 'README.md').read_text().split())
     shown = f'{interval}, smallest visible {gain.visible:.1f})'
     assert f'{gain.mean:+.1f} on {objects} ({shown}' in readme
-    if name == 'main':
+    if name == 'main' and pairs == 8:
         assert f'{gain.mean:+.1f} AP on {objects} ({interval})' in EXPECTED

@@ -222,9 +222,15 @@ def test_other_files_in_a_store_are_not_lost(made):
     source = write_coco(made, [[1, 1, 30, 30]])
     import_proposals(source, made / 'out', images=made / 'images')
     (made / 'out/notes.txt').write_text('mine')
-    with pytest.raises(UsageError, match=r'also holds notes\.txt'):
-        import_proposals(source, made / 'out', images=made / 'images', overwrite=True)
+    (made / 'out/pictures').mkdir()
+    (made / 'out/pictures/a.png').write_text('mine too')
+    (made / 'out/link').symlink_to('nowhere')
+    source = write_coco(made, [[1, 1, 30, 30], [5, 5, 30, 30]])
+    import_proposals(source, made / 'out', images=made / 'images', overwrite=True)
+    assert len(ProposalStore.open(made / 'out')['z.png']) == 2
     assert (made / 'out/notes.txt').read_text() == 'mine'
+    assert (made / 'out/pictures/a.png').read_text() == 'mine too'
+    assert (made / 'out/link').readlink() == Path('nowhere')
 
 
 def test_images_that_cannot_be_used_are_listed_with_the_reason(made):

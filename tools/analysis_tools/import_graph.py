@@ -19,6 +19,7 @@ FLOORS = (
     ('errors', 'version', 'registry', 'log'),
     ('openmmlab', 'weights_only'),
     ('utils',),
+    ('job',),
     ('coco',),
     ('proposals',),
     ('checkpoint',),

@@ -115,7 +115,8 @@ def run_left(
                 result.setdefault('hashes', {})['data'] = hashes[task.data]
                 record(out, result)
                 said = describe(result)
-            minutes = (time.monotonic() - began) / number * (len(tasks) - number) / 60
+            seconds = (time.monotonic() - began) / (number + jobs - 1)
+            minutes = seconds * (len(tasks) - number) / 60
             print(
                 f'[{number}/{len(tasks)}] {said}; about {minutes:.0f} min left',
                 flush=True,

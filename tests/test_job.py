@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from soco_mm.engine.job import claim_run, resumed_arguments, written_options
+from soco_mm.job import claim_run, resumed_arguments, written_options
 from soco_mm.utils import UsageError
 
 JOB = dict(
