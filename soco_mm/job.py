@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -202,12 +203,15 @@ def check_overwrite(out: Path, job: dict) -> None:
     except UsageError:  # it cannot be read, and is replaced
         there = None
     check_kind(out, job if there is None else there, job)
-    whole = out.resolve()
+    whole = {out.resolve(), Path(os.path.abspath(out))}
     for key in INPUTS:
         given = job.get(key)
         for each in given if isinstance(given, list) else [given]:
-            path = isinstance(each, str) and Path(each).resolve()
-            if path and path.exists() and whole in (path, *path.parents):
+            if not isinstance(each, str) or not os.path.exists(each):
+                continue
+            # A link in the folder is deleted too, wherever it leads.
+            places = Path(each).resolve(), Path(os.path.abspath(each))
+            if any(whole & {place, *place.parents} for place in places):
                 raise UsageError(
                     f'--overwrite would delete {each}, which this run reads '
                     f'({key}). Choose another --out.'

@@ -319,7 +319,7 @@ def test_gradient_accumulation_scales_the_rate_and_counts_steps(
 
     code, said = refusal(capsys, *command, tool='tools/train.py')
     assert code == 2 and '--resume' in said
-    with exclusive(tmp_path, 'a run'):
+    with exclusive(tmp_path, 'a run', inside=True):
         code, said = refusal(capsys, *command, '--resume', tool='tools/train.py')
     assert code == 2 and 'Another process is making a run' in said
 

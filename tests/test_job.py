@@ -143,7 +143,9 @@ def test_a_run_of_the_other_kind_is_named(run):
 def test_overwrite_deletes_nothing_that_the_run_reads(run, tmp_path, key):
     (run / 'kept').mkdir()
     (tmp_path / 'link').symlink_to(run)
-    for path in (run / 'kept', tmp_path / 'link/kept'):
+    (tmp_path / 'elsewhere').mkdir()
+    (run / 'kept too').symlink_to(tmp_path / 'elsewhere')
+    for path in (run / 'kept', tmp_path / 'link/kept', run / 'kept too'):
         given = ['/a', str(path)] if key == 'images' else str(path)
         with pytest.raises(UsageError, match=rf'would delete .*kept.*\({key}\)'):
             claim_run(run, changed(**{key: given}), False, True)

@@ -65,7 +65,7 @@ def main() -> None:
     start_processes(cfg)
     with exclusive_to_training(work_dir, 'a run'):
         checkpoint = train_model(cfg, work_dir, args.resume, args.amp, args.launcher)
-    if int(os.environ.get('RANK', 0)) == 0:
+    if checkpoint is not None and int(os.environ.get('RANK', 0)) == 0:
         print(f'The last checkpoint is {checkpoint}.')
 
 

@@ -131,7 +131,7 @@ def use_own_loop(cfg: Config) -> None:
     by_epoch = train.get('type') is None and train.get('by_epoch')
     if by_epoch or train.get('type') == 'EpochBasedTrainLoop':
         train.pop('by_epoch', None)
-        train.type = 'EpochTrainLoop'
+        train.type = 'soco_mm.EpochTrainLoop'
 
 
 def epochs_of(steps: int, per_epoch: int) -> int:

@@ -115,17 +115,18 @@ def exclusive_to_training(folder: str | Path, what: str) -> Iterator[None]:
     """Keep all but the processes of this training from making a folder.
 
     Args:
-        folder (str | Path): The folder, which need not exist.
+        folder (str | Path): The folder, which is made.
         what (str): What is being made, for the message.
 
     Raises:
-        UsageError: If another process is making it.
+        UsageError: If another process is making it, or it cannot be written.
     """
     with ExitStack() as held:
 
         def hold() -> None:
             if get_rank() == 0:
-                held.enter_context(exclusive(folder, what))
+                # The folder above may belong to somebody else.
+                held.enter_context(exclusive(folder, what, inside=True))
 
         together(hold)
         yield

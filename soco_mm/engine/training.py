@@ -53,6 +53,8 @@ from soco_mm.engine.stopping import lost_processes_named, signals_noted
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable, write_json
 from soco_mm.utils.texts import printable
 
+# Where MMEngine's hook writes; AtomicCheckpointHook has its own place.
+SAVERS_PLACE = ('out_dir', 'backend_args', 'file_client_args')
 LESS_MEMORY = (
     'Set a smaller --batch-size (train_dataloader.batch_size), with --accumulate for '
     'as many images a step; soco-mm plan tells what fits.'
@@ -154,10 +156,13 @@ def use_own_saver(cfg: Config) -> str | None:
     """
     hooks = cfg.get('default_hooks') or {}
     saver = hooks.get('checkpoint', dict(type=CheckpointHook.__name__, interval=1))
-    if not saver or str(saver['type']).rpartition('.')[2] != CheckpointHook.__name__:
+    kind = (saver or {}).get('type')
+    name = CheckpointHook.__name__
+    if kind is not CheckpointHook and str(kind).rpartition('.')[2] != name:
         return None
-    saver = dict(saver, type=AtomicCheckpointHook.__name__)
-    cfg.default_hooks = dict(hooks, checkpoint=saver)
+    kept = {key: value for key, value in saver.items() if key not in SAVERS_PLACE}
+    kept['type'] = f'soco_mm.{AtomicCheckpointHook.__name__}'
+    cfg.default_hooks = dict(hooks, checkpoint=kept)
     return (
         'Checkpoints are written by AtomicCheckpointHook, to checkpoints/ of the work '
         'dir: a training cannot be resumed from those of CheckpointHook.'

@@ -113,18 +113,21 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def exclusive(folder: str | Path, what: str) -> Iterator[None]:
+def exclusive(folder: str | Path, what: str, *, inside: bool = False) -> Iterator[None]:
     """Keep other processes from making the same folder at the same time.
 
     Args:
         folder (str | Path): The folder, which need not exist.
         what (str): What is being made, for the message.
+        inside (bool): Note it in the folder, which is made, not beside it. Defaults
+            to False.
 
     Raises:
-        UsageError: If another process is making it, or the folder above it cannot
-            be written.
+        UsageError: If another process is making it, or the folder that notes it
+            cannot be written.
     """
-    path = Path(folder).with_name(Path(folder).name + LOCK)
+    folder = Path(os.path.abspath(folder))
+    path = folder / LOCK if inside else folder.with_name(folder.name + LOCK)
     make_writable(path.parent)
     while True:
         stream = path.open('a')

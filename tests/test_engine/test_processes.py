@@ -46,15 +46,15 @@ def raise_on_one(rank, folder):
 def enter(rank, folder):
     """Both processes hold a folder, which no other run gets meanwhile."""
     with exclusive_to_training(folder, 'a run'):
-        assert folder.with_name('entered.lock').exists()
-        with pytest.raises(UsageError), exclusive(folder, 'a run'):
+        assert (folder / '.lock').exists()
+        with pytest.raises(UsageError), exclusive(folder, 'a run', inside=True):
             pass
         together(lambda: None)
     return together(lambda: 'entered')
 
 
 def enter_after_another(rank, folder):
-    held = exclusive(folder, 'a run') if rank else nullcontext()
+    held = exclusive(folder, 'a run', inside=True) if rank else nullcontext()
     with held:
         together(lambda: None)
         with exclusive_to_training(folder, 'a run'):

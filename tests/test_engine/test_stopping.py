@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 
 from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.training import train_model
-from soco_mm.errors import Stopped
+from soco_mm.errors import SoCoError, Stopped
 from soco_mm.registry import HOOKS
 
 EPOCHS = {'train_cfg.max_epochs': 3}  # of two iterations
@@ -59,6 +59,17 @@ def test_a_training_saves_when_it_is_asked_to_stop_and_goes_on_to_the_bit(
     resumed = torch.load(train_model(cfg, tmp_path / 'run', resume=True))
     for name, value in undisturbed['state_dict'].items():
         assert torch.equal(resumed['state_dict'][name], value), name
+
+
+def test_without_checkpoints_it_stops_and_is_not_started_again(
+    store, demo_images, tmp_path
+):
+    hooks = [dict(type='SignalHook', number=int(signal.SIGTERM), iteration=1)]
+    cfg = small.training(store, demo_images, EPOCHS, hooks)
+    cfg.default_hooks.checkpoint = None
+    with pytest.raises(SoCoError, match='SIGTERM. There is no checkpoint') as stop:
+        train_model(cfg, tmp_path)
+    assert stop.value.exit_code == 1
 
 
 def test_with_accumulation_it_stops_after_a_step_of_the_optimiser(

@@ -3,6 +3,7 @@
 import pytest
 import small
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
 from soco_mm.engine.config import load_config
 from soco_mm.engine.schedules import describe_mismatch
@@ -28,13 +29,15 @@ def test_checkpointing_that_takes_all_gradients_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('given', ['mmengine.CheckpointHook', None])
+@pytest.mark.parametrize('given', ['mmengine.CheckpointHook', CheckpointHook, None])
 def test_checkpoints_are_those_that_can_be_resumed(
     store, demo_images, tmp_path, given, capsys
 ):
     cfg = small.training(store, demo_images, {'train_cfg.max_epochs': 1})
     if given:
-        cfg.default_hooks.checkpoint = dict(type=given, interval=1, max_keep_ckpts=2)
+        cfg.default_hooks.checkpoint = dict(
+            type=given, interval=1, backend_args=dict(backend='local')
+        )
     else:
         del cfg.default_hooks['checkpoint']
     path = train_model(cfg, tmp_path, quiet=True)

@@ -105,6 +105,16 @@ def test_names_of_images_may_hold_dots(tmp_path):
     }
 
 
+def test_masks_that_name_no_image_are_of_that_of_their_file(tmp_path):
+    content = dict(image=dict(width=60, height=40), annotations=MASKS)
+    for name, stem in (('scan.jpg', 'scan'), ('scan.v2', 'scan.v2')):
+        found = read_box_file(save(tmp_path / f'{name}.json', content))
+        assert list(found.boxes) == [stem]
+    content['image']['file_name'] = 7
+    with pytest.raises(UsageError, match='"file_name" must be text'):
+        read_box_file(save(tmp_path / 'a.json', content))
+
+
 def test_a_threshold_for_masks_without_scores_is_refused(tmp_path):
     path = save(tmp_path / 'a.json', [dict(bbox=[1, 2, 3, 4], stability_score=0.2)])
     with pytest.raises(UsageError, match='no scores. Leave --score-thr out'):

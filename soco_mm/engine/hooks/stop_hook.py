@@ -2,7 +2,7 @@ from mmengine.dist import barrier, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 
-from soco_mm.errors import Stopped
+from soco_mm.errors import SoCoError, Stopped
 
 from ..checkpoint_files import EPOCH, latest_checkpoint
 from ..processes import RegularAgreement
@@ -69,15 +69,20 @@ class StopHook(Hook):
         """Stop, after the first process has written.
 
         Raises:
-            Stopped: Always.
+            Stopped: With a checkpoint to continue from.
+            SoCoError: Without one.
         """
         barrier()
         name = self.noted[0].name if self.noted else 'a signal'
-        error = Stopped(
-            f'Stopped by {name}. The last checkpoint is '
-            f'{latest_checkpoint(runner.work_dir)}. Continue with the same command '
-            'and --resume.'
-        )
+        last = latest_checkpoint(runner.work_dir)
+        error: SoCoError
+        if last is None:  # not one that a scheduler is to start again for ever
+            error = SoCoError(f'Stopped by {name}. There is no checkpoint of it.')
+        else:
+            error = Stopped(
+                f'Stopped by {name}. The last checkpoint is {last}. Continue with the '
+                'same command and --resume.'
+            )
         error.silent = get_rank() != 0
         raise error
 

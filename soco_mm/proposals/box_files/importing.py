@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from soco_mm.coco.boxes import MIN_FRACTIONS
 from soco_mm.log import logger
 from soco_mm.proposals import PRESETS, ProposalFilter, Proposals, ProposalStore
 from soco_mm.proposals.box_files import (
@@ -244,7 +243,7 @@ def _convert(
             counts['without'] += not own
             counts['filtered out'] += len(boxes) - own
             yield Proposals(path, kept, size, status)
-    if normalised > MIN_FRACTIONS * given:
+    if normalised > given / 2:  # single ones are boxes in a corner of an image
         raise SoCoError(
             f'{normalised} of {given} boxes in {source} look normalised: all their '
             'numbers are from 0 to 1. Give x, y, width and height in pixels.'

@@ -62,9 +62,11 @@ def read_masks(
     size: tuple[int, int] | None = None
     if isinstance(content, dict):
         image, masks = content['image'], content['annotations']
-        name = image.get('file_name', path.name)
-        if isinstance(name, str):
-            name = posixpath.splitext(posixpath.basename(clean_name(name)))[0]
+        given = image.get('file_name')
+        if isinstance(given, str):
+            name = posixpath.splitext(posixpath.basename(clean_name(given)))[0]
+        elif given is not None:
+            name = None  # refused below
         sides = image.get('width'), image.get('height')
         if all(isinstance(each, int) and each > 0 for each in sides):
             size = sides
