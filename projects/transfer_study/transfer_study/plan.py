@@ -14,10 +14,11 @@ SEEDS = range(10, 18)
 # Side questions use four seeds of bccd, where pairs differ least, and share their
 # pretrainings.
 FOUR = SEEDS[4:]
-# Learning rates for 4 images; `rates` and `retinanet-rates` compare three of them for
-# each start, on seeds from 100, which no other table uses.
+# Learning rates for 4 images; `rates` and `retinanet-rates` compare three of them on
+# seeds from 100, which no other table uses. The best of ImageNet's weights is that of
+# all starts from them.
 RATES = {('faster-rcnn', SCRATCH): 0.05}
-RATE = 0.02  # of all others; with RetinaNet the best of ImageNet's weights, see LOG.md
+RATE = 0.02  # of all others
 CANDIDATES = (0.01, 0.02, 0.05)
 TUNING_SEEDS = (100, 101)
 # At 10 % of the labels of coco128 ImageNet's weights find nothing; see LOG.md.
