@@ -443,7 +443,7 @@ def test_folders_that_cannot_serve_are_refused(demo_images, tmp_path):
     with pytest.raises(UsageError, match='cannot be made'):
         make_proposals(demo_images, tmp_path / 'file/out')
     settings = dict(build_settings(), generator=dict(type='no.Such'))
-    with pytest.raises(UsageError, match='no.Such cannot be built'):
+    with pytest.raises(UsageError, match='no class Such in a module no '):
         make_proposals(demo_images, tmp_path / 'out', settings=settings)
     assert not (tmp_path / 'out').exists()
     assert not (tmp_path / 'out.unfinished').exists()
