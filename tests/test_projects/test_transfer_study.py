@@ -330,7 +330,7 @@ def test_proposals_are_made_only_for_what_is_pretrained(tmp_path, monkeypatch):
         study_module, 'prepare_proposals', lambda *given: made.append(given[1::2])
     )
     monkeypatch.setattr(study_module, 'prepare_imagenet', lambda *_: None)
-    monkeypatch.setattr(study_module, 'run_tasks', lambda *_: [])
+    monkeypatch.setattr(study_module, 'run_tasks', lambda *_: (each for each in ()))
     monkeypatch.setattr(study_module, 'check_data', lambda *_: None)
     monkeypatch.setattr(study_module, 'hash_data', lambda *_: '0' * 12)
     run_study(tmp_path, tmp_path / 'out', ['length'])
