@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -455,7 +456,8 @@ def test_the_quickstart_prints_a_page_that_ends_with_a_picture(tmp_path):
     )
     assert result.returncode == 0, result.stdout
     lines = result.stdout.splitlines()
-    assert len(lines) <= 70  # more where it is slow
+    # A slow machine prints progress more often.
+    assert sum(not re.search(r' left\b', line) for line in lines) <= 70
     detector = tmp_path / 'work_dirs/quickstart/detector'
     assert json.loads((detector / 'metrics.json').read_text())['coco/bbox_mAP'] > 0.1
     assert 'xdg-open work_dirs/quickstart/detector/predictions.png' in lines[-2]
