@@ -10,7 +10,7 @@ from torch import Tensor
 from soco_mm.utils import SoCoError
 
 from .libraries.architecture import pixel_statistics
-from .libraries.incoming import BACKBONE, BOX_HEAD, Layout, layouts
+from .libraries.incoming import BACKBONE, BOX_HEAD, LATERAL, LEVELS, Layout, layouts
 from .matching import DENSE_HEAD, STAGE_NORM, match_names
 from .origin import Origin
 from .released import convert_released
@@ -26,8 +26,6 @@ NEEDLESS = re.compile(
     rf'.*\.(num_batches_tracked|relative_position_index)$|{STAGE_NORM.pattern}'
 )
 BOX_HEADS = re.compile(r'roi_head\.bbox_head\.(\d+\.)?(shared_)')
-LATERAL = 'neck.lateral_convs.{}.conv.weight'
-LEVELS = 8
 # Parts of the pretext task in tables, where `head` would be a detector's.
 PRETEXT_NAMES = {'head': 'predictor', 'box_head': 'head of displaced boxes'}
 

@@ -1,11 +1,11 @@
 """Other libraries' names of a model's tensors: what the exports write, read back."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
 
+from soco_mm.checkpoint.matching import NECK_CONV
 from soco_mm.checkpoint.transfer import PARTS, part_of
 from soco_mm.utils import SoCoError
 
@@ -21,8 +21,7 @@ BACKBONE, RES5, BOX_HEAD = (
 )
 DETECTRON2 = 'detectron2'
 NECK = PARTS['neck']
-LATERAL = 'lateral_convs.{}.conv.weight'
-NECK_LEVEL = re.compile(r'(lateral_convs|fpn_convs)\.(\d+)\.')
+LATERAL = NECK + 'lateral_convs.{}.conv.weight'
 LEVELS = 8
 
 
@@ -87,11 +86,9 @@ def layouts(
         shift = fpn_shift(rename, state, weights)
         for name in names:
             part = part_of(name)
-            inner = name.removeprefix(PARTS.get(part, ''))
             try:
-                if part == 'neck':
-                    inner = at_level(inner, -shift)
-                yield name, rename(part, inner)
+                theirs = at_level(name, -shift)
+                yield name, rename(part, theirs.removeprefix(PARTS.get(part, '')))
             except SoCoError:  # the library has no such tensor
                 continue
 
@@ -126,8 +123,8 @@ def fpn_shift(
         weights (Mapping[str, Tensor]): Those of the file.
     """
     laterals = [LATERAL.format(level) for level in range(LEVELS)]
-    ours = [state.get(NECK + name) for name in laterals]
-    theirs = [weights.get(rename('neck', name)) for name in laterals]
+    ours = [state.get(name) for name in laterals]
+    theirs = [weights.get(rename('neck', name.removeprefix(NECK))) for name in laterals]
     for here, lateral in enumerate(ours):
         for there, other in enumerate(theirs):
             known = lateral is not None and other is not None
@@ -137,22 +134,22 @@ def fpn_shift(
 
 
 def at_level(name: str, shift: int) -> str:
-    """The same convolution of an FPN, so many levels higher.
+    """The same convolution of an FPN, so many levels higher; other names stay.
 
     Raises:
         SoCoError: If there is no such level.
 
     Example:
         >>> from soco_mm.checkpoint.libraries.incoming import at_level
-        >>> at_level('fpn_convs.0.conv.weight', 1)
-        'fpn_convs.1.conv.weight'
+        >>> at_level('neck.fpn_convs.0.conv.weight', 1)
+        'neck.fpn_convs.1.conv.weight'
     """
-    found = NECK_LEVEL.match(name)
-    if not found or not shift:
+    found = NECK_CONV.match(name)
+    if not found:
         return name
     if (level := int(found[2]) + shift) < 0:
-        raise no_place(f'neck: {name}')
-    return f'{found[1]}.{level}.{name[found.end() :]}'
+        raise no_place(name)
+    return f'{NECK}{found[1]}.{level}.{name[found.end() :]}'
 
 
 def bare_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -76,8 +76,8 @@ def read_masks(
             '"annotations" a list.'
         )
     boxes = []
-    scored = [mask for mask in masks if isinstance(mask, dict) and SCORE in mask]
-    if score_thr is not None and masks and not scored:
+    scored = (isinstance(mask, dict) and SCORE in mask for mask in masks)
+    if score_thr is not None and masks and not any(scored):
         raise UsageError(f'{path} has no scores. Leave --score-thr out.')
     for number, mask in enumerate(masks):
         if not isinstance(mask, dict) or not isinstance(mask.get('bbox'), list):
