@@ -9,8 +9,6 @@ from mmengine.device import is_cuda_available
 
 from soco_mm.utils import UsageError
 
-from .quiet_log import tell
-
 DTYPES = dict(bf16='bfloat16', fp16='float16')
 PRECISIONS = ('float32', *DTYPES)
 # Types of wrappers: MMEngine's two, and the one without a gradient scaler.
@@ -58,15 +56,18 @@ def set_precision(cfg: Config, precision: str | None) -> None:
         wrapper.update(type=MIXED, dtype=DTYPES[precision])
 
 
-def adapt_precision(cfg: Config) -> None:
+def adapt_precision(cfg: Config) -> str:
     """Choose the wrapper that computes as a config asks on this machine; in place.
 
     Args:
         cfg (Config): The config of a training.
+
+    Returns:
+        str: What to say of it; may be empty.
     """
     wrapper = cfg.optim_wrapper
     if wrapper.get('type') != MIXED:
-        return
+        return ''
     gpu = is_cuda_available()
     if gpu:
         native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -77,8 +78,7 @@ def adapt_precision(cfg: Config) -> None:
     if wrapper.type != MIXED:
         for key in OF_MIXED:
             wrapper.pop(key, None)
-    if note:
-        tell(note)
+    return note
 
 
 def choose_wrapper(asked: str, gpu: bool, native: bool) -> tuple[str, str]:

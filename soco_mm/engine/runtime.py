@@ -6,7 +6,6 @@ import os
 from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import init_dist, is_distributed
-from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import distributed, nn
@@ -18,7 +17,7 @@ from soco_mm.utils import UsageError
 
 from .disk import keep_logging
 from .precision import adapt_precision
-from .quiet_log import QuietRunner, quieten
+from .quiet_log import QuietRunner, tell
 from .schedules import count_optimizer_steps
 
 _run_numbers = itertools.count()
@@ -67,17 +66,17 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     Returns:
         Runner: The runner.
     """
-    if quiet:  # the log of what came before, to which notes of the device go
-        quieten(MMLogger.get_current_instance())
-    adapt_to_device(cfg)
+    note = adapt_to_device(cfg)
     cfg.setdefault('experiment_name', f'run_{next(_run_numbers)}')
     runner = (QuietTrainingRunner if quiet else TrainingRunner).from_cfg(cfg)
     count_optimizer_steps(runner)
     keep_logging(runner.logger)
+    if note:  # before, it would be in the log of another run
+        tell(note)
     return runner
 
 
-def adapt_to_device(cfg: Config) -> None:
+def adapt_to_device(cfg: Config) -> str:
     """Change a config so that it runs on this machine, also without a GPU.
 
     MMEngine's mixed precision and its set-up of distributed training work only on
@@ -85,11 +84,14 @@ def adapt_to_device(cfg: Config) -> None:
 
     Args:
         cfg (Config): The config of a training; changed in place.
+
+    Returns:
+        str: What to say of its precision; may be empty.
     """
     use_torch_sync_norm(cfg.model)
-    adapt_precision(cfg)
+    note = adapt_precision(cfg)
     if is_cuda_available():
-        return
+        return note
     if cfg.get('launcher', 'none') != 'none':
         # Without device_ids, which are for GPUs.
         cfg.model_wrapper_cfg = dict(
@@ -97,6 +99,7 @@ def adapt_to_device(cfg: Config) -> None:
         )
         start_processes(cfg)
     cfg.train_dataloader.pin_memory = False
+    return note
 
 
 def start_processes(cfg: Config) -> None:

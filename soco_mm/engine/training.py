@@ -105,9 +105,9 @@ def train_model(
     start_processes(cfg)
     together(lambda: make_writable(work_dir))
     checkpoint = choose_checkpoint(work_dir, resume)
+    taken = None
     if checkpoint is None:
-        if note := together(lambda: take_over_images(cfg)):
-            tell(note)
+        taken = together(lambda: take_over_images(cfg))
     else:
         resume_images(cfg, checkpoint)
         if get_rank() == 0:
@@ -128,6 +128,8 @@ def train_model(
         else:
             check_frozen(cfg)
             start_from_weights(cfg, runner, Path(work_dir))
+    if taken:
+        tell(taken)
     for note in (replaced, describe_mismatch(cfg)):
         if note:
             tell(note, WARNING)

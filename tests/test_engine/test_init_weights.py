@@ -86,6 +86,8 @@ def test_a_training_starts_from_them_with_equal_networks(
     # Images are normalised as they were, in the run and in what it exports.
     record = json.loads((tmp_path / 'run/init.json').read_text())
     assert record['normalisation']['channels'] == 'BGR'
+    (log,) = (tmp_path / 'run').glob('*/*.log')
+    assert f'Images are normalised as for {weights}' in log.read_text()
     assert len(record['parts']['backbone']['filled']) == 120
     assert record['left_out'] == dict(head=1)
     out = tmp_path / 'exported'

@@ -280,10 +280,10 @@ def test_a_task_waits_for_the_one_it_needs_and_is_left_out_if_that_fails(tmp_pat
 
 
 def test_what_runs_is_stopped_where_the_caller_stops(tmp_path):
-    os.mkfifo(tmp_path / 'endless')
+    os.mkfifo(tmp_path / 'pipe')  # which nothing reads: to open it never ends
     tasks = [
-        Task(name, 'demo', 'records.read_records', (tmp_path / name,))
-        for name in ('endless', 'none')
+        Task('endless', 'demo', 'records.append_record', (tmp_path / 'pipe', {})),
+        Task('none', 'demo', 'records.read_records', (tmp_path / 'none',)),
     ]
     ended = run_tasks(tasks, tmp_path / 'logs', 2)
     assert next(ended)[0].name == 'none'
