@@ -10,7 +10,8 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one."""
-        print(self.format(record), flush=True)
+        text = self.format(record)  # may name files that are not UTF-8
+        print(text.encode(errors='backslashreplace').decode(), flush=True)
 
 
 def log_to_console() -> None:

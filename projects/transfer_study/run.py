@@ -25,12 +25,23 @@ def main() -> None:
 
     parser = Parser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        'data', type=Path, help='the folder of bccd, raccoon and aerial'
+        'data',
+        type=Path,
+        help='the folder with bccd and, for other experiments than quick, raccoon, '
+        'aerial and coco128 (README.md)',
     )
-    parser.add_argument('--out', type=Path, required=True, help='a folder')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        help='the folder for records, tables and work; a study in it is continued',
+    )
     chosen = parser.add_mutually_exclusive_group(required=True)
     chosen.add_argument(
-        '--quick', action='store_true', help='four detectors, in half an hour'
+        '--quick',
+        action='store_true',
+        help='two pretrainings and four detectors of 200 iterations on bccd: about 20 '
+        'minutes of one core',
     )
     chosen.add_argument(
         '--experiments',

@@ -66,11 +66,13 @@ def pretrain(
             images, several, or a file that lists them. Not needed to resume.
         out (str | Path): The folder of this run.
         config (str | Path, optional): The config, or its name under
-            ``configs/soco``. Defaults to ``detector``'s own, else the R50-FPN's.
+            ``configs/soco``. Defaults to ``detector``'s own; else, with ``init`` and
+            few images, the short recipe of its backbone; else the R50-FPN's.
         options (dict, optional): Values of the config, by dotted key.
         epochs (int, optional): Length of the training. Defaults to the config's.
         batch_size (int, optional): Images of an iteration. Defaults to the
-            config's, at most 16 on a CPU, and no more than there are images.
+            config's, at most 16 on a CPU if it counts in epochs, and no more than
+            there are images.
         accumulate (int, optional): Iterations of an optimiser step. Defaults to 1.
         auto_scale (bool, optional): See :mod:`soco_mm.engine.batch_scaling`.
         precision (str, optional): See :func:`set_precision`.

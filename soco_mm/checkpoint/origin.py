@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
+from soco_mm.utils.class_names import class_name
+
 from .config_text import read_assignment
-from .libraries.architecture import MEAN, RESNET, STD, class_name, same
+from .libraries.architecture import MEAN, RESNET, STD, same
 from .model_config import read_model
 from .weights_file import WeightsFile
 
@@ -78,7 +80,7 @@ class Origin:
         given = pixels_in(file.content, model)
         if given is None:
             return cls(backbone=backbone)
-        if 'ViewDataPreprocessor' in str(given.get('type')):  # this plugin's
+        if class_name(given) == 'ViewDataPreprocessor':  # this plugin's
             rgb = not given.get('rgb_to_bgr', False)
         else:
             rgb = given.get('bgr_to_rgb', given.get('to_rgb', False))
@@ -162,7 +164,7 @@ def pixels_in(content: dict, model: Mapping) -> Mapping | None:
         if isinstance(place, Mapping) and place.get('mean') and place.get('std'):
             return place
     own = model.get('data_preprocessor')
-    if isinstance(own, Mapping) and str(own.get('type')).endswith(PLAIN):
+    if isinstance(own, Mapping) and class_name(own) == PLAIN:
         return dict(own, mean=(0.0,) * 3, std=(1.0,) * 3)  # as of YOLOX
     return None
 

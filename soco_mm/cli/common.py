@@ -22,20 +22,25 @@ def run(main: Callable) -> None:
 
     log_to_console()
     force_weights_only()
+    if hasattr(sys.stdout, 'reconfigure'):  # names of files may not be UTF-8
+        sys.stdout.reconfigure(errors='backslashreplace')
     # Of modules that RTMDet and YOLOX build; a user can do nothing about it.
     warnings.filterwarnings(
         'ignore', r'`torch\.cuda\.amp\.', FutureWarning, r'mmdet\.models\.'
     )
     try:
-        main()
+        try:
+            main()
+        finally:  # here, where a full disk or a closed pipe gets a sentence
+            sys.stdout.flush()
     except SoCoError as error:
         if not error.silent:
             kind = '' if isinstance(error, Stopped) else 'ERROR: '
             print(f'{kind}{error}', file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # What reads the output wants no more, as head. Nothing is left to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # What reads the output wants no more, as head.
+        discard_output()
         sys.exit(141)  # as a process that SIGPIPE ends
     except ModuleNotFoundError as error:
         if (error.name or '').partition('.')[0] not in REQUIRED:
@@ -49,10 +54,19 @@ def run(main: Callable) -> None:
     except OSError as error:
         # For example a full disk.
         print(f'ERROR: {error}', file=sys.stderr)
+        discard_output()
         sys.exit(1)
     except KeyboardInterrupt:
         print('\nInterrupted.', file=sys.stderr)
         sys.exit(130)
+
+
+def discard_output() -> None:
+    """Let what could not be written go nowhere; Python would try once more."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def at_least(least: int) -> Callable[[str], int]:
@@ -230,7 +244,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
         type=positive,
         metavar='N',
         help='add up the gradients of N batches for each step of the optimiser '
-        '(default: as the config says, 1)',
+        '(default: as the config says, in most 1)',
     )
     parser.add_argument(
         '--auto-scale',

@@ -47,8 +47,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def pass_on(number: int, _) -> None:
-    """Pass a signal on to the processes that were started."""
-    for pid in children():
+    """Pass a signal on to the processes that were started.
+
+    Where there are none, as while other nodes are awaited, it ends this process.
+    """
+    started = children()
+    if not started:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    for pid in started:
         try:
             os.kill(pid, number)
         except ProcessLookupError:

@@ -48,7 +48,8 @@ def add_pretrain(commands) -> None:
         '--config',
         metavar='CONFIG',
         help='a config file, or a name that "soco-mm configs" lists (default: '
-        'the model of --detector, else soco_r50_fpn_100e; with --init a short recipe)',
+        'the model of --detector, else soco_r50_fpn_100e; with --init and fewer than '
+        '100,000 images a short recipe)',
     )
     parser.add_argument(
         '--epochs',
@@ -96,9 +97,9 @@ def add_pretrain(commands) -> None:
     parser.add_argument(
         '--init',
         metavar='WEIGHTS',
-        help='weights to start from: a detector or backbone of MMDetection, '
-        'MMPretrain, timm, torchvision or detectron2, safetensors, or an earlier run '
-        '(default: random weights)',
+        help='file of weights to start from: a detector or backbone of MMDetection, '
+        'MMPretrain, timm, torchvision or detectron2, safetensors, or a checkpoint of '
+        'an earlier run (default: random weights)',
     )
     parser.add_argument(
         '--init-partial',

@@ -21,6 +21,7 @@ from .finetune_config import choose_epochs, finetune_config
 from .fit import exported_config
 from .pictures import draw_annotations
 from .pipelines import trains_masks
+from .stretching import detector_stretch
 from .summary import describe_account, describe_finetuning
 from .training import check_weights
 from .trial import try_finetuning
@@ -192,7 +193,7 @@ class FinetunePlan:
         write_annotations(train, empty=False)
         write_annotations(val)
         drawn = self.out / ANNOTATIONS / DRAWN
-        write_png(drawn, draw_annotations(train, val))
+        write_png(drawn, draw_annotations(train, val, detector_stretch(self.cfg)))
         logger.info(describe_finetuning(self.cfg, train, val))
         for name, each in self.sources.items():
             logger.info('\n'.join(describe_account(name, each, drawn)))

@@ -10,8 +10,9 @@ from mmengine.hub import get_config
 from mmengine.utils import get_installed_path
 
 from soco_mm.checkpoint.config_text import plain_data
-from soco_mm.checkpoint.libraries import class_name, pixel_statistics
+from soco_mm.checkpoint.libraries import pixel_statistics
 from soco_mm.utils import UsageError, did_you_mean
+from soco_mm.utils.class_names import class_name
 from soco_mm.utils.texts import first_line
 
 from .mask_rcnn import beside

@@ -7,6 +7,8 @@ from math import isfinite, sqrt
 from mmengine.config import Config
 from torch import nn
 
+from soco_mm.utils.class_names import class_name
+
 from .pipelines import find_pipeline, transforms
 
 # MMDetection's usual one, where a config says nothing.
@@ -54,7 +56,7 @@ def training_scale(cfg: Config) -> tuple[tuple[int, int], bool]:
 
 def sizes(transform: Config) -> Iterator[tuple[tuple[int, int], bool]]:
     """The sizes to which a transform resizes images, and whether they keep aspect."""
-    kind = transform.type.rpartition('.')[2]
+    kind = class_name(transform)
     if kind not in RESIZING or 'ratio_range' in transform:
         return
     given = transform.get('scales', transform.get('scale'))

@@ -8,19 +8,26 @@ from mmengine.runner import Runner
 
 from soco_mm.coco import Annotations, decode_mask
 from soco_mm.engine import unwrap_model
+from soco_mm.utils.stretch import Stretch
 from soco_mm.visualization import write_png
 from soco_mm.visualization.detections import draw_detections, draw_objects
+
+from .stretching import detector_stretch
 
 SHOWN = 6  # images in a picture
 
 
-def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
+def draw_annotations(
+    train: Annotations, val: Annotations, stretch: Stretch = None
+) -> np.ndarray:
     """Draw some annotated images, first those whose boxes EXIF may have moved.
 
     Args:
         train (Annotations): The annotations to train on.
         val (Annotations): The annotations to evaluate on; an image that is in both is
             drawn once.
+        stretch (tuple, optional): See :func:`soco_mm.utils.read_image`. Defaults to
+            None.
 
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).
@@ -32,7 +39,7 @@ def draw_annotations(train: Annotations, val: Annotations) -> np.ndarray:
         for key in list(dict.fromkeys([*turned, *picked]))[:SHOWN]:
             path = each.root / each.images[key]
             samples.setdefault(path, dict(path=path, boxes=each.boxes[key]))
-    return draw_objects(list(samples.values()), train.classes)
+    return draw_objects(list(samples.values()), train.classes, stretch=stretch)
 
 
 def pick(ids: list, num_picked: int) -> list:
@@ -81,4 +88,5 @@ def draw_predictions(
                 found_masks=found.masks.numpy(),
             )
         samples.append(sample)
-    write_png(path, draw_detections(samples, val.classes))
+    stretch = detector_stretch(runner.cfg)
+    write_png(path, draw_detections(samples, val.classes, stretch=stretch))

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from soco_mm.utils import SoCoError
+from soco_mm.utils.class_names import class_name
 
 
 def find_pipeline(dataset: Config) -> list:
@@ -29,18 +30,17 @@ def check_pipeline(pipeline: list, detector: str | Path) -> None:
             'maps, which COCO annotations do not have. Choose '
             'another.'
         )
-    if any(each.type.endswith('LoadProposals') for each in found):
+    if any(class_name(each) == 'LoadProposals' for each in found):
         raise SoCoError(
             f'The detector of {detector} is trained with '
             'proposals of another one (LoadProposals), which COCO '
             'annotations do not have. Choose another.'
         )
-    mixing = [
-        each.type for each in found if 'Mosaic' in each.type or 'MixUp' in each.type
-    ]
+    names = [class_name(each) for each in found]
+    mixing = [name for name in names if 'Mosaic' in name or 'MixUp' in name]
     # If images are mixed, loading is in a data set inside of another.
-    if not any(each.type.endswith('LoadAnnotations') for each in found):
-        mixing = mixing or [pipeline[0].type]
+    if 'LoadAnnotations' not in names:
+        mixing = mixing or [class_name(pipeline[0])]
     if mixing:
         raise SoCoError(
             f'The detector of {detector} is trained on mixed '
@@ -88,9 +88,9 @@ def uses_masks(pipeline: list) -> bool:
 def set_pipeline(pipeline: list, masks: bool, scale: tuple | None) -> None:
     """Set whether masks are loaded, and the size of the images."""
     for each in transforms(pipeline):
-        if each.type.endswith('LoadAnnotations'):
+        if class_name(each) == 'LoadAnnotations':
             each.with_mask = masks
-        elif scale and each.type.rpartition('.')[2] in (
+        elif scale and class_name(each) in (
             'Resize',
             'RandomResize',
             'RandomChoiceResize',

@@ -10,11 +10,13 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
+from soco_mm.engine.initial_weights import PRETRAINED
 from soco_mm.engine.runtime import replace_types
 from soco_mm.models.dense_heads.object_dense_head import find_towers
 from soco_mm.models.roi_heads.object_conv_fc_head import has_shared_layers
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils.class_names import class_name
 from soco_mm.utils.texts import first_line
 
 from .build import build_model
@@ -146,9 +148,7 @@ def clean(value: Any, scope: str = 'mmdet') -> Any:
 def loads_weights(init_cfg: Any) -> bool:
     """Whether an ``init_cfg`` reads a checkpoint, or is empty."""
     several = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
-    return any(
-        each is None or str(each.get('type')).endswith('Pretrained') for each in several
-    )
+    return any(each is None or class_name(each) in PRETRAINED for each in several)
 
 
 def feature_maps(net: nn.Module, name: str) -> list[Tensor]:

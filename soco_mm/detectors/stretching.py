@@ -9,6 +9,10 @@ from mmengine.config import Config
 from soco_mm.checkpoint.config_text import plain_data
 from soco_mm.engine.config import LOADERS
 from soco_mm.utils import UsageError
+from soco_mm.utils.class_names import class_name
+from soco_mm.utils.stretch import Stretch, as_percentiles
+
+from .pipelines import find_pipeline, transforms
 
 # Appended to the config of a detector.
 STRETCHED = """
@@ -47,6 +51,21 @@ def stretch_detector(path: Path, stretch: Sequence[float]) -> None:
         stream.write(text)
 
 
+def detector_stretch(cfg: Config) -> Stretch:
+    """How a detector reduces the images that it is evaluated on.
+
+    Args:
+        cfg (Config): Its config.
+
+    Returns:
+        tuple, optional: The percentiles; None if it reads images as usual.
+    """
+    for each in transforms(find_pipeline(cfg.val_dataloader.dataset)):
+        if class_name(each) == 'LoadStretchedImage':
+            return as_percentiles(each.stretch)
+    return None
+
+
 def _replace_loading(node, stretch: list) -> int:
     """Replace ``LoadImageFromFile`` in a part of a config; in place.
 
@@ -57,7 +76,7 @@ def _replace_loading(node, stretch: list) -> int:
         return sum(_replace_loading(each, stretch) for each in node)
     if not isinstance(node, dict):
         return 0
-    if str(node.get('type')).rpartition('.')[2] == 'LoadImageFromFile':
+    if class_name(node) == 'LoadImageFromFile':
         kept = {key: node[key] for key in ('to_float32', 'backend_args') if key in node}
         node.clear()
         node.update(type='soco_mm.LoadStretchedImage', stretch=stretch, **kept)

@@ -214,7 +214,7 @@ def check_read(cfg: Config, key: str, arguments: dict[str, str]) -> None:
 
 
 def check_number(key: str, before: Any, value: Any) -> None:
-    """Refuse text instead of a number, which might be noticed late.
+    """Refuse text instead of a number or the reverse, which might be noticed late.
 
     Raises:
         UsageError: If there is some.
@@ -227,6 +227,13 @@ def check_number(key: str, before: Any, value: Any) -> None:
     ):
         raise UsageError(
             f'The config key {key} is {before!r}; {value!r} is not a value for it.'
+        )
+    # A folder may be called 2024. Lengths of time may be numbers, too.
+    is_text = isinstance(before, str) and not before[:1].isdigit()
+    if is_text and before != 'dynamic' and type(value) in (int, float):
+        raise UsageError(
+            f'The config key {key} is the text {before!r}; {value!r} was read as a '
+            f'number. Put text in quotes: {key}=\'"..."\'.'
         )
 
 

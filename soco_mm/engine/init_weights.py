@@ -21,6 +21,7 @@ from soco_mm.checkpoint.origin import Origin
 from soco_mm.checkpoint.provenance import PROVENANCE
 from soco_mm.checkpoint.weights_file import read_weights
 from soco_mm.utils import SoCoError, UsageError, atomic_write, file_hash, read_json
+from soco_mm.utils.class_names import class_name
 
 from .norms import refuse_other_norms
 from .runtime import unwrap_model
@@ -117,7 +118,7 @@ def set_images(cfg: Config, mean, std, source: str) -> str | None:
     given = cfg.model.get('data_preprocessor') or dict(
         type='soco_mm.ViewDataPreprocessor'
     )
-    if not str(given.get('type')).endswith('ViewDataPreprocessor'):
+    if class_name(given) != 'ViewDataPreprocessor':
         raise SoCoError(
             f'{source} is of a model whose images have the mean {wanted["mean"]} and '
             f'the deviation {wanted["std"]}, which model.data_preprocessor, '

@@ -15,9 +15,12 @@ from soco_mm.checkpoint import (
     state_dict_of,
 )
 from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils.class_names import class_name
 from soco_mm.weights_only import only_weights
 
 from .norms import refuse_other_norms
+
+PRETRAINED = ('Pretrained', 'PretrainedInit')  # the name in a config, and the class
 
 
 @contextmanager
@@ -109,7 +112,7 @@ def check_frozen(cfg: dict) -> None:
         parts = in_list(model.get(name))  # a neck may be several
         chosen = in_list(model.get('init_cfg'))
         chosen += [each for part in parts for each in in_list(part.get('init_cfg'))]
-        pretrained = any(each.get('type') == 'Pretrained' for each in chosen)
+        pretrained = any(class_name(each) in PRETRAINED for each in chosen)
         if not pretrained and all(part.get('pretrained') is None for part in parts):
             names = 'backbone,neck,head' if model.get('neck') else 'backbone,head'
             raise UsageError(
@@ -161,7 +164,7 @@ def initial_weights(cfg: dict, model: nn.Module) -> Iterator[tuple[str, str, str
     for name, part in model.named_modules():
         chosen = getattr(part, 'init_cfg', None) or []
         for each in [chosen] if isinstance(chosen, dict) else chosen:
-            if each.get('type') == 'Pretrained':
+            if class_name(each) in PRETRAINED:
                 prefix = each.get('prefix') or ''
                 if prefix and not prefix.endswith('.'):
                     prefix += '.'

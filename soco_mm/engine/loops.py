@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from soco_mm.datasets.batches import Batches
 from soco_mm.datasets.sampler import EpochSampler, has_parts
 from soco_mm.registry import LOOPS
+from soco_mm.utils.class_names import class_name
 
 
 @LOOPS.register_module()
@@ -129,7 +130,7 @@ def use_own_loop(cfg: Config) -> None:
     """
     train = cfg.train_cfg
     by_epoch = train.get('type') is None and train.get('by_epoch')
-    if by_epoch or train.get('type') == 'EpochBasedTrainLoop':
+    if by_epoch or class_name(train) == 'EpochBasedTrainLoop':
         train.pop('by_epoch', None)
         train.type = 'soco_mm.EpochTrainLoop'
 

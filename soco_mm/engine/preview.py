@@ -61,6 +61,7 @@ def draw_preview(cfg: Config, path: str | Path, num_images: int = 5) -> Path:
                 proposals=info['proposals'],
                 views=[view.numpy() for view in sample['views']],
                 boxes=[boxes.numpy() for boxes in sample['boxes']],
+                valid=[valid.numpy() for valid in sample['valid']],
             )
         )
     if not samples:

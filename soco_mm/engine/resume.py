@@ -1,16 +1,19 @@
 """A training that is resumed with another schedule."""
 
 import warnings
-from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
+from mmengine.dist import is_main_process
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from soco_mm.utils import SoCoError
 from soco_mm.utils.differences import in_words
 
+from .layout import Layout
 from .loops import StepTrainLoop, accumulation_of, iterations_of
+from .numbering import renumber
 from .quiet_log import tell
 
 # The key in a checkpoint's ``meta`` that records how it was trained.
@@ -38,55 +41,6 @@ def describe_training(runner: Runner) -> dict:
         iterations=iterations_of(runner),
         **length,
     )
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the steps of the optimiser are divided into iterations.
-
-    Attributes:
-        images (int): Images per step, on all processes.
-        accumulated (int): Iterations of a step.
-        iterations (int): Iterations of an epoch.
-    """
-
-    images: int
-    accumulated: int
-    iterations: int
-
-    @classmethod
-    def of(cls, noted: dict) -> 'Layout':
-        """That of what :func:`describe_training` returns."""
-        accumulated = noted['accumulative_counts']
-        # A loader with batches of its own has no batch size.
-        images = (noted['batch_size'] or 1) * noted['processes'] * accumulated
-        return cls(images, accumulated, noted['iterations'])
-
-    @property
-    def steps(self) -> Fraction:
-        """Steps of an epoch, whole with :class:`EpochTrainLoop`."""
-        return Fraction(self.iterations, self.accumulated)
-
-    def has_steps_of(self, other: 'Layout') -> bool:
-        """Whether each step takes the same images."""
-        return (self.images, self.steps) == (other.images, other.steps)
-
-    def convert(self, epoch: int, done: int, other: 'Layout') -> int:
-        """Iterations in another layout.
-
-        Args:
-            epoch (int): Epochs that are done.
-            done (int): Iterations that are done, in this one.
-            other (Layout): The other one.
-
-        Returns:
-            int: As many as take the same steps if it has these; else the same
-            share of an epoch, down to a whole step.
-        """
-        steps = (done - epoch * self.iterations) // self.accumulated
-        if not self.has_steps_of(other):
-            steps = int(steps * other.steps / self.steps)
-        return epoch * other.iterations + steps * other.accumulated
 
 
 def layouts_of(meta: dict, now: dict) -> tuple[Layout, Layout]:
@@ -136,6 +90,8 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
     done = meta['iter']
     if isinstance(runner.train_loop, EpochBasedTrainLoop):
         done = before.convert(meta['epoch'], done, after)
+        if is_main_process():
+            renumber(Path(runner.work_dir), before, after)
     check_length(runner, meta, done)
     same = is_same(runner, checkpoint, before, after)
     if same and not noted and done == meta['iter']:

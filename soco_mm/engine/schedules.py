@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from soco_mm.utils import UsageError
+from soco_mm.utils.class_names import class_name
 
 from .loops import StepTrainLoop, accumulation_of
 
@@ -33,7 +34,7 @@ def set_epochs(cfg: Config, epochs: int, iterations: int) -> None:
     Raises:
         UsageError: If the config has another schedule.
     """
-    schedule = [each.type for each in cfg.param_scheduler]
+    schedule = [class_name(each) for each in cfg.param_scheduler]
     if schedule != ['LinearLR', 'CosineAnnealingLR']:
         raise UsageError(
             'The number of epochs can be set for a LinearLR followed by a '

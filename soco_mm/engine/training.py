@@ -51,6 +51,7 @@ from soco_mm.engine.runtime import start_processes
 from soco_mm.engine.schedules import describe_mismatch
 from soco_mm.engine.stopping import lost_processes_named, signals_noted
 from soco_mm.utils import SoCoError, UsageError, file_hash, make_writable, write_json
+from soco_mm.utils.class_names import class_name
 from soco_mm.utils.texts import printable
 
 # Where MMEngine's hook writes; AtomicCheckpointHook has its own place.
@@ -158,9 +159,7 @@ def use_own_saver(cfg: Config) -> str | None:
     """
     hooks = cfg.get('default_hooks') or {}
     saver = hooks.get('checkpoint', dict(type=CheckpointHook.__name__, interval=1))
-    kind = (saver or {}).get('type')
-    name = CheckpointHook.__name__
-    if kind is not CheckpointHook and str(kind).rpartition('.')[2] != name:
+    if class_name(saver or {}) != CheckpointHook.__name__:
         return None
     kept = {key: value for key, value in saver.items() if key not in SAVERS_PLACE}
     kept['type'] = f'soco_mm.{AtomicCheckpointHook.__name__}'

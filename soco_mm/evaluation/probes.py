@@ -12,12 +12,15 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from soco_mm.checkpoint import read_checkpoint, state_dict_of
+from soco_mm.checkpoint.config_text import read_assignment
 from soco_mm.engine import build_runner
 from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.training import check_resumable
 from soco_mm.evaluation import TEMPERATURE, extract_features, knn_scores, load_backbone
+from soco_mm.evaluation.backbone import backbone_weights
 from soco_mm.evaluation.probe_data import choose_data
 from soco_mm.openmmlab import accuracy
 from soco_mm.registry import DATASETS, MODELS
@@ -199,7 +202,8 @@ def linear_probe(
         ProbeResult: The result after the last epoch.
 
     Raises:
-        UsageError: If the data are not as they should be.
+        UsageError: If the data are not as they should be, or what would be
+            resumed is a probe of other weights or data.
         SoCoError: If the checkpoint or an image cannot be used.
     """
     make_writable(work_dir)
@@ -211,6 +215,8 @@ def linear_probe(
         )
     classes = choose_data(cfg, train, val, images, val_images)
     topk = prepare(cfg, checkpoint, len(classes))
+    if last:
+        check_same_probe(cfg, last)
     cfg.work_dir = str(work_dir)
     cfg.launcher = launcher
     cfg.resume = last is not None
@@ -254,12 +260,48 @@ def prepare(cfg: Config, checkpoint: str | Path, num_classes: int) -> tuple[int,
     return topk
 
 
+def check_same_probe(cfg: Config, last: Path) -> None:
+    """Refuse to continue a probe of other weights or data.
+
+    Args:
+        cfg (Config): The config, as :func:`prepare` leaves it.
+        last (Path): The checkpoint from which it would go on.
+
+    Raises:
+        UsageError: If it is one.
+        SoCoError: If the checkpoint cannot be read.
+    """
+    saved = read_checkpoint(last)
+    before = state_dict_of(saved, last)
+    weights = backbone_weights(
+        state_dict_of(read_checkpoint(cfg.model.checkpoint), cfg.model.checkpoint)
+    )
+    text = str((saved.get('meta') or {}).get('cfg', ''))
+    loaders = [read_assignment(text, f'{name}_dataloader') for name in ('train', 'val')]
+    differs = ''
+    for name, value in weights.items():  # which are frozen
+        if f'backbone.{name}' in before and not torch.equal(
+            before[f'backbone.{name}'], value
+        ):
+            differs = f'other weights than {cfg.model.checkpoint}'
+    for own, there in zip((cfg.train_dataloader, cfg.val_dataloader), loaders):
+        if isinstance(there, dict) and data_of(there) != data_of(own):
+            differs = differs or f'other data than {data_of(own)}'
+    if differs:
+        raise UsageError(
+            f'{last.parent.parent} holds a probe of {differs}. Choose another work dir.'
+        )
+
+
+def data_of(loader: dict) -> str:
+    """The annotations or the folder that a data loader reads."""
+    dataset = loader['dataset']
+    return str(dataset.get('annotations') or dataset.get('data_root'))
+
+
 def of_config(cfg: Config, method: str, samples: str) -> dict:
     """The first entries of the result: what was measured."""
-    train, val = (
-        each.get('annotations') or each.data_root
-        for each in (cfg.train_dataloader.dataset, cfg.val_dataloader.dataset)
-    )
+    train, val = map(data_of, (cfg.train_dataloader, cfg.val_dataloader))
     return dict(
         method=method,
         checkpoint=cfg.model.checkpoint,

@@ -192,8 +192,8 @@ def make_plan(
         scaling=scaling,
         loading_rate=rate,
         checkpoint_bytes=held.weights + held.target + held.optimizer,
-        # One more while it is written.
-        checkpoints=(keep if keep > 0 else made) + 1,
+        # One more while it is written, and one within an epoch.
+        checkpoints=(keep if keep > 0 else made) + 1 + bool(hook.get('every', '10min')),
         notes=notes,
     )
 
@@ -259,9 +259,9 @@ def epochs_in(cfg: Config, images: int, gpus: int) -> int:
         SoCoError: If it counts in neither.
     """
     if cfg.train_cfg.get('max_steps'):
-        iterations = cfg.train_cfg.max_steps * accumulation_of(cfg.optim_wrapper)
-        per_epoch = images // (cfg.train_dataloader.batch_size * gpus)
-        return epochs_of(iterations, per_epoch)
+        # An epoch has whole steps, see EpochTrainLoop.
+        per_epoch = images // batch_of_step(cfg, gpus)
+        return epochs_of(cfg.train_cfg.max_steps, per_epoch)
     if not cfg.train_cfg.get('max_epochs'):
         raise SoCoError(
             f'The config {cfg.filename} counts neither in epochs nor in steps of '

@@ -19,6 +19,7 @@ from soco_mm.engine.config import (
     recipe_names,
 )
 from soco_mm.errors import UsageError, did_you_mean
+from soco_mm.utils.class_names import class_name
 
 # Written by tools/analysis_tools/benchmark_recipes.py.
 MEASURED = RECIPES / 'measured.json'
@@ -120,9 +121,9 @@ def describe_backbone(model: Config) -> str:
     """Backbone and neck of a model in a few words, such as ``ResNet-50 FPN``."""
     backbone = model.backbone
     size = backbone.get('depth') or backbone.get('arch') or ''
-    words = [backbone.type.rpartition('.')[2] + f'-{size}' * bool(size)]
+    words = [class_name(backbone) + f'-{size}' * bool(size)]
     if model.get('neck'):
-        words.append(model.neck.type.rpartition('.')[2])
+        words.append(class_name(model.neck))
     elif model.roi_head.get('shared_head'):
         words.append('C4')
     return ' '.join(words)

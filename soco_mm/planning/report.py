@@ -62,7 +62,7 @@ def memory_lines(plan: Plan) -> str:
         ['target network', f'{held.target / MIB:.0f} MiB'],
         ['copy for replay', f'{held.replay_copy / MIB:.0f} MiB'],
         ['optimiser', f'{held.optimizer / MIB:.0f} MiB'],
-        ['gradients', f'{held.gradients / MIB:.0f} MiB, as activations go'],
+        ['gradients', f'{held.gradients / MIB:.0f} MiB, while activations are freed'],
         ['activations', f'{sum(held.activations.values()) / GIB:.2f} GiB'],
         ['peak', f'{held.peak / GIB:.2f} GiB'],
     ]

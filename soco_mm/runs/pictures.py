@@ -12,7 +12,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.data import default_collate
 
-from soco_mm.checkpoint.model_config import is_in, is_registered, types_in
+from soco_mm.checkpoint.model_config import (
+    is_in,
+    is_registered,
+    types_in,
+    without_initialisation,
+)
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine.levels import BoxLevels
@@ -65,7 +70,7 @@ def check_components(cfg: Config) -> None:
     for name in types_in(dataset):
         if not is_in(known, str(name).removeprefix('soco_mm.')):
             raise SoCoError(f'{name} in its data set is not a component of this plugin')
-    for name in types_in(cfg.model):
+    for name in types_in(without_initialisation(cfg.model)):
         if not is_registered(name):
             raise SoCoError(f'{name} in its model is not a component that is installed')
 
@@ -139,13 +144,13 @@ def draw_objects(cfg: Config, checkpoint: Path) -> list[ObjectPictures]:
     batch = default_collate(samples)
     with kept_random_state(), torch.no_grad(), batch_statistics(net):
         features = [normalize(each, dim=-1) for each in view_features(net, batch)]
-    seen = torch.stack(batch['valid']).all(0)  # in all views
+    valid = torch.stack(batch['valid'])
     images, numbers = batch['valid'][0].nonzero(as_tuple=True)
     gallery = features[0][images, numbers]
     boxes = batch['boxes'][0][images, numbers]
     same = same_objects(boxes, images)
     pictures = []
-    for image, number in choose_objects(seen):
+    for image, number in choose_objects(valid):
         query = features[0][image, number]
         own = ((images == image) & (numbers == number)).nonzero().item()
         similarity = (gallery @ query).masked_fill(same[own], -torch.inf)
@@ -159,6 +164,7 @@ def draw_objects(cfg: Config, checkpoint: Path) -> list[ObjectPictures]:
                         crop(batch, view, image, number),
                     )
                     for view, found in enumerate(features)
+                    if valid[view, image, number]
                 ],
                 neighbours=[
                     (
@@ -173,15 +179,20 @@ def draw_objects(cfg: Config, checkpoint: Path) -> list[ObjectPictures]:
     return pictures
 
 
-def choose_objects(seen: Tensor) -> list[tuple[int, int]]:
-    """The first object of some images that all views show.
+def choose_objects(valid: Tensor) -> list[tuple[int, int]]:
+    """The first object of some images that as many views show as any object.
+
+    Those are all views, unless each object belongs to some of them (``view_sets``).
 
     Args:
-        seen (Tensor): Whether all views show it, bool (N, K).
+        valid (Tensor): Whether a view shows it, bool (V, N, K).
 
     Returns:
-        list[tuple[int, int]]: Up to ``OBJECTS`` pairs of image and object.
+        list[tuple[int, int]]: Up to ``OBJECTS`` pairs of image and object, of those
+        that the first view shows and at least one other.
     """
+    views = valid.sum(0) * valid[0]
+    seen = (views == views.max()) & (views > 1)
     images = seen.any(1).nonzero()[:, 0]
     picked = torch.linspace(0, len(images) - 1, min(OBJECTS, len(images))).long()
     return [(int(each), int(seen[each].int().argmax())) for each in images[picked]]
@@ -227,6 +238,8 @@ def pictures_of(
         return views, objects, notes
     try:
         objects = draw_objects(cfg, checkpoint)
+        if not objects:
+            notes.append('Nearest objects are not drawn: no object is in two views.')
     except (SoCoError, UsageError, ImageError) as error:
         notes.append(f'Nearest objects are not drawn: {error}')
     return views, objects, notes

@@ -1,7 +1,6 @@
 """What the folder of a training holds, read without changing anything."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,13 @@ from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.health import HEALTH
 from soco_mm.engine.init_weights import INIT
 from soco_mm.engine.loops import accumulation_of
+from soco_mm.engine.numbering import SCALARS, STAMP, find_scalars
 from soco_mm.engine.retrieval import read_retrieval
 from soco_mm.engine.timeline import read_timeline
 from soco_mm.utils import UsageError
 from soco_mm.utils.image_files import JOB
 
-SCALARS = 'vis_data/scalars.json'
 EXPORTED = 'exported/report.json'
-# In which MMEngine's log of a process lies.
-STAMP = re.compile(r'\d{8}_\d{6}')
 
 
 @dataclass(frozen=True)
@@ -106,20 +103,6 @@ class RunRecord:
     def as_config(self) -> Config:
         """The config as the engine takes it."""
         return Config(self.config)
-
-
-def find_scalars(folder: Path) -> list[Path]:
-    """The files of scalars in a run, the earliest first.
-
-    ``tools/train.py`` writes one for each process, in a folder of its own.
-    """
-    own = folder / SCALARS
-    stamped = sorted(
-        path
-        for path in folder.glob(f'*/{SCALARS}')
-        if STAMP.fullmatch(path.parents[1].name)
-    )
-    return [*stamped, *([own] if own.is_file() else [])]
 
 
 def read_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:

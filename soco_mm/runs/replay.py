@@ -1,6 +1,5 @@
 """Repeat a training step that was not finite."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,22 +12,24 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from soco_mm.checkpoint.io import read_plain
+from soco_mm.checkpoint.model_config import (
+    is_registered,
+    types_in,
+    without_initialisation,
+)
 from soco_mm.engine.config import building
 from soco_mm.engine.hooks.step_guard_hook import FORMAT
 from soco_mm.engine.random_states import set_random_states
-from soco_mm.engine.runtime import parts_of, use_torch_sync_norm
+from soco_mm.engine.runtime import use_torch_sync_norm
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 from soco_mm.utils.finite import named_tensors, non_finite
 
-# Whose parts a model is built of.
-SCOPES = ('soco_mm', 'mmdet', 'mmengine', 'mmcv', 'mmselfsup', 'mmcls', 'mmpretrain')
 # What is read of a step.
 KEYS = {
     *('model', 'state_dict', 'batch', 'random', 'autocast'),
     *('iteration', 'epoch', 'lr', 'broken'),
 }
-TYPE = re.compile(rf'(?:(?:{"|".join(SCOPES)})\.)?\w+')
 
 
 @dataclass
@@ -92,7 +93,7 @@ def repeat_step(path: str | Path) -> Replay:
         raise SoCoError(
             f'{path} lacks {", ".join(missing)}: it is not as a training wrote it.'
         )
-    config = ConfigDict(record['model'])
+    config = ConfigDict(without_initialisation(record['model']))
     check_types(config, path)
     use_torch_sync_norm(config)
     with building('a model'):
@@ -123,6 +124,8 @@ def repeat_step(path: str | Path) -> Replay:
     if not watch.found and (wrong := non_finite(losses)):
         watch.found.append(f'the {wrong[0]} itself; outputs of all modules are finite.')
     loss.backward()
+    if not watch.found:
+        watch.note_gradients()
     if not watch.found and record['broken']:
         watch.found.append(
             f'{record["broken"][0]}, after the step (of {len(record["broken"])} '
@@ -135,17 +138,18 @@ def repeat_step(path: str | Path) -> Replay:
 def check_types(config: ConfigDict, path: str | Path) -> None:
     """Refuse what would call anything but a part of a model.
 
-    MMEngine takes ``type='os.system'`` for a function to be called.
+    MMEngine takes ``type='os.system'`` or ``'mmengine.load'`` for a function to be
+    called.
 
     Raises:
         SoCoError: If there is such a type.
     """
-    for part in parts_of(config):
-        name = part.get('type')
-        if name is not None and not TYPE.fullmatch(str(name)):
+    for name in types_in(config):
+        if not is_registered(name):
             raise SoCoError(
-                f'{path} has a model of {name}, which is no part of a model in '
-                f'{", ".join(SCOPES)}, and is not built since it could run code.'
+                f'{path} has a model of {name}, which is no component of this plugin '
+                'or of an OpenMMLab library that is installed, and is not built since '
+                'it could run code.'
             )
 
 
@@ -165,6 +169,19 @@ class Watch:
         weights = dict(self.model.named_parameters())
         for name in non_finite(weights)[:1]:
             self.found.append(f'{count(weights[name])} of the weights {name} {when}.')
+
+    def note_gradients(self) -> None:
+        """Note gradients of weights that are not finite."""
+        gradients = {
+            name: value.grad
+            for name, value in self.model.named_parameters()
+            if value.grad is not None
+        }
+        for name in non_finite(gradients)[:1]:
+            self.found.append(
+                f'{count(gradients[name])} of the gradient of {name}; the outputs of '
+                'all modules, and the gradients into them, are finite.'
+            )
 
     @contextmanager
     def watching(self) -> Iterator[None]:

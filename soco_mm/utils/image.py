@@ -50,8 +50,8 @@ def decode_image(data: np.ndarray, stretch: Percentiles | None = None) -> np.nda
     if stretch is not None:
         return reduce_depth(decode_deep(data), stretch)
     image = _decode_by_opencv(data, cv2.IMREAD_COLOR)
-    if image is None:
-        image = _decode_by_pillow(data)
+    if image is None:  # a format that Pillow alone knows, or pixels of 32 bits
+        image = decode_deep(data)
         if image.dtype == np.uint16:
             return (image >> 8).astype(np.uint8)
         if image.dtype != np.uint8:

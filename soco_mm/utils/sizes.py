@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .exif import read_orientation
-from .image import MIN_SIDE, ImageError, read_image
+from .image import MIN_SIDE, ImageError, decode_deep, read_image
 from .opening import explain_large, is_pillow_limit, open_image, stored_size
 
 # OpenCV reads all images of the formats that Pillow names so.
@@ -146,7 +146,8 @@ def read_head(path: str) -> ImageHead:
     except ImageError:
         raise
     except UnidentifiedImageError:  # OpenCV may know it, or say what it is
-        return ImageHead(read_image(path).shape[1::-1], deep=True)
+        shape = decode_deep(np.fromfile(path, np.uint8)).shape
+        return ImageHead(shape[1::-1], deep=True)
     except FileNotFoundError:
         raise ImageError('is missing') from None
     except Exception as error:

@@ -6,6 +6,8 @@ import numpy as np
 
 from soco_mm.errors import UsageError
 
+from .class_names import class_name
+
 Stretch = tuple[float, float] | None  # percentiles, None for none
 
 
@@ -87,8 +89,4 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
 
 def load_images(pipeline: list[dict] | None) -> Iterator[dict]:
     """The configs of ``LoadImage`` in a pipeline."""
-    return (
-        each
-        for each in pipeline or ()
-        if str(each['type']).rpartition('.')[2] == 'LoadImage'
-    )
+    return (each for each in pipeline or () if class_name(each) == 'LoadImage')

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from soco_mm.utils import ImageError, read_image
+from soco_mm.utils.stretch import Stretch
 
 from .drawing import PAPER, draw_boxes, draw_tags, join, label, object_colors
 
@@ -14,11 +15,15 @@ LIKELIEST = 5  # predictions that are drawn where all are unlikely
 
 
 def draw_detections(
-    samples: Sequence[dict], classes: Sequence[str], score_thr: float = 0.3
+    samples: Sequence[dict],
+    classes: Sequence[str],
+    score_thr: float = 0.3,
+    stretch: Stretch = None,
 ) -> np.ndarray:
     """Draw annotated objects and, next to them, predicted ones.
 
-    If all predictions are unlikely, the five likeliest are drawn.
+    If all predictions are unlikely, the five likeliest are drawn. Images that cannot
+    be read are left out.
 
     Args:
         samples (Sequence[dict]): For each image its ``path``; ``boxes``, the
@@ -30,14 +35,19 @@ def draw_detections(
         classes (Sequence[str]): Names of the classes; each has a colour.
         score_thr (float): The lowest score of a likely prediction.
             Defaults to 0.3.
+        stretch (tuple, optional): See :func:`soco_mm.utils.read_image`. Defaults to
+            None.
 
     Returns:
-        np.ndarray: One row per image, RGB, uint8.
+        np.ndarray: One row per image, RGB, uint8; a blank one if there are none.
     """
     colors = object_colors(len(classes))
     rows = []
     for sample in samples:
-        image, scale, truth, number = _draw_truth(sample, classes)
+        try:
+            image, scale, truth, number = _draw_truth(sample, classes, stretch)
+        except ImageError:
+            continue
         scores = sample['scores']
         drawn = np.flatnonzero(scores >= score_thr)
         text = f'predicted: {len(drawn)} with a score of {score_thr} or more'
@@ -58,11 +68,14 @@ def draw_detections(
         )
         truth = label(truth, f'annotated: {_objects(number)}')
         rows.append(join([truth, label(predicted, text)], 1))
-    return join(rows, 0)
+    return _join_rows(rows)
 
 
 def draw_objects(
-    samples: Sequence[dict], classes: Sequence[str], columns: int = 3
+    samples: Sequence[dict],
+    classes: Sequence[str],
+    columns: int = 3,
+    stretch: Stretch = None,
 ) -> np.ndarray:
     """Draw annotated objects; images that cannot be read are left out.
 
@@ -71,6 +84,8 @@ def draw_objects(
             (x, y, w, h, index of the class) in pixels.
         classes (Sequence[str]): Names of the classes; each has a colour.
         columns (int): Images per row. Defaults to 3.
+        stretch (tuple, optional): See :func:`soco_mm.utils.read_image`. Defaults to
+            None.
 
     Returns:
         np.ndarray: The images, RGB, uint8; a blank one if there are none.
@@ -78,7 +93,7 @@ def draw_objects(
     drawn = []
     for sample in samples:
         try:
-            picture, number = _draw_truth(sample, classes)[2:]
+            picture, number = _draw_truth(sample, classes, stretch)[2:]
         except ImageError:
             continue
         drawn.append(label(picture, f'{sample["path"].name}: {_objects(number)}'))
@@ -86,6 +101,10 @@ def draw_objects(
         join(drawn[start : start + columns], 1)
         for start in range(0, len(drawn), columns)
     ]
+    return _join_rows(rows)
+
+
+def _join_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
     return join(rows, 0) if rows else np.full((SIDE, SIDE, 3), PAPER, np.uint8)
 
 
@@ -93,9 +112,9 @@ def _objects(number: int) -> str:
     return f'{number} object' if number == 1 else f'{number} objects'
 
 
-def _draw_truth(sample: dict, classes: Sequence[str]) -> tuple:
+def _draw_truth(sample: dict, classes: Sequence[str], stretch: Stretch) -> tuple:
     """The reduced image, its scale, the image with objects, and their number."""
-    image = read_image(sample['path'])
+    image = read_image(sample['path'], stretch)
     scale = SIDE / max(image.shape[:2])
     size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

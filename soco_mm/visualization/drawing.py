@@ -166,8 +166,9 @@ def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
     Args:
         samples (Sequence[dict]): For each image ``image``, RGB; ``proposals``,
             (P, 4) in its pixels; ``views``, a list of RGB images; ``boxes``, a
-            list of (K, 4) in pixels of the views, of which the first is
-            drawn.
+            list of (K, 4) in pixels of the views; ``valid``, a list of bool
+            (K,), whether they count in a view. The first box that counts in most
+            views is drawn in these.
         max_boxes (int): How many proposals are drawn, evenly picked. Defaults
             to 12.
 
@@ -181,10 +182,12 @@ def draw_overview(samples: Sequence[dict], max_boxes: int = 12) -> np.ndarray:
         factor = HEIGHT / image.shape[0]
         width = int(np.clip(round(image.shape[1] * factor), 40, 2 * HEIGHT))
         tiles = [draw_proposals(image, proposals, (width, HEIGHT), max_boxes)]
-        for number, (view, boxes) in enumerate(
-            zip(sample['views'], sample['boxes']), 1
+        chosen = np.sum(sample['valid'], axis=0).argmax()
+        for number, (view, boxes, valid) in enumerate(
+            zip(sample['views'], sample['boxes'], sample['valid']), 1
         ):
-            drawn = draw_boxes(view, boxes[:1], np.array([[255, 220, 0]], np.uint8), 3)
+            box = boxes[[chosen]][valid[[chosen]]]
+            drawn = draw_boxes(view, box, np.array([[255, 220, 0]], np.uint8), 3)
             tiles.append(label(drawn, f'V{number}, {view.shape[1]} px'))
         rows.append(join(tiles, axis=1))
     return join(rows, axis=0)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 from markupsafe import Markup
 
 from .pages import render
@@ -48,12 +49,14 @@ def render_result(
 
 def _read_jpeg(path: Path) -> bytes:
     """An image file as a JPEG that is not too wide, empty if it is missing."""
-    image = cv2.imread(str(path)) if path.is_file() else None
+    # OpenCV would crash on a path that is not UTF-8.
+    data = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
         return b''
     factor = WIDTH / image.shape[1]
     if factor < 1:
         size = WIDTH, max(1, round(image.shape[0] * factor))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()
+    _, jpeg = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return jpeg.tobytes()

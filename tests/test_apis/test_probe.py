@@ -189,8 +189,8 @@ def test_linear_probe_learns_and_leaves_the_backbone_alone(folders, weights, tmp
     cfg = small_config(weights, epochs=10, batch_size=12)
     result = linear_probe(cfg, weights, tmp_path / 'out', *folders)
     assert result.top1 >= 90 and result.top5 is None
-    saved = json.loads((tmp_path / 'out/linear.json').read_text())
-    assert saved == result.to_dict()
+    written = json.loads((tmp_path / 'out/linear.json').read_text())
+    assert written == result.to_dict()
     trained = torch.load(tmp_path / 'out/checkpoints/epoch_10.pth')
     before = torch.load(weights)['state_dict']
     names = [name for name in before if name.startswith('backbone.')]
@@ -207,6 +207,21 @@ def test_linear_probe_learns_and_leaves_the_backbone_alone(folders, weights, tmp
     cfg = small_config(weights, epochs=10, batch_size=12)
     again = linear_probe(cfg, weights, tmp_path / 'out', *folders, resume=True)
     assert again == result
+    # Of other weights or data it is another probe.
+    saved = torch.load(weights)
+    other = dict(saved['state_dict'])
+    other[names[0]] = other[names[0]] + 1
+    torch.save(dict(saved, state_dict=other), tmp_path / 'other.pth')
+    cfg = small_config(weights, epochs=10, batch_size=12)
+    with pytest.raises(UsageError, match='a probe of other weights than .*other.pth'):
+        linear_probe(
+            cfg, tmp_path / 'other.pth', tmp_path / 'out', *folders, resume=True
+        )
+    train = shutil.copytree(folders[0], tmp_path / 'more')
+    cfg = small_config(weights, epochs=10, batch_size=12)
+    with pytest.raises(UsageError, match='a probe of other data than .*more'):
+        linear_probe(cfg, weights, tmp_path / 'out', train, folders[1], resume=True)
+    assert json.loads((tmp_path / 'out/linear.json').read_text()) == written
 
 
 def test_top5_of_more_than_five_classes(folders, weights, tmp_path):

@@ -110,7 +110,7 @@ def test_neighbours_are_those_of_the_largest_cosine(trained):
     with torch.no_grad(), batch_statistics(net):
         features = [normalize(each, dim=-1) for each in view_features(net, batch)]
     valid, boxes = batch['valid'][0], batch['boxes'][0]
-    chosen = run_pictures.choose_objects(torch.stack(batch['valid']).all(0))
+    chosen = run_pictures.choose_objects(torch.stack(batch['valid']))
     assert len(drawn) == len(chosen) == 4
     for pictures, (image, number) in zip(drawn, chosen):
         query = features[0][image, number]
@@ -132,6 +132,16 @@ def test_neighbours_are_those_of_the_largest_cosine(trained):
             f'V2, {own[0]}',
             f'V3, {own[1]}',
         ]
+
+
+def test_objects_are_chosen_where_each_belongs_to_some_views():
+    # Two slots for views 1 and 2, two for 1 and 3; the first image lacks some.
+    one = [[True, False, False, True], [True] * 4]
+    two = [[False] * 4, [True, True, False, False]]
+    three = [[False, False, False, True], [False, False, True, True]]
+    valid = torch.tensor([one, two, three])
+    assert run_pictures.choose_objects(valid) == [(0, 3), (1, 0)]
+    assert run_pictures.choose_objects(valid[:1]) == []
 
 
 def test_a_run_that_was_just_begun_has_a_page(run):

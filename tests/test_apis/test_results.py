@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 
 import cv2
@@ -49,6 +50,14 @@ def test_a_pretraining_shows_its_preview_and_paths(pretrained):
     assert np.abs(shown.astype(int) - (200, 30, 90)).max() < 20
     assert list(rows(html)) == list(vars(pretrained))
     assert rows(html)['weights'].endswith('/&lt;weights&gt;.png')
+
+
+def test_a_picture_under_a_name_that_is_not_utf8_is_shown(tmp_path):
+    odd = tmp_path / os.fsdecode(b'odd\xff')
+    made = FinetuneResult.of(odd, 'config.py')
+    write_png(made.picture, np.zeros((4, 5, 3), np.uint8))
+    made.metrics.write_text('{}')
+    assert pictures(made._repr_html_())[0].shape == (4, 5, 3)
 
 
 def test_a_picture_that_was_deleted_is_left_out(pretrained):

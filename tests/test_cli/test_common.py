@@ -1,4 +1,5 @@
 import argparse
+import os
 import subprocess
 import sys
 import warnings
@@ -97,6 +98,35 @@ def test_output_that_nobody_reads_is_no_error():
     command = f'{sys.executable} -m soco_mm.cli configs soco_r50_fpn_100e | head -1'
     done = subprocess.run(['bash', '-c', command], capture_output=True, text=True)
     assert done.stdout.count('\n') == 1 and done.stderr == ''
+
+
+@pytest.mark.parametrize(
+    'redirect, code, said',
+    [
+        ('> /dev/full', 1, 'ERROR: [Errno 28] No space left on device\n'),
+        ('| true', 141, ''),
+    ],
+)
+def test_output_that_is_written_last_is_no_stack_trace(redirect, code, said):
+    command = f'{sys.executable} -m soco_mm.cli configs soco_r50_fpn_100e {redirect}'
+    done = subprocess.run(
+        ['bash', '-c', f'{command}; exit ${{PIPESTATUS[0]}}'],
+        capture_output=True,
+        text=True,
+        env={k: v for k, v in os.environ.items() if k != 'PYTHONUNBUFFERED'},
+    )
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+@pytest.mark.parametrize('level', ['print', 'logger.info'])
+def test_names_that_are_not_utf8_are_shown(level):
+    program = (
+        'from soco_mm.cli.common import run\nfrom soco_mm.log import logger\n'
+        f"run(lambda: {level}('images in a\\udcff'))"
+    )
+    env = dict(os.environ, PYTHONIOENCODING='utf-8:strict')
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, env=env)
+    assert done.stdout == b'images in a\\udcff\n' and not done.stderr
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from soco_mm.checkpoint.pretrained import stretch_of
 from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.datasets.transforms import LoadImage
 from soco_mm.detectors.mask_rcnn import FPN_CONFIG
+from soco_mm.detectors.stretching import detector_stretch
 from soco_mm.engine.config import load_config
 from soco_mm.proposals import ProposalStore, build_settings
 from soco_mm.proposals.make import make_proposals
@@ -155,6 +156,7 @@ model = dict(
         for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             found = read_by(tmp_path / 'out' / name, loader, path)
             assert (found == wanted[..., ::-1]).all()
+    assert detector_stretch(Config.fromfile(tmp_path / 'out' / name)) == (1, 99)
     # The exported weights say so too.
     exported = torch.load(tmp_path / 'out/soco_weights.pth')
     assert stretch_of(exported) == (1, 99)
@@ -169,6 +171,7 @@ def test_a_detector_of_images_of_8_bits_reads_them_as_ever(checkpoint, tmp_path)
     export_detector(tmp_path / 'plain.pth', tmp_path / 'out')
     text = (tmp_path / 'out' / FPN_CONFIG).read_text()
     assert 'pipeline' not in text and 'soco_mm' not in text
+    assert detector_stretch(Config.fromfile(tmp_path / 'out' / FPN_CONFIG)) is None
 
 
 def test_a_pretraining_hands_its_stretch_on(thermal, tmp_path, monkeypatch):

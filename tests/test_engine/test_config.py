@@ -146,3 +146,17 @@ def test_arguments_of_loaders_may_be_new():
 def test_what_a_job_sets_itself_is_refused_with_its_argument():
     with pytest.raises(UsageError, match='cannot set a.b.c: .* with --flag'):
         load_config('soco_r50_fpn_100e', {'a.b.c': 1}, {'a.b': '--flag'})
+
+
+def test_text_that_looks_like_a_number_is_refused_unless_it_may_be_one():
+    key = 'train_dataloader.dataset.data_root'
+    with pytest.raises(UsageError, match=f"{key} is the text .* 2024 was .* {key}='"):
+        load_config('soco_r50_fpn_100e', {key: 2024})
+    options = {
+        key: '2024',
+        'default_hooks.checkpoint.every': 30,
+        'optim_wrapper.loss_scale': 512.0,
+    }
+    cfg = load_config('soco_r50_fpn_100e', options)
+    assert cfg.default_hooks.checkpoint.every == 30
+    assert cfg.optim_wrapper.loss_scale == 512.0

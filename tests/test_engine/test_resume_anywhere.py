@@ -1,5 +1,6 @@
 """Trainings that are killed at any iteration and go on, in any layout."""
 
+import json
 import os
 import signal
 import sys
@@ -19,8 +20,10 @@ from soco_mm.engine.checkpoint_files import (
 )
 from soco_mm.engine.hooks import checkpoint_hook
 from soco_mm.engine.hooks.checkpoint_hook import CheckpointTimes
+from soco_mm.engine.numbering import find_scalars
 from soco_mm.engine.training import train_model
 from soco_mm.registry import HOOKS
+from soco_mm.runs.record import read_scalars
 from soco_mm.utils import SoCoError
 
 sys.path.insert(0, str(ROOT / 'tools/analysis_tools'))
@@ -229,6 +232,11 @@ def test_another_batch_goes_on_at_the_same_place_of_an_epoch(tmp_path):
     # 6 steps of 8 images are an epoch; 6 of 13 are 2 of 6.
     assert len(losses) == 19 + 12 - (6 + 2)
     assert checkpoint['state_dict']['target_net.steps'] == 12
+    # What was written before counts in the new iterations too.
+    first, second = json.loads((tmp_path / 'timeline.json').read_text())['processes']
+    assert (first['last'], second['first']) == (8, 8)
+    steps = [each['step'] for each in read_scalars(find_scalars(tmp_path))[0]]
+    assert steps == [6, 9, 12]  # the first was 13 of 4 images
 
 
 def test_what_is_done_already_is_not_resumed_as_a_shorter_training(tmp_path):

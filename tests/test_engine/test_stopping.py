@@ -86,6 +86,17 @@ def test_with_accumulation_it_stops_after_a_step_of_the_optimiser(
         )
 
 
+# The second node is missing; the first says when its handlers are set.
+WAITING = """
+import sys
+from torch.distributed import run
+from soco_mm.cli import launch
+begin = run.run
+run.run = lambda args: (print('waiting', flush=True), begin(args))
+launch.main([*sys.argv[1:], '--nnodes=2', '--node_rank=0', '--nproc_per_node=1', 'x.py'])
+"""
+
+
 class Launched:
     """A training in two processes, as tools/dist_train.sh starts it."""
 
@@ -137,6 +148,20 @@ class Launched:
         """What is said, and the exit code."""
         said = self.process.communicate(timeout=300)[1]
         return said, self.process.returncode
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_launcher_that_waits_for_other_nodes_is_stopped(number):
+    started = subprocess.Popen(
+        [sys.executable, '-c', WAITING, f'--master_port={free_port()}'],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert started.stdout.readline() == 'waiting\n'
+    started.send_signal(number)
+    assert started.wait(60) == -number
 
 
 @pytest.fixture

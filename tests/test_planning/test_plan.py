@@ -109,7 +109,8 @@ def test_disk_is_what_a_checkpoint_holds(narrow, tmp_path):
     torch.save(dict(a=model.state_dict(), b=optimizer.state_dict()), file)
     found = make_plan(narrow, images=100)
     assert found.checkpoint_bytes == pytest.approx(file.stat().st_size, rel=0.15)
-    assert found.checkpoints == 4  # three are kept, one is written
+    # Three are kept and one within an epoch, while one is written.
+    assert found.checkpoints == 5
     assert len(values(model)) > 100
 
 
@@ -131,7 +132,11 @@ def test_a_recipe_in_steps_has_as_many_epochs_as_they_take():
     cfg = load_config('short/soco_mobilenetv2_fpn_short')
     assert epochs_in(cfg, images=320, gpus=1) == 20  # 200 steps, ten an epoch
     cfg.optim_wrapper.accumulative_counts = 2
-    assert epochs_in(cfg, images=320, gpus=2) == 80
+    assert epochs_in(cfg, images=320, gpus=2) == 100  # of two whole steps
+    # An epoch has seven whole steps of 32 x 4 images.
+    cfg.optim_wrapper.accumulative_counts = 4
+    cfg.train_dataloader.batch_size = 32
+    assert epochs_in(cfg, images=1000, gpus=1) == 29
 
 
 def test_a_recipe_in_steps_takes_as_long_whatever_images_there_are(narrow):

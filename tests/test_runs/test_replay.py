@@ -8,12 +8,14 @@ import small
 import torch
 from commands import call
 from mmengine.hooks import Hook
+from torch import nn
 
 from soco_mm.engine.hooks.step_guard_hook import StepGuardHook
 from soco_mm.engine.runtime import unwrap_model
 from soco_mm.engine.training import train_model
 from soco_mm.errors import SoCoError
 from soco_mm.registry import HOOKS
+from soco_mm.runs.replay import Watch
 
 BROKEN = 5  # the iteration, from 1; an epoch has two
 CONV = 'backbone.layer2.0.conv1'
@@ -98,11 +100,15 @@ def test_a_step_that_is_finite_again_says_so(store, demo_images, tmp_path, capsy
     torch.save(dict(step, broken=[]), path)
     done = call(capsys, 'replay', path)
     assert done.returncode == 0 and 'All values are finite' in done.stdout
-    attack = dict(type='os.system', command=f'touch {tmp_path}/ran')
-    torch.save(dict(step, model=attack), path)
-    done = call(capsys, 'replay', path)
-    assert done.returncode == 1 and 'could run code' in done.stderr
-    assert not (tmp_path / 'ran').exists()
+    for attack in (
+        dict(type='os.system', command=f'touch {tmp_path}/ran'),
+        dict(type='mmengine.dump', obj=[1], file=f'{tmp_path}/ran.json'),
+        dict(step['model'], neck=dict(type='mmengine.load', file=f'{path}')),
+    ):
+        torch.save(dict(step, model=attack), path)
+        done = call(capsys, 'replay', path)
+        assert done.returncode == 1 and 'could run code' in done.stderr
+    assert not list(tmp_path.glob('ran*'))
     torch.save(dict(step, state_dict={}), path)
     done = call(capsys, 'replay', path)
     assert done.returncode == 1 and 'are not those of its model' in done.stderr
@@ -122,3 +128,14 @@ def test_the_guard_changes_no_result(store, demo_images, tmp_path, monkeypatch):
     for name, value in bare['state_dict'].items():
         assert torch.equal(kept['state_dict'][name], value), name
     assert not Path(tmp_path, 'with/not_finite').exists()
+
+
+def test_a_gradient_of_a_weight_alone_is_found():
+    """Of a scale that is too large for one tensor, and for no output."""
+    module = nn.Linear(4, 1, bias=False)
+    watch = Watch(module)
+    with watch.watching():
+        (module(torch.full((9, 4), 1e38)) * 1e2).sum().backward()
+    assert watch.found == []
+    watch.note_gradients()
+    assert watch.found[0].startswith('4 of 4 values of the gradient of weight; ')

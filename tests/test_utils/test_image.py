@@ -76,9 +76,13 @@ def test_pillow_turns_images_as_opencv_does(demo_images, orientation, monkeypatc
             assert (decode_image(data) == wanted).all()
 
 
-def test_images_of_32_bits_need_a_stretch():
+@pytest.mark.parametrize('channels', [1, 3])
+def test_images_of_32_bits_need_a_stretch(channels):
     values = np.linspace(-3, 7, 480, dtype=np.float32).reshape(20, 24)
-    data = encode(Image.fromarray(values), 'TIFF')
+    if channels == 1:
+        data = encode(Image.fromarray(values), 'TIFF')
+    else:  # which Pillow cannot read
+        data = cv2.imencode('.tif', np.dstack([values] * 3))[1]
     with pytest.raises(ImageError, match='32 bits, which only --stretch'):
         decode_image(data)
     wanted = np.rint((values + 3) / 10 * 255).clip(0, 255)

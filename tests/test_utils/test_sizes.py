@@ -86,6 +86,8 @@ def test_heads_tell_the_depth_and_whether_opencv_reads_it(tmp_path):
     cv2.imwrite(str(tmp_path / 'colour.png'), np.dstack([grey] * 3))
     cv2.imwrite(str(tmp_path / 'grey.tif'), grey)
     cv2.imwrite(str(tmp_path / 'colour.tif'), np.dstack([grey] * 3))
+    for number, name in ((1, 'float.tif'), (3, 'float colour.tif')):
+        cv2.imwrite(str(tmp_path / name), np.float32(np.dstack([grey] * number)))
     for name in ('a.png', 'a.jpg', 'a.tif', 'a.tga', os.fsdecode(b'\xe9.tga')):
         Image.new('RGB', (12, 9)).save(tmp_path / name)
     heads = {path.name: read_head(str(path)) for path in tmp_path.iterdir()}
@@ -95,6 +97,8 @@ def test_heads_tell_the_depth_and_whether_opencv_reads_it(tmp_path):
         'colour.png',
         'grey.tif',
         'colour.tif',
+        'float.tif',
+        'float colour.tif',
     }
     assert {name for name, head in heads.items() if not head.opencv} == {
         'a.tga',

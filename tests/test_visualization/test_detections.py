@@ -113,6 +113,21 @@ def test_images_without_boxes_are_shown(sample):
     assert not any(lines(picture, color) for color in object_colors(2))
 
 
+def test_deep_images_are_drawn_as_the_detector_reads_them(sample, tmp_path):
+    path = tmp_path / 'float.tif'
+    values = np.linspace(1000, 1001, (2 * SIDE) ** 2, dtype=np.float32)
+    cv2.imwrite(str(path), values.reshape(2 * SIDE, 2 * SIDE))
+    deep = dict(sample, path=path)
+    half = draw_detections([deep], ['cell', 'rod'], stretch=(0, 100))[-SIDE:, :SIDE]
+    assert half.max() == 255 and abs(np.median(half) - 127) < 20
+    one = draw_objects([deep], ['cell', 'rod'], stretch=(0, 100))
+    assert abs(np.median(one) - 127) < 20
+    # What cannot be read is left out.
+    both = draw_detections([deep, sample], ['cell', 'rod'])
+    assert (both == draw_detections([sample], ['cell', 'rod'])).all()
+    assert draw_detections([deep], ['cell', 'rod']).shape == (SIDE, SIDE, 3)
+
+
 def test_annotated_objects_alone_are_drawn_in_rows(sample, tmp_path):
     broken = tmp_path / 'broken.jpg'
     broken.write_bytes(b'no image')

@@ -43,7 +43,8 @@ def test_overview_shows_every_image_with_all_its_views(tmp_path):
             image=np.full((100, 150, 3), 10, np.uint8),
             proposals=np.float32([[0, 0, 50, 50]] * number),
             views=[np.full((s, s, 3), 20, np.uint8) for s in (224, 224, 112)],
-            boxes=[np.float32([[0, 0, 40, 40]])] * 3,
+            boxes=[np.float32([[0, 0, 9, 9], [0, 0, 40, 40]])] * 3,
+            valid=np.array([[False, True], [False, True], [False, False]]),
         )
         for number in (1, 30)
     ]
@@ -54,7 +55,10 @@ def test_overview_shows_every_image_with_all_its_views(tmp_path):
     half = overview.shape[0] // 2
     for row in (overview[:half], overview[half:]):
         assert (row == 20).all(-1).sum() > 2 * 150**2
-        assert (row == (255, 220, 0)).all(-1).sum() > 300  # the object
+        # The object, where it counts.
+        columns = np.flatnonzero((row == (255, 220, 0)).all(-1).any(0))
+        assert columns.max() - columns.min() < 224 + 60
+        assert (row == (255, 220, 0)).all(-1).sum() > 2 * 300
 
 
 def test_dashed_lines_have_gaps_and_lie_on_the_box():

@@ -73,11 +73,25 @@ def measure(config: str, batch_size: int, steps: int, interval: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        '--config', default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py')
+        '--config',
+        default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'),
+        help='file of a config (default: soco_r50_fpn_100e)',
     )
-    parser.add_argument('--batch-size', type=int, default=8)
-    parser.add_argument('--steps', type=int, default=3)
-    parser.add_argument('--interval', type=int, default=50)
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images of a step (default: 8)'
+    )
+    parser.add_argument(
+        '--steps',
+        type=int,
+        default=3,
+        help='measured steps after a warm-up (default: 3)',
+    )
+    parser.add_argument(
+        '--interval',
+        type=int,
+        default=50,
+        help='iterations between two rows (default: 50)',
+    )
     args = parser.parse_args()
     found = measure(args.config, args.batch_size, args.steps, args.interval)
     print(json.dumps(found, indent=1))

@@ -58,11 +58,25 @@ def plain_opencv(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        '--config', default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py')
+        '--config',
+        default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'),
+        help='file of a config (default: soco_r50_fpn_100e)',
     )
-    parser.add_argument('--images', type=Path, default=ROOT / 'demo/images')
-    parser.add_argument('--number', type=int, default=200)
-    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument(
+        '--images',
+        type=Path,
+        default=ROOT / 'demo/images',
+        help='folder of photos to make images of (default: demo/images)',
+    )
+    parser.add_argument(
+        '--number', type=int, default=200, help='images of a round (default: 200)'
+    )
+    parser.add_argument(
+        '--rounds',
+        type=int,
+        default=5,
+        help='measured rounds after a warm-up, of which medians are taken (default: 5)',
+    )
     args = parser.parse_args()
 
     from mmengine.config import Config

@@ -92,11 +92,33 @@ def run(program: str, argument: Path):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--photos', type=Path, default=ROOT / 'demo/images')
-    parser.add_argument('--number', type=int, default=60)
-    parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--store-images', type=int, default=1_280_000)
-    parser.add_argument('--store-boxes', type=int, default=30)
+    parser.add_argument(
+        '--photos',
+        type=Path,
+        default=ROOT / 'demo/images',
+        help='folder of photos to make images of (default: demo/images)',
+    )
+    parser.add_argument(
+        '--number', type=int, default=60, help='images of a round (default: 60)'
+    )
+    parser.add_argument(
+        '--rounds',
+        type=int,
+        default=3,
+        help='rounds of which medians are taken (default: 3)',
+    )
+    parser.add_argument(
+        '--store-images',
+        type=int,
+        default=1_280_000,
+        help='images of the store that is read (default: 1280000)',
+    )
+    parser.add_argument(
+        '--store-boxes',
+        type=int,
+        default=30,
+        help='boxes of each of its images (default: 30)',
+    )
     args = parser.parse_args()
     report = dict(images=f'{args.number} of 500x375', opencv=cv2.__version__)
     with tempfile.TemporaryDirectory() as folder:

@@ -243,17 +243,27 @@ def compare(rounds: list[list[dict]]) -> list[dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        '--config', default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py')
+        '--config',
+        default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'),
+        help='file of a config (default: soco_r50_fpn_100e)',
     )
-    parser.add_argument('--batch-size', type=int, default=8)
-    parser.add_argument('--steps', type=int, default=5)
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images of a step (default: 8)'
+    )
+    parser.add_argument(
+        '--steps',
+        type=int,
+        default=5,
+        help='measured steps after a warm-up (default: 5)',
+    )
     parser.add_argument(
         '--variants',
         nargs='+',
         choices=VARIANTS,
         default=['float32', 'channels_last', 'bfloat16'],
         help='channels_last is float32 too; all that follow use it; float16 needs '
-        'CUDA; frozen_backbone is what --train neck,head does',
+        'CUDA; frozen_backbone is what --train neck,head does (default: float32 '
+        'channels_last bfloat16)',
     )
     parser.add_argument(
         '--torchvision',

@@ -162,13 +162,22 @@ def draw(losses: dict, path: Path) -> None:
 def main() -> None:
     parser = Parser(description=__doc__.split('\n')[0])
     parser.add_argument('images', type=Path, help='a folder of images')
-    parser.add_argument('--out', type=Path, required=True, help='a folder')
     parser.add_argument(
-        '--recipes', nargs='+', default=RECIPES, help='under configs/soco'
+        '--out', type=Path, required=True, help='folder of the runs and their picture'
     )
-    parser.add_argument('--num-images', type=int, help='use only this many of them')
-    parser.add_argument('--epochs', type=int, default=4)
-    parser.add_argument('--batch-size', type=int, default=16)
+    parser.add_argument(
+        '--recipes',
+        nargs='+',
+        default=RECIPES,
+        help='names of configs under configs/soco (default: all kinds)',
+    )
+    parser.add_argument('--num-images', type=int, help='use only so many of them')
+    parser.add_argument(
+        '--epochs', type=int, default=4, help='length of each training (default: 4)'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=16, help='images of a step (default: 16)'
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     losses = {}

@@ -1,4 +1,4 @@
-"""Check the import graph of the package: which room imports which, and its size.
+"""Check the import graph of the package: which folder imports which, and its size.
 
 A room is a folder of soco_mm, or a module beside them. Rooms have an order, from
 low to high, and import only lower ones; modules do not import one another in a

@@ -373,17 +373,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('what', choices=['kills', 'memory'])
-    parser.add_argument('--kills', type=int, default=1000)
-    parser.add_argument('--minutes', type=float, default=float('inf'))
-    parser.add_argument('--steps', type=int, default=150, help='of a run')
-    parser.add_argument('--accumulate', type=int, default=1, metavar='N')
-    parser.add_argument('--processes', type=int, default=1)
-    parser.add_argument('--iterations', type=int, default=2000, help='for memory')
     parser.add_argument(
-        '--longest', type=float, default=2.0, help='life in seconds, more if loaded'
+        'what', choices=['kills', 'memory'], help='what to measure, see above'
     )
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--kills', type=int, default=1000, help='stop after so many (default: 1000)'
+    )
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        default=float('inf'),
+        help='stop after so many minutes (default: none)',
+    )
+    parser.add_argument(
+        '--steps',
+        type=int,
+        default=150,
+        help='steps of the optimiser in a run (default: 150)',
+    )
+    parser.add_argument(
+        '--accumulate',
+        type=int,
+        default=1,
+        metavar='N',
+        help='iterations of a step (default: 1)',
+    )
+    parser.add_argument(
+        '--processes', type=int, default=1, help='processes of a run (default: 1)'
+    )
+    parser.add_argument(
+        '--iterations',
+        type=int,
+        default=2000,
+        help='iterations of the run whose memory is measured (default: 2000)',
+    )
+    parser.add_argument(
+        '--longest',
+        type=float,
+        default=2.0,
+        help='a run is killed within so many seconds, later on a loaded machine '
+        '(default: 2)',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of the times of the kills (default: 0)'
+    )
     args = parser.parse_args()
     warm_up()
     if args.what == 'memory':

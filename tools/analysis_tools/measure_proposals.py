@@ -11,10 +11,12 @@ from pathlib import Path
 
 import cv2
 
+from soco_mm.cli import run
 from soco_mm.proposals import ProposalStore, build_settings, make_proposals
 from soco_mm.proposals.fitting import fit_settings
 from soco_mm.proposals.listing import list_input
 from soco_mm.proposals.recall import best_overlaps, measure_recall, read_ground_truth
+from soco_mm.utils import UsageError
 
 # Folder of the images for validation, annotations for training and validation.
 DATA_SETS = dict(
@@ -60,8 +62,21 @@ def measure(images, annotations: Path, settings: dict, folder: Path) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('data', type=Path, help='the folder of the data sets')
-    parser.add_argument('--only', nargs='+', choices=DATA_SETS, default=[*DATA_SETS])
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        choices=DATA_SETS,
+        default=[*DATA_SETS],
+        help='the data sets to measure (default: all)',
+    )
     args = parser.parse_args()
+    for name in args.only:
+        for each in DATA_SETS[name]:
+            if not (args.data / each).exists():
+                raise UsageError(
+                    f'There is no {args.data / each}, which {name} needs. Choose '
+                    'others with --only.'
+                )
     report: dict = dict(opencv=cv2.__version__)
     for name in args.only:
         images, train, val = (args.data / each for each in DATA_SETS[name])
@@ -80,13 +95,13 @@ def main() -> None:
             settings['filter'] = fitted['filter']
             runs[f'{preset}, fitted filter'] = settings
         report[name] = {}
-        for number, (run, settings) in enumerate(runs.items()):
+        for number, (title, settings) in enumerate(runs.items()):
             with tempfile.TemporaryDirectory() as folder:
-                report[name][run] = measure(
+                report[name][title] = measure(
                     listed, val, settings, Path(folder, str(number))
                 )
     print(json.dumps(report, indent=1))
 
 
 if __name__ == '__main__':
-    main()
+    run(main)

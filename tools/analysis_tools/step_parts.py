@@ -167,11 +167,25 @@ def measure(parts: Parts, device: str, dtype: torch.dtype | None, steps: int) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
-        '--config', default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py')
+        '--config',
+        default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'),
+        help='file of a config (default: soco_r50_fpn_100e)',
     )
-    parser.add_argument('--batch-size', type=int, default=8)
-    parser.add_argument('--steps', type=int, default=3)
-    parser.add_argument('--dtype', choices=list(DTYPES), default='float32')
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images of a step (default: 8)'
+    )
+    parser.add_argument(
+        '--steps',
+        type=int,
+        default=3,
+        help='measured steps after a warm-up (default: 3)',
+    )
+    parser.add_argument(
+        '--dtype',
+        choices=list(DTYPES),
+        default='float32',
+        help='what to compute with (default: float32)',
+    )
     args = parser.parse_args()
     MMLogger.get_instance('mmengine', log_level='ERROR')
     device = 'cuda' if torch.cuda.is_available() else 'cpu'

@@ -203,7 +203,7 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
         inits=(IMAGENET, SCRATCH),
         seeds=SEEDS[:2],
     ),
-    # What a stranger runs in half an hour.
+    # What a stranger runs in 20 minutes of one core.
     'quick': Experiment(
         'Does the study give the same figures here? After 200 iterations',
         data=('bccd',),

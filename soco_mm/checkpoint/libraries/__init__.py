@@ -1,6 +1,6 @@
 """Pretrained weights under the names of other libraries, and their files."""
 
-from .architecture import backbone_type, class_name, pixel_statistics
+from .architecture import backbone_type, pixel_statistics
 from .backbones import mmpretrain_weights, timm_model, timm_weights
 from .detectron2 import detectron2_pickle, detectron2_settings, detectron2_weights
 from .parts import split_parts
@@ -9,7 +9,6 @@ from .torchvision import torchvision_weights
 
 __all__ = [
     'backbone_type',
-    'class_name',
     'detectron2_pickle',
     'detectron2_settings',
     'detectron2_weights',

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from soco_mm.utils import SoCoError
+from soco_mm.utils.class_names import class_name
 
 # Settings that change nothing computed from given weights in evaluation mode,
 # or that show in the shapes of the weights.
@@ -127,11 +128,6 @@ def check_detector(model: Mapping, library: str) -> None:
 def backbone_type(model: Mapping) -> str:
     """Class of the backbone, without the scope of its library."""
     return class_name(model['backbone'])
-
-
-def class_name(part: Mapping) -> str:
-    """Class of a part of a config, without the scope of its library."""
-    return part['type'].rpartition('.')[2]
 
 
 def pixel_statistics(model: Mapping) -> dict:

@@ -39,8 +39,9 @@ def add_fit(parser, measured: bool = False) -> None:
         help='annotated objects of a few such images, from which sizes and shapes of '
         'the boxes and the resolution of the search are derived: a COCO json, the '
         'data.yaml of a YOLO data set, or Pascal VOC'
-        + '; before and after, how often the nearest other object is of the same '
-        'class (with --proposals this alone)' * measured,
+        + '; the training also measures, before and after, how often the most similar '
+        'other object has the same class (with --proposals only this is done)'
+        * measured,
     )
 
 

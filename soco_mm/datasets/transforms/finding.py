@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+from soco_mm.utils.class_names import class_name
+
 
 def find_transform(pipeline: Sequence[dict], transform: type) -> dict | None:
     """The config of a transform in a pipeline.
@@ -18,8 +20,5 @@ def find_transform(pipeline: Sequence[dict], transform: type) -> dict | None:
         >>> find_transform(pipeline, ConstructViews)
         {'type': 'soco_mm.ConstructViews'}
     """
-    for each in pipeline:
-        kind = each.get('type')
-        if kind is transform or str(kind).rpartition('.')[2] == transform.__name__:
-            return each
-    return None
+    found = (each for each in pipeline if class_name(each) == transform.__name__)
+    return next(found, None)

@@ -35,7 +35,7 @@ class TimelineHook(Hook):
     def before_run(self, runner) -> None:
         """Start the clock."""
         self.path = Path(runner.work_dir, TIMELINE) if is_main_process() else None
-        self.earlier = read_timeline(runner.work_dir)
+        self.earlier: list = []
         self.seconds = dict.fromkeys(STATES, 0.0)
         self.state, self.mark = STARTING, time.monotonic()
         self.start, self.written, self.first = time.time(), 0.0, 0
@@ -43,6 +43,7 @@ class TimelineHook(Hook):
     def before_train(self, runner) -> None:
         """Note where the training goes on."""
         self.first = runner.iter
+        self.earlier = read_timeline(runner.work_dir)  # renumbered, if resumed so
         self._enter(STARTING)
         self._write(runner)
 

@@ -90,14 +90,14 @@ class ObjectDenseHead(BaseModule):
             return torch.cat([run_tower(tower, x) for tower in towers], 1)
         # Empty levels run too: all processes have to take part in synchronised
         # norms, and all weights get a gradient.
-        indices = [
-            torch.nonzero(levels == level)[:, 0] for level in range(len(towers[0]))
-        ]
+        order = levels.argsort(stable=True)
+        each = torch.arange(len(towers[0]), device=levels.device)
+        sizes = (levels[:, None] == each).sum(0).tolist()  # the only wait for a GPU
         pooled = [
-            torch.cat([run_tower(tower[level], x[index]) for tower in towers], 1)
-            for level, index in enumerate(indices)
+            torch.cat([run_tower(tower[level], part) for tower in towers], 1)
+            for level, part in enumerate(x[order].split(sizes))
         ]
-        return torch.cat(pooled)[torch.cat(indices).argsort()]
+        return torch.cat(pooled)[order.argsort()]
 
 
 def find_towers(head: nn.Module) -> list[str]:
