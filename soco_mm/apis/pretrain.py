@@ -70,9 +70,8 @@ def pretrain(
             few images, the short recipe of its backbone; else the R50-FPN's.
         options (dict, optional): Values of the config, by dotted key.
         epochs (int, optional): Length of the training. Defaults to the config's.
-        batch_size (int, optional): Images of an iteration. Defaults to the
-            config's, at most 16 on a CPU if it counts in epochs, and no more than
-            there are images.
+        batch_size (int, optional): Images of an iteration. Defaults to the config's,
+            at most 16 on a CPU if it counts in epochs, at most all images.
         accumulate (int, optional): Iterations of an optimiser step. Defaults to 1.
         auto_scale (bool, optional): See :mod:`soco_mm.engine.batch_scaling`.
         precision (str, optional): See :func:`set_precision`.

@@ -9,12 +9,14 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from soco_mm.errors import Stopped
 
 # Seconds that processes have to end when another one has.
 PATIENCE = 20
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,23 +40,40 @@ def main(arguments: list[str] | None = None) -> None:
     args = run.parse_args(
         [*(f'{key}={value}' for key, value in options.items() if key in known), *given]
     )
-    for each in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-        signal.signal(each, pass_on)
+    follow_signals()
     try:
         run.run(args)
     except ChildFailedError as error:
         sys.exit(report(error.failures))
 
 
-def pass_on(number: int, _) -> None:
+def follow_signals() -> None:
+    """Call :func:`pass_on` for each signal that asks to stop.
+
+    In a thread: Python calls no handler while torchrun waits for other nodes.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)
+    for each in STOPPING:
+        signal.signal(each, lambda *_: None)
+
+    def follow() -> None:
+        while number := os.read(read, 1):
+            if number[0] in STOPPING:
+                pass_on(number[0])
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def pass_on(number: int) -> None:
     """Pass a signal on to the processes that were started.
 
     Where there are none, as while other nodes are awaited, it ends this process.
     """
     started = children()
     if not started:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        os._exit(128 + number)
     for pid in started:
         try:
             os.kill(pid, number)

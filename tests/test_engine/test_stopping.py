@@ -159,9 +159,12 @@ def test_a_launcher_that_waits_for_other_nodes_is_stopped(number):
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    assert started.stdout.readline() == 'waiting\n'
-    started.send_signal(number)
-    assert started.wait(60) == -number
+    try:
+        assert started.stdout.readline() == 'waiting\n'
+        started.send_signal(number)
+        assert started.wait(60) == 128 + number
+    finally:
+        started.kill()
 
 
 @pytest.fixture
