@@ -30,6 +30,15 @@ INPUTS = (
     'val',
     'val_images',
 )
+# The same of a config, by the ends of their keys.
+READ_BY_CONFIG = {
+    'ann_file',
+    'annotations',
+    'checkpoint',
+    'data_root',
+    'load_from',
+    'proposals',
+}
 # Results do not depend on these parts of a config.
 HARMLESS = (
     'checkpoint_every',
@@ -110,10 +119,19 @@ def read_options(written: dict) -> dict:
     options = {}
     for key, text in written.items():
         try:
-            options[key] = ast.literal_eval(text)
+            options[key] = ast.literal_eval(
+                _Infinite().visit(ast.parse(text, mode='eval'))
+            )
         except (SyntaxError, ValueError):
             options[key] = text
     return options
+
+
+class _Infinite(ast.NodeTransformer):
+    """Reads ``inf`` and ``nan`` as Python writes them."""
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Constant(float(node.id)) if node.id in ('inf', 'nan') else node
 
 
 def read_job(out: Path) -> dict | None:
@@ -204,8 +222,15 @@ def check_overwrite(out: Path, job: dict) -> None:
         there = None
     check_kind(out, job if there is None else there, job)
     whole = {out.resolve(), Path(os.path.abspath(out))}
-    for key in INPUTS:
-        given = job.get(key)
+    settings = flatten(job.get('settings') or {}) | read_options(
+        job.get('options') or {}
+    )
+    inputs = {key: job.get(key) for key in INPUTS} | {
+        key: value
+        for key, value in settings.items()
+        if key.rpartition('.')[2] in READ_BY_CONFIG
+    }
+    for key, given in inputs.items():
         for each in given if isinstance(given, list) else [given]:
             if not isinstance(each, str) or not os.path.exists(each):
                 continue

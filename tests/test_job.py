@@ -1,10 +1,11 @@
 """Folders that belong to one run."""
 
 import json
+import math
 
 import pytest
 
-from soco_mm.job import claim_run, resumed_arguments, written_options
+from soco_mm.job import claim_run, read_options, resumed_arguments, written_options
 from soco_mm.utils import UsageError
 
 JOB = dict(
@@ -153,6 +154,30 @@ def test_overwrite_deletes_nothing_that_the_run_reads(run, tmp_path, key):
     # What is not there, and folders above, are not deleted.
     job = changed(images=str(tmp_path), init=str(run / 'none'))
     assert claim_run(run, job, False, True) == {}
+
+
+@pytest.mark.parametrize(
+    'key',
+    ['load_from', 'init_weights.checkpoint', 'train_dataloader.dataset.proposals'],
+)
+@pytest.mark.parametrize('part', ['options', 'settings'])
+def test_overwrite_deletes_nothing_that_a_config_reads(run, key, part):
+    (run / 'kept').mkdir()
+    if part == 'options':
+        given = written_options({key: str(run / 'kept')})
+    else:
+        given = str(run / 'kept')
+        for name in reversed(key.split('.')):
+            given = {name: given}
+    with pytest.raises(UsageError, match=rf'would delete .*kept.*\({key}\)'):
+        claim_run(run, changed(**{part: given}), False, True)
+    assert (run / 'kept').is_dir()
+
+
+def test_options_are_read_as_they_were_given():
+    options = dict(a=float('inf'), b=[-float('inf'), 1], c=(1, 'inf'), d='x y', e=None)
+    assert read_options(written_options(options)) == options
+    assert math.isnan(read_options(written_options(dict(a=float('nan'))))['a'])
 
 
 def test_a_job_that_cannot_be_read_can_be_overwritten(run):

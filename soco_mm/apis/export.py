@@ -5,7 +5,7 @@ from pathlib import Path
 
 from soco_mm.checkpoint import TransferReport, write_checkpoint
 from soco_mm.checkpoint.config_text import plain_data
-from soco_mm.checkpoint.handed_over import given_parts, read_parts
+from soco_mm.checkpoint.handed_over import given_parts, parts_of, read_parts
 from soco_mm.checkpoint.libraries.files import LIBRARIES, LibraryReport, write_weights
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.checkpoint.provenance import PROVENANCE, copy_provenance
@@ -88,6 +88,7 @@ def export_detector(
             soco_mm_version=__version__,
             checkpoint=Path(checkpoint).name,
             stretch=stretch and list(stretch),
+            parts=parts_of(fitted.weights),
             model=plain_data(pretrained.model),
         )
         write_checkpoint(partial / WEIGHTS, dict(meta=meta, state_dict=fitted.weights))

@@ -18,7 +18,7 @@ from soco_mm.job import claim_run
 from soco_mm.log import logger
 from soco_mm.proposals.listing import ImageSource
 from soco_mm.proposals.reuse import check_proposals
-from soco_mm.utils import exclusive
+from soco_mm.utils import exclusive, is_older
 
 from .export import export_detector
 from .results import PREVIEW, PretrainResult
@@ -136,7 +136,7 @@ def pretrain(
             logger.info(plan.describe(store))
             checkpoint = train_model(cfg, out, resume, quiet=not verbose)
         exported = out / 'exported'
-        if fresh or not (exported / REPORT).is_file():
+        if fresh or is_older(exported / REPORT, checkpoint):
             report = export_detector(
                 checkpoint,
                 exported,

@@ -1,4 +1,5 @@
 import ast
+from collections.abc import Mapping
 
 
 class _DictCalls(ast.NodeTransformer):
@@ -14,6 +15,18 @@ class _DictCalls(ast.NodeTransformer):
             [ast.Constant(each.arg) for each in node.keywords],
             [each.value for each in node.keywords],
         )
+
+
+def config_text(checkpoint: Mapping) -> str:
+    """The text of the config in a checkpoint of OpenMMLab, empty without one.
+
+    MMEngine keeps it under ``cfg``; MMDetection 2 and its contemporaries under
+    ``config``.
+    """
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, Mapping):
+        return ''
+    return str(meta.get('cfg') or meta.get('config') or '')
 
 
 def read_assignment(text: str, name: str) -> object | None:

@@ -25,6 +25,13 @@ OWN = ('target_net.', 'data_preprocessor.')
 NEEDLESS = re.compile(
     rf'.*\.(num_batches_tracked|relative_position_index)$|{STAGE_NORM.pattern}'
 )
+# A block of a backbone, in the names of any library; what is no weight of it.
+BLOCK = re.compile(
+    r'.*?\b(layer\d|(stages?|features|layers)[._]\d+(\.blocks)?|res\d|blocks\.\d+)\.\d+\.'
+)
+COMPUTED = re.compile(
+    r'.*\.(num_batches_tracked|attn_mask|relative_(position_index|coords_table))$'
+)
 BOX_HEADS = re.compile(r'roi_head\.bbox_head\.(\d+\.)?(shared_)')
 # Parts of the pretext task in tables, where `head` would be a detector's.
 PRETEXT_NAMES = {'head': 'predictor', 'box_head': 'head of displaced boxes'}
@@ -44,6 +51,7 @@ class InitialWeights:
             model takes red and blue in the other order. Defaults to False.
         left_out (dict[str, int]): Number of tensors of the file that have no
             place, by the start of their names.
+        cut (list[str]): Those of them in a block of which others are filled.
     """
 
     path: str
@@ -53,6 +61,7 @@ class InitialWeights:
     library: str
     turned: bool = False
     left_out: dict[str, int] = field(default_factory=dict)
+    cut: list[str] = field(default_factory=list)
 
     @property
     def num_filled(self) -> int:
@@ -138,9 +147,23 @@ def match_weights(
     }
     rest = [name for name in file.weights if name not in used]
     starts = Counter(name.partition('.')[0] for name in rest)
+    blocks = {block_of(name) for name in used} - {''}
+    cut = [name for name in rest if block_of(name) in blocks]
     return InitialWeights(
-        file.path, fitting, report, origin, library, turned, dict(starts)
+        file.path, fitting, report, origin, library, turned, dict(starts), cut
     )
+
+
+def block_of(name: str) -> str:
+    """The block of a backbone that a weight is in, empty if it is in none.
+
+    Example:
+        >>> from soco_mm.checkpoint.initial import block_of
+        >>> block_of('backbone.layer1.0.conv1.weight'), block_of('neck.bias')
+        ('backbone.layer1.0.', '')
+    """
+    found = BLOCK.match(name)
+    return '' if found is None or COMPUTED.match(name) else found[0]
 
 
 def count_fitting(weights: dict[str, Tensor], state: dict[str, Tensor]) -> int:
@@ -263,6 +286,13 @@ def refuse_partial(found: InitialWeights, model: Mapping) -> None:
     Raises:
         SoCoError: If they do not.
     """
+    if found.cut:
+        raise SoCoError(
+            f'{found.path} is of another backbone than {model["backbone"]["type"]}: '
+            f'its blocks have {found.cut[0]} too, and {len(found.cut) - 1} more. '
+            'Choose the config of the model that the weights are of, or load what fits '
+            'with --init-partial (partial=True in a config).'
+        )
     if not (lost := missing_of_backbone(found)):
         return
     part = found.report.parts['backbone']

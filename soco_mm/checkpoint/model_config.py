@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry, root
 
-from soco_mm.checkpoint import read_assignment
+from soco_mm.checkpoint.config_text import config_text, read_assignment
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
@@ -70,7 +70,7 @@ def read_model(checkpoint: dict) -> dict | None:
         return None
     model = meta.get('model')
     if model is None:
-        model = read_assignment(str(meta.get('cfg', '')), 'model')
+        model = read_assignment(config_text(checkpoint), 'model')
     return model if isinstance(model, dict) else None
 
 

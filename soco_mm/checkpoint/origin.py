@@ -10,7 +10,7 @@ import yaml
 
 from soco_mm.utils.class_names import class_name
 
-from .config_text import read_assignment
+from .config_text import config_text, read_assignment
 from .libraries.architecture import MEAN, RESNET, STD, same
 from .model_config import read_model
 from .weights_file import WeightsFile
@@ -25,8 +25,12 @@ OPENMMLAB = re.compile(r'backbone\.(?!body\.)')
 RGB_AUTHORS = ('torchvision', 'soco_mm')
 # What normalises the images of a detector; without a mean it leaves them as they are.
 PLAIN = 'DetDataPreprocessor'
+NO_CHANGE = dict(mean=(0.0,) * 3, std=(1.0,) * 3)
 # Settings of a ResNet that do not show in the shapes of its weights.
-UNSEEN = ('style', 'strides', 'dilations', 'avg_down', 'dcn', 'stage_with_dcn')
+UNSEEN = (
+    *('style', 'strides', 'dilations', 'avg_down', 'dcn', 'stage_with_dcn'),
+    'plugins',
+)
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,10 @@ class Origin:
         given = pixels_in(file.content, model)
         if given is None:
             return cls(backbone=backbone)
-        if class_name(given) == 'ViewDataPreprocessor':  # this plugin's
+        if class_name(given).endswith('ViewDataPreprocessor'):  # this plugin's
             rgb = not given.get('rgb_to_bgr', False)
         else:
-            rgb = given.get('bgr_to_rgb', given.get('to_rgb', False))
+            rgb = given.get('bgr_to_rgb', given.get('to_rgb', 'type' not in given))
         return cls.in_order(given, not rgb, 'by the config in the file', backbone)
 
     @classmethod
@@ -153,19 +157,25 @@ class Origin:
 
 def pixels_in(content: dict, model: Mapping) -> Mapping | None:
     """Mean and deviation in the config of a checkpoint of OpenMMLab, if any."""
-    meta = content.get('meta')
-    text = str(meta.get('cfg', '')) if isinstance(meta, dict) else ''
+    text = config_text(content)
+    older = read_assignment(text, 'img_norm_cfg')  # of MMDetection 2
+    if isinstance(older, Mapping) and max(older.get('std') or [9]) < 1:
+        # Of MMSelfSup 0, where values are from 0 to 1.
+        older = {key: [255 * each for each in older[key]] for key in ('mean', 'std')}
     places: tuple[Any, ...] = (
         model.get('data_preprocessor'),
         read_assignment(text, 'data_preprocessor'),
-        read_assignment(text, 'img_norm_cfg'),  # of MMDetection 2
+        older,
     )
     for place in places:
         if isinstance(place, Mapping) and place.get('mean') and place.get('std'):
             return place
     own = model.get('data_preprocessor')
-    if isinstance(own, Mapping) and class_name(own) == PLAIN:
-        return dict(own, mean=(0.0,) * 3, std=(1.0,) * 3)  # as of YOLOX
+    plain = isinstance(own, Mapping) and class_name(own) == PLAIN
+    # That of MMDetection 2 is in the pipeline.
+    plain |= bool(text and own is None and 'pipeline' in text and 'Norm' not in text)
+    if plain:  # as of YOLOX
+        return dict(type=PLAIN, **NO_CHANGE, **(own or {}))
     return None
 
 

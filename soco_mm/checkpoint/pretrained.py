@@ -1,5 +1,6 @@
 """A pretrained model out of a checkpoint."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,13 +14,15 @@ from torch import Tensor, nn
 
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
+from soco_mm.utils.class_names import class_name
 from soco_mm.utils.stretch import Stretch, as_percentiles, load_images
 from soco_mm.utils.texts import first_line
 
-from .config_text import read_assignment
-from .handed_over import read_parts
+from .config_text import config_text, read_assignment
+from .handed_over import keep_parts, read_parts
 from .io import read_checkpoint, state_dict_of
-from .model_config import model_of, says_model
+from .model_config import model_of, read_model, says_model
+from .origin import Origin
 from .transfer import compare_tensors, detector_weights
 
 # The key of a config that names the parts that are handed over.
@@ -48,6 +51,8 @@ class Pretrained:
             pretext task, which no detector has a place for.
         handed_over (tuple[str], optional): The parts that its recipe hands
             over, see :func:`read_parts`; None for all.
+        held (tuple[str], optional): The parts that there are weights of; None for
+            all.
 
     Example:
         >>> from soco_mm.checkpoint.pretrained import Pretrained
@@ -64,6 +69,7 @@ class Pretrained:
     stretch: Stretch = None
     left_out: dict[str, int] = field(default_factory=dict)
     handed_over: tuple[str, ...] | None = None
+    held: tuple[str, ...] | None = None
 
     @classmethod
     def read(
@@ -101,13 +107,18 @@ class Pretrained:
         }
         if cfg is None and not says_model(read):
             cfg = fallback
+        if cfg is None:
+            model = model_of(read, checkpoint, parts)
+        else:
+            model = given_model(cfg.model, read, checkpoint)
         return cls(
-            model_of(read, checkpoint, parts) if cfg is None else cfg.model,
+            model,
             detector_weights(state_dict),
             str(checkpoint),
             stretch_of(read, cfg),
             {part: number for part, number in left_out.items() if number},
             handed_over_by(read, cfg),
+            read_parts((read.get('meta') or {}).get('parts'), 'meta.parts'),
         )
 
     @classmethod
@@ -168,6 +179,8 @@ class Pretrained:
             )
         net.eval()
         own = detector_weights(net.state_dict())
+        if self.held is not None:  # an export of some parts
+            own, _ = keep_parts(own, self.held, self.source)
         wrong = compare_tensors(own, self.weights).mismatches()
         if wrong:
             more = f', and {len(wrong) - 1} more' * (len(wrong) > 1)
@@ -177,6 +190,24 @@ class Pretrained:
             )
         net.load_state_dict(self.weights, strict=False)
         return net
+
+
+def given_model(model: Config, read: dict, checkpoint: str | Path) -> Config:
+    """The model of a config, with what the checkpoint itself says of its images.
+
+    Raises:
+        SoCoError: If it was trained with a backbone that computes something else.
+    """
+    saved = read_model(read) or {}
+    if saved.get('backbone'):
+        there = Origin(backbone=saved['backbone'])
+        if difference := there.explain_difference(model['backbone']):
+            raise SoCoError(f'{checkpoint} is not of this config: {difference}.')
+    pixels = saved.get('data_preprocessor')
+    if pixels and class_name(pixels).endswith('ViewDataPreprocessor'):
+        model = copy.deepcopy(model)
+        model['data_preprocessor'] = pixels
+    return model
 
 
 def handed_over_by(checkpoint: dict, cfg: Config | None) -> tuple[str, ...] | None:
@@ -192,8 +223,10 @@ def handed_over_by(checkpoint: dict, cfg: Config | None) -> tuple[str, ...] | No
     """
     if cfg is not None:
         return read_parts(cfg.get(HANDED_OVER), HANDED_OVER)
-    text = str((checkpoint.get('meta') or {}).get('cfg', ''))
-    parts: Any = read_assignment(text, HANDED_OVER)
+    meta = checkpoint.get('meta') or {}
+    parts: Any = meta.get('parts') or read_assignment(
+        config_text(checkpoint), HANDED_OVER
+    )
     return read_parts(parts, HANDED_OVER)
 
 
@@ -211,7 +244,7 @@ def stretch_of(checkpoint: dict, cfg: Config | None = None) -> Stretch:
     meta = checkpoint.get('meta') or {}
     if 'stretch' in meta:
         return as_percentiles(meta['stretch'])
-    loader: Any = read_assignment(str(meta.get('cfg', '')), 'train_dataloader')
+    loader: Any = read_assignment(config_text(checkpoint), 'train_dataloader')
     if loader is None and cfg is not None:
         loader = cfg.get('train_dataloader')
     try:

@@ -93,9 +93,8 @@ class WeightsFile:
     @property
     def is_released(self) -> bool:
         """bool: Whether it is a checkpoint of the authors' released code."""
-        return any(
-            (found := RELEASED.match(name)) and found[2] for name in self.weights
-        )
+        found = [match for name in self.weights if (match := RELEASED.match(name))]
+        return len({match[2] for match in found}) == 2  # MoCo has a target's alone
 
 
 def read_weights(path: str | Path) -> WeightsFile:

@@ -36,6 +36,7 @@ UNREADABLE = Reason(
     'objects with a mask that cannot be read',
     'ignored: not trained with, and not counted as missed',
 )
+TURNED = Reason('rotated box', 'rotated boxes', 'the upright box around it is taken')
 OTHER_CLASS = Reason('object of another class', 'objects of other classes')
 UNLISTED = Reason(
     'object of an image that is not listed', 'objects of images that are not listed'

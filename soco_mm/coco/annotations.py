@@ -17,6 +17,7 @@ from .account import (
     INVISIBLE,
     OTHER_CLASS,
     REPEATED,
+    TURNED,
     UNREADABLE,
     Account,
 )
@@ -232,6 +233,8 @@ def _fit_objects(
             continue
         if reaches_out(entry.box, *image.size):
             account.add(CLIPPED, name)
+        if entry.turned:
+            account.add(TURNED, name)
         if entry.crowd:
             account.add(CROWD, name)
         elif entry.ignore:

@@ -77,6 +77,7 @@ class NameFinder:
         self.by_name: dict[str, list[str]] = {}
         for path in self.paths:
             self.by_name.setdefault(_parts(path)[0], []).append(path)
+        self.ends: dict[str, _Ends] = {}
 
     def find(self, name: str) -> str | None:
         """The path that a name means, None if there is none.
@@ -87,20 +88,14 @@ class NameFinder:
         for known in (name, clean_name(name)):
             if known in self.paths:
                 return known
-        parts = _parts(clean_name(name))
-        best: list[str] = []
-        shared = 0
-        for path in self.by_name.get(parts[0], ()):
-            theirs = _parts(path)
-            common = min(len(parts), len(theirs))
-            if parts[:common] != theirs[:common] or common < shared:
-                continue
-            if common > shared:
-                best, shared = [], common
-            best.append(path)
+        parts = tuple(_parts(clean_name(name)))
+        if parts[0] not in self.by_name:
+            return None
+        if parts[0] not in self.ends:  # when they are needed: there may be many
+            self.ends[parts[0]] = _Ends(self.by_name[parts[0]])
+        best = self.ends[parts[0]].find(parts)
         if len(best) > 1:
-            first, second, *_ = sorted(best)
-            raise AmbiguousName(f'{first} and {second}')
+            raise AmbiguousName(f'{best[0]} and {best[1]}')
         return best[0] if best else None
 
     def find_all(self, names: Iterable[str]) -> tuple[dict[str, str], str | None]:
@@ -138,6 +133,37 @@ class NameFinder:
             if len(owners[path]) == 1 or clean_name(name) == path
         }
         return clear, unclear
+
+
+class _Ends:
+    """Finds paths of one file name by how far their ends agree with a name.
+
+    Args:
+        paths (Iterable[str]): The paths.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.ends: dict[tuple, list[str]] = {}
+        self.wholes: dict[tuple, list[str]] = {}
+        for path in sorted(paths):
+            parts = tuple(_parts(path))
+            self.wholes.setdefault(parts, []).append(path)
+            for number in range(1, len(parts) + 1):
+                several = self.ends.setdefault(parts[:number], [])
+                if len(several) < 2:  # more do not change what is said
+                    several.append(path)
+
+    def find(self, parts: tuple) -> list[str]:
+        """The paths that fit best; of several at least two.
+
+        Args:
+            parts (tuple): What :func:`_parts` returns for the name, which may have
+                more or fewer folders than the paths.
+        """
+        if parts in self.ends:
+            return self.ends[parts]
+        shorter = (parts[:number] for number in range(len(parts) - 1, 0, -1))
+        return next((self.wholes[each] for each in shorter if each in self.wholes), [])
 
 
 def _parts(path: str) -> list[str]:

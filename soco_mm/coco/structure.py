@@ -8,9 +8,9 @@ from urllib.parse import urlparse
 
 from soco_mm.errors import UsageError
 
-from .account import UNLISTED, Account
+from .account import TURNED, UNLISTED, Account
 from .files import clean_name
-from .values import Ids, to_box, to_flag, to_name, to_number, to_side
+from .values import Ids, to_box, to_flag, to_name, to_number, to_side, turn_box
 
 EXPECTED = (
     'Expected "images" (id, file_name), "categories" (id, name) and '
@@ -73,6 +73,7 @@ class ObjectEntry:
         ignore (bool): Whether it is to be ignored (``ignore``).
         score (float, optional): Of results.
         segmentation: As it is in the file.
+        turned (bool): Whether the file has a rotated box, around which this one is.
     """
 
     number: int
@@ -85,6 +86,7 @@ class ObjectEntry:
     ignore: bool = False
     score: float | None = None
     segmentation: Any = None
+    turned: bool = False
 
     def __str__(self) -> str:
         known = '' if self.id is None else f' (id {self.id})'
@@ -217,20 +219,24 @@ def read_objects(
             if image is None:
                 account.add(UNLISTED, f'image_id {each["image_id"]!r}')
                 continue
+            box, rotation = to_box(each['bbox']), read_rotation(each)
             found.append(
                 ObjectEntry(
                     number,
                     each.get('id'),
                     image,
                     category,
-                    to_box(each['bbox']),
+                    turn_box(box, rotation) if rotation else box,
                     read_area(each.get('area')),
                     to_flag(each.get('iscrowd'), 'iscrowd'),
                     to_flag(each.get('ignore'), 'ignore'),
                     optional_number(each.get('score'), 'score'),
                     each.get('segmentation'),
+                    bool(rotation),
                 )
             )
+            if rotation and account is not None:
+                account.add(TURNED, str(found[-1]))
         except _WRONG as error:
             raise wrong(path, 'annotation', number, each, error) from None
     return found
@@ -253,6 +259,18 @@ def index_images(images: Sequence[ImageEntry], path: str | Path) -> Ids:
         except _WRONG as error:
             raise wrong(path, 'image', each.number, dict(id=each.id), error) from None
     return Ids(each.id for each in images)
+
+
+def read_rotation(entry: dict) -> float:
+    """The angle of a box in degrees, as CVAT writes it beside the upright box.
+
+    Raises:
+        ValueError: If it is not a number.
+    """
+    attributes = entry.get('attributes')
+    if not isinstance(attributes, dict) or entry.get('segmentation'):
+        return 0.0  # a mask is not written so
+    return (optional_number(attributes.get('rotation'), 'rotation') or 0.0) % 360
 
 
 def read_area(value: Any) -> float | None:

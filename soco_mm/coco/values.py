@@ -101,6 +101,33 @@ def to_box(value: Any) -> tuple[float, float, float, float]:
     return x, y, width, height
 
 
+def turn_box(
+    box: tuple[float, float, float, float], degrees: float
+) -> tuple[float, float, float, float]:
+    """The upright box around one that is turned about its centre.
+
+    Args:
+        box (tuple): x, y, width and height.
+        degrees (float): The angle; clockwise and counter-clockwise are alike.
+
+    Returns:
+        tuple: x, y, width and height.
+
+    Example:
+        >>> from soco_mm.coco.values import turn_box
+        >>> turn_box((30.0, 50.0, 100.0, 20.0), 90.0)
+        (70.0, 10.0, 20.0, 100.0)
+    """
+    x, y, width, height = box
+    cos, sin = (
+        abs(math.cos(math.radians(degrees))),
+        abs(math.sin(math.radians(degrees))),
+    )
+    across = round(width * cos + height * sin, 6)
+    down = round(width * sin + height * cos, 6)
+    return x + (width - across) / 2, y + (height - down) / 2, across, down
+
+
 class Ids:
     """Finds entries by their id, also where 7 is written as "7".
 

@@ -52,12 +52,15 @@ class VocObject:
         corners (tuple): xmin, ymin, xmax and ymax as they are in the file.
         difficult (bool): Whether it is to be ignored.
         truncated (str): Whether only a part is seen, as it is in the file.
+        rotation (str): The angle by which the box is turned, in degrees, as CVAT
+            writes it; empty if it is not said.
     """
 
     name: str
     corners: tuple[float, float, float, float]
     difficult: bool
     truncated: str
+    rotation: str
 
 
 @dataclass(frozen=True)
@@ -288,6 +291,14 @@ def _read_object(element: PlacedElement) -> VocObject:
         (x1, y1, x2, y2),
         value_of(element, 'difficult', to_flag),
         value_of(element, 'truncated', str),
+        next(
+            (
+                value_of(each, 'value', str)
+                for each in children(element, 'attributes/attribute')
+                if value_of(each, 'name', str) == 'rotation'
+            ),
+            '',
+        ),
     )
 
 
@@ -416,6 +427,9 @@ def _content(folder: str, found: list[tuple[VocFile, str]], first: int) -> dict:
         for index, each in enumerate(xml.objects, 1):
             x1, y1, x2, y2 = each.corners
             x1, y1 = x1 - first, y1 - first
+            turned = {}
+            if each.rotation:
+                turned['attributes'] = dict(rotation=each.rotation)
             annotations.append(
                 dict(
                     id=f'{folder}/{xml.name}: object {index}',
@@ -424,6 +438,7 @@ def _content(folder: str, found: list[tuple[VocFile, str]], first: int) -> dict:
                     bbox=[x1, y1, x2 - x1, y2 - y1],
                     ignore=int(each.difficult),
                     truncated=each.truncated,
+                    **turned,
                 )
             )
     return dict(

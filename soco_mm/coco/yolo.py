@@ -105,9 +105,15 @@ def read_yolo(
             f'looked for {label_path(images[0])}. Labels are txt files in '
             '"labels" beside "images", or beside the images.'
         )
+    owners: dict[str, str] = {}
     for name, file in zip(names, files):
         if file is None:
             account.add(UNLABELLED, name)
+        elif owners.setdefault(file, name) != name:
+            raise UsageError(
+                f'{file} could be of {owners[file]} and of {name}. Rename one of them, '
+                'or move it out of the data set.'
+            )
     for each in lists:
         for stray in _strays(each):
             account.add(STRAY, _relative(stray, base))
@@ -258,7 +264,7 @@ def _read_labels(data: DataYaml, files: list[str]) -> dict[str, list[Label]]:
     wrong = []
     for file, text in zip(files, read_texts(files)):
         found = labels[file] = []
-        for number, line in enumerate(text.split('\n'), 1):
+        for number, line in enumerate(text.splitlines(), 1):
             fields = line.split()
             if not fields:
                 continue

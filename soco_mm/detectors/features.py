@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from soco_mm.models.dense_heads.object_dense_head import (
     find_towers,
@@ -185,22 +185,35 @@ def start_level(net: nn.Module) -> int:
     return stage_numbers(net)[neck.start_level]
 
 
-def check_normalization(pretrained: nn.Module, detector: nn.Module) -> None:
+def check_normalization(
+    pretrained: nn.Module, detector: nn.Module, in_pipeline: bool
+) -> None:
     """Refuse a detector that normalises images differently.
+
+    Args:
+        pretrained (nn.Module): The pretrained model.
+        detector (nn.Module): The detector.
+        in_pipeline (bool): Whether its pipeline normalises images, which is not
+            checked.
 
     Raises:
         SoCoError: If it does.
     """
     ours = pretrained.data_preprocessor
     theirs = getattr(detector, 'data_preprocessor', None)
-    if not getattr(theirs, '_enable_normalize', False):
-        return  # its pipeline may do so
+    normal = getattr(theirs, '_enable_normalize', False)
+    if in_pipeline and not normal:
+        return
+    # Without a mean it takes images as they are, as YOLOX does.
+    pixels = dict(mean=ours.mean.new_zeros(3, 1, 1), std=ours.mean.new_ones(3, 1, 1))
+    if normal:
+        pixels = dict(mean=theirs.mean, std=theirs.std)
     wrong = [
-        f'{name} {read(theirs, name)}, not {read(ours, name)}'
-        for name in ('mean', 'std')
-        if not torch.allclose(getattr(theirs, name), getattr(ours, name), atol=0.5)
+        f'{name} {rounded(value)}, not {rounded(getattr(ours, name))}'
+        for name, value in pixels.items()
+        if not torch.allclose(value, getattr(ours, name), atol=0.5)
     ]
-    if theirs._channel_conversion == ours.rgb_to_bgr:
+    if getattr(theirs, '_channel_conversion', False) == ours.rgb_to_bgr:
         wrong.append('RGB, not BGR' if ours.rgb_to_bgr else 'BGR, not RGB')
     if wrong:
         raise SoCoError(
@@ -210,9 +223,9 @@ def check_normalization(pretrained: nn.Module, detector: nn.Module) -> None:
         )
 
 
-def read(preprocessor: nn.Module, name: str) -> list:
+def rounded(values: Tensor) -> list[float]:
     """Mean or standard deviation of each channel, rounded."""
-    return [round(each, 1) for each in getattr(preprocessor, name).flatten().tolist()]
+    return [round(each, 1) for each in values.flatten().tolist()]
 
 
 def frozen_notes(detector: nn.Module) -> list[str]:

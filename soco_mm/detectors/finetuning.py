@@ -17,6 +17,7 @@ from soco_mm.utils import UsageError
 from soco_mm.visualization import write_png
 
 from .data import hash_of, read_data, short_hash
+from .features import frozen_notes
 from .finetune_config import choose_epochs, finetune_config
 from .fit import exported_config
 from .pictures import draw_annotations
@@ -153,6 +154,12 @@ class FinetunePlan:
             model = unwrap_model(try_finetuning(cfg, train, val).model)
         if cfg.load_from:
             check_weights(model, cfg.load_from)
+        elif given.scratch and (notes := frozen_notes(model)):
+            raise UsageError(
+                f'--scratch: {detector} would keep parts as they are at random '
+                f'({notes[0].partition("(")[2].partition(")")[0]}). Export the '
+                'checkpoint with --adapt, and compare with the detector of that.'
+            )
         cfg.work_dir = cfg.visualizer.save_dir = str(out)
         return cls(arguments, out, detector, sources, cfg)
 

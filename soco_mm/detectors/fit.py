@@ -31,6 +31,7 @@ from soco_mm.detectors.features import (
 )
 from soco_mm.detectors.inheriting import inheriting_config
 from soco_mm.detectors.mask_rcnn import detector_config
+from soco_mm.detectors.pipelines import normalizes
 from soco_mm.detectors.stretching import stretch_detector
 from soco_mm.utils import SoCoError
 from soco_mm.utils.stretch import Stretch
@@ -134,7 +135,7 @@ def fit_detector(
     if others and parts:
         report.reason = reason_for(parts, bool(handoff.parts))
     if detector is not None:
-        check_normalization(net, built)
+        check_normalization(net, built, normalizes(folder / name))
     if parts is None or 'backbone' in parts:
         with_neck = parts is None or 'neck' in parts
         towers = any(key.startswith(DENSE_HEAD) for key in matched)

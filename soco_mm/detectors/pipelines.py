@@ -57,6 +57,16 @@ def transforms(pipeline: list) -> Iterator[Config]:
         yield each
 
 
+def normalizes(detector: str | Path) -> bool:
+    """Whether the pipeline of a detector normalises images; so if there is none."""
+    try:
+        dataset = Config.fromfile(detector).test_dataloader.dataset
+        names = [class_name(each) for each in transforms(find_pipeline(dataset))]
+    except Exception:  # a config is a program; it may have another pipeline
+        return True
+    return 'Normalize' in names
+
+
 def trains_masks(detector: str | Path) -> bool:
     """Whether a detector is trained with masks, as far as its config says."""
     try:

@@ -1,6 +1,5 @@
 """Training of a detector."""
 
-import json
 import re
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,6 +24,7 @@ from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.out_of_memory import memory_named
 from soco_mm.engine.quiet_log import prints_to_log
 from soco_mm.engine.stopping import signals_noted
+from soco_mm.engine.vis_backend import read_lines
 from soco_mm.utils import SoCoError
 
 
@@ -134,8 +134,7 @@ def best_metrics(scalars: Path, epochs: int) -> dict:
     Returns:
         dict: Its ``epoch`` and metrics; AP is 0 where nothing was found.
     """
-    lines = scalars.read_text().splitlines()
-    evaluations = [each for each in map(json.loads, lines) if 'coco/bbox_mAP' in each]
+    evaluations = [each for each in read_lines(scalars) if 'coco/bbox_mAP' in each]
     nothing = {f'coco/bbox_mAP{end}': 0.0 for end in ('', '_50', '_75')}
     best = max(
         evaluations,

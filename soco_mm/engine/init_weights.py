@@ -118,7 +118,7 @@ def set_images(cfg: Config, mean, std, source: str) -> str | None:
     given = cfg.model.get('data_preprocessor') or dict(
         type='soco_mm.ViewDataPreprocessor'
     )
-    if class_name(given) != 'ViewDataPreprocessor':
+    if not class_name(given).endswith('ViewDataPreprocessor'):
         raise SoCoError(
             f'{source} is of a model whose images have the mean {wanted["mean"]} and '
             f'the deviation {wanted["std"]}, which model.data_preprocessor, '

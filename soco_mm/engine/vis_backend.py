@@ -1,4 +1,9 @@
 import importlib.util
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
@@ -27,10 +32,33 @@ class JSONVisBackend(LocalVisBackend):
 
     def _dump(self, value_dict: dict, file_path: str, file_format: str) -> None:
         try:
+            end_line(file_path)
             super()._dump(finite_or_none(value_dict), file_path, file_format)
         except OSError:
             self.unwritten = self.unwritten or SayOnce(file_path)
             self.unwritten()
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file of scalars; a line that was cut off is left out."""
+    for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            yield row
+
+
+def end_line(path: str) -> None:
+    """End a line that a kill or a full disk has cut off."""
+    if not os.path.isfile(path):
+        return
+    with open(path, 'rb+') as stream:
+        if stream.seek(0, os.SEEK_END):
+            stream.seek(-1, os.SEEK_END)
+            if stream.read() != b'\n':
+                stream.write(b'\n')
 
 
 def log_to_tensorboard(cfg: Config) -> None:

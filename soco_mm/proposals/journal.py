@@ -14,6 +14,7 @@ from .layout import Proposals
 SETTINGS_FILE = 'settings.json'
 RECORDS = 'records.bin'
 REPLACES = 'replaces'
+ROOT = 'root'
 # Bytes of the text, number of boxes, CRC-32 of what follows.
 _HEAD = struct.Struct('<III')
 
@@ -29,11 +30,14 @@ class Journal:
         folder (str | Path): The folder; it is made if needed.
         settings (dict): What the results are made with, of JSON's types.
         replaces (bool): Whether this run replaces an existing store. Then
-            it continues only from results of such a run and deletes others.
-            Defaults to False.
+            it continues only from results of such a run with these settings, and
+            deletes others. Defaults to False.
+        root (str, optional): The folder of the images, which is noted. Defaults to
+            None.
 
     Attributes:
         replaces (bool): Whether the run that started it replaces a store.
+        root (str, optional): The folder of the images when it began.
         failed (set[str]): The images that failed.
         seconds (dict[str, float]): CPU time by image, where it is known.
 
@@ -42,14 +46,18 @@ class Journal:
     """
 
     def __init__(
-        self, folder: str | Path, settings: dict, replaces: bool = False
+        self,
+        folder: str | Path,
+        settings: dict,
+        replaces: bool = False,
+        root: str | None = None,
     ) -> None:
         self.folder = Path(folder)
         marker = self.folder / REPLACES
-        if replaces and not marker.is_file():
+        if replaces and not (marker.is_file() and self._is_of(settings)):
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._claim_settings(settings)
+        self.root = self._claim_settings(settings, root)
         if replaces:
             marker.touch()
         self.replaces = marker.is_file()
@@ -65,25 +73,41 @@ class Journal:
         self._stream.truncate(end)
         self._size = end
 
-    def _claim_settings(self, settings: dict) -> None:
-        """Write the settings of a new run; refuse an existing one with others."""
+    def _is_of(self, settings: dict) -> bool:
+        """Whether the folder holds results of these settings."""
+        try:
+            there = json.loads((self.folder / SETTINGS_FILE).read_text())
+            return not describe_difference(
+                {**there, ROOT: None}, {**settings, ROOT: None}
+            )
+        except (OSError, ValueError, AttributeError):
+            return False
+
+    def _claim_settings(self, settings: dict, root: str | None) -> str | None:
+        """Write the settings of a new run; refuse an existing one with others.
+
+        Returns:
+            str, optional: The folder of the images when it began.
+        """
         path = self.folder / SETTINGS_FILE
         try:
             there = json.loads(path.read_text())
         except FileNotFoundError:
             (self.folder / RECORDS).unlink(missing_ok=True)
-            atomic_write(path, json.dumps(settings, indent=1))
-            return
+            atomic_write(path, json.dumps({**settings, ROOT: root}, indent=1))
+            return root
         except (OSError, ValueError) as error:
             raise UsageError(
                 f'{path} cannot be read ({error}). Start again with --overwrite.'
             ) from None
+        began = there.pop(ROOT, root)
         if difference := describe_difference(there, settings):
             raise UsageError(
                 f'{self.folder} holds an unfinished run with other settings '
                 f'({difference}). Use the same, or start again with '
                 '--overwrite.'
             )
+        return began
 
     def append(self, result: Proposals) -> None:
         """Keep a result."""
@@ -111,6 +135,10 @@ class Journal:
             self.failed.add(result.path)
         if result.seconds:
             self.seconds[result.path] = result.seconds
+
+    def paths(self) -> list[str]:
+        """The images that are done."""
+        return list(self._offsets)
 
     def __len__(self) -> int:
         """Number of images."""

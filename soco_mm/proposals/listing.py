@@ -129,7 +129,9 @@ def _read(path: Path) -> list[str]:
     try:
         if path.suffix.lower() != '.json':
             data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-            lines = data.decode('utf-8', 'surrogateescape').split('\n')
+            utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            encoding = 'utf-16' if utf16 else 'utf-8'  # of PowerShell
+            lines = data.decode(encoding, 'surrogateescape').split('\n')
             lines = [line.removesuffix('\r') for line in lines]
             return [line for line in lines if line.strip()]
     except OSError as error:

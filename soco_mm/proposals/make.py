@@ -1,5 +1,6 @@
 """A store of proposals of a set of images."""
 
+import filecmp
 import json
 import os
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from soco_mm.log import logger
 from soco_mm.utils import SoCoError, UsageError, exclusive
 from soco_mm.utils.claim import claim
 from soco_mm.utils.progress import ImageProgress
+from soco_mm.utils.sizes import sample_indices
 from soco_mm.utils.texts import printable
 
 from .generate import generate_proposals
@@ -29,6 +31,7 @@ UNFINISHED = '.unfinished'
 # If the first images, this many, all fail, the generator cannot work.
 TRIED = 20
 ADVICE = 'Choose another place, or replace it with --overwrite.'
+COMPARED = 16  # images, to see whether a folder is the same
 
 
 def make_proposals(
@@ -119,11 +122,14 @@ def _complete(
     """Write the store, including what exists or was made before a kill."""
     made_by = {key: value for key, value in header.items() if key not in INFORMATIVE}
     unfinished = out.with_name(out.name + UNFINISHED)
-    with closing(Journal(unfinished, made_by, overwrite)) as journal:
+    with closing(Journal(unfinished, made_by, overwrite, task.root)) as journal:
+        check_same_images(unfinished, journal.root, task.root, journal.paths())
         # A continued run, too, may be one that makes all again.
         earlier = None
         if not journal.replaces:
             earlier = _earlier(out, header, task.paths)
+        if earlier:
+            check_same_images(out, earlier.header.get('root'), task.root, list(earlier))
         if (
             earlier
             and earlier.header['listing'] == listing
@@ -262,6 +268,35 @@ def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | N
             f'{ADVICE}'
         )
     return store
+
+
+def check_same_images(
+    made: Path, before: str | None, now: str, paths: Sequence[str]
+) -> None:
+    """Refuse proposals of other images of the same names.
+
+    A folder that was moved or copied is the same. Some of the files are compared.
+
+    Args:
+        made (Path): The store, or the unfinished run.
+        before (str, optional): The folder of the images that it is of.
+        now (str): That of the images that are given.
+        paths (Sequence[str]): Their images that are done.
+
+    Raises:
+        UsageError: If an image differs.
+    """
+    if before is None or not os.path.isdir(before) or os.path.samefile(before, now):
+        return
+    for index in sample_indices(len(paths), COMPARED):
+        first, second = (Path(root, paths[index]) for root in (before, now))
+        both = first.is_file() and second.is_file()
+        if both and not filecmp.cmp(first, second, shallow=False):
+            raise UsageError(
+                f'{made} holds proposals of the images in {before}, which differ from '
+                f'those in {now} under the same names: {printable(paths[index])}. '
+                f'{ADVICE}'
+            )
 
 
 def merge_proposals(

@@ -17,6 +17,7 @@ from soco_mm.engine.loops import accumulation_of
 from soco_mm.engine.numbering import SCALARS, STAMP, find_scalars
 from soco_mm.engine.retrieval import read_retrieval
 from soco_mm.engine.timeline import read_timeline
+from soco_mm.engine.vis_backend import read_lines
 from soco_mm.utils import UsageError
 from soco_mm.utils.image_files import JOB
 
@@ -114,13 +115,7 @@ def read_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
     rows: list[dict] = []
     evaluations: list[dict] = []
     for path in files:
-        for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if not isinstance(row, dict):
-                continue
+        for row in read_lines(path):
             if not isinstance(row.get('iter'), int):
                 # The step of an evaluation is that of its epoch.
                 evaluations.append(dict(row, step=rows[-1]['step'] if rows else 0))

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,11 @@ def atomic_write(path: str | Path, data: bytes | str) -> None:
     """
     with atomic_stream(path) as stream:
         stream.buffer.write(data.encode() if isinstance(data, str) else data)
+
+
+def is_older(made: Path, source: Path) -> bool:
+    """Whether a file is missing, or was made before what it is made of."""
+    return not made.is_file() or made.stat().st_mtime < source.stat().st_mtime
 
 
 def finite_or_none(value):
@@ -68,16 +74,37 @@ def atomic_stream(path: str | Path) -> Iterator[TextIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + PARTIAL)
+    stream, partial = _open_partial(path)
     try:
-        with partial.open('w', encoding='utf-8') as stream:
+        with stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        partial.replace(path)
+            partial.replace(path)  # while it is locked
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _open_partial(path: Path) -> tuple[TextIO, Path]:
+    """Open a temporary file, which no other process writes.
+
+    Its name tells what a kill has left, and the next writer takes it over. Another
+    one is used while that is locked.
+    """
+    partial = path.with_name(path.name + PARTIAL)
+    stream = partial.open('a', encoding='utf-8')
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Not the file that another process has renamed meanwhile.
+        if os.path.samestat(os.fstat(stream.fileno()), os.stat(partial)):
+            stream.truncate(0)
+            return stream, partial
+    except OSError:  # locked, gone, or a file system without locks
+        pass
+    stream.close()
+    partial = path.with_name(f'{path.name}.{uuid.uuid4().hex[:8]}{PARTIAL}')
+    return partial.open('x', encoding='utf-8'), partial
 
 
 @contextmanager

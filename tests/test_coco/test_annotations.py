@@ -441,6 +441,24 @@ def test_photos_of_which_it_cannot_be_told_if_boxes_are_turned_are_named(
     assert found.content['images'][0]['width'] == 40
 
 
+def test_the_upright_box_around_a_rotated_one_is_taken(read, content):
+    first, *others = content['annotations']
+    first.update(bbox=[10, 10, 16, 4], attributes=dict(rotation=-30.0))
+    others[0]['attributes'] = dict(rotation=0.0, occluded=False)
+    for each in content['annotations']:
+        each.pop('segmentation', None)
+    found = read()
+    boxes = [list(each[:4]) for boxes in found.boxes.values() for each in boxes]
+    # By its corners.
+    turn = np.exp(-1j * np.radians(30))
+    corners = [(x + 1j * y) * turn + 18 + 12j for x in (-8, 8) for y in (-2, 2)]
+    x, y = np.real(corners), np.imag(corners)
+    wanted = [x.min(), y.min(), np.ptp(x), np.ptp(y)]
+    assert sum(np.allclose(each, wanted, atol=1e-5) for each in boxes) == 1
+    (line,) = [each for each in found.account.lines() if 'rotated' in each]
+    assert line.startswith('1 rotated box')
+
+
 @pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'utf-16-le'])
 def test_files_of_windows_are_read(read, content, tmp_path, encoding):
     content['categories'][0]['name'] = 'écrou'

@@ -1,6 +1,7 @@
 import os
 import unicodedata
 
+import numpy as np
 import pytest
 
 from soco_mm.coco.files import AmbiguousName, NameFinder, clean_name, walk_files
@@ -33,6 +34,38 @@ def test_a_name_of_another_machine_is_found_by_its_end(name, path):
 def test_a_name_that_fits_several_files_is_refused(name):
     with pytest.raises(AmbiguousName, match='train/1.png and val/1.png'):
         NameFinder(PATHS).find(name)
+
+
+def test_names_are_found_by_their_ends_as_by_comparing_all(tmp_path):
+    """However many files have one name."""
+    rng = np.random.default_rng(0)
+
+    def draw():
+        parts = rng.choice(['a', 'B', 'c'], rng.integers(0, 4))
+        return '/'.join([*parts, rng.choice(['1.png', '2.png'])])
+
+    paths = {draw() for _ in range(25)}
+    finder = NameFinder(paths)
+    for name in {draw() for _ in range(200)}:
+        if name in paths:
+            expected = [name]
+        else:
+            ends = {path: path.lower().split('/')[::-1] for path in paths}
+            own = name.lower().split('/')[::-1]
+            fits = {
+                path: min(len(own), len(end))
+                for path, end in ends.items()
+                if all(x == y for x, y in zip(own, end))
+            }
+            best = max(fits.values(), default=0)
+            expected = sorted(path for path in fits if fits[path] == best)
+        if len(expected) > 1:
+            with pytest.raises(
+                AmbiguousName, match=f'^{expected[0]} and {expected[1]}$'
+            ):
+                finder.find(name)
+        else:
+            assert finder.find(name) == (expected[0] if expected else None)
 
 
 def test_a_file_is_found_by_its_very_name_first():

@@ -10,7 +10,7 @@ import pytest
 from label_layouts import object_of, write_voc, xml_of
 from PIL import Image
 
-from soco_mm.coco import read_source
+from soco_mm.coco import read_annotations, read_source
 from soco_mm.coco.voc import read_voc
 from soco_mm.utils import UsageError
 
@@ -97,6 +97,21 @@ def test_corners_are_pixels_from_one_inside_of_the_box(voc):
         ignore=1,
         truncated='1',
     )
+
+
+def test_a_box_that_cvat_has_turned_is_read_as_turned(voc):
+    more = (
+        '<attributes><attribute><name>occluded</name><value>False</value></attribute>'
+        '<attribute><name>rotation</name><value>{}</value></attribute></attributes>'
+    )
+    root = voc(
+        object_of('nut', (11, 9, 30, 12), more.format('90.0'))
+        + object_of('nut', (3, 4, 7, 8), more.format('0.0'))
+    )
+    found = read_annotations(root)
+    first, second = (each[:4] for each in next(iter(found.boxes.values())))
+    assert first == pytest.approx((18, 0, 4, 20)) and second == (2, 3, 5, 5)
+    assert any(each.startswith('1 rotated box') for each in found.account.lines())
 
 
 def test_boxes_are_those_of_mmdetection_and_a_pixel(voc):

@@ -176,6 +176,7 @@ def test_a_line_is_a_box_or_a_polygon(square):
     [
         codecs.BOM_UTF8 + b'\r\n0 .5 .5 .5 .2 \t\r\n\r\n1.0 1 1 .1 .1   \r\n',
         '\n0 .5 .5 .5 .2\n\n1 1 1 .1 .1'.encode('utf-16'),
+        b'\r0 .5 .5 .5 .2\r\r1 1 1 .1 .1\r',  # of old Macs
     ],
 )
 def test_texts_of_any_machine_are_read(square, labels):
@@ -269,6 +270,14 @@ def test_images_and_labels_alone_are_counted(square, tmp_path):
         '1 image without a txt file: taken as images without objects (images/b.png)',
         '1 txt file without an image: left out (labels/d.txt)',
     ]
+
+
+def test_labels_are_not_those_of_two_images(square, tmp_path):
+    Image.new('RGB', (40, 20)).save(tmp_path / 'images/a.jpg')
+    with pytest.raises(
+        UsageError, match=r'labels/a.txt could be of .*a.jpg and of .*a.png'
+    ):
+        square('0 .5 .5 .2 .1')
 
 
 def test_labels_may_be_beside_the_images(tmp_path):

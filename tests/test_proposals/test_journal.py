@@ -101,5 +101,13 @@ def test_a_run_that_replaces_goes_on_with_its_like_alone(folder):
         journal = Journal(folder, SETTINGS, replaces)
         same(journal, RESULTS[:1])
         assert journal.replaces
+        journal.close()
+    # Results of other settings, or that cannot be read, are replaced too.
+    for content in (None, '{'):
+        if content:
+            (folder / 'settings.json').write_text(content)
+        journal = Journal(folder, dict(SETTINGS, filter=None), replaces=True)
+        assert len(journal) == 0
+        journal.append(RESULTS[0])
     journal.delete()
     assert not folder.exists()

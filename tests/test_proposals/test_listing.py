@@ -62,6 +62,11 @@ def test_files_that_do_not_list_images_are_refused(folder, name, text, words):
         list_input(folder / name)
 
 
+def test_a_list_of_powershell_is_read(folder):
+    (folder / 'utf16.txt').write_bytes('b/2.jpg\r\n'.encode('utf-16'))
+    assert list_input(folder / 'utf16.txt').paths == ['b/2.jpg']
+
+
 def test_root_is_for_files_alone(folder):
     with pytest.raises(UsageError, match='--root is for'):
         list_input(folder, folder)

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from commands import free_port
 
-from soco_mm.proposals import ProposalStore, build_settings
+from soco_mm.proposals import Journal, ProposalStore, build_settings
+from soco_mm.proposals.layout import INFORMATIVE
 from soco_mm.proposals.make import make_proposals, merge_proposals
 from soco_mm.utils import SoCoError, UsageError, atomic_folder, read_image
 
@@ -258,6 +259,42 @@ def test_new_images_complete_a_store(many, tmp_path):
             assert (out / name).read_bytes() == data, name
     again = make_proposals(tmp_path / 'images', out)
     assert again.kept == 41 and again.images == 40
+
+
+def test_other_images_of_the_same_names_are_refused(demo_images, tmp_path):
+    for name, turn in (('one', False), ('other', True)):
+        (tmp_path / name).mkdir()
+        for path in sorted(demo_images.iterdir())[:2]:
+            image = cv2.imread(str(path))
+            image = image[::-1] if turn else image
+            cv2.imwrite(str(tmp_path / name / f'{path.stem}.png'), image)
+    settings = build_settings(method='random', max_boxes=5)
+    out = tmp_path / 'store'
+    make_proposals(tmp_path / 'one', out, settings=settings)
+    kept = content(out)
+    with pytest.raises(
+        UsageError, match=r'of the images in .*one, which differ .*other'
+    ):
+        make_proposals(tmp_path / 'other', out, settings=settings)
+    assert content(out) == kept
+    # An unfinished run, too.
+    header = json.loads((out / 'header.json').read_text())
+    made_by = {key: header[key] for key in (*settings, 'made_with', 'shard')}
+    journal = Journal(
+        out.with_name('store.unfinished'),
+        {key: made_by[key] for key in made_by if key not in INFORMATIVE},
+        root=str(tmp_path / 'one'),
+    )
+    journal.append(next(ProposalStore.open(out).results()))
+    journal.close()
+    shutil.rmtree(out)
+    with pytest.raises(UsageError, match=r'store.unfinished .* which differ'):
+        make_proposals(tmp_path / 'other', out, settings=settings)
+    # A folder that was copied or moved holds the same.
+    shutil.copytree(tmp_path / 'one', tmp_path / 'copy')
+    assert make_proposals(tmp_path / 'copy', out, settings=settings).kept == 1
+    shutil.rmtree(tmp_path / 'copy')
+    assert make_proposals(tmp_path / 'one', out, settings=settings).kept == 2
 
 
 def test_images_are_never_dropped_from_a_store_unasked(many, tmp_path):

@@ -58,7 +58,7 @@ def test_a_drawing_under_a_foreign_name_is_no_photo(tmp_path):
 
 
 def test_files_of_known_suffixes_are_not_opened(tmp_path, monkeypatch):
-    for name in ('a.jpg', 'b.PNG', 'c.txt', 'd.json'):
+    for name in ('a.jpg', 'b.PNG', 'c.txt', 'd.json', 'e.DNG', 'f.nef'):
         (tmp_path / name).write_bytes(b'')
 
     def refuse(path):

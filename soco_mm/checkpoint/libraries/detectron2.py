@@ -4,6 +4,7 @@ import pickle
 import re
 from collections.abc import Mapping
 
+import torch
 import yaml
 from torch import Tensor
 
@@ -165,7 +166,11 @@ def detectron2_pickle(weights: dict[str, Tensor]) -> bytes:
         bytes: A pickle of NumPy arrays.
     """
     content = dict(
-        model={name: value.numpy() for name, value in weights.items()},
+        # NumPy has no bfloat16.
+        model={
+            name: (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+            for name, value in weights.items()
+        },
         __author__='soco_mm',
         matching_heuristics=False,
     )

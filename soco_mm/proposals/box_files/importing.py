@@ -177,6 +177,7 @@ def import_proposals(
     )
     counts: Counter[str] = Counter()
     with exclusive(out, 'proposals'):
+        claim_store(out, replace=overwrite)  # another process may have made it
         ProposalStore.write(
             out, header, _convert(found, source, root, paths, keep, counts)
         )
