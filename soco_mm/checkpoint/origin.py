@@ -175,7 +175,7 @@ def pixels_in(content: dict, model: Mapping) -> Mapping | None:
     # That of MMDetection 2 is in the pipeline.
     plain |= bool(text and own is None and 'pipeline' in text and 'Norm' not in text)
     if plain:  # as of YOLOX
-        return dict(type=PLAIN, **NO_CHANGE, **(own or {}))
+        return dict(own or dict(type=PLAIN), **NO_CHANGE)
     return None
 
 

@@ -89,17 +89,20 @@ class Journal:
         Returns:
             str, optional: The folder of the images when it began.
         """
-        path = self.folder / SETTINGS_FILE
+        path, records = self.folder / SETTINGS_FILE, self.folder / RECORDS
         try:
             there = json.loads(path.read_text())
         except FileNotFoundError:
-            (self.folder / RECORDS).unlink(missing_ok=True)
-            atomic_write(path, json.dumps({**settings, ROOT: root}, indent=1))
-            return root
+            records.unlink(missing_ok=True)
+            there = None
         except (OSError, ValueError) as error:
             raise UsageError(
                 f'{path} cannot be read ({error}). Start again with --overwrite.'
             ) from None
+        # What was refused or stopped before its first result binds nobody.
+        if there is None or not (records.is_file() and records.stat().st_size):
+            atomic_write(path, json.dumps({**settings, ROOT: root}, indent=1))
+            return root
         began = there.pop(ROOT, root)
         if difference := describe_difference(there, settings):
             raise UsageError(

@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -137,6 +138,23 @@ def test_missing_tensor_and_foreign_checkpoint_are_refused(cfg, checkpoint, tmp_
     (tmp_path / 'mine/notes').write_text('')
     with pytest.raises(UsageError, match='is not an export'):
         export_detector(checkpoint, tmp_path / 'mine', config=cfg)
+
+
+def test_what_a_checkpoint_says_of_its_images_counts_before_the_config(
+    cfg, model, tmp_path
+):
+    trained = copy.deepcopy(cfg)
+    trained.model.data_preprocessor = dict(
+        type='soco_mm.ViewDataPreprocessor', mean=[9.0, 8.0, 7.0], std=[1.0, 1.0, 1.0]
+    )
+    small.save(tmp_path / 'epoch_1.pth', model, trained)
+    export_detector(tmp_path / 'epoch_1.pth', tmp_path / 'exported', config=cfg)
+    pixels = Config.fromfile(tmp_path / 'exported' / CONFIG).model.data_preprocessor
+    assert (pixels.mean, pixels.std) == ([9.0, 8.0, 7.0], [1.0, 1.0, 1.0])
+    trained.model.backbone.avg_down = True
+    small.save(tmp_path / 'epoch_1.pth', model, trained)
+    with pytest.raises(SoCoError, match='is not of this config: .* avg_down=True'):
+        export_detector(tmp_path / 'epoch_1.pth', tmp_path / 'other', config=cfg)
 
 
 def test_detector_that_computes_something_else_is_noticed(

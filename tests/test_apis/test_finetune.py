@@ -19,7 +19,9 @@ from soco_mm.cli import main
 from soco_mm.coco import read_annotations
 from soco_mm.detectors.finetune_config import choose_epochs, finetune_config
 from soco_mm.detectors.summary import shared
+from soco_mm.detectors.training import best_metrics
 from soco_mm.engine.config import load_config
+from soco_mm.engine.vis_backend import JSONVisBackend, read_lines
 from soco_mm.errors import Stopped
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError, UsageError, exclusive
@@ -687,6 +689,27 @@ def test_from_scratch_no_weights_are_loaded(
     )
     cfg = Config.fromfile(tmp_path / 'run/mask-rcnn_small.py')
     assert cfg.load_from is None
+
+
+def test_from_scratch_nothing_is_frozen(exported, boxes_alone, demo_images, tmp_path):
+    shutil.copytree(exported, tmp_path / 'edited')
+    with (tmp_path / 'edited/mask-rcnn_small.py').open('a') as stream:
+        stream.write('\nmodel["backbone"] = dict(frozen_stages=1, norm_eval=True)\n')
+    job = dict(train=boxes_alone, images=demo_images, val=boxes_alone, workers=0)
+    with pytest.raises(
+        UsageError, match='--scratch: .*frozen_stages=1, .*norm_eval=True'
+    ):
+        finetune(tmp_path / 'edited', tmp_path / 'run', scratch=True, **job)
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_line_that_was_cut_off_in_a_log_is_left_out(tmp_path):
+    log = tmp_path / 'scalars.json'
+    log.write_text('{"coco/bbox_mAP": 0.2, "step": 1}\n{"loss": 0.1, "it')
+    backend = JSONVisBackend(save_dir=str(tmp_path), scalar_save_file='scalars.json')
+    backend.add_scalars({'coco/bbox_mAP': 0.5}, step=2)
+    assert best_metrics(log, 2) == {'epoch': 2, 'coco/bbox_mAP': 0.5}
+    assert [each['step'] for each in read_lines(log)] == [1, 2]
 
 
 @pytest.mark.parametrize('workers', [0, 2])

@@ -362,6 +362,76 @@ def test_the_config_in_a_checkpoint_tells_its_images(recipe, tmp_path, text, mea
     assert torch.equal(net.backbone.conv1.weight, expected)
 
 
+@pytest.mark.parametrize(
+    'text, mean, std, bgr',
+    [
+        (
+            'img_norm_cfg = dict(mean=[103.53, 116.28, 123.675], std=[1.0, 1.0, 1.0], '
+            'to_rgb=False)\n',
+            (123.675, 116.28, 103.53),
+            (1, 1, 1),
+            True,
+        ),
+        # Of MMSelfSup 0: values from 0 to 1, red first.
+        (
+            'img_norm_cfg = dict(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.2])\n',
+            (123.675, 116.28, 103.53),
+            (58.395, 57.12, 51),
+            False,
+        ),
+        # YOLOX of MMDetection 2 normalises nothing.
+        (
+            "train_pipeline = [dict(type='Mosaic'), dict(type='DefaultFormatBundle')]\n",
+            (0, 0, 0),
+            (1, 1, 1),
+            True,
+        ),
+    ],
+)
+def test_the_config_in_a_checkpoint_of_mmdetection_2_is_read(
+    recipe, tmp_path, text, mean, std, bgr
+):
+    given, net = build(recipe, 1), build(recipe)
+    state = {f'backbone.{n}': v for n, v in backbone_of(given).items()}
+    text += "model = dict(type='FasterRCNN', backbone=dict(type='ResNet', depth=18))"
+    content = dict(state_dict=state, meta=dict(config=text, epoch=12))
+    origin = fill(tmp_path / 'a.pth', content, recipe, net).origin
+    assert origin.mean == pytest.approx(mean) and origin.std == pytest.approx(std)
+    assert origin.bgr == bgr
+
+
+def test_an_image_level_model_of_this_plugin_takes_red_first(recipe, tmp_path):
+    given, net = build(recipe, 1), build(recipe)
+    state = {f'backbone.{n}': v for n, v in backbone_of(given).items()}
+    text = (
+        "model = dict(data_preprocessor=dict(type='soco_mm.ImageViewDataPreprocessor', "
+        "mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0]), backbone=dict(type='ResNet'))"
+    )
+    found = fill(
+        tmp_path / 'a.pth', dict(state_dict=state, meta=dict(cfg=text)), recipe, net
+    )
+    assert found.origin.mean == (1, 2, 3) and not found.turned
+
+
+@pytest.mark.parametrize('prefix', ['backbone.', ''])
+def test_blocks_with_more_than_the_model_has_are_of_another_backbone(
+    recipe, tmp_path, prefix
+):
+    """Such as squeeze and excitation, or plugins."""
+    given, net = build(recipe, 1), build(recipe)
+    state = {prefix + n: v for n, v in backbone_of(given).items()}
+    state[f'{prefix}layer2.0.se_layer.conv1.weight'] = torch.ones(2, 32, 1, 1)
+    state[f'{prefix}layer2.0.bn1.num_batches_tracked'] = torch.tensor(3)
+    with pytest.raises(SoCoError, match='another backbone .*se_layer.conv1.weight too'):
+        fill(tmp_path / 'a.pth', dict(state_dict=state), recipe, net)
+    found = fill(tmp_path / 'a.pth', None, recipe, net, partial=True)
+    assert len(found.report.parts['backbone'].filled) == 120
+    # What is no part of a block may be more, as a classifier.
+    del state[f'{prefix}layer2.0.se_layer.conv1.weight']
+    state['fc.weight'] = torch.ones(10, 128)
+    assert not fill(tmp_path / 'a.pth', dict(state_dict=state), recipe, net).cut
+
+
 def test_a_setting_without_a_tensor_is_compared(r50, tmp_path):
     given, net = build(r50, 1), build(r50)
     state = {f'backbone.{n}': v for n, v in backbone_of(given).items()}

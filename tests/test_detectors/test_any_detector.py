@@ -321,6 +321,27 @@ def test_other_pixels_are_refused_or_replaced(pretrained, tmp_path):
     assert pixels.std.flatten().tolist() == pytest.approx([58.395, 57.12, 57.375])
 
 
+def test_a_detector_that_normalises_nothing_is_refused_unless_its_pipeline_does(
+    pretrained, tmp_path
+):
+    path, _ = pretrained
+    config = detector(tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+    plain = "dict(_delete_=True, type='DetDataPreprocessor', pad_size_divisor=32)"
+    with config.open('a') as stream:
+        stream.write(
+            "model['neck']['norm_cfg'] = dict(type='BN')\n"
+            f"model['data_preprocessor'] = {plain}\n"
+        )
+    refused(tmp_path, r'mean \[0.0, 0.0, 0.0\], not .*BGR, not', path, detector=config)
+    with config.open('a') as stream:
+        stream.write(
+            'test_dataloader = dict(dataset=dict(pipeline=['
+            "dict(type='LoadImageFromFile'), dict(type='Normalize', "
+            "mean=[0.0] * 3, std=[1.0] * 3), dict(type='PackDetInputs')]))\n"
+        )
+    export_detector(path, tmp_path / 'out', detector=config)
+
+
 def test_norms_that_are_fixed_are_noted(pretrained, tmp_path):
     path, _ = pretrained
     config = detector(

@@ -38,6 +38,17 @@ def filled(report):
     return {name: len(each.filled) for name, each in report.parts.items()}
 
 
+def test_what_was_exported_in_part_can_be_exported_again(tmp_path):
+    path = write(tmp_path / 'epoch_1.pth', handed_over=['backbone', 'neck'])
+    export_detector(path, tmp_path / 'out')
+    report = export_weights(
+        tmp_path / 'out/soco_weights.pth',
+        tmp_path / 'a.safetensors',
+        format='safetensors',
+    )
+    assert report.written == {key: NUMBERS[key] for key in ('backbone', 'neck')}
+
+
 def test_parts_are_read_in_their_usual_order():
     assert read_parts(None) is None
     assert read_parts('rpn, neck') == ('neck', 'rpn')
