@@ -222,15 +222,14 @@ def check_overwrite(out: Path, job: dict) -> None:
         there = None
     check_kind(out, job if there is None else there, job)
     whole = {out.resolve(), Path(os.path.abspath(out))}
-    settings = flatten(job.get('settings') or {}) | read_options(
-        job.get('options') or {}
-    )
-    inputs = {key: job.get(key) for key in INPUTS} | {
-        key: value
-        for key, value in settings.items()
-        if key.rpartition('.')[2] in READ_BY_CONFIG
-    }
-    for key, given in inputs.items():
+    inputs = [(key, job.get(key)) for key in INPUTS]
+    for part in (job.get('settings') or {}, read_options(job.get('options') or {})):
+        inputs += [
+            (key, value)
+            for key, value in flatten(part).items()
+            if key.rpartition('.')[2] in READ_BY_CONFIG
+        ]
+    for key, given in inputs:
         for each in given if isinstance(given, list) else [given]:
             if not isinstance(each, str) or not os.path.exists(each):
                 continue

@@ -105,15 +105,10 @@ def read_yolo(
             f'looked for {label_path(images[0])}. Labels are txt files in '
             '"labels" beside "images", or beside the images.'
         )
-    owners: dict[str, str] = {}
+    _refuse_shared(names, files)
     for name, file in zip(names, files):
         if file is None:
             account.add(UNLABELLED, name)
-        elif owners.setdefault(file, name) != name:
-            raise UsageError(
-                f'{file} could be of {owners[file]} and of {name}. Rename one of them, '
-                'or move it out of the data set.'
-            )
     for each in lists:
         for stray in _strays(each):
             account.add(STRAY, _relative(stray, base))
@@ -205,6 +200,17 @@ def find_labels(image: str) -> str | None:
         if os.path.isfile(path):
             return path
     return None
+
+
+def _refuse_shared(names: list[str], files: list[str | None]) -> None:
+    """Refuse a txt file of two images, such as a.jpg and a.png."""
+    owners: dict[str, str] = {}
+    for name, file in zip(names, files):
+        if file is not None and owners.setdefault(file, name) != name:
+            raise UsageError(
+                f'{file} could be of {owners[file]} and of {name}. Rename one of them, '
+                'or move it out of the data set.'
+            )
 
 
 def _strays(images: ImageList) -> list[str]:

@@ -127,7 +127,8 @@ def test_a_detector_is_trained_and_drawn_and_can_be_used(
 ):
     drawn = []
 
-    def draw(samples, classes):
+    def draw(samples, classes, stretch):
+        assert stretch is None
         drawn.extend(samples)
         return draw_detections(samples, classes)
 
