@@ -175,7 +175,6 @@ def make_plan(
     scaling = scale(cfg, gpus)
     seen = max_steps * scaling.batch if max_steps else images * length
     hook = cfg.get('default_hooks', {}).get('checkpoint', {})
-    keep = hook.get('max_keep_ckpts', -1)
     made = math.ceil(length / max(1, hook.get('interval', 1)))
     return Plan(
         config=Path(cfg.filename).stem,
@@ -192,10 +191,23 @@ def make_plan(
         scaling=scaling,
         loading_rate=rate,
         checkpoint_bytes=held.weights + held.target + held.optimizer,
-        # One more while it is written, and one within an epoch.
-        checkpoints=(keep if keep > 0 else made) + 1 + bool(hook.get('every', '10min')),
+        checkpoints=most_checkpoints(hook, made),
         notes=notes,
     )
+
+
+def most_checkpoints(hook: dict, made: int) -> int:
+    """Checkpoints that are on the disk at a time, one of which is being written.
+
+    Args:
+        hook (dict): The config of the hook that saves them.
+        made (int): Those of epochs in the whole training.
+    """
+    keep = hook.get('max_keep_ckpts', -1)
+    if not 0 < keep < made:
+        return made + 1
+    # And one within an epoch, which the next one replaces.
+    return keep + 1 + bool(hook.get('every', '10min'))
 
 
 def part_costs(model: nn.Module, step: StepCount, batch_size: int) -> list[PartCost]:
