@@ -87,7 +87,7 @@ class Origin:
         if class_name(given).endswith('ViewDataPreprocessor'):  # this plugin's
             rgb = not given.get('rgb_to_bgr', False)
         else:
-            rgb = given.get('bgr_to_rgb', given.get('to_rgb', 'type' not in given))
+            rgb = given.get('bgr_to_rgb', given.get('to_rgb', False))
         return cls.in_order(given, not rgb, 'by the config in the file', backbone)
 
     @classmethod
@@ -159,9 +159,12 @@ def pixels_in(content: dict, model: Mapping) -> Mapping | None:
     """Mean and deviation in the config of a checkpoint of OpenMMLab, if any."""
     text = config_text(content)
     older = read_assignment(text, 'img_norm_cfg')  # of MMDetection 2
-    if isinstance(older, Mapping) and max(older.get('std') or [9]) < 1:
-        # Of MMSelfSup 0, where values are from 0 to 1.
-        older = {key: [255 * each for each in older[key]] for key in ('mean', 'std')}
+    if isinstance(older, Mapping):
+        older = dict(dict(to_rgb=True), **older)
+        if older.get('mean') and max(older.get('std') or [1]) < 1:
+            # Of MMSelfSup 0, where values are from 0 to 1.
+            for key in ('mean', 'std'):
+                older[key] = [255 * each for each in older[key]]
     places: tuple[Any, ...] = (
         model.get('data_preprocessor'),
         read_assignment(text, 'data_preprocessor'),
@@ -172,8 +175,10 @@ def pixels_in(content: dict, model: Mapping) -> Mapping | None:
             return place
     own = model.get('data_preprocessor')
     plain = isinstance(own, Mapping) and class_name(own) == PLAIN
-    # That of MMDetection 2 is in the pipeline.
-    plain |= bool(text and own is None and 'pipeline' in text and 'Norm' not in text)
+    meta = content.get('meta')
+    if isinstance(meta, Mapping) and 'cfg' not in meta:
+        # MMDetection 2 normalises in the pipeline.
+        plain |= bool(model) and 'pipeline' in text and "'Normalize'" not in text
     if plain:  # as of YOLOX
         return dict(own or dict(type=PLAIN), **NO_CHANGE)
     return None

@@ -400,6 +400,15 @@ def test_the_config_in_a_checkpoint_of_mmdetection_2_is_read(
     assert origin.bgr == bgr
 
 
+def test_a_config_of_this_plugin_that_says_nothing_means_imagenet(recipe, tmp_path):
+    given, net = build(recipe, 1), build(recipe)
+    state = {f'backbone.{n}': v for n, v in backbone_of(given).items()}
+    text = "pipeline = []\nmodel = dict(type='SoCo', backbone=dict(type='ResNet'))"
+    content = dict(state_dict=state, meta=dict(cfg=text))
+    found = fill(tmp_path / 'a.pth', content, recipe, net)
+    assert found.origin.mean == (123.675, 116.28, 103.53) and not found.turned
+
+
 def test_an_image_level_model_of_this_plugin_takes_red_first(recipe, tmp_path):
     given, net = build(recipe, 1), build(recipe)
     state = {f'backbone.{n}': v for n, v in backbone_of(given).items()}
