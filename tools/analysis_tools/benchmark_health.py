@@ -11,7 +11,7 @@ import json
 import time
 from pathlib import Path
 
-from benchmark_step import ROOT, make_batch
+from benchmark_step import add_step_arguments, make_batch
 
 
 def measure(config: str, batch_size: int, steps: int, interval: int) -> dict:
@@ -72,20 +72,7 @@ def measure(config: str, batch_size: int, steps: int, interval: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument(
-        '--config',
-        default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'),
-        help='file of a config (default: soco_r50_fpn_100e)',
-    )
-    parser.add_argument(
-        '--batch-size', type=int, default=8, help='images of a step (default: 8)'
-    )
-    parser.add_argument(
-        '--steps',
-        type=int,
-        default=3,
-        help='measured steps after a warm-up (default: 3)',
-    )
+    add_step_arguments(parser, steps=3)
     parser.add_argument(
         '--interval',
         type=int,

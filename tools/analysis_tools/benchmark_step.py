@@ -240,8 +240,8 @@ def compare(rounds: list[list[dict]]) -> list[dict]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+def add_step_arguments(parser: argparse.ArgumentParser, steps: int) -> None:
+    """Add what a step is measured of; ``steps`` is the default of their number."""
     parser.add_argument(
         '--config',
         default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'),
@@ -253,9 +253,14 @@ def main() -> None:
     parser.add_argument(
         '--steps',
         type=int,
-        default=5,
-        help='measured steps after a warm-up (default: 5)',
+        default=steps,
+        help=f'measured steps after a warm-up (default: {steps})',
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    add_step_arguments(parser, steps=5)
     parser.add_argument(
         '--variants',
         nargs='+',

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from benchmark_step import ROOT, make_batch
+from benchmark_step import add_step_arguments, make_batch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
@@ -166,20 +166,7 @@ def measure(parts: Parts, device: str, dtype: torch.dtype | None, steps: int) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument(
-        '--config',
-        default=str(ROOT / 'configs/soco/soco_r50_fpn_100e.py'),
-        help='file of a config (default: soco_r50_fpn_100e)',
-    )
-    parser.add_argument(
-        '--batch-size', type=int, default=8, help='images of a step (default: 8)'
-    )
-    parser.add_argument(
-        '--steps',
-        type=int,
-        default=3,
-        help='measured steps after a warm-up (default: 3)',
-    )
+    add_step_arguments(parser, steps=3)
     parser.add_argument(
         '--dtype',
         choices=list(DTYPES),
