@@ -119,10 +119,8 @@ def turn_box(
         (70.0, 10.0, 20.0, 100.0)
     """
     x, y, width, height = box
-    cos, sin = (
-        abs(math.cos(math.radians(degrees))),
-        abs(math.sin(math.radians(degrees))),
-    )
+    angle = math.radians(degrees)
+    cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
     across = round(width * cos + height * sin, 6)
     down = round(width * sin + height * cos, 6)
     return x + (width - across) / 2, y + (height - down) / 2, across, down

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from soco_mm.checkpoint import read_checkpoint
-from soco_mm.checkpoint.config_text import read_assignment
+from soco_mm.checkpoint.config_text import config_text, read_assignment
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.datasets.transforms import ConstructViews
 from soco_mm.datasets.transforms.finding import find_transform
@@ -91,8 +91,8 @@ def view_size(checkpoint: str | Path) -> int:
     Raises:
         SoCoError: If it does not say.
     """
-    meta = read_checkpoint(checkpoint).get('meta') or {}
-    loader: Any = read_assignment(str(meta.get('cfg', '')), 'train_dataloader')
+    text = config_text(read_checkpoint(checkpoint))
+    loader: Any = read_assignment(text, 'train_dataloader')
     try:
         construct: Any = find_transform(loader['dataset']['pipeline'], ConstructViews)
         return int(construct['views'][0]['size'])

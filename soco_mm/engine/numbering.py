@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from soco_mm.utils import atomic_write, write_json
+from soco_mm.utils.files import read_dict
 
 from .health import HEALTH
 from .layout import Layout
@@ -23,6 +24,7 @@ SCALARS = 'vis_data/scalars.json'
 STAMP = re.compile(r'\d{8}_\d{6}')
 # The layout by which the files are numbered, if it was changed.
 NUMBERING = 'numbering.json'
+WRITTEN = (HEALTH, RETRIEVAL, TIMELINE)
 
 
 def find_scalars(folder: Path) -> list[Path]:
@@ -49,10 +51,8 @@ def renumber(folder: Path, before: Layout, now: Layout) -> None:
         before (Layout): That of the checkpoint from which it goes on.
         now (Layout): The other one.
     """
-    try:
-        before = Layout(**json.loads((folder / NUMBERING).read_text()))
-    except (OSError, ValueError, TypeError):
-        pass
+    if known := read_dict(folder / NUMBERING):
+        before = Layout(**known)
     if before.numbers_as(now):
         return
     scalars = find_scalars(folder)
@@ -60,13 +60,9 @@ def renumber(folder: Path, before: Layout, now: Layout) -> None:
         lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
         lines = [renumber_line(each, before, now) for each in lines]
         atomic_write(path, ''.join(f'{each}\n' for each in lines))
-    others = [folder / name for name in (HEALTH, RETRIEVAL, TIMELINE)]
-    others = [path for path in others if path.is_file()]
-    for path in others:
-        try:
-            content = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError:  # damaged: it counts as missing
-            continue
+    others = {path: read_dict(path) for path in map(folder.joinpath, WRITTEN)}
+    others = {path: content for path, content in others.items() if content}
+    for path, content in others.items():
         for key, rows in content.items():
             if isinstance(rows, list):
                 content[key] = [renumber_row(row, before, now) for row in rows]

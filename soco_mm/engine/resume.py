@@ -88,24 +88,27 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
     noted = {key: noted[key] for key in now if key in noted}
     before, after = layouts_of(meta, now)
     done = meta['iter']
-    if isinstance(runner.train_loop, EpochBasedTrainLoop):
+    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    if by_epoch:
         done = before.convert(meta['epoch'], done, after)
-        if is_main_process():
-            renumber(Path(runner.work_dir), before, after)
     check_length(runner, meta, done)
     same = is_same(runner, checkpoint, before, after)
-    if same and not noted and done == meta['iter']:
-        return
+    unchanged = same and not noted and done == meta['iter']
     meta['iter'] = done
+    changed = in_words(noted) or 'another schedule or optimiser'
+    if not same:
+        use_new_schedule(runner, checkpoint, after, changed)
+    # Nothing is refused from here on.
+    if by_epoch and is_main_process():
+        renumber(Path(runner.work_dir), before, after)
+    if unchanged:
+        return
     if same and noted.keys() <= LAYOUT:
         tell(
             f'Resumed in another layout ({in_words(noted)}): each step takes the same '
             'images as before.'
         )
         return
-    changed = in_words(noted) or 'another schedule or optimiser'
-    if not same:
-        use_new_schedule(runner, checkpoint, after, changed)
     # Steps follow from the epochs that are done, as the schedules do.
     hub = checkpoint.get('message_hub') or {}
     hub.get('runtime_info', {}).pop(SKIPPED, None)

@@ -13,7 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import read_checkpoint, state_dict_of
-from soco_mm.checkpoint.config_text import read_assignment
+from soco_mm.checkpoint.config_text import config_text, read_assignment
 from soco_mm.engine import build_runner
 from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import building
@@ -276,7 +276,7 @@ def check_same_probe(cfg: Config, last: Path) -> None:
     weights = backbone_weights(
         state_dict_of(read_checkpoint(cfg.model.checkpoint), cfg.model.checkpoint)
     )
-    text = str((saved.get('meta') or {}).get('cfg', ''))
+    text = config_text(saved)
     loaders = [read_assignment(text, f'{name}_dataloader') for name in ('train', 'val')]
     differs = ''
     for name, value in weights.items():  # which are frozen

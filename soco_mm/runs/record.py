@@ -1,6 +1,5 @@
 """What the folder of a training holds, read without changing anything."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from soco_mm.engine.retrieval import read_retrieval
 from soco_mm.engine.timeline import read_timeline
 from soco_mm.engine.vis_backend import read_lines
 from soco_mm.utils import UsageError
+from soco_mm.utils.files import read_dict
 from soco_mm.utils.image_files import JOB
 
 EXPORTED = 'exported/report.json'
@@ -155,15 +155,6 @@ def in_steps(rows: Sequence, accumulated: int) -> list:
                 row[key] *= accumulated
         found.append(row)
     return found
-
-
-def read_dict(path: Path) -> dict[str, Any]:
-    """A dictionary out of a JSON file; empty if it is missing or damaged."""
-    try:
-        found = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def is_work_dir(folder: Path) -> bool:

@@ -245,6 +245,14 @@ def test_what_is_done_already_is_not_resumed_as_a_shorter_training(tmp_path):
     cfg.train_cfg.max_steps = 19
     with pytest.raises(SoCoError, match='from iteration 20, .* training has 19'):
         train_model(cfg, tmp_path, resume=True)
+    # Nor is anything renumbered for what is refused.
+    kept = (tmp_path / 'timeline.json').read_bytes()
+    cfg = config(batch=8)
+    cfg.train_cfg.max_steps = 2
+    with pytest.raises(SoCoError, match='Set a larger number'):
+        train_model(cfg, tmp_path, resume=True)
+    assert (tmp_path / 'timeline.json').read_bytes() == kept
+    assert not (tmp_path / 'numbering.json').exists()
 
 
 def test_the_next_checkpoint_replaces_one_within_an_epoch(tmp_path):
