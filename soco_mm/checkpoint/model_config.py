@@ -47,14 +47,13 @@ def model_of(
     built = (
         model if parts is None else {key: model[key] for key in parts if key in model}
     )
-    for name in types_in(built):
-        if not is_registered(name):
-            raise SoCoError(
-                f'{path} holds a model that cannot be built: {name} is not a '
-                'component of this plugin or of an OpenMMLab library that is '
-                'installed. If it is from a pretraining with this plugin, give '
-                'its config.'
-            )
+    for name in unregistered(built):
+        raise SoCoError(
+            f'{path} holds a model that cannot be built: {name} is not a '
+            'component of this plugin or of an OpenMMLab library that is '
+            'installed. If it is from a pretraining with this plugin, give '
+            'its config.'
+        )
     return Config(dict(model=model)).model
 
 
@@ -96,6 +95,11 @@ def types_in(value) -> Iterator:
     if isinstance(value, (list, tuple)):
         for each in value:
             yield from types_in(each)
+
+
+def unregistered(value) -> Iterator:
+    """All ``type`` in a part of a model that MMEngine would import and call."""
+    return (name for name in types_in(value) if not is_registered(name))
 
 
 def is_registered(name: str) -> bool:

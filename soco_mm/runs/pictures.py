@@ -14,8 +14,8 @@ from torch.utils.data import default_collate
 
 from soco_mm.checkpoint.model_config import (
     is_in,
-    is_registered,
     types_in,
+    unregistered,
     without_initialisation,
 )
 from soco_mm.checkpoint.pretrained import Pretrained
@@ -70,9 +70,8 @@ def check_components(cfg: Config) -> None:
     for name in types_in(dataset):
         if not is_in(known, str(name).removeprefix('soco_mm.')):
             raise SoCoError(f'{name} in its data set is not a component of this plugin')
-    for name in types_in(without_initialisation(cfg.model)):
-        if not is_registered(name):
-            raise SoCoError(f'{name} in its model is not a component that is installed')
+    for name in unregistered(without_initialisation(cfg.model)):
+        raise SoCoError(f'{name} in its model is not a component that is installed')
 
 
 def draw_views(cfg: Config) -> list[tuple[str, list[Picture]]]:

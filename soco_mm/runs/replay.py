@@ -12,11 +12,7 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from soco_mm.checkpoint.io import read_plain
-from soco_mm.checkpoint.model_config import (
-    is_registered,
-    types_in,
-    without_initialisation,
-)
+from soco_mm.checkpoint.model_config import unregistered, without_initialisation
 from soco_mm.engine.config import building
 from soco_mm.engine.hooks.step_guard_hook import FORMAT
 from soco_mm.engine.random_states import set_random_states
@@ -144,13 +140,12 @@ def check_types(config: ConfigDict, path: str | Path) -> None:
     Raises:
         SoCoError: If there is such a type.
     """
-    for name in types_in(config):
-        if not is_registered(name):
-            raise SoCoError(
-                f'{path} has a model of {name}, which is no component of this plugin '
-                'or of an OpenMMLab library that is installed, and is not built since '
-                'it could run code.'
-            )
+    for name in unregistered(config):
+        raise SoCoError(
+            f'{path} has a model of {name}, which is no component of this plugin '
+            'or of an OpenMMLab library that is installed, and is not built since '
+            'it could run code.'
+        )
 
 
 class Watch:
