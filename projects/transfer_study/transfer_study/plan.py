@@ -126,9 +126,8 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
     ),
     'rpn': Experiment(
         'And with an RPN that is pretrained too?',
-        data=('bccd',),
+        data=('bccd', 'raccoon'),
         starts=(IMAGENET, 'rpn'),
-        seeds=FOUR,
     ),
     'paper': Experiment(
         'What do random weights and SoCo as in the paper give?',
