@@ -12,7 +12,6 @@ import torch
 from conftest import DEMO, ROOT
 from mmengine.config import Config
 from transfer_records import made_cells
-from transfer_study import bccd
 from transfer_study import pretrainings as pretrainings_module
 from transfer_study import starts as starts_module
 from transfer_study import study as study_module
@@ -391,58 +390,6 @@ def test_data_sets_without_a_cell_are_refused(tmp_path):
     with pytest.raises(UsageError, match='quick has no cell on raccoon'):
         run_study(tmp_path, tmp_path / 'out', data_sets=['raccoon'])
     assert not (tmp_path / 'out').exists()
-
-
-def write_clone(folder):
-    xml = (
-        '<annotation><filename>x.jpg</filename>'
-        '<size><width>640</width><height>480</height></size>{}</annotation>'
-    )
-    box = (
-        '<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax>'
-        '<ymax>{}</ymax></bndbox></object>'
-    )
-    objects = [('WBC', 0, 5, 286, 480), ('RBC', 9, 9, 9, 9), ('RBC', 3, 4, 5, 6)]
-    for path, text in (
-        ('Annotations/BloodImage_00003.xml', ''),
-        ('Annotations/BloodImage_00012.xml', ''.join(box.format(*o) for o in objects)),
-    ):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(xml.format(text))
-    lists = folder / 'ImageSets/Main'
-    lists.mkdir(parents=True)
-    (lists / 'train.txt').write_text('BloodImage_00003\nBloodImage_00012\n')
-    (lists / 'test.txt').write_text('BloodImage_00003\n')
-    (folder / 'JPEGImages').mkdir()
-    (folder / 'JPEGImages/BloodImage_00003.jpg').write_bytes(b'1')
-
-
-def test_blood_cells_are_made_from_a_clone_of_their_repository(tmp_path, monkeypatch):
-    write_clone(tmp_path / 'clone/BCCD')
-    with pytest.raises(SoCoError, match='are not those of the study'):
-        bccd.prepare_bccd(tmp_path / 'clone', tmp_path / 'data')
-    assert not list((tmp_path / 'data').iterdir())
-    monkeypatch.setattr(bccd, 'hash_files', lambda *_: bccd.HASH)
-    made = bccd.prepare_bccd(tmp_path / 'clone', tmp_path / 'data')
-    own = DATA_SETS['bccd']
-    assert (tmp_path / 'data' / own.images / 'BloodImage_00003.jpg').is_file()
-    content = json.loads((tmp_path / 'data' / own.train).read_text())
-    assert [each['id'] for each in content['images']] == [3, 12]
-    assert content['annotations'] == [
-        dict(
-            id=1,
-            image_id=12,
-            category_id=2,
-            bbox=[0, 5, 286, 475],
-            area=135850,
-            iscrowd=0,
-        ),
-        dict(id=2, image_id=12, category_id=1, bbox=[3, 4, 2, 2], area=4, iscrowd=0),
-    ]
-    with pytest.raises(UsageError, match='is there already'):
-        bccd.prepare_bccd(tmp_path / 'clone', tmp_path / 'data')
-    with pytest.raises(UsageError, match='has no BCCD/JPEGImages'):
-        bccd.prepare_bccd(made, tmp_path / 'other')
 
 
 def test_the_command_says_what_is_missing_and_still_writes_tables(tmp_path):
