@@ -7,7 +7,7 @@ from torch import Tensor
 
 # What may stand before the names of a backbone.
 PREFIX = re.compile(
-    r'^((module|model|backbone|bottom_up|body|encoder|net|trunk|online_net)\.)+'
+    r'^((module|model|backbone|bottom_up|body|encoder(_q)?|net|trunk|online_net)\.)+'
 )
 # A block of stage 3 of a ResNet, by the names of torchvision and of detectron2.
 STAGE_3 = re.compile(r'(?:layer3|res4)\.(\d+)\.')

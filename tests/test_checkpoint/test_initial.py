@@ -17,6 +17,7 @@ from soco_mm.checkpoint.libraries.backbones import convnext_entry, swin_entry
 from soco_mm.checkpoint.libraries.detectron2 import detectron2_weights
 from soco_mm.checkpoint.libraries.parts import split_parts
 from soco_mm.checkpoint.libraries.torchvision import torchvision_weights
+from soco_mm.checkpoint.recognise import recognise_backbone
 from soco_mm.checkpoint.transfer import detector_weights
 from soco_mm.checkpoint.weights_file import read_weights
 from soco_mm.engine.config import load_config
@@ -94,6 +95,25 @@ def test_a_resnet_of_torchvision_timm_or_mmpretrain(recipe, tmp_path, prefix):
     with torch.no_grad():
         for ours, theirs in zip(net.backbone(image), given.backbone(image)):
             assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ('code', 'prefix', 'other'),
+    [('MoCo', 'encoder_q.', 'encoder_k.'), ('SimSiam', 'encoder.', 'predictor.')],
+)
+def test_the_online_encoder_of_moco_and_simsiam(recipe, tmp_path, code, prefix, other):
+    source, net = build(recipe, 1), build(recipe, 2)
+    weights = {f'module.{prefix}{n}': v for n, v in backbone_of(source).items()}
+    weights[f'module.{prefix}fc.0.weight'] = torch.ones(8, 8)
+    weights[f'module.{other}conv1.weight'] = torch.ones(16, 3, 7, 7)
+    if code == 'MoCo':
+        weights['module.queue'] = torch.ones(8, 16)
+    found = fill(tmp_path / 'w.pth', dict(state_dict=weights), recipe, net)
+    assert found.library == code
+    assert_same(net, source, 'backbone.')
+    left = {other[:-1]: 1, prefix[:-1]: 1} | ({'queue': 1} if code == 'MoCo' else {})
+    assert found.left_out == left
+    assert recognise_backbone(weights) == recognise_backbone(backbone_of(source))
 
 
 def test_a_counter_that_is_missing_does_not_make_a_backbone_partial(recipe, tmp_path):

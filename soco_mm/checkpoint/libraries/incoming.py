@@ -23,6 +23,8 @@ DETECTRON2 = 'detectron2'
 NECK = PARTS['neck']
 LATERAL = NECK + 'lateral_convs.{}.conv.weight'
 LEVELS = 8
+# Before the names of torchvision in the checkpoints of MoCo's and SimSiam's code.
+ENCODERS = {'MoCo': 'encoder_q.', 'SimSiam': 'encoder.'}
 
 
 class Layout(NamedTuple):
@@ -61,7 +63,7 @@ def layouts(
         >>> model = dict(backbone=dict(type='mmdet.ResNet', depth=50))
         >>> state = {'backbone.layer1.0.bn1.weight': torch.ones(64)}
         >>> found = layouts(model, state, {})
-        >>> [layout.names['backbone.layer1.0.bn1.weight'] for layout in found][2]
+        >>> [layout.names['backbone.layer1.0.bn1.weight'] for layout in found][4]
         'backbone.bottom_up.res2.0.conv1.norm.weight'
     """
     names = list(state)
@@ -100,6 +102,10 @@ def layouts(
 
     return [
         Layout('torchvision or timm', bare),
+        *(
+            Layout(code, {ours: prefix + name for ours, name in bare.items()})
+            for code, prefix in ENCODERS.items()
+        ),
         Layout('torchvision', dict(whole(torchvision))),
         Layout(DETECTRON2, dict(whole(detectron2_name))),
         Layout(DETECTRON2, dict(whole(detectron2_c4))),
