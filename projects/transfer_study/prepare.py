@@ -8,8 +8,7 @@ from soco_mm.cli.parser import Parser
 
 
 def main() -> None:
-    # As in run.py.
-    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    os.environ['OMP_NUM_THREADS'] = '1'  # as in run.py
     from transfer_study.prepare import SOURCES, prepare
 
     parser = Parser(description=__doc__)

@@ -16,7 +16,7 @@ from soco_mm.cli.parser import Parser
 def main() -> None:
     # Before PyTorch is imported, here and in the processes of the study: a thread
     # each, on the CPU, so that results depend on neither cores nor GPUs.
-    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    os.environ['OMP_NUM_THREADS'] = '1'
     os.environ['CUDA_VISIBLE_DEVICES'] = ''
     from transfer_study.data import DATA_SETS
     from transfer_study.plan import EXPERIMENTS

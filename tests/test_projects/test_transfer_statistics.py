@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from transfer_study.statistics import (
     bootstrap_interval,
+    holm,
     interval,
     paired_difference,
     smallest_visible,
@@ -65,3 +66,11 @@ def test_equal_columns_differ_by_nothing():
 def test_fewer_than_two_pairs_are_refused(a, b):
     with pytest.raises(ValueError, match='Two pairs or more are needed'):
         paired_difference(a, b)
+
+
+def test_holm_keeps_true_nulls_from_being_found_in_95_studies_of_100():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.5]) == pytest.approx([1.0, 1.0])
+    studies = RNG.uniform(size=(20_000, 6))
+    some = np.mean([min(holm(each)) < 0.05 for each in studies])
+    assert some == pytest.approx(0.049, abs=0.006)  # 1 - (1 - 0.05 / 6) ** 6

@@ -27,7 +27,7 @@ from transfer_study.pretrainings import (
     pretraining_config,
 )
 from transfer_study.records import CELLS, append_record, read_cells, read_records
-from transfer_study.starts import STARTS, detector_config, start_weights
+from transfer_study.starts import DETECTORS, STARTS, detector_config, start_weights
 from transfer_study.study import plan_tasks, run_study
 from transfer_study.tasks import Task, run_tasks
 
@@ -85,7 +85,7 @@ def data(monkeypatch, work):
 
 
 def test_every_start_has_a_config_and_every_config_a_start():
-    detectors = {detector_config(each).stem for each in ('faster-rcnn', 'retinanet')}
+    detectors = {detector_config(each).stem for each in DETECTORS}
     files = {path.stem for path in CONFIGS.glob('*.py')}
     ablation = EXPERIMENTS['ablation'].configs
     assert files == {*PRETRAININGS, *detectors, *ablation}
@@ -383,6 +383,11 @@ def test_cells_that_are_recorded_are_not_run_again(tmp_path, monkeypatch):
     record = dict(pretraining=pretraining, hashes=hashes)
     append_record(out / 'pretrainings.jsonl', record)
     with pytest.raises(UsageError, match='another config of align'):
+        run_study(data, out)
+    (out / 'pretrainings.jsonl').unlink()
+    record = dict(pretraining=pretraining, hashes=dict(data='1' * 12), precision='int8')
+    append_record(out / 'pretrainings.jsonl', record)
+    with pytest.raises(UsageError, match='in int8, but this machine computes in'):
         run_study(data, out)
 
 

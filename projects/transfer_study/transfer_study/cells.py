@@ -19,7 +19,7 @@ from soco_mm.utils import atomic_write, file_hash, read_json
 
 from .data import DATA_SETS
 from .pretrainings import Pretraining, hash_text
-from .starts import detector_config, pretraining_of, start_weights
+from .starts import FASTER_RCNN, detector_config, pretraining_of, start_weights
 
 BATCH_SIZE = 4
 METRICS = ('bbox_mAP', 'bbox_mAP_50', 'bbox_mAP_75')
@@ -37,7 +37,7 @@ class Cell(NamedTuple):
             of the pretraining.
         rate (float): Learning rate for 4 images.
         iterations (int): Length of the training.
-        detector (str): ``faster-rcnn`` or ``retinanet``.
+        detector (str): One of :data:`transfer_study.starts.DETECTORS`.
         frozen (bool): Keep the backbone as it is, its norms in evaluation mode,
             and start from no more than the backbone.
     """
@@ -48,7 +48,7 @@ class Cell(NamedTuple):
     seed: int
     rate: float
     iterations: int
-    detector: str = 'faster-rcnn'
+    detector: str = FASTER_RCNN
     frozen: bool = False
 
     @property
@@ -151,9 +151,9 @@ def cell_config(
         num_workers=0,
         seed=cell.seed,
     )
-    if 'rpn_head' in cfg.model:
-        anchors = cfg.model.rpn_head.anchor_generator
-        anchors.scales = [DATA_SETS[cell.data].anchor_scale]
+    scale = DATA_SETS[cell.data].anchor_scale
+    if 'rpn_head' in cfg.model and scale:
+        cfg.model.rpn_head.anchor_generator.scales = [scale]
     cfg.optim_wrapper.optimizer.lr = cell.rate
     cfg.train_dataloader.sampler.type = 'InfiniteSampler'
     cfg.train_cfg = dict(

@@ -18,8 +18,8 @@ class DataSet(NamedTuple):
         size_range (tuple): Sides of the proposals, as shares of the image's.
         scale (tuple): Largest long and short side in the detector, in pixels.
         iterations (int): Length of the detector's training, see LOG.md.
-        anchor_scale (int): Side of the RPN's anchors, in strides of their level.
-            Defaults to that of MMDetection.
+        anchor_scale (int, optional): Side of the RPN's anchors, in strides of their
+            level. Defaults to None, as in the detector's config.
     """
 
     train: str
@@ -28,7 +28,7 @@ class DataSet(NamedTuple):
     size_range: tuple[float, float]
     scale: tuple[int, int] = (256, 192)
     iterations: int = 400
-    anchor_scale: int = 8
+    anchor_scale: int | None = None
 
 
 DATA_SETS = {
@@ -50,7 +50,7 @@ DATA_SETS = {
         'aerial/images',
         (0.02, 0.15),
         (384, 288),
-        anchor_scale=3,  # most vehicles have 10 pixels
+        anchor_scale=3,  # half of the training vehicles have less than 7.1 pixels
     ),
     'coco128': DataSet(
         'coco128/detection_train.json',

@@ -1,5 +1,6 @@
 """The pretrainings of the study."""
 
+import copy
 import hashlib
 import shutil
 import time
@@ -12,6 +13,7 @@ from soco_mm.checkpoint import read_checkpoint, write_checkpoint
 from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import load_config
+from soco_mm.engine.precision import BFLOAT16, adapt_precision
 from soco_mm.engine.retrieval import read_retrieval
 from soco_mm.engine.training import train_model
 from soco_mm.proposals import build_settings
@@ -68,8 +70,8 @@ def pretrain(pretraining: Pretraining, data: Path, work: Path) -> dict[str, Any]
 
     Returns:
         dict: What was pretrained, as ``retrieval`` what :func:`read_retrieval`
-        returns, empty for image-level pretrainings, and hashes of the config and
-        of the weights at the end.
+        returns, empty for image-level pretrainings, its precision, and hashes of
+        the config and of the weights at the end.
     """
     folder, cfg = pretraining.folder(work), pretraining_config(pretraining.config)
     config = hash_text(cfg.pretty_text)
@@ -100,6 +102,7 @@ def pretrain(pretraining: Pretraining, data: Path, work: Path) -> dict[str, Any]
     result = dict(
         pretraining=pretraining._asdict(),
         retrieval=read_retrieval(folder),
+        precision=precision_of(cfg),
         hashes=dict(config=config, weights=file_hash(folder / CHECKPOINT)[:16]),
         seconds=round(time.process_time() - began),
     )
@@ -135,6 +138,13 @@ def pretraining_config(name: str) -> Config:
     for key in ('batch_size', 'num_workers', 'persistent_workers'):
         cfg.train_dataloader[key] = short.train_dataloader[key]
     return cfg
+
+
+def precision_of(cfg: Config) -> str:
+    """What a pretraining computes in on this machine: bfloat16 where it is native."""
+    trial = copy.deepcopy(cfg)
+    adapt_precision(trial)
+    return 'bfloat16' if trial.optim_wrapper.type == BFLOAT16 else 'float32'
 
 
 def hash_text(text: str) -> str:

@@ -12,6 +12,7 @@ from .pretrainings import Pretraining
 
 CELLS = 'cells.jsonl'
 PRETRAININGS = 'pretrainings.jsonl'
+RESULTS = Path(__file__).parents[1] / 'results'  # the published ones
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

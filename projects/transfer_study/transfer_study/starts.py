@@ -12,6 +12,13 @@ from soco_mm.detectors.fit import WEIGHTS
 from .pretrainings import CHECKPOINT, CONFIGS, IMAGENET, Pretraining, pretraining_config
 
 SCRATCH = 'scratch'
+FASTER_RCNN, FINE, RETINANET = 'faster-rcnn', 'faster-rcnn_small-anchors', 'retinanet'
+# The detectors, of which each has a config, and their names in tables.
+DETECTORS = {
+    FASTER_RCNN: 'Faster R-CNN',
+    FINE: 'Faster R-CNN with anchors of 4 strides',
+    RETINANET: 'RetinaNet',
+}
 
 
 class Start(NamedTuple):
@@ -44,7 +51,7 @@ STARTS = {
 
 
 def detector_config(name: str) -> Path:
-    """The config of a detector of the study, ``faster-rcnn`` or ``retinanet``."""
+    """The config of one of :data:`DETECTORS`."""
     return CONFIGS / f'{name}_mobilenetv2_fpn.py'
 
 

@@ -68,6 +68,26 @@ def paired_difference(values: Sequence[float], control: Sequence[float]) -> Diff
     return Difference(float(found.mean()), low, high, p, visible, len(found))
 
 
+def holm(values: Sequence[float]) -> list[float]:
+    """The p of several tests, corrected for their number (Holm, 1979).
+
+    Args:
+        values (Sequence[float]): Their p.
+
+    Returns:
+        list[float]: The same, in the same order; below 0.05 is what is clear.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    found, largest = [0.0] * len(values), 0.0
+    for place, index in enumerate(np.argsort(values)):
+        largest = max(largest, min(1.0, (len(values) - place) * values[index]))
+        found[index] = largest
+    return found
+
+
 def interval(values: np.ndarray) -> tuple[float, float]:
     """The interval of the mean at 95 %."""
     if len(values) >= FEWEST_RESAMPLED:

@@ -19,8 +19,21 @@ from .cells import Cell
 from .data import DATA_SETS, check_data, hash_data
 from .imagenet import prepare_imagenet
 from .plan import EXPERIMENTS, Ablation, Experiment
-from .pretrainings import Pretraining, hash_text, prepare_proposals, pretraining_config
-from .records import CELLS, PRETRAININGS, append_record, read_cells, read_pretrainings
+from .pretrainings import (
+    Pretraining,
+    hash_text,
+    precision_of,
+    prepare_proposals,
+    pretraining_config,
+)
+from .records import (
+    CELLS,
+    PRETRAININGS,
+    RESULTS,
+    append_record,
+    read_cells,
+    read_pretrainings,
+)
 from .tasks import Task, run_tasks
 
 WORK = 'work'  # in the folder of a study: what the records are made from
@@ -86,7 +99,7 @@ def run_left(
     Raises:
         SoCoError: If a part fails; the others are run.
     """
-    known = {*read_cells(out), *read_pretrainings(out)}
+    known, published = {*read_cells(out), *read_pretrainings(out)}, read_cells(RESULTS)
     left = [cell for cell in cells if cell not in known]
     alone = [each for each in pretrainings if each not in known]
     number = len(cells) + len(pretrainings)
@@ -114,7 +127,7 @@ def run_left(
                 result['versions'] = versions()
                 result.setdefault('hashes', {})['data'] = hashes[task.data]
                 record(out, result)
-                said = describe(result)
+                said = describe(result, published)
             seconds = (time.monotonic() - began) / (number + jobs - 1)
             minutes = seconds * (len(tasks) - number) / 60
             print(
@@ -137,7 +150,7 @@ def planned(
 
 
 def check_records(out: Path, hashes: dict[str, str]) -> None:
-    """Refuse to add to the records of other annotations or pretrainings.
+    """Refuse to add to the records of other annotations, pretrainings or precision.
 
     Raises:
         UsageError: If there are any.
@@ -152,6 +165,18 @@ def check_records(out: Path, hashes: dict[str, str]) -> None:
             raise UsageError(
                 f'{out} holds figures of another config of {name}. '
                 'Choose another folder.'
+            )
+    computed = {
+        (pretraining.config, record['precision'])
+        for pretraining, record in read_pretrainings(out).items()
+        if 'precision' in record
+    }
+    for name, there in sorted(computed):
+        here = precision_of(pretraining_config(name))
+        if here != there:
+            raise UsageError(
+                f'{out} holds pretrainings in {there}, but this machine computes in '
+                f'{here}. Choose another folder.'
             )
     for each in (*read_cells(out).items(), *read_pretrainings(out).items()):
         name, there = each[0].data, each[1]['hashes']['data']
@@ -203,11 +228,15 @@ def record(out: Path, result: dict) -> None:
         append_record(out / PRETRAININGS, result)
 
 
-def describe(result: dict) -> str:
-    """What a task found, in a line."""
+def describe(result: dict, published: dict[Cell, dict]) -> str:
+    """What a task found, in a line, beside what the published records have."""
     if 'cell' in result:
         cell = Cell(**result['cell'])
-        return f'{cell.name}: AP {100 * result["metrics"]["bbox_mAP"]:.1f}'
+        said = f'{cell.name}: AP {100 * result["metrics"]["bbox_mAP"]:.1f}'
+        if cell in published:
+            there = 100 * published[cell]['metrics']['bbox_mAP']
+            said += f' (published: {there:.1f})'
+        return said
     after = result['retrieval'].get('after', {})
     found = ', '.join(f'{key} {after[key]:.3g}' for key in ('found', 'rank') if after)
     return f'{Pretraining(**result["pretraining"]).name}: {found or "done"}'

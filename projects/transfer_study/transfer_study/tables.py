@@ -8,11 +8,10 @@ import numpy as np
 from .cells import CLASS_AP, METRICS, Cell
 from .plan import EXPERIMENTS, Ablation, Experiment
 from .pretrainings import IMAGENET, Pretraining
-from .starts import STARTS
+from .starts import DETECTORS, STARTS
 from .statistics import Difference, paired_difference
 
 NAMES = dict(zip(METRICS, ('AP', 'AP50', 'AP75')))
-DETECTORS = {'faster-rcnn': 'Faster R-CNN', 'retinanet': 'RetinaNet'}
 FEW_CLASSES = 5  # of which each has a column
 # Of fewer the t test sees no difference that a start could make.
 FEWEST_PAIRS = 4
