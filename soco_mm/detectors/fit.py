@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
@@ -124,9 +125,10 @@ def fit_detector(
     state = built.state_dict()
     matched, left_out = match_names(kept, state, start_level(built), start_level(net))
     # An RPN of other anchors, or none: left out as a whole.
-    for name in misfits(matched, state, PARTS_BY_NAME['rpn']):
-        del matched[name]
-        left_out.append(name)
+    rpn = [each for each in matched if each.startswith(PARTS_BY_NAME['rpn'])]
+    if not (has_place(rpn, matched, state) and same_boxes(net, built)):
+        left_out += rpn
+        matched = {each: matched[each] for each in matched if each not in rpn}
     with default_named(detector):
         report = fill(built, matched, net)
     if not any(part.filled for part in report.parts.values()):
@@ -147,21 +149,35 @@ def fit_detector(
     return FittedDetector(name, report, matched)
 
 
-def misfits(
-    weights: Mapping[str, Tensor], state: Mapping[str, Tensor], prefixes: tuple
-) -> list[str]:
-    """The tensors of a part if one of them has no place in a detector.
-
-    Args:
-        weights (Mapping[str, Tensor]): Weights by the detector's names.
-        state (Mapping[str, Tensor]): The detector's state dict.
-        prefixes (tuple): How the names of the part start.
-    """
-    names = [name for name in weights if name.startswith(prefixes)]
-    fitting = all(
+def has_place(
+    names: Sequence[str], weights: Mapping[str, Tensor], state: Mapping[str, Tensor]
+) -> bool:
+    """Whether a detector has each of some weights, by its own names."""
+    return all(
         name in state and state[name].shape == weights[name].shape for name in names
     )
-    return [] if fitting else names
+
+
+def same_boxes(net: nn.Module, detector: nn.Module) -> bool:
+    """Whether two RPNs mean the same boxes: the same anchors, coded alike."""
+    heads = [getattr(each, 'rpn_head', None) for each in (net, detector)]
+    if not all(hasattr(each, 'prior_generator') for each in heads):
+        return False
+    anchors = [
+        torch.stack(
+            [
+                base / base.new_tensor(stride * 2)  # x y x y
+                for base, stride in zip(each.base_anchors, each.strides)
+            ]
+        )
+        for each in (head.prior_generator for head in heads)
+    ]
+    coders = [
+        (type(each), *(tuple(getattr(each, key, ())) for key in ('means', 'stds')))
+        for each in (head.bbox_coder for head in heads)
+    ]
+    same = anchors[0].shape == anchors[1].shape and torch.allclose(*anchors)
+    return same and coders[0] == coders[1]
 
 
 @contextmanager

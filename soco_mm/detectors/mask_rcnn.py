@@ -28,9 +28,9 @@ model = dict(
     backbone={backbone},
     neck=dict(
         in_channels={in_channels},
-        out_channels=channels,
+        out_channels=channels,{num_outs}
         norm_cfg={neck_norm}),
-    rpn_head=dict(in_channels=channels),
+    rpn_head={rpn_head},
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=channels),
         bbox_head=dict(
@@ -53,7 +53,7 @@ _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py'
 norm_cfg = {norm}
 model = dict(
     data_preprocessor=dict(mean={mean}, std={std}, bgr_to_rgb={bgr_to_rgb}),
-    backbone={backbone},
+    backbone={backbone},{rpn_head}
     roi_head=dict(
         shared_head=dict(
             depth={depth}, style='{style}', norm_cfg=norm_cfg,
@@ -119,12 +119,14 @@ def detector_config(model: Config, weights: str) -> tuple:
     pixels = pixel_statistics(model)
     neck, head = model.get('neck'), model.roi_head.get('bbox_head')
     norm = norm_text(usual_norm(model))
+    rpn_head = rpn_text(model)
     if shared := model.roi_head.get('shared_head'):
         text = C4_TEXT.format(
             norm=norm,
             backbone=backbone_text(model.backbone),
             depth=shared.depth,
             style=shared.style,
+            rpn_head=rpn_head and f'\n    rpn_head={rpn_head},',
             **pixels,
         )
         return C4_CONFIG, text + end
@@ -145,6 +147,9 @@ def detector_config(model: Config, weights: str) -> tuple:
         conv_out_channels=(head or {}).get('conv_out_channels', 256),
         fc_out_channels=(head or {}).get('fc_out_channels', 1024),
         head_norm=own_norm(head, norm),
+        rpn_head=rpn_head or 'dict(in_channels=channels)',
+        # An RPN has anchors for just as many levels.
+        num_outs=f'\n        num_outs={neck.num_outs},' if rpn_head else '',
         **pixels,
     )
     return FPN_CONFIG, text + end
@@ -195,6 +200,21 @@ def own_norm(part: Mapping | None, usual: str) -> str:
     return 'norm_cfg' if text == usual else text
 
 
+def rpn_text(model: Config) -> str:
+    """The RPN of a pretraining as a detector has it; empty if there is none."""
+    if not model.get('rpn_head'):
+        return ''
+    settings = model.rpn_head.to_dict()
+    settings.pop('train_cfg', None)  # the detector has its own
+    return dict_text(dict(_delete_=True, **settings))
+
+
+def dict_text(values: Mapping, *more: str) -> str:
+    """A part of ``model`` as text, with further arguments behind its values."""
+    parts = [f'{key}={pprint.pformat(value)}' for key, value in values.items()]
+    return 'dict(\n' + textwrap.indent(',\n'.join([*parts, *more]), 8 * ' ') + ')'
+
+
 def is_resnet(model: Mapping) -> bool:
     """Whether a model has a ResNet, which SGD and LARS suit."""
     return model['backbone']['type'] == 'mmdet.ResNet'
@@ -222,16 +242,7 @@ def backbone_text(backbone: Config) -> str:
         )
         # FPN and C4 read these stages, whatever was pretrained.
         values = {key: value for key, value in backbone.items() if key not in left_out}
-        parts = ['frozen_stages=-1', 'norm_cfg=norm_cfg', 'norm_eval=False']
-    else:
-        values = dict(
-            _delete_=True,
-            **{key: value for key, value in backbone.items() if key != 'init_cfg'},
-        )
-        parts = []
-    parts = (
-        [f'{key}={pprint.pformat(value)}' for key, value in values.items()]
-        + parts
-        + ['init_cfg=None']
-    )
-    return 'dict(\n' + textwrap.indent(',\n'.join(parts), 8 * ' ') + ')'
+        own = ['frozen_stages=-1', 'norm_cfg=norm_cfg', 'norm_eval=False']
+        return dict_text(values, *own, 'init_cfg=None')
+    values = {key: value for key, value in backbone.items() if key != 'init_cfg'}
+    return dict_text(dict(_delete_=True, **values), 'init_cfg=None')

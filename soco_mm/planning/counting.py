@@ -19,6 +19,7 @@ PARTS = dict(
     roi_head='head',
     bbox_head='head',
     box_head='head',
+    rpn_head='RPN',
     projector='projector',
     head='predictor',
     target_net='target',

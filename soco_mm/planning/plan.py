@@ -157,8 +157,9 @@ def make_plan(
         'whatever else the machine does.'
     ]
     if cfg.model.get('rpn_head'):
-        cfg.model.rpn_head = None
-        notes.append('Not counted: rpn_head, whose work depends on the images.')
+        notes.append(
+            "Not counted: the targets of rpn_head, which depend on the images' content."
+        )
     model = build_model(cfg)
     batch_size = cfg.train_dataloader.batch_size
     other = LARGE if batch_size != LARGE else 2 * LARGE

@@ -4,6 +4,8 @@ import copy
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import torch
 from mmcv.ops import RoIAlign
@@ -177,6 +179,8 @@ def count_step(cfg: Config, model: nn.Module, batch_size: int) -> StepCount:
     if isinstance(model, SoCo):
         # As on a GPU: only a CPU knows the boxes, and leaves out idle maps.
         model.idle_levels = lambda boxes: [0] * len(boxes)  # type: ignore[method-assign]
+        if model.rpn_head is not None:
+            model.rpn_loss = partial(layers_of_rpn, model.rpn_head)  # type: ignore[method-assign]
     try:
         with without_content(model), StepCounter(model) as counter:
             data = model.data_preprocessor(make_batch(cfg, batch_size), True)
@@ -191,3 +195,14 @@ def count_step(cfg: Config, model: nn.Module, batch_size: int) -> StepCount:
             'towers differ from level to level.'
         ) from None
     return counter.count
+
+
+def layers_of_rpn(
+    rpn_head: nn.Module, feats: list[tuple[Tensor]], *_: Any
+) -> dict[str, Tensor]:
+    """Run the layers of an RPN without its targets, in place of its losses."""
+    levels = rpn_head.prior_generator.num_levels
+    outs = [rpn_head(maps[:levels]) for maps in feats]
+    return dict(
+        loss_rpn=sum(each.sum() for view in outs for out in view for each in out)
+    )

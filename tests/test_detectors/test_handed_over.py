@@ -1,16 +1,19 @@
 """Which parts of a pretrained model a detector gets."""
 
+import copy
 import json
 
 import pytest
 import small
 import torch
 from commands import refusal
+from detector_configs import write_small
 
 from soco_mm.apis import export_detector, export_weights, pretrain
 from soco_mm.checkpoint.handed_over import given_parts, keep_parts, read_parts
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.cli import main
+from soco_mm.detectors.build import build_detector
 from soco_mm.detectors.fit import HandOff, fit_detector
 from soco_mm.engine.config import load_config
 from soco_mm.errors import SoCoError, UsageError
@@ -111,28 +114,60 @@ def test_a_recipe_states_what_is_handed_over(tmp_path):
         export_detector(path, tmp_path / 'wrong')
 
 
-def rpn_detector(path, ratios):
-    path.write_text(
-        f"_base_ = '{small.MASK_RCNN}'\n"
-        f'model = dict(rpn_head=dict(anchor_generator=dict(ratios={ratios})))\n'
-    )
-    return path
+def with_rpn(options=None, in_channels=32, **anchors):
+    cfg = load_config(small.SOCO, options)
+    cfg.model.neck.num_outs = 5
+    cfg.model.rpn_head = dict(copy.deepcopy(small.RPN), in_channels=in_channels)
+    cfg.model.rpn_head.anchor_generator.update(anchors)
+    return Pretrained.untrained(cfg.model)
 
 
-def test_an_rpn_of_other_anchors_is_left_out_as_a_whole(tmp_path):
-    cfg = load_config(small.SOCO)
-    cfg.model.rpn_head = small.RPN
-    pretrained = Pretrained.untrained(cfg.model)
+OWN = small.RPN['anchor_generator']
+MEANS = 'bbox_coder=dict(target_means=[0.0, 0.0, 0.0, 0.1])'
+
+
+@pytest.mark.parametrize(
+    ('change', 'number'),
+    [
+        (f'anchor_generator=dict(scales={OWN["scales"]})', 6),
+        ('anchor_generator=dict(scales=[8])', 0),
+        (f'anchor_generator=dict(scales={OWN["scales"]}, ratios=[0.5, 1.0])', 0),
+        (f'anchor_generator=dict(scales={OWN["scales"]}), {MEANS}', 0),
+    ],
+)
+def test_an_rpn_of_other_boxes_is_left_out_as_a_whole(change, number, tmp_path):
+    pretrained = with_rpn()
     assert sum(name.startswith('rpn_head.') for name in pretrained.weights) == 6
-    given = tmp_path / 'given'
-    given.mkdir()
-    for ratios, number in (([0.5, 1.0, 2.0], 6), ([0.5, 1.0], 0)):
-        detector = rpn_detector(given / 'detector.py', ratios)
-        fitted = fit_detector(pretrained, tmp_path, HandOff(detector, adapt=True))
-        kept = [name for name in fitted.weights if name.startswith('rpn_head.')]
-        left = [name for name in fitted.report.unused if name.startswith('rpn_head.')]
-        assert (len(kept), len(left)) == (number, 6 - number)
-        assert len(fitted.report.parts['RPN'].filled) == number
+    given = tmp_path / 'given/detector.py'
+    given.parent.mkdir()
+    given.write_text(
+        f"_base_ = '{small.MASK_RCNN}'\nmodel = dict(rpn_head=dict({change}))\n"
+    )
+    fitted = fit_detector(pretrained, tmp_path, HandOff(given, adapt=True))
+    assert fitted.config == 'detector.py' and (tmp_path / fitted.config).is_file()
+    kept = [name for name in fitted.weights if name.startswith('rpn_head.')]
+    left = [name for name in fitted.report.unused if name.startswith('rpn_head.')]
+    assert (len(kept), len(left)) == (number, 6 - number)
+    assert len(fitted.report.parts['RPN'].filled) == number
+
+
+def test_a_detector_without_an_rpn_takes_the_rest(tmp_path):
+    detector = write_small(tmp_path, 'retinanet/retinanet_r18_fpn_1x_coco.py')
+    pretrained = with_rpn(small.USUAL_FPN, in_channels=256)
+    out = tmp_path / 'out'
+    out.mkdir()
+    fitted = fit_detector(pretrained, out, HandOff(detector, adapt=True))
+    assert (out / fitted.config).is_file()
+    assert len(fitted.report.parts['backbone'].filled) == NUMBERS['backbone']
+    assert sum(name.startswith('rpn_head.') for name in fitted.report.unused) == 6
+
+
+def test_the_plugins_mask_rcnn_has_the_anchors_of_the_pretraining(tmp_path):
+    fitted = fit_detector(with_rpn(scales=[3], ratios=[1.0]), tmp_path, HandOff())
+    assert len(fitted.report.parts['RPN'].filled) == 6 and not fitted.report.unused
+    rpn_head = build_detector(tmp_path / fitted.config).rpn_head
+    assert rpn_head.prior_generator.base_anchors[1].tolist() == [[-12, -12, 12, 12]]
+    assert rpn_head.train_cfg.assigner.pos_iou_thr == 0.7
 
 
 def test_an_export_that_would_hold_nothing_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """Plans of recipes: R50-FPN against figures made by hand, and the command."""
 
 import json
+import math
 
 import commands
 import pytest
@@ -153,10 +154,22 @@ def test_a_recipe_in_steps_takes_as_long_whatever_images_there_are(narrow):
     assert '2 epochs of 1,000 images; operators' in describe_plan(found)
 
 
-def test_an_rpn_is_left_out_and_said_so(narrow):
-    narrow.model.rpn_head = small.RPN
+def test_the_layers_of_an_rpn_are_counted_and_its_targets_are_said_not_to_be(narrow):
     narrow.model.neck.num_outs = 5
-    assert any('rpn_head' in note for note in make_plan(narrow, images=100).notes)
+    narrow.model.rpn_head = small.RPN
+    found = make_plan(narrow, images=100)
+    views = narrow.train_dataloader.dataset.pipeline[1]['views']
+    places = sum(
+        math.ceil(view['size'] / stride) ** 2
+        for view in views
+        for stride in (4, 8, 16, 32, 64)
+    )
+    # A 3 x 3 convolution of 32 channels, then 3 scores and 12 sides of anchors.
+    forward = 2 * places * 32 * (9 * 32 + 3 + 12)
+    (rpn,) = [part for part in found.parts if part.name == 'RPN']
+    assert rpn.flops == pytest.approx(3 * forward, rel=0.02)
+    assert any('targets of rpn_head' in note for note in found.notes)
+    assert narrow.model.rpn_head is not None
 
 
 @pytest.mark.parametrize(
