@@ -105,7 +105,7 @@ class Ablation(NamedTuple):
 
 EXPERIMENTS: dict[str, Experiment | Ablation] = {
     'length': Experiment(
-        'When has the AP of a detector levelled off?',
+        'How long should a detector be trained?',
         data=tuple(DATA_SETS),
         starts=(IMAGENET,),
         seeds=TUNING_SEEDS[:1],
