@@ -161,8 +161,9 @@ def has_place(
 def same_boxes(net: nn.Module, detector: nn.Module) -> bool:
     """Whether two RPNs mean the same boxes: the same anchors, coded alike."""
     heads = [getattr(each, 'rpn_head', None) for each in (net, detector)]
-    if not all(hasattr(each, 'prior_generator') for each in heads):
-        return False
+    priors = [getattr(head, 'prior_generator', None) for head in heads]
+    if not all(hasattr(each, 'base_anchors') for each in priors):
+        return False  # no RPN, or one of points
     anchors = [
         torch.stack(
             [
@@ -170,7 +171,7 @@ def same_boxes(net: nn.Module, detector: nn.Module) -> bool:
                 for base, stride in zip(each.base_anchors, each.strides)
             ]
         )
-        for each in (head.prior_generator for head in heads)
+        for each in priors
     ]
     coders = [
         (type(each), *(tuple(getattr(each, key, ())) for key in ('means', 'stds')))

@@ -133,6 +133,12 @@ MEANS = 'bbox_coder=dict(target_means=[0.0, 0.0, 0.0, 0.1])'
         ('anchor_generator=dict(scales=[8])', 0),
         (f'anchor_generator=dict(scales={OWN["scales"]}, ratios=[0.5, 1.0])', 0),
         (f'anchor_generator=dict(scales={OWN["scales"]}), {MEANS}', 0),
+        # Without anchors at all.
+        (
+            "_delete_=True, type='FCOSHead', num_classes=1, in_channels=32, "
+            'strides=[4, 8, 16, 32, 64]',
+            0,
+        ),
     ],
 )
 def test_an_rpn_of_other_boxes_is_left_out_as_a_whole(change, number, tmp_path):
