@@ -1,7 +1,7 @@
 """Vehicles from a drone as the study has them: split by flight, made smaller."""
 
-import json
 import random
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -10,52 +10,55 @@ from soco_mm.utils import SoCoError
 
 from .photos import Corners, Photo, shrink, to_coco
 
-# Names of the photos, flight by flight. Twelve more of the largest are left out.
+# Names of the photos of each flight. Twelve more of the largest are left out.
 OWN = ('DJI_0010', 'DJI_0012', 'DJI_0019', 'DJI_002[028]', 'DJI_003[01]')
-FLIGHTS = {
-    'train': (
-        ('MOS*',),
-        ('MunichStreet02-*',),
-        ('DJI-00760-*',),
-        OWN,
-        ('DJI_0762-*',),
-        ('DJI_0013-*',),
-    ),
-    'val': (('DJI_0005-*',), ('harlem-*',)),
-}
+TRAINING = (
+    ('MOS*',),
+    ('MunichStreet02-*',),
+    ('DJI-00760-*',),
+    OWN,
+    ('DJI_0762-*',),
+    ('DJI_0013-*',),
+)
+TEST = (('DJI_0005-*',), ('harlem-*',))
 CLASSES = range(5)  # cars, trucks, buses, minibuses and cyclists: all are vehicles
 SIDE = 1024
 QUALITY = 85
 
 
-def convert_aerial(clone: Path, folder: Path) -> None:
+def convert_aerial(clone: Path, images: Path) -> list[dict]:
     """Draw the order of each flight and make the photos smaller.
 
     Args:
         clone (Path): A clone of jekhor/aerial-cars-dataset.
-        folder (Path): The folder to fill.
+        images (Path): The folder to fill with the images; it is there.
+
+    Returns:
+        list[dict]: The content of the COCO json of both sets.
     """
-    (folder / 'images').mkdir()
-    patterns = [each for flights in FLIGHTS.values() for each in sum(flights, ())]
     files = {
         each.stem: each
         for each in sorted(clone.iterdir())
         if each.suffix.lower() in ('.jpg', '.png')
-        and any(fnmatchcase(each.stem, pattern) for pattern in patterns)
+        and any(is_of(each.stem, flight) for flight in TRAINING + TEST)
     }
     names = sorted(files)
     random.Random(0).shuffle(names)
-    for split, flights in FLIGHTS.items():
+    contents = []
+    for flights in (TRAINING, TEST):
         photos = []
-        for flight in flights:
-            for name in names:
-                if any(fnmatchcase(name, pattern) for pattern in flight):
-                    out = folder / f'images/{name}.jpg'
-                    photo = shrink(files[name], out, SIDE, QUALITY)
-                    boxes = read_boxes(clone / f'{name}.txt', photo)
-                    photos.append((photo, boxes))
-        content = to_coco('vehicle', photos)
-        (folder / f'instances_{split}.json').write_text(json.dumps(content))
+        for name in (
+            each for flight in flights for each in names if is_of(each, flight)
+        ):
+            photo = shrink(files[name], images / f'{name}.jpg', SIDE, QUALITY)
+            photos.append((photo, read_boxes(clone / f'{name}.txt', photo)))
+        contents.append(to_coco('vehicle', photos))
+    return contents
+
+
+def is_of(name: str, flight: Sequence[str]) -> bool:
+    """Whether a photo is of a flight."""
+    return any(fnmatchcase(name, pattern) for pattern in flight)
 
 
 def read_boxes(path: Path, photo: Photo) -> list[Corners]:

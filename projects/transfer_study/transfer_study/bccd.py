@@ -1,6 +1,5 @@
 """Blood cells as the study has them: Pascal VOC's annotations in COCO format."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +9,22 @@ from soco_mm.coco.voc import read_voc_file
 CLASSES = ('RBC', 'WBC', 'Platelets')
 
 
-def convert_bccd(clone: Path, folder: Path) -> None:
+def convert_bccd(clone: Path, images: Path) -> list[dict]:
     """Convert the training and the test set, and copy the images.
 
     Corners are taken as they are, boxes without area left out.
 
     Args:
         clone (Path): A clone of Shenggan/BCCD_Dataset.
-        folder (Path): The folder to fill.
+        images (Path): The folder to fill with the images; it is there.
+
+    Returns:
+        list[dict]: The content of the COCO json of both sets.
     """
     source = clone / 'BCCD'
-    for split in ('train', 'test'):
-        names = (source / f'ImageSets/Main/{split}.txt').read_text().split()
-        content = to_coco(source / 'Annotations', names)
-        (folder / f'instances_{split}.json').write_text(json.dumps(content))
-    shutil.copytree(source / 'JPEGImages', folder / 'images')
+    shutil.copytree(source / 'JPEGImages', images, dirs_exist_ok=True)
+    lists = [source / f'ImageSets/Main/{split}.txt' for split in ('train', 'test')]
+    return [to_coco(source / 'Annotations', each.read_text().split()) for each in lists]
 
 
 def to_coco(xmls: Path, names: Sequence[str]) -> dict:

@@ -1,5 +1,6 @@
 """Data sets of the study, made from clones of their repositories."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,13 +20,14 @@ class Source(NamedTuple):
         repository (str): Its owner and name on GitHub.
         images (str): A path in a clone that shows that it is the right one.
         hash (str): Of the annotations of both sets, as the study has them.
-        convert (Callable): Makes them, and the images, out of a clone in a folder.
+        convert (Callable): Takes a clone and a folder for the images; returns the
+            content of the COCO json of the training and of the test set.
     """
 
     repository: str
     images: str
     hash: str
-    convert: Callable[[Path, Path], None]
+    convert: Callable[[Path, Path], list[dict]]
 
 
 SOURCES = {
@@ -68,9 +70,14 @@ def prepare(name: str, clone: Path, data: Path) -> Path:
     if out.exists():
         raise UsageError(f'{out} is there already. Remove it, or give another folder.')
     with atomic_folder(out) as folder:
-        source.convert(clone, folder)
-        sets = DATA_SETS[name].train, DATA_SETS[name].test
-        found = hash_files(*(folder / Path(each).name for each in sets))
+        own = DATA_SETS[name]
+        images, *made = (
+            folder / Path(p).name for p in (own.images, own.train, own.test)
+        )
+        images.mkdir()
+        for path, content in zip(made, source.convert(clone, images)):
+            path.write_text(json.dumps(content))
+        found = hash_files(*made)
         if found != source.hash:
             raise SoCoError(
                 f'The annotations in {clone} are not those of the study: their hash '

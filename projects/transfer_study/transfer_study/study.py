@@ -155,30 +155,25 @@ def check_records(out: Path, hashes: dict[str, str]) -> None:
     Raises:
         UsageError: If there are any.
     """
-    known = {
-        (pretraining.config, record['hashes']['config'])
-        for pretraining, record in read_pretrainings(out).items()
-        if 'config' in record['hashes']
-    }
-    for name, there in sorted(known):
-        if hash_text(pretraining_config(name).pretty_text) != there:
+    pretrainings = read_pretrainings(out)
+    here = {}
+    for name in {each.config for each in pretrainings}:
+        cfg = pretraining_config(name)
+        here[name] = hash_text(cfg.pretty_text), precision_of(cfg)
+    for pretraining, record in pretrainings.items():
+        config, precision = here[pretraining.config]
+        # The first records have no hash of the config, and no precision.
+        if record['hashes'].get('config', config) != config:
             raise UsageError(
-                f'{out} holds figures of another config of {name}. '
+                f'{out} holds figures of another config of {pretraining.config}. '
                 'Choose another folder.'
             )
-    computed = {
-        (pretraining.config, record['precision'])
-        for pretraining, record in read_pretrainings(out).items()
-        if 'precision' in record
-    }
-    for name, there in sorted(computed):
-        here = precision_of(pretraining_config(name))
-        if here != there:
+        if (there := record.get('precision', precision)) != precision:
             raise UsageError(
                 f'{out} holds pretrainings in {there}, but this machine computes in '
-                f'{here}. Choose another folder.'
+                f'{precision}. Choose another folder.'
             )
-    for each in (*read_cells(out).items(), *read_pretrainings(out).items()):
+    for each in (*read_cells(out).items(), *pretrainings.items()):
         name, there = each[0].data, each[1]['hashes']['data']
         if hashes.get(name, there) != there:
             raise UsageError(
