@@ -7,6 +7,7 @@ was written before is renumbered with them, so that charts and verdicts have one
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,8 @@ def renumber(folder: Path, before: Layout, now: Layout) -> None:
         before (Layout): That of the checkpoint from which it goes on.
         now (Layout): The other one.
     """
-    if known := read_dict(folder / NUMBERING):
-        before = Layout(**known)
+    with suppress(TypeError):  # it is missing, or not of a layout
+        before = Layout(**read_dict(folder / NUMBERING))
     if before.numbers_as(now):
         return
     scalars = find_scalars(folder)

@@ -92,3 +92,11 @@ def test_nothing_changes_where_iterations_have_the_same_numbers(run):
 def test_a_folder_without_a_run_stays_empty(tmp_path):
     renumber(tmp_path, ONE, FOUR)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('text', ['{"pages": 8}', '[8]', '{"ima'])
+def test_a_numbering_that_is_no_layout_is_passed_over(run, text):
+    before = numbers(run)
+    (run / NUMBERING).write_text(text)
+    renumber(run, ONE, FOUR)
+    assert numbers(run) == [[4 * each for each in every] for every in before]
