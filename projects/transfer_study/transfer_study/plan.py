@@ -161,6 +161,7 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
         data=('bccd',),
         starts=(IMAGENET, 'byol', 'simsiam', 'mocov2', 'densecl'),
         seeds=FOUR,
+        detector=FINE,
     ),
     'few': Experiment(
         'And with one image in a hundred labelled?',
