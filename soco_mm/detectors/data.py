@@ -1,11 +1,30 @@
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from soco_mm.coco import Annotations, has_splits, holds_annotations, read_annotations
 from soco_mm.coco.classes import no_category
-from soco_mm.utils import UsageError, file_hash
+from soco_mm.log import logger
+from soco_mm.utils import (
+    ImageError,
+    ImageHead,
+    SoCoError,
+    UsageError,
+    file_hash,
+    read_heads,
+    read_image,
+)
+from soco_mm.utils.depth import STRETCH, find_depth_loss
+from soco_mm.utils.sizes import sample_indices
+from soco_mm.utils.stretch import Stretch
+from soco_mm.utils.texts import printable
+
+# Where the depth of images is decided.
+EXPORTED = (
+    'The detector reads images as its pretraining did: pretrain with '
+    f'{STRETCH} to use the whole range'
+)
 
 
 def read_data(
@@ -57,6 +76,35 @@ def read_data(
         masks=masks,
     )
     return dict(train=first, val=second)
+
+
+def check_depth(sources: Mapping[str, Annotations], stretch: Stretch) -> None:
+    """Look at images of more than 8 bits as the detector will read them.
+
+    Warns if few grey levels are left of them.
+
+    Args:
+        sources (Mapping): The annotations.
+        stretch (tuple, optional): How the detector reduces images to 8 bits.
+
+    Raises:
+        SoCoError: If it cannot read one of those looked at, or reads it wrongly.
+    """
+    for each in sources.values():
+        root, paths = str(each.root), list(each.images.values())
+        sample = [paths[index] for index in sample_indices(len(paths))]
+        for path, head in zip(sample, read_heads(root, sample)):
+            if not isinstance(head, ImageHead) or not head.deep:
+                continue
+            try:
+                read_image(each.root / path, stretch)
+            except ImageError as error:
+                raise SoCoError(
+                    f'{each.path} names {each.root / path}, which {error}. '
+                    f'{EXPORTED}.'
+                ) from None
+        if stretch is None and (loss := find_depth_loss(root, paths)):
+            logger.warning(printable(loss.describe(EXPORTED)))
 
 
 def short_hash(path: str | Path) -> str:

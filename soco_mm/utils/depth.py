@@ -31,14 +31,13 @@ class DepthLoss(NamedTuple):
     num_images: int
     looked_at: int
 
-    def describe(self) -> str:
-        """A warning."""
+    def describe(self, advice: str = f'Use the whole range with {STRETCH}') -> str:
+        """A warning, with what to do."""
         return (
             f'WARNING: {self.num_images} of {self.looked_at} images looked at '
             'have more than 8 bits, of which they use a small range: with 8 '
             f'bits, {self.levels} grey level{"s" * (self.levels > 1)} of '
-            f'{self.before} are left of {self.path}. Use the whole range with '
-            f'{STRETCH}'
+            f'{self.before} are left of {self.path}. {advice}'
         )
 
 

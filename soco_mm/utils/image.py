@@ -9,6 +9,7 @@ from PIL import UnidentifiedImageError
 from .exif import read_orientation
 from .opening import explain_large, is_pillow_limit, open_image, stored_size, turn
 from .stretch import reduce_depth
+from .tiff import read_layout
 
 # Smaller images have nothing to learn from.
 MIN_SIDE = 8
@@ -47,6 +48,9 @@ def read_image(path: str | Path, stretch: Percentiles | None = None) -> np.ndarr
 
 def decode_image(data: np.ndarray, stretch: Percentiles | None = None) -> np.ndarray:
     """Decode the bytes of a file, uint8 (B,), as :func:`read_image`."""
+    layout = read_layout(data)
+    if layout and (reason := layout.explain_misread(stretch is not None)):
+        raise ImageError(reason)
     if stretch is not None:
         return reduce_depth(decode_deep(data), stretch)
     image = _decode_by_opencv(data, cv2.IMREAD_COLOR)
@@ -73,7 +77,11 @@ def decode_deep(data: np.ndarray) -> np.ndarray:
     Raises:
         ImageError: If it is not an image.
     """
-    image = _decode_by_opencv(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    layout = read_layout(data)
+    # What is said to be grey, OpenCV reads with one band unless it is told not to.
+    bands = layout is not None and layout.grey and layout.bands > 2
+    color = cv2.IMREAD_COLOR if bands else cv2.IMREAD_ANYCOLOR
+    image = _decode_by_opencv(data, cv2.IMREAD_ANYDEPTH | color)
     if image is None:
         return _decode_by_pillow(data)
     if image.ndim == 2:

@@ -7,11 +7,12 @@ from typing import NamedTuple, Union
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from .exif import read_orientation
 from .image import MIN_SIDE, ImageError, decode_deep, read_image
 from .opening import explain_large, is_pillow_limit, open_image, stored_size
+from .tiff import OPENCV_BANDS, TiffLayout
 
 # OpenCV reads all images of the formats that Pillow names so.
 OPENCV_FORMATS = {
@@ -23,7 +24,6 @@ OPENCV_FORMATS = {
     'MPO',
     'PNG',
     'PPM',
-    'TIFF',
     'WEBP',
 }
 # In these it applies every EXIF orientation; others depend on its version.
@@ -166,15 +166,21 @@ def _turns(image: Image.Image) -> bool:
 
 def _is_deep(image: Image.Image) -> bool:
     """Whether an image may have more than 8 bits per channel."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return TiffLayout.of(image.tag_v2).bits > 8
     # Pillow reduces images with several such channels while decoding, by a
     # mode such as RGB;16B.
     return (
-        image.mode[0] in 'IF' or ';16' in str(image.tile) or image.format == 'JPEG2000'
+        image.mode[0] in 'IF'
+        or ';16' in str(image.tile)
+        or image.format in ('JPEG2000', 'PPM')
     )
 
 
 def _opencv_reads(image: Image.Image, path: str) -> bool:
     """Whether OpenCV knows the format of an image."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return TiffLayout.of(image.tag_v2).bands <= OPENCV_BANDS
     if image.format in OPENCV_FORMATS:
         return True
     try:

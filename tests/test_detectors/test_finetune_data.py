@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from label_layouts import names_of, write_voc, write_yolo
 
-from soco_mm.detectors.data import hash_of, read_data
+from soco_mm.detectors.data import check_depth, hash_of, read_data
 from soco_mm.utils import SoCoError, UsageError
 
 
@@ -128,3 +128,40 @@ def test_the_hash_is_of_the_labels(layouts):
             text.replace('<xmin>6', '<xmin>7') if name == 'voc' else f'0{text[1:]}'
         )
         assert hash_of(read_data(layouts / name)['train']) != before
+
+
+def test_a_loss_of_depth_is_said_for_what_the_detector_reads(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    narrow = rng.integers(51200, 51200 + 600, (40, 50)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / 'a.png'), narrow)
+    content = dict(
+        images=[dict(id=1, file_name='a.png', width=50, height=40)],
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[3, 4, 20, 20])],
+        categories=[dict(id=1, name='hand')],
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    sources = read_data(tmp_path / 'a.json', tmp_path, tmp_path / 'a.json')
+    check_depth(sources, (0.5, 99.5))
+    assert not caplog.records
+    check_depth(sources, None)
+    warning, _ = caplog.messages  # of train and val
+    assert '3 grey levels of' in warning
+    assert 'pretrain with --stretch 0.5 99.5 to use the whole range' in warning
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((40, 50), np.uint8))
+    caplog.clear()
+    check_depth(sources, None)
+    assert not caplog.records
+
+
+def test_images_that_only_a_stretch_reads_are_refused_before_the_training(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.tif'), np.zeros((40, 50), np.float32))
+    content = dict(
+        images=[dict(id=1, file_name='a.tif', width=50, height=40)],
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[3, 4, 20, 20])],
+        categories=[dict(id=1, name='hand')],
+    )
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    sources = read_data(tmp_path / 'a.json', tmp_path, tmp_path / 'a.json')
+    check_depth(sources, (0.5, 99.5))
+    with pytest.raises(SoCoError, match=r'a\.tif, which has pixels of 32 bits'):
+        check_depth(sources, None)
