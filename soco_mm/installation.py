@@ -212,13 +212,43 @@ def check_selective_search() -> str:
 
 
 def check_roi_align() -> str:
-    """Run a real RoIAlign of MMCV's compiled operators."""
+    """Run a real RoIAlign, of MMCV's compiled operators where they are for the GPU.
+
+    They are not where only the CPU's were built, which pretraining can do without.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        return _try_roi_align('cpu')
+    try:
+        return _try_roi_align('cuda')
+    except RuntimeError as error:
+        if 'implementation for device' not in str(error):
+            raise
+    _try_roi_align('cpu')
+    try:
+        _try_roi_align('cuda', use_torchvision=True)
+    except ImportError:
+        raise RuntimeError(
+            'MMCV has no operators for the GPU, and torchvision is not installed'
+        ) from None
+    return (
+        'right on cpu; for the GPU MMCV has none, torchvision has: train with '
+        '--cfg-options model.roi_head.bbox_roi_extractor.use_torchvision=True'
+    )
+
+
+def _try_roi_align(device: str, **options) -> str:
+    """Pool a box whose mean is known.
+
+    Raises:
+        RuntimeError: If it cannot be done, or is wrong.
+    """
     import torch
     from mmcv.ops import RoIAlign
 
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
     feature = torch.arange(8.0, device=device).expand(1, 1, 8, 8)
-    pooled = RoIAlign(1, 1.0, 0, aligned=True)(
+    pooled = RoIAlign(1, 1.0, 0, aligned=True, **options)(
         feature.contiguous(), torch.tensor([[0.0, 2.0, 2.0, 6.0, 6.0]], device=device)
     )
     if abs(pooled.item() - 3.5) > 1e-5:

@@ -1,6 +1,5 @@
 """An exported detector, trained on a data set."""
 
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +13,7 @@ from soco_mm.engine.vis_backend import log_to_tensorboard
 from soco_mm.job import claim_run
 from soco_mm.log import logger
 from soco_mm.utils import atomic_write, exclusive, write_json
+from soco_mm.utils.cores import loading_workers
 
 from .results import FinetuneResult
 
@@ -65,7 +65,7 @@ def finetune(
         scale (tuple, optional): Largest long and short side of the images, in
             pixels. Defaults to None, as in the detector's config.
         workers (int, optional): Processes that load images. Defaults to None,
-            one per core.
+            one per core, 16 at most.
         scratch (bool, optional): Start from random weights, to measure the
             gain of the pretrained ones. Defaults to None, no.
         classes (Sequence[str], optional): Train and evaluate only these, in
@@ -88,7 +88,7 @@ def finetune(
     """
     out = Path(out)
     if workers is None:
-        workers = len(os.sched_getaffinity(0))
+        workers = loading_workers()
     given = FinetuneArguments(
         exported=exported,
         train=train,

@@ -76,7 +76,7 @@ def pretrain(
         auto_scale (bool, optional): See :mod:`soco_mm.engine.batch_scaling`.
         precision (str, optional): See :func:`set_precision`.
         checkpoint_every (str, optional): See :class:`AtomicCheckpointHook`.
-        workers (int, optional): Processes for images and proposals; one per core.
+        workers (int, optional): Loading (16 at most) and proposals; one per core.
         preset (str, optional): Settings of the proposals. Defaults to ``paper``.
         ann (str | Path, optional): Annotations of a few images, to which the
             proposals are fitted, see :func:`fit_settings`. Defaults to None.

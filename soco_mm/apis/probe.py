@@ -55,7 +55,7 @@ def probe(
         batch_size (int, optional): Images per step. Defaults to None, 256,
             and 64 where nothing is trained.
         workers (int, optional): Processes that load images. Defaults to None,
-            one per core.
+            one per core, 16 at most.
         out (str | Path, optional): The folder of the result. Defaults to
             None: not written for knn, ``work_dirs/linear_probe`` for linear.
 

@@ -91,7 +91,7 @@ def add_finetune(commands) -> None:
         '--workers',
         type=natural,
         metavar='N',
-        help='processes that load images (default: one per core)',
+        help='processes that load images (default: one per core, at most 16)',
     )
     parser.add_argument(
         '--scratch',

@@ -83,7 +83,8 @@ def add_pretrain(commands) -> None:
         '--workers',
         type=natural,
         metavar='N',
-        help='processes that load images and make proposals (default: one per core)',
+        help='processes that load images and make proposals (default: one per core, of '
+        'those that load images at most 16)',
     )
     add_preset(parser)
     add_fit(parser, measured=True)

@@ -80,7 +80,7 @@ def add_probe(commands) -> None:
         '--workers',
         type=natural,
         metavar='N',
-        help='processes that load images (default: one per core)',
+        help='processes that load images (default: one per core, at most 16)',
     )
     parser.add_argument(
         '--k',

@@ -44,6 +44,16 @@ UNLISTED = Reason(
 REPEATED = Reason(
     'object that is listed twice', 'objects that are listed twice', 'taken once'
 )
+SAME_BOX = Reason(
+    'object with class and box of another',
+    'objects with class and box of another',
+    'kept, although a detector can find only one of them',
+)
+APART = Reason(
+    'object whose mask lies outside of its box',
+    'objects whose masks lie outside of their boxes',
+    'used',
+)
 EMPTIED = Reason(
     'image without any other object',
     'images without any other object',

@@ -10,6 +10,7 @@ from soco_mm.errors import SoCoError, UsageError, did_you_mean
 from soco_mm.utils import atomic_stream
 
 from .account import (
+    APART,
     CLIPPED,
     CROWD,
     EMPTIED,
@@ -17,6 +18,7 @@ from .account import (
     INVISIBLE,
     OTHER_CLASS,
     REPEATED,
+    SAME_BOX,
     TURNED,
     UNREADABLE,
     Account,
@@ -24,9 +26,12 @@ from .account import (
 from .boxes import Box, check_in_pixels, clip_box, reaches_out
 from .classes import choose_classes, no_category
 from .images import LocatedImage, locate_images
-from .masks import box_polygon, read_mask
+from .masks import box_polygon, lies_outside, read_mask
 from .sources import read_source
 from .structure import ObjectEntry, list_of, read_categories, read_images, read_objects
+
+# Share of the masks that may lie outside of their boxes, as single mistakes.
+MAX_APART = 0.05
 
 
 @dataclass
@@ -221,6 +226,7 @@ def _fit_objects(
         # Twice under two entries of one image, or with one id; else they are
         # the user's.
         key = place, label, entry.box, entry.crowd
+        twice = key in seen
         id_ = repr(entry.id)  # which may be a dict, as MongoDB writes it
         again = entry.id is not None and (key, id_) in named
         named.add((key, id_))
@@ -231,6 +237,8 @@ def _fit_objects(
         if box is None:
             account.add(INVISIBLE, name)
             continue
+        if twice:
+            account.add(SAME_BOX, name)
         if reaches_out(entry.box, *image.size):
             account.add(CLIPPED, name)
         if entry.turned:
@@ -284,6 +292,7 @@ def _fit_masks(
             f'segmentation, the first {missing[0].name(located)}. Give all '
             'of them one, polygons or RLE, or none.'
         )
+    _check_places(path, fitted, located, account)
     for each, reason in unreadable:
         account.add(UNREADABLE, f'{each.name(located)}: {reason}')
         each.crowd = True
@@ -291,6 +300,29 @@ def _fit_masks(
         if each.mask is None:  # of crowds
             each.mask = box_polygon(each.box)
     return True
+
+
+def _check_places(
+    path: Path,
+    fitted: Sequence[_Object],
+    located: Sequence[LocatedImage],
+    account: Account,
+) -> None:
+    """Count masks that lie outside of their boxes.
+
+    Raises:
+        SoCoError: If many do, as where only the boxes were scaled.
+    """
+    masks = [each for each in fitted if each.mask is not None and not each.crowd]
+    apart = [each for each in masks if lies_outside(each.mask, each.box)]
+    if len(apart) > max(1, MAX_APART * len(masks)):
+        raise SoCoError(
+            f'{path}: {len(apart)} of {len(masks)} masks lie outside of their boxes, '
+            f'the first of {apart[0].name(located)}. Correct them, or remove '
+            '"segmentation" from all objects to train only with boxes.'
+        )
+    for each in apart:
+        account.add(APART, each.name(located))
 
 
 def _content(

@@ -17,8 +17,9 @@ MIN_FRACTIONS = 0.01
 # Share of the objects that reach out of their image if corners are read as
 # sizes; for random corners it is three in four.
 MIN_OUTSIDE = 0.25
-# Share of the boxes that may not be corners although the others are.
-MAX_NO_CORNERS = 0.02
+# Share of the boxes that may not be corners although the others are, such as those
+# that were drawn beyond the edge.
+MAX_NO_CORNERS = 0.1
 # In pixels; boxes from tools that count pixels from 1 reach out by less.
 OUTSIDE_TOLERANCE = 2
 NAMED = 3  # examples in a sentence

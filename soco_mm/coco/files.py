@@ -160,16 +160,28 @@ class _Ends:
             parts (tuple): What :func:`_parts` returns for the name, which may have
                 more or fewer folders than the paths.
         """
+        if parts in self.wholes:
+            return self.wholes[parts]
         if parts in self.ends:
             return self.ends[parts]
         shorter = (parts[:number] for number in range(len(parts) - 1, 0, -1))
         return next((self.wholes[each] for each in shorter if each in self.wholes), [])
 
 
+def same_name(path: str) -> str:
+    """A path without what is ignored where no exact one is found.
+
+    Example:
+        >>> from soco_mm.coco.files import same_name
+        >>> same_name('E\u0301.PNG') == same_name('\xe9.png')
+        True
+    """
+    return unicodedata.normalize('NFC', path).casefold()
+
+
 def _parts(path: str) -> list[str]:
     """The parts of a path from its end, as they are compared."""
-    path = unicodedata.normalize('NFC', path).casefold()
-    return path.strip('/').split('/')[::-1]
+    return same_name(path).strip('/').split('/')[::-1]
 
 
 def walk_files(root: str) -> list[str]:

@@ -139,6 +139,31 @@ def covers_pixel(mask: list | dict, height: int, width: int) -> bool:
     return bool(decode_mask(mask, height, width).any())
 
 
+def lies_outside(mask: list | dict, box: Sequence[float]) -> bool:
+    """Whether a mask and a box (x, y, w, h) have no point in common.
+
+    Example:
+        >>> from soco_mm.coco.masks import lies_outside
+        >>> triangle = [[10, 10, 20, 10, 20, 20]]
+        >>> lies_outside(triangle, (15, 5, 9, 9)), lies_outside(triangle, (30, 5, 9, 9))
+        (False, True)
+    """
+    x, y, w, h = box
+    if isinstance(mask, list):
+        ends = [
+            (min(each[::2]), min(each[1::2]), max(each[::2]), max(each[1::2]))
+            for each in mask
+        ]
+        left, top = min(each[0] for each in ends), min(each[1] for each in ends)
+        right, bottom = max(each[2] for each in ends), max(each[3] for each in ends)
+    else:
+        if isinstance(mask['counts'], list):
+            mask = mask_tools.frPyObjects(mask, *mask['size'])
+        left, top, width, height = mask_tools.toBbox(mask).tolist()
+        right, bottom = left + width, top + height
+    return left >= x + w or right <= x or top >= y + h or bottom <= y
+
+
 def polygon_area(x: Sequence[float], y: Sequence[float]) -> float:
     """Area of a polygon, by the shoelace formula."""
     area, before_x, before_y = 0.0, x[-1], y[-1]

@@ -12,7 +12,7 @@ from soco_mm.utils import list_images
 from soco_mm.utils.sizes import THREADS
 
 from .account import Account, Reason
-from .files import clean_name, walk_files
+from .files import clean_name, same_name, walk_files
 from .source import Source
 from .texts import read_text
 from .values import to_flag, to_number, to_side
@@ -92,7 +92,8 @@ def read_voc(
     continuous coordinates that is ``xmin - 1`` to ``xmax``, as Detectron2 has
     it; MMDetection's ``XMLDataset`` takes ``xmax - 1`` for the other corner
     too, which makes boxes a pixel smaller. If more boxes start at 0 than at
-    1, the tool counted from 0, and corners are taken as they are.
+    1, or most corners are no whole numbers, the tool counted from 0, and corners
+    are taken as they are.
 
     Args:
         path (str | Path): The folder that holds ``Annotations``, a folder of
@@ -319,12 +320,17 @@ class ImageFinder:
     def __init__(self, files: list[str]) -> None:
         self.by_stem: dict[str, list[str]] = defaultdict(list)
         self.by_name: dict[str, list[str]] = defaultdict(list)
+        self.alike: dict[str, list[str]] = defaultdict(list)
         for each in files:
             self.by_stem[_stem(each)].append(each)
             self.by_name[each.rpartition('/')[2]].append(each)
+            self.alike[same_name(_stem(each))].append(each)
 
     def find(self, xml: VocFile) -> str | None:
         """The image of the same name, else the one that is noted.
+
+        Where there is neither, letter case and the two ways to write accents are
+        ignored.
 
         Raises:
             UsageError: If there are several.
@@ -337,6 +343,7 @@ class ImageFinder:
             ] or places
         elif not places:
             places = self.by_name.get(noted) or []
+            places = places or self.alike.get(same_name(_stem(xml.name))) or []
         if len(places) > 1:
             raise UsageError(
                 f'The image of {xml.name} could be {places[0]} or '
@@ -405,12 +412,13 @@ def _first_pixel(xmls: list[VocFile]) -> int:
     Objects that the edge cuts off have their corners there. All splits of a
     data set are looked at, so that they are read alike.
     """
-    starts = [
-        int(start // 1)
-        for xml in xmls
-        for each in xml.objects
-        for start in each.corners[:2]
-    ]
+    corners = [each.corners for xml in xmls for each in xml.objects]
+    # Points between pixels are counted from the edge, as CVAT does. A few are in
+    # Pascal VOC itself, whose first pixel is 1.
+    between = [each for each in corners if any(value % 1 for value in each)]
+    if 2 * len(between) > len(corners):
+        return 0
+    starts = [int(start // 1) for each in corners for start in each[:2]]
     return int(starts.count(0) <= starts.count(1))
 
 

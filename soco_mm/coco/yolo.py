@@ -13,8 +13,9 @@ from soco_mm.errors import SoCoError, UsageError
 from soco_mm.utils import ImageError, ImageHead, read_heads
 
 from .account import REPEATED, Account, Reason
+from .boxes import MAX_NO_CORNERS, MIN_OUTSIDE
 from .data_yaml import DataYaml, ImageList, read_data_yaml, split_images
-from .files import path_below, walk_files
+from .files import path_below, same_name, walk_files
 from .source import Source
 from .texts import read_texts
 
@@ -98,7 +99,8 @@ def read_yolo(
     images = list(dict.fromkeys(path for each in lists for path in each.images))
     base = _common_root(data, images, root)
     names = [_relative(each, base) for each in images]
-    files = [find_labels(each) for each in images]
+    finder = LabelFinder()
+    files = [finder.find(each) for each in images]
     if not any(files):
         raise UsageError(
             f'{data.path}: none of the {len(images)} images has labels; '
@@ -106,13 +108,16 @@ def read_yolo(
             '"labels" beside "images", or beside the images.'
         )
     _refuse_shared(names, files)
+    used = {os.path.splitext(each)[0] for each in files if each}
     for name, file in zip(names, files):
         if file is None:
             account.add(UNLABELLED, name)
     for each in lists:
-        for stray in _strays(each):
+        for stray in _strays(each, used):
             account.add(STRAY, _relative(stray, base))
     labels = _read_labels(data, [each for each in files if each])
+    _refuse_corners(labels)
+    _refuse_keypoints(labels)
     heads = _read_heads(
         data, base, [name for name, file in zip(names, files) if file and labels[file]]
     )
@@ -194,12 +199,41 @@ def label_path(image: str) -> str:
     return os.path.splitext(image)[0] + '.txt'
 
 
-def find_labels(image: str) -> str | None:
-    """The txt file of an image, None if there is none."""
-    for path in (label_path(image), os.path.splitext(image)[0] + '.txt'):
-        if os.path.isfile(path):
-            return path
-    return None
+class LabelFinder:
+    """Finds the txt files of images.
+
+    Where none has exactly the name, letter case and the two ways to write accents
+    are ignored: files change them on their way between systems.
+    """
+
+    def __init__(self) -> None:
+        self.folders: dict[str, dict[str, str]] = {}
+
+    def find(self, image: str) -> str | None:
+        """The txt file of an image, None if there is none."""
+        places = (label_path(image), os.path.splitext(image)[0] + '.txt')
+        for path in places:
+            if os.path.isfile(path):
+                return path
+        for path in places:
+            folder, name = os.path.split(path)
+            if found := self._names_in(folder).get(same_name(name)):
+                return os.path.join(folder, found)
+        return None
+
+    def _names_in(self, folder: str) -> dict[str, str]:
+        """The txt files of a folder, by how they are compared."""
+        if folder not in self.folders:
+            names = os.listdir(folder) if os.path.isdir(folder) else ()
+            self.folders[folder] = {
+                same_name(each): each for each in names if is_text(each)
+            }
+        return self.folders[folder]
+
+
+def is_text(name: str) -> bool:
+    """Whether a file is a txt file, by its name."""
+    return name.lower().endswith('.txt')
 
 
 def _refuse_shared(names: list[str], files: list[str | None]) -> None:
@@ -213,21 +247,26 @@ def _refuse_shared(names: list[str], files: list[str | None]) -> None:
             )
 
 
-def _strays(images: ImageList) -> list[str]:
-    """The txt files in the folders of the labels that belong to no image."""
+def _strays(images: ImageList, used: set[str]) -> list[str]:
+    """The txt files in the folders of the labels that belong to no image.
+
+    Args:
+        images (ImageList): The images.
+        used (set[str]): The txt files that do, without suffix.
+    """
     if images.folder is None:
         return []  # a list may name only a part of a folder
     folders = {
         images.folder,
         os.path.dirname(label_path(os.path.join(images.folder, 'a.jpg'))),
     }
-    known = {os.path.splitext(each)[0] for each in images.images}
+    known = used | {os.path.splitext(each)[0] for each in images.images}
     known |= {os.path.splitext(label_path(each))[0] for each in images.images}
     found = (
         os.path.join(folder, each)
         for folder in sorted(folders)
         for each in sorted(walk_files(folder))
-        if each.endswith('.txt')
+        if is_text(each)
     )
     return [
         each
@@ -282,6 +321,72 @@ def _read_labels(data: DataYaml, files: list[str]) -> dict[str, list[Label]]:
         more = len(wrong) - 1
         raise UsageError(wrong[0] + f' {more} more lines are wrong.' * bool(more))
     return labels
+
+
+def _refuse_corners(labels: dict[str, list[Label]]) -> None:
+    """Refuse boxes whose four values are two corners.
+
+    Raises:
+        UsageError: If nearly all can be corners, and many reach out of their image as
+            centre and size.
+    """
+    boxes = [
+        (file, each)
+        for file, found in labels.items()
+        for each in found
+        if each.polygon is None
+    ]
+    if len(boxes) < 2:
+        return
+    x, y, w, h = np.array([each.box for _, each in boxes]).T
+    reach = np.max([w / 2 - x, x + w / 2 - 1, h / 2 - y, y + h / 2 - 1], axis=0)
+    outside = np.flatnonzero(reach > FRACTION_TOLERANCE)
+    corners = np.mean((w > x) & (h > y))
+    if corners >= 1 - MAX_NO_CORNERS and len(outside) > MIN_OUTSIDE * len(boxes):
+        file, label = boxes[outside[0]]
+        raise UsageError(
+            f'{file}:{label.line}: this box and {len(outside) - 1} more of '
+            f'{len(boxes)} reach out of their image, and nearly all can be two corners '
+            'x1 y1 x2 y2. Give class x y w h, centre and size of the box.'
+        )
+
+
+def _refuse_keypoints(labels: dict[str, list[Label]]) -> None:
+    """Refuse boxes with keypoints, which would be read as polygons.
+
+    Raises:
+        UsageError: If all lines have as many values, and all but the first four are
+            points in the box that those make.
+    """
+    lines = [(file, each) for file, found in labels.items() for each in found]
+    if len(lines) < 2 or len({np.size(each.polygon) for _, each in lines}) > 1:
+        return
+    if lines[0][1].polygon is None:
+        return
+    values = np.array([np.ravel(each.polygon) for _, each in lines])
+    (low, high), rest = _ends_of(values[:, :4]), values[:, 4:]
+    inside = np.all((low >= -FRACTION_TOLERANCE) & (high <= 1 + FRACTION_TOLERANCE))
+    # With x y, or x y and whether it is seen.
+    for size in (2, 3):
+        if not inside or rest.shape[1] % size:
+            continue
+        points = rest.reshape(len(lines), -1, size)[..., :2]
+        near = (points >= low[:, None] - FRACTION_TOLERANCE) & (
+            points <= high[:, None] + FRACTION_TOLERANCE
+        )
+        unseen = (points == 0).all(-1)
+        if np.all(near.all(-1) | unseen) and not unseen.all():
+            file, label = lines[0]
+            raise UsageError(
+                f'{file}:{label.line}: class, box and keypoints? In all {len(lines)} '
+                'lines the values behind the first four are points in the box of '
+                f'those. Add kpt_shape: [{rest.shape[1] // size}, {size}] to data.yaml.'
+            )
+
+
+def _ends_of(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The corners (N, 2) of boxes of centre and size, (N, 4)."""
+    return boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
 
 
 def parse_label(

@@ -100,8 +100,7 @@ def check_depth(sources: Mapping[str, Annotations], stretch: Stretch) -> None:
                 read_image(each.root / path, stretch)
             except ImageError as error:
                 raise SoCoError(
-                    f'{each.path} names {each.root / path}, which {error}. '
-                    f'{EXPORTED}.'
+                    f'{each.path} names {each.root / path}, which {error}. {EXPORTED}.'
                 ) from None
         if stretch is None and (loss := find_depth_loss(root, paths)):
             logger.warning(printable(loss.describe(EXPORTED)))

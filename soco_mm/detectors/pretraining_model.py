@@ -24,6 +24,8 @@ from .levels import level_bounds
 
 SIDE = 384  # of the image on which strides are measured; P7 has 3 of its pixels
 ROI_SIZE = 7
+# Layers of MMCV that see their weights as NCHW.
+NCHW_LAYERS = ('ConvAWS2d', 'ConvWS2d')
 INSTEAD = (
     'Pretrain only its backbone: add --backbone-only, and --config with a recipe '
     'of that backbone'
@@ -327,7 +329,11 @@ def parameters(cls: type) -> dict[str, inspect.Parameter]:
 def pixels(preprocessor: dict | None, net: nn.Module) -> dict:
     """The data preprocessor that normalises views as the detector does images."""
     made: dict[str, Any] = dict(type='ViewDataPreprocessor')
-    if any('DeformConv' in type(each).__name__ for each in net.modules()):
+    if any(
+        each.__name__ in NCHW_LAYERS or 'DeformConv' in each.__name__
+        for module in net.modules()
+        for each in type(module).__mro__
+    ):
         made['channels_last'] = False
     if preprocessor is None:  # its pipeline normalises, usually so
         return made

@@ -286,7 +286,9 @@ def kept_random_state() -> Iterator[None]:
     """Leave the random numbers of a training as they are."""
     numbers, state = random.getstate(), np.random.get_state()
     try:
-        with torch.random.fork_rng():
+        # Of the GPU in use only: of several, it would warn that there are several.
+        used = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        with torch.random.fork_rng(used):
             yield
     finally:
         random.setstate(numbers)

@@ -18,6 +18,7 @@ from soco_mm.proposals.fitting import explain_fit, fit_settings
 from soco_mm.proposals.layout import HEADER
 from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
 from soco_mm.utils import SoCoError, UsageError, file_hash
+from soco_mm.utils.cores import loading_workers
 from soco_mm.utils.durations import read_duration
 from soco_mm.utils.stretch import Stretch
 from soco_mm.utils.texts import printable
@@ -402,7 +403,7 @@ class PretrainPlan:
         Args:
             store (ProposalStore): The proposals.
             workers (int, optional): Processes that load images; None as the
-                options say, else one per core.
+                options say, else one per core, 16 at most.
         """
         loader, options = self.cfg.train_dataloader, self.arguments.options
         loader.dataset.data_root = self.images.root
@@ -412,7 +413,7 @@ class PretrainPlan:
         if workers is not None:
             loader.num_workers = workers
         elif 'train_dataloader.num_workers' not in options:
-            loader.num_workers = len(os.sched_getaffinity(0))
+            loader.num_workers = loading_workers()
         if 'train_dataloader.persistent_workers' not in options:
             loader.persistent_workers = loader.num_workers > 0
         if self.epochs != self.cfg.train_cfg.get('max_epochs'):

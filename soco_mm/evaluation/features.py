@@ -26,13 +26,19 @@ def extract_features(
         labels, int64 (N,), both on the model's device.
     """
     model.eval()
-    features, labels = [], []
+    features, labels, done = None, [], 0
     for batch in loader:
         batch = model.data_preprocessor(batch)
         (pooled,) = model.extract_feat(batch['inputs'])
-        features.append(normalize(pooled.float()))
+        if features is None:
+            # Once: a list of them, then joined, would take twice the memory.
+            features = pooled.new_empty(
+                len(loader.dataset), pooled.shape[1], dtype=torch.float32
+            )
+        features[done : done + len(pooled)] = normalize(pooled.float())
+        done += len(pooled)
         labels += [label_of(sample) for sample in batch['data_samples']]
         for _ in pooled:
             progress()
-    features = torch.cat(features)
+    assert features is not None and done == len(features)
     return features, torch.cat(labels).to(features.device)

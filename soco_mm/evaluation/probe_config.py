@@ -1,6 +1,5 @@
 """The config of a probe."""
 
-import os
 from pathlib import Path
 
 from mmengine.config import Config
@@ -8,6 +7,7 @@ from mmengine.config import Config
 from soco_mm.checkpoint.libraries.architecture import pixel_statistics
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.engine.config import CONFIG_ROOT, load_config
+from soco_mm.utils.cores import loading_workers
 
 from .backbone import backbone_config
 
@@ -57,7 +57,7 @@ def probe_config(
         batch_size (int, optional): Images per step. Defaults to None, 256,
             and 64 where nothing is trained.
         workers (int, optional): Processes that load images. Defaults to None,
-            one per core.
+            one per core, 16 at most.
         epochs (int, optional): Length of the training; the steps of the
             learning rate move with it. Defaults to None, 100.
         lr (float, optional): The learning rate for 256 images. Defaults to
@@ -76,7 +76,7 @@ def probe_config(
         to_rgb=not pixels['bgr_to_rgb'],
     )
     if workers is None:
-        workers = len(os.sched_getaffinity(0))
+        workers = loading_workers()
     stretch = pretrained.stretch
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         if stretch is not None:

@@ -140,7 +140,7 @@ def fit_settings(
     Returns:
         dict: What :func:`build_settings` returns, and under ``derived`` the
         name of the ``annotations``, the numbers of ``objects`` and ``images``,
-        and the ``reasons`` by what was derived.
+        lines on what was ``left_out``, and the ``reasons`` by what was derived.
 
     Raises:
         UsageError: If there is no object, or nothing is left to derive.
@@ -153,7 +153,7 @@ def fit_settings(
             f'--ann derives nothing for --method {method} that is not set already. '
             'Leave it out.'
         )
-    boxes, sizes, number = read_shapes(annotations, images)
+    boxes, sizes, number, account = read_shapes(annotations, images)
     fit = derive_settings(boxes, sizes, given.get('max_side'))
     settings = build_settings(
         preset, method, **given, **{key: fit.values[key] for key in free}
@@ -162,6 +162,7 @@ def fit_settings(
         annotations=Path(annotations).name,
         objects=len(boxes),
         images=number,
+        left_out=account.lines(),
         reasons={key: fit.reasons[key] for key in free},
     )
     return settings
@@ -184,6 +185,7 @@ def explain_fit(settings: dict) -> list[str]:
         f'Fitted to {number} annotated object{"s" * (number != 1)} on {images} '
         f'image{"s" * (images != 1)} of {derived["annotations"]}:'
     ]
+    lines += [f'  {each}' for each in derived.get('left_out', ())]
     for key, reason in derived['reasons'].items():
         value = values[key]
         text = ' '.join(f'{each:g}' for each in np.atleast_1d(value))

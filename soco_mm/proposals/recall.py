@@ -1,3 +1,4 @@
+import os
 import posixpath
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from soco_mm import coco
 from soco_mm.coco import Account, NameFinder, clean_name, read_images, read_source
 from soco_mm.coco.account import CLIPPED, CROWD, IGNORED, INVISIBLE, REPEATED
 from soco_mm.coco.boxes import check_in_pixels, clip_box, reaches_out
+from soco_mm.coco.files import path_below
 from soco_mm.coco.structure import ImageEntry, list_of
 from soco_mm.coco.values import Ids
 from soco_mm.utils import UsageError
@@ -77,7 +79,7 @@ def read_ground_truth(path: str | Path, store: ProposalStore) -> Objects:
     images = read_images(content, path)
     annotations = list_of(content, 'annotations', path)
     entries = coco.read_objects(annotations, path, images, account=account)
-    indices, other_size = _match(images, store, path)
+    indices, other_size = _match(images, store, path, source.root)
     entries = [each for each in entries if each.image in indices]
     sizes: dict = {number: store.size(index) for number, index in indices.items()}
     check_in_pixels(path, entries, sizes)
@@ -129,9 +131,10 @@ def _read_labels(
     content: dict, entries: Sequence[coco.ObjectEntry]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Class of each object, where there are any: recall does not need them."""
+    categories = content.get('categories')
     found = [
         each
-        for each in content.get('categories') or ()
+        for each in (categories if isinstance(categories, list) else ())
         if isinstance(each, dict)
         and {'id', 'name'} <= each.keys()
         and isinstance(each['id'], Hashable)
@@ -147,9 +150,12 @@ def _read_labels(
 
 
 def _match(
-    images: Sequence[ImageEntry], store: ProposalStore, path: str | Path
+    images: Sequence[ImageEntry],
+    store: ProposalStore,
+    path: str | Path,
+    root: Path | None,
 ) -> tuple[dict, int]:
-    """Find annotated images in the store.
+    """Find annotated images, in ``root`` if the layout says so, in the store.
 
     Returns:
         tuple: Their indices in the store by those in the list, and the number
@@ -158,7 +164,7 @@ def _match(
     Raises:
         UsageError: If none is the same.
     """
-    places, unclear = _find_places(images, store)
+    places, unclear = _find_places(images, store, root)
     if unclear and all(place is None for place in places):
         raise UsageError(
             f'{path} names {unclear} in {store.folder}. Make the proposals in the '
@@ -194,11 +200,21 @@ def _match(
 
 
 def _find_places(
-    images: Sequence[ImageEntry], store: ProposalStore
+    images: Sequence[ImageEntry], store: ProposalStore, root: Path | None
 ) -> tuple[list[int | None], str | None]:
     """Indices of images in the store, and what of the names is not clear, if any."""
     places = [_index(store, posixpath.normpath(each.file_name)) for each in images]
     others = {each.file_name for each, place in zip(images, places) if place is None}
+    made_in = store.header.get('root')
+    if others and root and made_in and os.path.isdir(made_in):
+        # Folders of splits may have images of the same names.
+        for number, each in enumerate(images):
+            real = os.path.realpath(root / clean_name(each.file_name))
+            if each.file_name not in others or not os.path.isfile(real):
+                continue
+            others.discard(each.file_name)
+            if below := path_below(os.path.realpath(made_in), real):
+                places[number] = _index(store, below)
     if not others:
         return places, None
     # Paths of another machine, or of a folder below or above.

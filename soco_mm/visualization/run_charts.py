@@ -17,7 +17,7 @@ TRAINING = {
     'lr': ('Learning rate', ''),
     'time': ('Seconds a step', 'With waiting for data.'),
     'waiting': ('Waiting for data', 'Share of the time of a step, in percent.'),
-    'memory': ('GPU memory', 'In MiB, the most so far.'),
+    'memory': ('GPU memory', 'In MiB, the most since the last point.'),
 }
 MOMENTUM = 'Momentum of the target network'
 # Amounts, whose changes are judged by their size.

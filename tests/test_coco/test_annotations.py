@@ -121,6 +121,41 @@ def test_boxes_of_images_of_another_size_are_refused(read, tmp_path):
         read_annotations(found.path, tmp_path)
 
 
+def test_an_object_under_two_ids_is_kept_and_said(read, content):
+    first = content['annotations'][0]
+    content['annotations'].append(dict(first, id=99))
+    found = read()
+    assert found.boxes[1].count((1, 2, 3, 4, 1)) == 2
+    assert any(
+        each.startswith('1 object with class and box of another: kept, although')
+        for each in found.account.lines()
+    )
+
+
+def test_masks_that_lie_outside_of_their_boxes_are_not_trained_with(read, content):
+    """As where only the boxes were scaled."""
+    content['annotations'] = [
+        dict(
+            id=number,
+            image_id=7,
+            category_id=2,
+            bbox=[number, 20, 9, 9],
+            segmentation=[[number, 22, number + 9, 22, number + 9, 28]],
+        )
+        for number in range(1, 25)
+    ]
+    content['annotations'][3]['segmentation'] = [[1, 1, 9, 1, 9, 9]]
+    assert read().account.lines() == [
+        '1 object whose mask lies outside of its box: used '
+        '(annotation 3 (id 4) on with space.png)'
+    ]
+    content['annotations'][4]['segmentation'] = [[1, 1, 9, 1, 9, 9]]
+    with pytest.raises(
+        SoCoError, match=r'2 of 24 masks lie outside of their boxes.*\(id 4\)'
+    ):
+        read()
+
+
 def test_objects_without_masks_are_boxes(read, content):
     for each in content['annotations']:
         each.pop('segmentation', None)

@@ -107,6 +107,16 @@ def test_an_odd_box_among_corners_changes_nothing():
             check([*corners, odd])
 
 
+@pytest.mark.parametrize('sloppy', [0, 3, 10])
+def test_corners_of_boxes_that_were_drawn_beyond_the_edge_are_refused(sloppy):
+    rng = np.random.default_rng(0)
+    low = rng.integers(20, 90, (100, 2))
+    corners = np.concatenate([low, low + 20], 1)
+    corners[:sloppy, 2:] = (164, 124)  # of an image of 160x120
+    with pytest.raises(SoCoError, match=f'{100 - sloppy} of 100 boxes look like'):
+        check(corners.tolist())
+
+
 def test_close_ups_are_no_corners():
     """Boxes that reach out by a pixel, or whose areas are noted."""
     check([(6, 4, 155, 117)] * 3)

@@ -153,6 +153,13 @@ def test_a_tool_may_count_pixels_from_zero(voc, more, boxes):
     assert [each['bbox'] for each in read_voc(root).content['annotations']] == boxes
 
 
+def test_points_between_pixels_are_counted_from_the_edge(voc):
+    """As CVAT writes them, even if no object lies at an edge."""
+    root = voc(object_of('nut', (10.25, 5.5, 30.75, 15.1)))
+    (found,) = read_voc(root).content['annotations']
+    assert found['bbox'] == pytest.approx([10.25, 5.5, 20.5, 9.6])
+
+
 def test_all_splits_of_a_data_set_are_read_alike(voc):
     """A list may hold no object that the edge cuts off."""
     root = voc(object_of('nut', (0, 4, 30, 15)))
@@ -260,6 +267,14 @@ def test_images_are_found_beside_or_by_the_name_that_is_noted(voc, tmp_path):
     assert named.root == root / 'JPEGImages'
     with pytest.raises(UsageError, match='There is no folder .*none. Give th'):
         read_voc(beside, images=root / 'none')
+
+
+def test_images_are_found_by_names_that_other_systems_changed(voc):
+    root = voc(object_of('nut', (1, 1, 40, 20)), name='E\u0301')
+    (root / 'JPEGImages/a.png').rename(root / 'JPEGImages/\xe9.PNG')
+    source = read_voc(root)
+    assert [each['file_name'] for each in source.content['images']] == ['\xe9.PNG']
+    assert source.account.lines() == []
 
 
 def test_names_in_a_list_may_end_like_the_flag_of_a_class(voc):

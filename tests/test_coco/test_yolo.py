@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from label_layouts import names_of, write_yolo
 from PIL import Image
@@ -253,6 +254,65 @@ def test_keypoints_are_not_polygons(square, tmp_path):
     ]
     with pytest.raises(UsageError, match=r':1: 7 values.*make 11\.'):
         square('0 .1 .1 .5 .1 .5 .6\n')
+
+
+def test_boxes_written_as_two_corners_are_refused(square):
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 0.7, (40, 2))
+    high = low + rng.uniform(0.05, 0.3, (40, 2))
+    corners = np.concatenate([low, high], 1)
+    lines = [' '.join(map(str, (0, *each))) for each in corners]
+    with pytest.raises(UsageError, match=r'labels/a.txt:\d+: .* two corners x1 y1 x2'):
+        square('\n'.join(lines))
+    centres = np.concatenate([(low + high) / 2, high - low], 1)
+    found = square('\n'.join(' '.join(map(str, (0, *each))) for each in centres))
+    for each, box in zip(found.content['annotations'], corners * [40, 20, 40, 20]):
+        x, y, w, h = each['bbox']
+        assert (x, y, x + w, y + h) == pytest.approx(tuple(box))
+
+
+@pytest.mark.parametrize('seen', ['', ' 1'])
+def test_keypoints_without_their_shape_are_not_taken_for_polygons(square, seen):
+    lines = [
+        '0 .5 .5 .2 .1' + ''.join(f' {x} {y}{seen}' for x, y in points)
+        for points in (
+            [(0.45, 0.47), (0.55, 0.47), (0.5, 0.52)],
+            [(0.42, 0.46), (0.5, 0.5), (0, 0)],
+        )
+    ]
+    size = 3 if seen else 2
+    with pytest.raises(
+        UsageError, match=rf'a.txt:1: .* Add kpt_shape: \[3, {size}\] to'
+    ):
+        square('\n'.join(lines))
+
+
+def test_polygons_of_as_many_points_are_no_keypoints(square):
+    corners = '.3 .3 .7 .3 .7 .7 .3 .7'
+    small = '.1 .1 .2 .1 .2 .2 .1 .2'
+    assert len(square(f'0 {corners}\n1 {small}\n').content['annotations']) == 2
+    for first in range(4):  # of a single shape, wherever its points begin
+        points = corners.split()
+        turned = ' '.join(points[2 * first :] + points[: 2 * first])
+        found = square(f'0 {turned}\n1 {turned}\n').content['annotations']
+        assert all('segmentation' in each for each in found) and len(found) == 2
+
+
+@pytest.mark.parametrize(
+    'image, text', [('e\u0301.png', '\xe9.txt'), ('IMG_1.PNG', 'img_1.TXT')]
+)
+def test_labels_are_found_by_names_that_other_systems_changed(
+    square, tmp_path, image, text
+):
+    square('0 .5 .5 .5 .2\n')
+    folder = tmp_path
+    (folder / 'images/a.png').rename(folder / 'images' / image)
+    (folder / 'labels/a.txt').rename(folder / 'labels' / text)
+    source = read_yolo(folder / 'data.yaml')
+    assert [each['id'] for each in source.content['annotations']] == [
+        f'labels/{text}:1'
+    ]
+    assert source.account.lines() == []
 
 
 def test_images_and_labels_alone_are_counted(square, tmp_path):

@@ -16,6 +16,7 @@ from soco_mm.apis.export import export_detector, export_weights
 from soco_mm.apis.pretrain import pretrain
 from soco_mm.detectors.build import build_detector
 from soco_mm.detectors.fit import WEIGHTS
+from soco_mm.detectors.pretraining_model import pixels
 from soco_mm.detectors.pretraining_recipe import detector_recipe, plan_pretraining
 from soco_mm.engine.config import load_config
 from soco_mm.engine.pretraining import PretrainArguments
@@ -329,3 +330,27 @@ def test_a_detector_refuses_weights_that_leave_its_backbone_random(
             workers=0,
         )
     assert not out.exists()
+
+
+@pytest.mark.parametrize('layer', ['ConvAWS2d', 'ConvWS2d', 'SAConv2d', 'Conv2d'])
+def test_layers_that_need_their_weights_as_nchw_get_them(layer):
+    import mmcv.cnn.bricks.conv_ws as weight_standardized
+    import mmcv.ops
+
+    home = next(
+        each
+        for each in (weight_standardized, mmcv.ops, torch.nn)
+        if hasattr(each, layer)
+    )
+    net = torch.nn.Sequential(getattr(home, layer)(8, 8, 3, padding=1))
+    made = pixels(None, net)
+    assert made.get('channels_last', True) == (layer == 'Conv2d')
+    if made.get('channels_last', True):
+        return
+    x = torch.zeros(1, 8, 16, 16)
+    assert net(x).shape == x.shape
+    # If they did not need it, the exception would be dead.
+    with pytest.raises(RuntimeError, match='view size is not compatible|contiguous'):
+        net.to(memory_format=torch.channels_last)(
+            x.to(memory_format=torch.channels_last)
+        )

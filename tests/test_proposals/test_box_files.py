@@ -224,6 +224,25 @@ def test_normalised_boxes_are_refused_without_the_size_of_the_image(made, layout
     assert not (made / 'out').exists()
 
 
+@pytest.mark.parametrize('layout', ['coco', 'released'])
+def test_corners_are_refused_without_the_size_of_the_image(made, layout):
+    width, height = SIZE
+    corners = [
+        [x, y, x + width // 5, y + height // 5]
+        for x in range(width // 2, width * 4 // 5, 3)
+        for y in range(height // 2, height * 4 // 5, 3)
+    ]
+    source = write_coco(made, corners)
+    if layout == 'released':
+        source.write_text(json.dumps({'z': corners}))
+    number = len(corners)
+    with pytest.raises(
+        SoCoError, match=f'{number} of {number} boxes in .* two corners x1'
+    ):
+        import_proposals(source, made / 'out', images=made / 'images')
+    assert not (made / 'out').exists()
+
+
 def test_other_files_in_a_store_are_not_lost(made):
     source = write_coco(made, [[1, 1, 30, 30]])
     import_proposals(source, made / 'out', images=made / 'images')

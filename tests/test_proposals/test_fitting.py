@@ -131,6 +131,46 @@ def test_annotations_without_usable_boxes_are_refused(tmp_path, boxes, entry, wo
         fit_settings(path, NO_IMAGES)
 
 
+def test_objects_on_images_of_another_size_are_left_out_and_counted(tmp_path, photos):
+    content = dict(
+        images=[
+            dict(id=1, file_name='a.png', width=80, height=60),
+            dict(id=2, file_name='b.png', width=100, height=100),
+            dict(id=3, file_name='elsewhere.png', width=640, height=480),
+            dict(id=4, file_name='unknown.png'),
+        ],
+        categories=[dict(id=1, name='thing')],
+        annotations=[
+            dict(id=number, image_id=image, category_id=1, bbox=box)
+            for number, (image, box) in enumerate(
+                [
+                    (1, [10, 10, 30, 20]),
+                    (1, [60, 10, 30, 20]),
+                    (2, [10, 10, 30, 20]),
+                    (3, [10, 10, 300, 200]),
+                    (4, [10, 10, 30, 20]),
+                ]
+            )
+        ],
+    )
+    path = tmp_path / 'ann.json'
+    path.write_text(json.dumps(content))
+    boxes, sizes, number, _ = read_shapes(path, list_input(photos))
+    assert boxes.tolist() == [[10, 10, 40, 30], [60, 10, 80, 30], [10, 10, 310, 210]]
+    assert sizes.tolist() == [[80, 60], [80, 60], [640, 480]] and number == 2
+    text = '\n'.join(explain_fit(fit_settings(path, list_input(photos))))
+    for line in (
+        '1 object on an image of another size than annotated: left out',
+        '1 object on an image of unknown size: left out',
+        '1 box that reaches out of its image: clipped',
+    ):
+        assert line in text
+    content['annotations'] = content['annotations'][2:3]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError, match='it has 1 object on an image of another size'):
+        read_shapes(path, list_input(photos))
+
+
 def test_boxes_that_are_not_in_pixels_are_refused(tmp_path):
     path = annotate(tmp_path / 'ann.json', [[0.1, 0.2, 0.3, 0.4]])
     with pytest.raises(SoCoError, match='look normalised'):
@@ -139,7 +179,7 @@ def test_boxes_that_are_not_in_pixels_are_refused(tmp_path):
 
 def test_sizes_that_are_not_annotated_are_those_of_the_images(tmp_path, photos):
     path = annotate(tmp_path / 'ann.json', [[1, 2, 30, 40]], size=None)
-    _, sizes, _ = read_shapes(path, list_input(photos.parent))
+    _, sizes, *_ = read_shapes(path, list_input(photos.parent))
     assert sizes.tolist() == [[80, 60]]
     with pytest.raises(UsageError, match='does not say how large its images are'):
         read_shapes(path, NO_IMAGES)
@@ -176,7 +216,7 @@ def test_all_layouts_give_the_same_settings(tmp_path, demo_images):
 
 
 def test_the_header_says_what_was_derived_and_a_rerun_keeps_the_boxes(tmp_path, photos):
-    path = annotate(tmp_path / 'ann.json', [[10, 10, 240, 160]] * 5)
+    path = annotate(tmp_path / 'ann.json', [[10, 10, 30, 20]] * 5, (80, 60))
     images, out = list_input(photos), tmp_path / 'store'
     settings = fit_settings(path, images)
     make_proposals(images, out, settings=settings, num_workers=1)
@@ -185,7 +225,7 @@ def test_the_header_says_what_was_derived_and_a_rerun_keeps_the_boxes(tmp_path, 
     assert explain_fit(header) == explain_fit(settings)
     before = (out / 'header.json').read_bytes()
     # More annotations of the same shapes, or the same settings by hand.
-    annotate(path, [[10, 10, 240, 160]] * 30)
+    annotate(path, [[10, 10, 30, 20]] * 30, (80, 60))
     for again in (
         fit_settings(path, images),
         {key: each for key, each in settings.items() if key != 'derived'},
@@ -198,7 +238,7 @@ def test_the_header_says_what_was_derived_and_a_rerun_keeps_the_boxes(tmp_path, 
 
 
 def test_shards_that_are_fitted_make_the_same_store(tmp_path, photos):
-    path = annotate(tmp_path / 'ann.json', [[10, 10, 240, 160]] * 5)
+    path = annotate(tmp_path / 'ann.json', [[10, 10, 30, 20]] * 5, (80, 60))
     settings = fit_settings(path, list_input(photos))
     whole, merged = tmp_path / 'whole', tmp_path / 'merged'
     make_proposals(photos, whole, settings=settings, num_workers=1)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from label_layouts import names_of, write_voc, write_yolo
+from PIL import Image
 from pycocotools import mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -267,6 +268,33 @@ def test_images_of_another_size_are_left_out_and_counted(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(UsageError, match='another size.*200x100 in'):
         read_ground_truth(path, store)
+
+
+def test_splits_with_the_same_names_are_told_apart_by_where_they_are(tmp_path):
+    for split in ('train', 'val'):
+        for kind in ('images', 'labels'):
+            (tmp_path / split / kind).mkdir(parents=True)
+        Image.new('RGB', (200, 100)).save(tmp_path / split / 'images/1.png')
+    (tmp_path / 'train/labels/1.txt').write_text('0 .5 .5 .2 .2\n')
+    (tmp_path / 'val/labels/1.txt').write_text('0 .2 .2 .1 .1\n')
+    (tmp_path / 'data.yaml').write_text(
+        'train: train/images\nval: val/images\nnames: [nut]\n'
+    )
+    header = dict(HEADER, root=str(tmp_path / 'train/images'))
+    proposals = [Proposals('1.png', np.float32([[0, 0, 9, 9]]), (200, 100), 0)]
+    ProposalStore.write(tmp_path / 'store', header, proposals)
+    store = ProposalStore.open(tmp_path / 'store')
+    found = read_ground_truth(tmp_path / 'data.yaml', store)
+    assert found.boxes.tolist() == [pytest.approx([80, 40, 120, 60])]
+    assert found.absent == 1
+
+
+def test_categories_that_are_no_list_are_no_classes(tmp_path):
+    store = write(tmp_path / 'store', {'a.jpg': [[0, 0, 9, 9]]})
+    path = annotate(tmp_path / 'ann.json', {1: 'a.jpg'}, [(1, 2, 3, 9, 9, 81, 0)])
+    content = dict(json.loads(path.read_text()), categories=-1)
+    path.write_text(json.dumps(content))
+    assert read_ground_truth(path, store).classes == ()
 
 
 def test_other_file_names_are_refused_with_one_of_each(tmp_path):

@@ -107,8 +107,10 @@ def test_signed_pixels_do_not_wrap_around(dtype):
     with pytest.raises(ImageError, match='signed pixels, which only --stretch'):
         decode_image(data)
     read = decode_image(data, STRETCH)[..., 0].astype(int)
-    expected = (pixels[..., 0].astype(float) - pixels.min()) * 255 / np.ptp(
-        pixels.astype(float)
+    expected = (
+        (pixels[..., 0].astype(float) - pixels.min())
+        * 255
+        / np.ptp(pixels.astype(float))
     )
     assert np.abs(read - expected).max() <= 1
 

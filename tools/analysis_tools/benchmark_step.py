@@ -154,7 +154,12 @@ def measure(
     # The initialisation reports every parameter.
     MMLogger.get_instance('mmengine', log_level='ERROR')
     cfg = Config.fromfile(config)
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    # The released step is built on the CPU, and what is compared runs beside it.
+    on_gpu = torch.cuda.is_available() and released is None
+    device = 'cuda' if on_gpu else 'cpu'
+    torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get(
+        'cudnn_benchmark', False
+    )
     libraries = 0 if device == 'cuda' else resident_peak()
     if use_torchvision:
         cfg.model.roi_head.bbox_roi_extractor.use_torchvision = True

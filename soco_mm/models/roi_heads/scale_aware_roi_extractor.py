@@ -106,5 +106,6 @@ class ScaleAwareRoIExtractor(BaseModule):
                 own = (levels == level).unsqueeze(-1)
                 rois = torch.cat([image, torch.where(own, boxes, 0.0)], -1)
                 # MMCV's operator reads the memory as NCHW.
-                pooled = pooled + layer(feat.float().contiguous(), rois.flatten(0, 1))
+                feat = feat.to(torch.float32, memory_format=torch.contiguous_format)
+                pooled = pooled + layer(feat, rois.flatten(0, 1))
         return pooled

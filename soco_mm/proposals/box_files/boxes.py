@@ -2,6 +2,8 @@ from collections import Counter
 
 import numpy as np
 
+from soco_mm.coco.boxes import OUTSIDE_TOLERANCE
+
 CLIP_TOLERANCE = 1e-3  # of a pixel; a box that reaches out by no more is not reported
 
 
@@ -56,6 +58,31 @@ def count_fractions(boxes: np.ndarray) -> int:
     numbers = np.hstack([boxes[:, :2], sides])
     inside = ((numbers >= 0) & (numbers <= 1)).all(1) & (sides > 0).all(1)
     return int((inside & ((numbers > 0) & (numbers < 1)).any(1)).sum())
+
+
+def count_corners(boxes: np.ndarray, width: int, height: int) -> tuple[int, int]:
+    """Number of boxes of which x, y, width and height look like two corners.
+
+    Args:
+        boxes (np.ndarray): x1 y1 x2 y2, (P, 4).
+        width (int): Width of the image in pixels.
+        height (int): Height of the image in pixels.
+
+    Returns:
+        tuple: Those that can be corners, as :func:`soco_mm.coco.boxes.is_corners` has
+        it, and those that reach out of the image as they are.
+
+    Example:
+        >>> import numpy as np
+        >>> from soco_mm.proposals.box_files.boxes import count_corners
+        >>> count_corners(np.array([[50, 50, 130, 130], [5, 5, 9, 9]]), 100, 100)
+        (1, 1)
+    """
+    size = np.array([width, height])
+    low, second = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
+    corners = (low >= -1) & (low < second) & (second <= size + 1)
+    outside = (low < -OUTSIDE_TOLERANCE) | (boxes[:, 2:] > size + OUTSIDE_TOLERANCE)
+    return int(corners.all(1).sum()), int(outside.any(1).sum())
 
 
 def clip_boxes(

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from soco_mm.coco.boxes import MAX_NO_CORNERS, MIN_OUTSIDE
 from soco_mm.log import logger
 from soco_mm.proposals import PRESETS, ProposalFilter, Proposals, ProposalStore
 from soco_mm.proposals.box_files import (
     BoxFile,
     clip_boxes,
+    count_corners,
     count_fractions,
     match_images,
     read_box_file,
@@ -216,7 +218,7 @@ def _convert(
 ) -> Iterator[Proposals]:
     """The results of all images; ``counts`` is filled on the way."""
     failure, usable = None, False
-    given = normalised = 0
+    given = normalised = corners = outside = 0
     with ImageProgress('Import', len(paths)) as progress:
         for size, (path, name) in zip(read_sizes(root, paths), paths.items()):
             try:
@@ -238,6 +240,8 @@ def _convert(
             usable = True
             given += len(boxes)
             normalised += count_fractions(boxes)
+            can_be, reach_out = count_corners(boxes, *size)
+            corners, outside = corners + can_be, outside + reach_out
             boxes = clip_boxes(boxes, *size, counts)
             kept, status = keep(boxes, *size)
             own = len(kept) * (STATUS[status] != 'whole_image')
@@ -248,6 +252,12 @@ def _convert(
         raise SoCoError(
             f'{normalised} of {given} boxes in {source} look normalised: all their '
             'numbers are from 0 to 1. Give x, y, width and height in pixels.'
+        )
+    if corners >= (1 - MAX_NO_CORNERS) * given and outside > MIN_OUTSIDE * given > 1:
+        raise SoCoError(
+            f'{corners} of {given} boxes in {source} look like two corners x1, y1, x2, '
+            f'y2, and {outside} reach out of their image as x, y, width and height. '
+            'Give x, y, width and height in pixels.'
         )
     if not usable:
         raise SoCoError(
