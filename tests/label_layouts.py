@@ -36,6 +36,9 @@ def names_of(content):
 def write_voc(root, content, images, split='train'):
     """A copy of COCO annotations in the layout of Pascal VOC."""
     names = {each['id']: each['name'] for each in content['categories']}
+    values = [value for each in content['annotations'] for value in each['bbox']]
+    # Pixels from 1, and both corners inside; or, as CVAT, points between pixels.
+    first = int(all(value % 1 == 0 for value in values))
     for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for image in content['images']:
@@ -45,7 +48,7 @@ def write_voc(root, content, images, split='train'):
             if each['image_id'] == image['id']:
                 x, y, w, h = each['bbox']
                 objects += object_of(
-                    names[each['category_id']], (x + 1, y + 1, x + w, y + h)
+                    names[each['category_id']], (x + first, y + first, x + w, y + h)
                 )
         path = root / 'Annotations' / image['file_name']
         path.with_suffix('.xml').write_text(

@@ -116,8 +116,6 @@ def read_yolo(
         for stray in _strays(each, used):
             account.add(STRAY, _relative(stray, base))
     labels = _read_labels(data, [each for each in files if each])
-    _refuse_corners(labels)
-    _refuse_keypoints(labels)
     heads = _read_heads(
         data, base, [name for name, file in zip(names, files) if file and labels[file]]
     )
@@ -320,6 +318,8 @@ def _read_labels(data: DataYaml, files: list[str]) -> dict[str, list[Label]]:
     if wrong:
         more = len(wrong) - 1
         raise UsageError(wrong[0] + f' {more} more lines are wrong.' * bool(more))
+    _refuse_corners(labels)
+    _refuse_keypoints(labels)
     return labels
 
 

@@ -210,11 +210,12 @@ def _find_places(
         # Folders of splits may have images of the same names.
         for number, each in enumerate(images):
             real = os.path.realpath(root / clean_name(each.file_name))
-            if each.file_name not in others or not os.path.isfile(real):
-                continue
-            others.discard(each.file_name)
-            if below := path_below(os.path.realpath(made_in), real):
+            below = path_below(os.path.realpath(made_in), real)
+            if places[number] is None and below and os.path.isfile(real):
                 places[number] = _index(store, below)
+        others -= {
+            each.file_name for each, place in zip(images, places) if place is not None
+        }
     if not others:
         return places, None
     # Paths of another machine, or of a folder below or above.

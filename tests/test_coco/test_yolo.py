@@ -276,13 +276,13 @@ def test_keypoints_without_their_shape_are_not_taken_for_polygons(square, seen):
     lines = [
         '0 .5 .5 .2 .1' + ''.join(f' {x} {y}{seen}' for x, y in points)
         for points in (
-            [(0.45, 0.47), (0.55, 0.47), (0.5, 0.52)],
-            [(0.42, 0.46), (0.5, 0.5), (0, 0)],
+            [(0.45, 0.47), (0.55, 0.47), (0.5, 0.52), (0.5, 0.5)],
+            [(0.42, 0.46), (0.5, 0.5), (0, 0), (0.6, 0.55)],
         )
     ]
     size = 3 if seen else 2
     with pytest.raises(
-        UsageError, match=rf'a.txt:1: .* Add kpt_shape: \[3, {size}\] to'
+        UsageError, match=rf'a.txt:1: .* Add kpt_shape: \[4, {size}\] to'
     ):
         square('\n'.join(lines))
 

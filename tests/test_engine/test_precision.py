@@ -1,6 +1,7 @@
 """What a training computes with, and what it keeps of that."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import small
@@ -8,8 +9,10 @@ import torch
 from commands import call, refusal
 from mmcv.ops import RoIAlign
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 
 from soco_mm.engine.config import load_config
+from soco_mm.engine.hooks import DeferredRuntimeInfoHook
 from soco_mm.engine.optim_wrappers import BFloat16OptimWrapper
 from soco_mm.engine.precision import (
     BFLOAT16,
@@ -112,6 +115,41 @@ def test_bfloat16_computes_layers_but_neither_roi_align_nor_the_loss(name, small
     assert not torch.equal(model.backbone.conv1.weight, before)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert 'loss_scaler' not in wrapper.state_dict()
+
+
+def test_norms_of_clipped_gradients_are_read_with_the_losses():
+    """All steps and logged norms are those of MMEngine, which reads each at once."""
+
+    def train(type_):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(4, 1)
+        hub = MessageHub.get_instance(f'norms of {type_}')
+        wrapper = OPTIM_WRAPPERS.build(
+            dict(
+                type=type_,
+                optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+                clip_grad=dict(max_norm=0.5),
+            )
+        )
+        wrapper.message_hub = hub
+        hook = DeferredRuntimeInfoHook()
+        hook.pending, hook.interval = [], 4
+        runner = SimpleNamespace(
+            optim_wrapper=wrapper, message_hub=hub, train_dataloader=range(8)
+        )
+        kept = []
+        for step in range(8):
+            loss = model(torch.randn(3, 4) * step).square().mean()
+            wrapper.update_params(loss)
+            hook.after_train_iter(runner, step, outputs=dict(loss=loss))
+            kept.append(len(hook.pending))
+        assert kept == [1, 2, 3, 0] * 2
+        return model.state_dict(), hub.get_scalar('train/grad_norm').data[0]
+
+    (ours, norms), (theirs, read) = map(train, ('BFloat16OptimWrapper', 'OptimWrapper'))
+    assert norms.tolist() == read.tolist() and len(norms) == 8 and norms.max() > 0.5
+    for name, value in theirs.items():
+        assert torch.equal(ours[name], value)
 
 
 def test_a_run_keeps_no_scaler_and_goes_on_in_another_precision(

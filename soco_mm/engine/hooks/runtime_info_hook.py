@@ -38,8 +38,11 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Keep the losses of an iteration."""
-        self.pending.append(outputs or {})
+        """Keep the losses of an iteration, and the norm of its gradients."""
+        kept, wrapper = dict(outputs or {}), runner.optim_wrapper
+        if (norm := getattr(wrapper, 'norm', None)) is not None:
+            kept[wrapper.grad_name], wrapper.norm = norm, None
+        self.pending.append(kept)
         last = batch_idx + 1 == len(runner.train_dataloader)
         if last or (batch_idx + 1) % self.interval == 0:
             self.flush(runner, batch_idx)
