@@ -13,6 +13,7 @@ from soco_mm.engine.config import CONFIG_ROOT, READ, load_config
 from soco_mm.engine.levels import KEY, DetectorLevels
 from soco_mm.engine.pretraining import PretrainArguments, PretrainPlan, detectors_own
 from soco_mm.log import logger
+from soco_mm.models.dense_heads import ObjectDenseHead
 from soco_mm.utils import SoCoError, UsageError
 
 from .inheriting import detector_base, read_base_config
@@ -74,6 +75,11 @@ def detector_recipe(
     ):
         wrapper = Config.fromfile(ADAMW).to_dict()['optim_wrapper']
         kept['optim_wrapper'] = dict(wrapper, type=kept['optim_wrapper']['type'])
+    head = made.model.get('bbox_head')
+    if head and ObjectDenseHead(head['head']).separate:
+        # cuDNN would look for the best algorithms for each number of objects on a
+        # level, which hardly comes again.
+        kept['env_cfg'] = dict(kept.get('env_cfg') or {}, cudnn_benchmark=False)
     if made.idle_levels:
         kept['find_unused_parameters'] = True
     limit_views(kept, min(levels.scale))

@@ -354,3 +354,17 @@ def test_layers_that_need_their_weights_as_nchw_get_them(layer):
         net.to(memory_format=torch.channels_last)(
             x.to(memory_format=torch.channels_last)
         )
+
+
+@pytest.mark.parametrize(
+    'name, searched',
+    [
+        ('yolox/yolox_tiny_8xb8-300e_coco.py', False),
+        ('retinanet/retinanet_r18_fpn_1x_coco.py', True),
+    ],
+)
+def test_cudnn_does_not_search_for_each_number_of_objects_on_a_level(
+    name, searched, tmp_path
+):
+    recipe = detector_recipe(write_small(tmp_path, name), BASE)
+    assert recipe.env_cfg.cudnn_benchmark == searched
