@@ -34,6 +34,8 @@ class Memory:
         optimizer (int): State of the optimiser.
         gradients (int): Gradients, which come in the backward pass as the
             activations go.
+        buckets (int): Of several GPUs their copy, which PyTorch's
+            ``DistributedDataParallel`` sums over the GPUs; it stays.
         activations (dict[str, int]): What the forward pass keeps, by part.
         peak (int): The most at a time, all of the above that is there then.
         batch_size (int): Images of a batch.
@@ -45,6 +47,7 @@ class Memory:
     replay_copy: int
     optimizer: int
     gradients: int
+    buckets: int
     activations: Mapping[str, int]
     peak: int
     batch_size: int
@@ -65,7 +68,7 @@ class Memory:
 
 
 def measure_memory(
-    cfg: Config, model: nn.Module, steps: Mapping[int, StepCount]
+    cfg: Config, model: nn.Module, steps: Mapping[int, StepCount], gpus: int = 1
 ) -> Memory:
     """The memory of a training.
 
@@ -74,6 +77,7 @@ def measure_memory(
         model (nn.Module): Its model.
         steps (Mapping[int, StepCount]): Steps of two batches by their images;
             the first is the one that is planned.
+        gpus (int): Number of GPUs. Defaults to 1.
     """
     (batch_size, step), (other, second) = steps.items()
     target = getattr(model, 'target_net', None)
@@ -87,6 +91,7 @@ def measure_memory(
         replay_copy=size(list(weights_that_change(model).values())),
         optimizer=gradients * states_per_weight(cfg.optim_wrapper.optimizer),
         gradients=gradients,
+        buckets=gradients * (gpus > 1),
     )
     # Between the iterations of a step the gradients stay.
     accumulated = accumulation_of(cfg.optim_wrapper) > 1

@@ -164,7 +164,7 @@ def make_plan(
     batch_size = cfg.train_dataloader.batch_size
     other = LARGE if batch_size != LARGE else 2 * LARGE
     steps = {each: count_step(cfg, model, each) for each in (batch_size, other)}
-    held = measure_memory(cfg, model, steps)
+    held = measure_memory(cfg, model, steps, gpus)
     accumulated = accumulation_of(cfg.optim_wrapper)
     steps[batch_size].operations.append(update_operation(held, accumulated))
     dataset = open_data(cfg)

@@ -63,6 +63,10 @@ def memory_lines(plan: Plan) -> str:
         ['copy for replay', f'{held.replay_copy / MIB:.0f} MiB'],
         ['optimiser', f'{held.optimizer / MIB:.0f} MiB'],
         ['gradients', f'{held.gradients / MIB:.0f} MiB, while activations are freed'],
+        *(
+            [['copy for the exchange', f'{held.buckets / MIB:.0f} MiB']]
+            * (plan.gpus > 1)
+        ),
         ['activations', f'{sum(held.activations.values()) / GIB:.2f} GiB'],
         ['peak', f'{held.peak / GIB:.2f} GiB'],
     ]

@@ -17,6 +17,8 @@ from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeTensorMode,
 )
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from soco_mm.datasets.transforms import ConstructViews, SelectProposals
 from soco_mm.datasets.transforms.finding import find_transform
@@ -27,6 +29,21 @@ from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
 
 from .counting import StepCount, StepCounter
+
+# Operators of large maps that autocast computes in float32 on a GPU, and on a CPU in
+# bfloat16.
+FLOAT32_ON_GPUS = {'layer_norm', 'group_norm', 'softmax', 'log_softmax'}
+
+
+class GpuAutocast(TorchFunctionMode):
+    """Casts the arguments of :data:`FLOAT32_ON_GPUS` as autocast does on a GPU."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        """Call a function of PyTorch."""
+        kwargs = kwargs or {}
+        if torch.is_autocast_enabled('cpu') and func.__name__ in FLOAT32_ON_GPUS:
+            args, kwargs = tree_map_only(Tensor, Tensor.float, (args, kwargs))
+        return func(*args, **kwargs)
 
 
 class PooledShape(nn.Module):
@@ -163,9 +180,8 @@ def count_step(cfg: Config, model: nn.Module, batch_size: int) -> StepCount:
     """Count forward and backward pass of one batch on one GPU.
 
     The model runs on tensors that have shapes and no content, so memory and time
-    do not depend on the batch. Types in mixed precision are those of PyTorch's
-    autocast on the CPU, which are the same as on a GPU for the layers of a
-    detector.
+    do not depend on the batch. Types in mixed precision are those of autocast on a
+    GPU.
 
     Args:
         cfg (Config): The config.
@@ -184,7 +200,10 @@ def count_step(cfg: Config, model: nn.Module, batch_size: int) -> StepCount:
     try:
         with without_content(model), StepCounter(model) as counter:
             data = model.data_preprocessor(make_batch(cfg, batch_size), True)
-            with torch.autocast('cpu', torch.bfloat16, enabled=is_mixed(cfg)):
+            with (
+                torch.autocast('cpu', torch.bfloat16, enabled=is_mixed(cfg)),
+                GpuAutocast(),
+            ):
                 losses = model(**data, mode='loss')
             loss, _ = model.parse_losses(losses)
             loss.backward()

@@ -49,6 +49,7 @@ def held(**given):
         replay_copy=190 * MIB,
         optimizer=100 * MIB,
         gradients=100 * MIB,
+        buckets=0,
         activations={},
         peak=1290 * MIB,
         batch_size=10,
@@ -95,6 +96,9 @@ def test_weights_target_state_and_gradients(optimizer, states, accumulated):
     static = found.weights + found.target + copied + found.optimizer
     assert found.peak == 2000 + kept + static
     assert found.per_image == 80
+    two = measure_memory(cfg, Model(), steps, gpus=2)
+    assert found.buckets == 0 and two.buckets == trained
+    assert two.peak == found.peak + trained
 
 
 def test_the_copy_for_replay_is_that_of_the_hook():

@@ -6,6 +6,7 @@ import math
 import commands
 import pytest
 import small
+import torch
 
 import soco_mm
 from soco_mm.engine.config import CONFIG_ROOT, load_config
@@ -14,6 +15,7 @@ from soco_mm.planning.counting import Operation
 from soco_mm.planning.plan import epochs_in
 from soco_mm.planning.report import describe_plan
 from soco_mm.planning.roofline import GPU, seconds_of
+from soco_mm.planning.step import GpuAutocast
 from soco_mm.proposals import ProposalStore
 from soco_mm.utils import SoCoError, UsageError
 
@@ -80,6 +82,20 @@ def narrow():
     return cfg
 
 
+def test_layer_norm_and_softmax_are_float32_in_mixed_precision_as_on_a_gpu():
+    x = torch.rand(2, 3, 8)
+    norm, linear = torch.nn.LayerNorm(8), torch.nn.Linear(8, 8)
+
+    def types(mixed):
+        with torch.autocast('cpu', torch.bfloat16, enabled=mixed), GpuAutocast():
+            y = linear(x)
+            return [each.dtype for each in (y, norm(y), y.softmax(-1), linear(norm(y)))]
+
+    half, full = torch.bfloat16, torch.float32
+    assert types(True) == [half, full, full, half]
+    assert types(False) == [full] * 4
+
+
 def test_gpus_share_the_images_and_accumulation_is_part_of_a_step(narrow):
     one = make_plan(narrow, images=1000)
     narrow.optim_wrapper.accumulative_counts = 2
@@ -91,7 +107,8 @@ def test_gpus_share_the_images_and_accumulation_is_part_of_a_step(narrow):
         assert ours.images_per_second == pytest.approx(
             4 * theirs.images_per_second, rel=0.05
         )
-    assert four.memory.peak - one.memory.peak == one.memory.gradients
+    # Gradients stay from one batch to the next, and are copied for the exchange.
+    assert four.memory.peak - one.memory.peak == 2 * one.memory.gradients
 
 
 def test_disk_is_what_a_checkpoint_holds(narrow, tmp_path):
