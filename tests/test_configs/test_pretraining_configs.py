@@ -200,3 +200,57 @@ def test_the_optimiser_of_other_backbones_does_not_decay_norms_and_biases():
         'neck.lateral_convs.0.bn.weight',
     ):
         assert decays[name] == 0, name
+
+
+def test_the_papers_recipe_has_the_papers_numbers():
+    """Those of Sections 3.2, 3.3 and 4.1, to which all other rows refer."""
+    cfg = load('soco_r50_fpn_100e')
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    steps = {step.type: step for step in pipeline}
+    first, second, third = steps['ConstructViews'].views
+    assert (first.size, second.size, third.size) == (224, 224, 112)
+    assert (second.source, second.crop_scale) == (0, (0.5, 1.0))
+    assert second.crop_ratio == pytest.approx((0.75, 4 / 3)) and third.source == 1
+    assert steps['SelectProposals'].num_proposals == 4
+    assert (steps['BoxJitter'].prob, steps['BoxJitter'].max_ratio) == (0.5, 0.1)
+    assert steps['ViewRandomFlip'].prob == 0.5
+    colours = steps['ViewColorJitter']
+    assert [
+        colours[key] for key in ('brightness', 'contrast', 'saturation', 'hue')
+    ] == [
+        *(0.4, 0.4),
+        *(0.2, 0.1),
+    ]
+    assert (colours.prob, steps['ViewRandomGrayscale'].prob) == (0.8, 0.2)
+    blur, solarize = steps['ViewGaussianBlur'], steps['ViewSolarize']
+    assert (blur.sigma, blur.prob) == ((0.1, 2.0), (1.0, 0.1))
+    assert (solarize.threshold, solarize.prob) == (128, (0.0, 0.2))
+
+    model = cfg.model
+    assert model.base_momentum == 0.99
+    # Levels by the square root of the area, in views of 224 pixels.
+    assert model.roi_head.bbox_roi_extractor.scale_bounds == [48, 96, 192, 224]
+    assert model.roi_head.bbox_roi_extractor.output_size == 7
+    head = model.roi_head.bbox_head
+    assert (head.num_shared_convs, head.num_shared_fcs) == (4, 1)
+    for part in (model.projector, model.head.predictor):
+        assert (part.hid_channels, part.out_channels, part.num_layers) == (4096, 256, 2)
+    assert model.head.loss.type == 'ObjectCosineLoss'
+
+    optimizer = cfg.optim_wrapper.optimizer
+    assert optimizer == dict(
+        type='LARS', lr=8.0, momentum=0.9, weight_decay=1e-5, eta=0.001
+    )
+    assert cfg.auto_scale_lr.base_batch_size == 2048  # 1.0 for 256 images
+    warm_up, cosine = cfg.param_scheduler
+    assert (warm_up.type, warm_up.start_factor, warm_up.end) == ('LinearLR', 0.01, 10)
+    assert (cosine.type, cosine.begin, cosine.end) == ('CosineAnnealingLR', 10, 100)
+    assert cosine.eta_min == 1e-6 and cfg.train_cfg.max_epochs == 100
+
+
+def test_the_short_recipe_has_the_numbers_that_were_measured():
+    cfg = load('short/soco_r50_fpn_short')
+    loss = cfg.model.head.loss
+    assert (loss.type, loss.temperature) == ('ObjectInfoNCELoss', 0.2)
+    assert cfg.model.frozen_parts == ('backbone',)
+    assert cfg.train_dataloader.batch_size == 32 and cfg.train_cfg.max_steps == 200

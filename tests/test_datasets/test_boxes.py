@@ -166,6 +166,11 @@ def cut(box, valid=True, side=400, seed=0):
     return None
 
 
+def test_cutouts_have_the_mean_colour_of_imagenet():
+    mean = np.array([0.485, 0.456, 0.406]) * 255
+    assert np.abs(np.array(BoxCutout.COLOR) - mean).max() <= 0.6
+
+
 @pytest.fixture(scope='module')
 def squares():
     """The squares cut out of a box of 100 x 50 pixels in 3000 views."""

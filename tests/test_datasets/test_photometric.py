@@ -91,3 +91,37 @@ def test_colour_jitter_takes_its_steps_in_every_order(photo, monkeypatch):
         jitter.apply(photo, np.random.default_rng(seed))
         orders.add(tuple(order))
     assert len(orders) == 24
+
+
+def test_colours_change_by_factors_that_are_uniform_in_their_ranges(monkeypatch):
+    names = ('brightness', 'contrast', 'saturation', 'hue')
+    drawn = {name: [] for name in names}
+    for name in names:
+
+        def note(view, value, name=name):
+            drawn[name].append(value)
+            return view
+
+        monkeypatch.setattr(photometric, f'adjust_{name}', note)
+    jitter = ViewColorJitter(0.4, 0.3, 0.2, 0.1)
+    for seed in range(4000):
+        jitter.apply(np.zeros((1, 1, 3), np.uint8), np.random.default_rng(seed))
+    at = np.linspace(0, 1, 11)
+    for name, extent in zip(names, (0.4, 0.3, 0.2, 0.1)):
+        centre = 0 if name == 'hue' else 1
+        share = (np.array(drawn[name]) - centre) / extent
+        assert len(share) == 4000
+        assert np.abs(np.quantile(share, at) - np.linspace(-1, 1, 11)).max() < 0.06
+
+
+def test_the_width_of_the_blur_is_uniform_in_its_range():
+    dot = np.zeros((65, 65, 3), np.uint8)
+    dot[26:39, 26:39] = 255
+    x = np.arange(65) - 32
+    before = (dot[..., 0].sum(0) * x**2).sum() / dot[..., 0].sum()
+    blur, widths = ViewGaussianBlur(sigma=(2.0, 6.0)), []
+    for seed in range(600):
+        profile = blur.apply(dot, np.random.default_rng(seed))[..., 0].sum(0)
+        widths.append((profile * x**2).sum() / profile.sum() - before)
+    found = np.quantile(np.sqrt(widths), [0.05, 0.25, 0.5, 0.75, 0.95])
+    assert np.abs(found - [2.2, 3.0, 4.0, 5.0, 5.8]).max() < 0.4

@@ -181,3 +181,21 @@ def test_draws_are_one_or_more():
 def test_view_of_a_later_view_is_refused():
     with pytest.raises(ValueError, match='earlier view'):
         ConstructViews([dict(size=224, source=1), dict(size=224)])
+
+
+def test_crops_are_uniform_in_area_place_and_logarithm_of_the_aspect():
+    """Of a range in which each draw fits, so that none is drawn again."""
+    rng = np.random.default_rng(0)
+    crops = [
+        random_crop(rng, 1000, 600, (0.1, 0.3), (3 / 4, 4 / 3)) for _ in range(4000)
+    ]
+    left, top, width, height = np.array(crops).T
+    at, uniform = np.linspace(0, 1, 11), np.linspace(0, 1, 11)
+    shares = (
+        (width * height / 600000 - 0.1) / 0.2,
+        np.log(width / height) / np.log(4 / 3) / 2 + 0.5,
+        left / (1000 - width),
+        top / (600 - height),
+    )
+    for share in shares:
+        assert np.abs(np.quantile(share, at) - uniform).max() < 0.03

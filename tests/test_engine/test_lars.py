@@ -87,3 +87,10 @@ def test_state_survives_saving():
 def test_negative_numbers_are_refused():
     with pytest.raises(ValueError, match='eta must not be negative'):
         LARS([nn.Parameter(torch.ones(1))], 0.1, eta=-1)
+
+
+def test_a_weight_without_a_gradient_decays_at_the_plain_rate():
+    weight = nn.Parameter(torch.full((2, 3), 2.0))
+    weight.grad = torch.zeros_like(weight)
+    LARS([weight], lr=0.1, momentum=0.0, weight_decay=0.01, eta=0.001).step()
+    assert torch.allclose(weight, torch.full((2, 3), 2 - 0.1 * 0.01 * 2))

@@ -37,6 +37,7 @@ def test_target_keeps_its_own_batch_norm_statistics():
     ema.update_parameters(online, 1, 10)
     assert not ema.module.running_mean.any()
     ema.reset(online)
+    assert ema.steps.item() == 0
     assert torch.equal(ema.module.running_mean, online.running_mean)
 
 

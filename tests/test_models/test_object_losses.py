@@ -7,7 +7,12 @@ import torch
 from test_soco import make_inputs
 from two_processes import in_two_processes
 
-from soco_mm.models import ObjectInfoNCELoss, SoCoHead, VarianceCovarianceLoss
+from soco_mm.models import (
+    DisplacedBoxHead,
+    ObjectInfoNCELoss,
+    SoCoHead,
+    VarianceCovarianceLoss,
+)
 
 
 def make_objects(images=4, each=3, channels=6):
@@ -176,3 +181,51 @@ def test_the_head_gives_boxes_to_the_loss_and_logs_the_regulariser_by_name(small
     assert (total - logged['loss_floor']).item() == pytest.approx(over, abs=1e-5)
     total.backward()
     assert all(p.grad is not None for p in small_model.head.parameters())
+
+
+def test_losses_are_float32_in_mixed_precision():
+    pred, target, valid, boxes = make_objects()
+    regulariser, head = VarianceCovarianceLoss(), DisplacedBoxHead(6)
+    losses = (
+        lambda: ObjectInfoNCELoss()(pred, target, valid, boxes),
+        lambda: ObjectInfoNCELoss().floor(target, valid, boxes),
+        lambda: regulariser(pred, valid),
+        lambda: head.loss(pred.flatten(0, 1), boxes + 1, boxes, valid),
+    )
+    for loss in losses:
+        plain = loss()
+        with torch.autocast('cpu', torch.bfloat16):
+            mixed = loss()
+        assert mixed.dtype == torch.float32 and torch.equal(mixed, plain)
+
+
+def test_the_regulariser_is_the_mean_over_the_predictions_of_each_view():
+    torch.manual_seed(0)
+    head = SoCoHead(
+        dict(
+            type='NonLinearNeck',
+            in_channels=6,
+            hid_channels=8,
+            out_channels=6,
+            num_layers=2,
+            with_avg_pool=False,
+            norm_cfg=dict(type='BN1d'),
+        ),
+        loss=dict(type='ObjectInfoNCELoss'),
+        regulariser=dict(type='VarianceCovarianceLoss'),
+    ).eval()
+    _, _, valid, boxes = make_objects()
+    online = list(torch.randn(3, 4, 3, 6))
+    masks = [valid, valid, valid.flip(0)]
+    # The boxes of the first view alone say which objects overlap.
+    places = [boxes, boxes * 0 + 1, boxes * 0 + 1]
+    losses = head.loss(online, online, masks, places)
+    pred = [head.predictor([z.flatten(0, 1)])[0].view_as(z) for z in online]
+    each = [variance_covariance_loop(v.detach(), m) for v, m in zip(pred, masks)]
+    assert losses['loss_regulariser'].item() == pytest.approx(sum(each) / 3, rel=1e-4)
+    expected = 0.0
+    for j in (1, 2):
+        both = masks[0] & masks[j]
+        for v, z in ((pred[0], online[j]), (pred[j], online[0])):
+            expected += infonce_loop(v.detach(), z, both, boxes, 0.2)[0]
+    assert losses['loss'].item() == pytest.approx(expected, rel=1e-4)

@@ -126,3 +126,33 @@ def test_deltas_lead_back_from_a_displaced_box():
     ]
     expected = sum(abs(a - b) for a, b in zip(predicted, wanted))
     assert head.loss(h, moved, boxes, valid).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_box_loss_is_the_mean_over_the_views_of_what_is_valid(model):
+    views, boxes, valid = make_inputs()
+    valid[1][0] = False
+    model.eval()
+    feats = [model.online_net.extract_feat(view) for view in views]
+    torch.manual_seed(5)
+    found = model.box_loss(feats, boxes, valid)['loss_box'].item()
+    torch.manual_seed(5)
+    losses = []
+    for maps, box, mask in zip(feats, boxes, valid):
+        displaced = model.box_head.displace(box)
+        h = model.online_net.head_features(maps, displaced)
+        wanted = model.box_head.deltas(displaced, box).flatten(0, 1)
+        each = (model.box_head.fc_reg(h) - wanted).abs().sum(-1)
+        losses.append(each[mask.flatten()].mean().item())
+    assert found == pytest.approx(sum(losses) / 3, rel=1e-4)
+
+
+def test_the_four_changes_of_a_box_are_drawn_independently():
+    torch.manual_seed(0)
+    boxes = torch.tensor([[[10.0, 20, 50, 40]]]).expand(2000, -1, -1)
+    displaced = DisplacedBoxHead(in_channels=3).displace(boxes)[:, 0]
+    centre, size = (
+        displaced[:, :2] + displaced[:, 2:],
+        displaced[:, 2:] - displaced[:, :2],
+    )
+    changes = torch.cat([centre / 2, size.log()], -1).T
+    assert (torch.corrcoef(changes) - torch.eye(4)).abs().max() < 0.1
