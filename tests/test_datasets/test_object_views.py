@@ -5,6 +5,7 @@ from mmengine.config import Config
 from torch.utils.data import DataLoader
 
 from soco_mm.datasets import EpochSampler, ObjectViewDataset
+from soco_mm.datasets.sampler import sample_rng
 from soco_mm.engine.config import CONFIG_ROOT
 from soco_mm.models import ViewDataPreprocessor
 from soco_mm.utils import SoCoError
@@ -101,3 +102,14 @@ def test_a_part_of_the_images_is_drawn_with_the_seed(store, demo_images):
     assert paths(num_images=5) == every
     with pytest.raises(SoCoError, match='has proposals of 5'):
         paths(num_images=6)
+
+
+def test_seeds_epochs_and_images_draw_different_numbers():
+    numbers = {
+        (seed, epoch, index): sample_rng(seed, epoch, index).random()
+        for seed in range(3)
+        for epoch in range(3)
+        for index in range(3)
+    }
+    assert len(set(numbers.values())) == 27
+    assert numbers[1, 2, 0] == sample_rng(1, 2, 0).random()

@@ -44,6 +44,15 @@ def test_bounds_follow_the_size_of_the_view():
         ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', [128, 256, 512, 1024]),
         # Anchors of 8 strides, one a level.
         ('atss/atss_r50_fpn_1x_coco.py', [64 * 2**0.5 * 2**i for i in range(4)]),
+        # Ranges that overlap: 1 to 64, 32 to 128, 64 to 256 and so on.
+        (
+            'foveabox/fovea_r50_fpn_4xb4-1x_coco.py',
+            [(64 * 32) ** 0.5 * 2**i for i in range(4)],
+        ),
+        # By anchors of 8 strides, in spite of FCOS's ranges in its config.
+        ('vfnet/vfnet_r50_fpn_1x_coco.py', [64 * 2**0.5 * 2**i for i in range(4)]),
+        # Of anchors that only say where.
+        ('fsaf/fsaf_r50_fpn_1x_coco.py', [64 * 2**0.5 * 2**i for i in range(4)]),
     ],
 )
 def test_bounds_are_read_from_the_detector(name, bounds):

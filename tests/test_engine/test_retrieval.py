@@ -11,6 +11,7 @@ from mmengine.config import ConfigDict
 from mmengine.model import revert_sync_batchnorm
 
 from soco_mm.apis import PretrainResult
+from soco_mm.datasets import ObjectViewDataset
 from soco_mm.engine.config import load_config
 from soco_mm.engine.hooks import ObjectMetricsHook
 from soco_mm.engine.object_metrics import (
@@ -331,3 +332,16 @@ def test_any_model_is_measured_and_stays_as_it_is(cfg, kind):
     assert model.state_dict().keys() == before.keys()
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_measured_images_are_evenly_picked(cfg, monkeypatch):
+    dataset = ObjectViewDataset
+    picked, read = [], dataset.get_data_info
+
+    def note(self, index):
+        picked.append(index)
+        return read(self, index)
+
+    monkeypatch.setattr(dataset, 'get_data_info', note)
+    assert len(make_samples(cfg, num_images=3)) == 3
+    assert picked == [0, 2, 4]  # of five

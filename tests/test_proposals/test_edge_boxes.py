@@ -201,3 +201,21 @@ def test_annotated_objects_are_found_better_than_by_chance(demo_images):
     random = RandomBoxes(len(found), 2, (0.05, 0.3))(photo, np.random.default_rng(0))
     ours, chance = (overlaps(objects, each).max(1).mean() for each in (found, random))
     assert ours > 1.2 * chance
+
+
+def test_an_edge_of_a_single_channel_is_as_good_as_one_of_all():
+    grey, blue = np.zeros((2, 60, 80, 3), np.uint8)
+    grey[:, 40:] = 200
+    blue[:, 40:, 2] = 200
+    for ours, theirs in zip(gradient_edges(blue), gradient_edges(grey)):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_both_edges_of_a_thin_bar_are_seen():
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[:, 38:42] = 200
+    edges, _ = gradient_edges(image)
+    columns = np.flatnonzero(edges[30] > 0.5)
+    # Between the pixels 37 and 38, and between 41 and 42.
+    assert set(columns) <= {37, 38, 41, 42}
+    assert {37, 38} & set(columns) and {41, 42} & set(columns)
