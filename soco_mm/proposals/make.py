@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from soco_mm.log import logger
-from soco_mm.utils import SoCoError, UsageError, exclusive
+from soco_mm.utils import SoCoError, UsageError, exclusive, is_older
 from soco_mm.utils.claim import claim
 from soco_mm.utils.progress import ImageProgress
 from soco_mm.utils.sizes import sample_indices
@@ -32,6 +32,7 @@ UNFINISHED = '.unfinished'
 TRIED = 20
 ADVICE = 'Choose another place, or replace it with --overwrite.'
 COMPARED = 16  # images, to see whether a folder is the same
+LOOKED_AT = 10_000  # images, to see whether they were changed
 
 
 def make_proposals(
@@ -130,6 +131,7 @@ def _complete(
             earlier = _earlier(out, header, task.paths)
         if earlier:
             check_same_images(out, earlier.header.get('root'), task.root, list(earlier))
+            _note_newer(earlier, task.root, task.paths)
         if (
             earlier
             and earlier.header['listing'] == listing
@@ -154,6 +156,24 @@ def _complete(
         kept=kept,
         seconds=float(np.mean(seconds)) if seconds else None,
     )
+
+
+def _note_newer(store: ProposalStore, root: str, paths: Sequence[str]) -> None:
+    """Say how many of some images were changed after their boxes were made."""
+    made = store.folder / MARKER
+    looked_at = [paths[index] for index in sample_indices(len(paths), LOOKED_AT)]
+    newer = [
+        path
+        for path in looked_at
+        if path in store and os.path.isfile(source := os.path.join(root, path))
+        if is_older(made, Path(source))
+    ]
+    if newer:
+        logger.info(
+            f'{len(newer)} of {len(looked_at)} images are newer than their boxes in '
+            f'{store.folder}, for example {printable(newer[0])}. If they are '
+            'other pictures than before, --overwrite makes all boxes again.'
+        )
 
 
 def _generate(journal: Journal, task: _StoreTask) -> int:

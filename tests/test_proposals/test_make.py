@@ -484,3 +484,26 @@ def test_folders_that_cannot_serve_are_refused(demo_images, tmp_path):
         make_proposals(demo_images, tmp_path / 'out', settings=settings)
     assert not (tmp_path / 'out').exists()
     assert not (tmp_path / 'out.unfinished').exists()
+
+
+def test_images_that_are_newer_than_their_boxes_are_counted(tmp_path, caplog):
+    caplog.set_level('INFO', logger='soco_mm')
+    images, out = tmp_path / 'images', tmp_path / 'store'
+    images.mkdir()
+    for name in 'abc':
+        image = np.random.default_rng(ord(name)).integers(0, 255, (40, 50, 3))
+        cv2.imwrite(str(images / f'{name}.png'), image.astype(np.uint8))
+        os.utime(images / f'{name}.png', (0, 0))
+    settings = build_settings(method='random')
+
+    def said():
+        caplog.clear()
+        make_proposals(images, out, settings=settings, num_workers=1)
+        return [each for each in caplog.messages if 'newer' in each]
+
+    assert said() == said() == []
+    future = time.time() + 60
+    os.utime(images / 'b.png', (future, future))
+    (line,) = said()
+    assert line.startswith('1 of 3 images are newer than their boxes in ')
+    assert 'for example b.png' in line and '--overwrite' in line
