@@ -208,6 +208,7 @@ def _fit_objects(
     """The objects that can be seen, clipped; the others are counted."""
     fitted, named = [], set()
     seen: dict = {}
+    counted = set()  # in the evaluation
     for entry in entries:
         place, label = places[entry.image], labels[entry.category]
         image = located[place]
@@ -226,7 +227,6 @@ def _fit_objects(
         # Twice under two entries of one image, or with one id; else they are
         # the user's.
         key = place, label, entry.box, entry.crowd
-        twice = key in seen
         id_ = repr(entry.id)  # which may be a dict, as MongoDB writes it
         again = entry.id is not None and (key, id_) in named
         named.add((key, id_))
@@ -237,8 +237,10 @@ def _fit_objects(
         if box is None:
             account.add(INVISIBLE, name)
             continue
-        if twice:
-            account.add(SAME_BOX, name)
+        if not (entry.crowd or entry.ignore):
+            if key in counted:
+                account.add(SAME_BOX, name)
+            counted.add(key)
         if reaches_out(entry.box, *image.size):
             account.add(CLIPPED, name)
         if entry.turned:
