@@ -102,7 +102,7 @@ def check_in_pixels(
         if reaches_out(each.box, *sizes[each.image], tolerance=OUTSIDE_TOLERANCE)
     ]
     reason = ''
-    if len(objects) > 1 and len(outside) > MIN_OUTSIDE * len(objects):
+    if are_corners(len(objects), len(corners), len(outside)):
         reason = f'{len(outside)} reach out of their image as x, y, width and height'
     elif noted and (
         sum(map(has_area_of_corners, noted)) >= (1 - MAX_NO_CORNERS) * len(noted)
@@ -115,6 +115,21 @@ def check_in_pixels(
             f'{name_some(outside or corners)}. Give x, y, width and height '
             'in pixels.'
         )
+
+
+def are_corners(number: int, corners: int, outside: int) -> bool:
+    """Whether boxes are two corners each, and not what they are read as.
+
+    Args:
+        number (int): How many boxes there are.
+        corners (int): How many can be corners.
+        outside (int): How many reach out of their image as they are read.
+    """
+    return (
+        number > 1
+        and corners >= (1 - MAX_NO_CORNERS) * number
+        and outside > MIN_OUTSIDE * number
+    )
 
 
 def is_fraction(box: Box) -> bool:

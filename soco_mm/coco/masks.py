@@ -150,16 +150,12 @@ def lies_outside(mask: list | dict, box: Sequence[float]) -> bool:
     """
     x, y, w, h = box
     if isinstance(mask, list):
-        ends = [
-            (min(each[::2]), min(each[1::2]), max(each[::2]), max(each[1::2]))
-            for each in mask
-        ]
-        left, top = min(each[0] for each in ends), min(each[1] for each in ends)
-        right, bottom = max(each[2] for each in ends), max(each[3] for each in ends)
+        xs = [value for polygon in mask for value in polygon[::2]]
+        ys = [value for polygon in mask for value in polygon[1::2]]
+        left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
     else:
-        if isinstance(mask['counts'], list):
-            mask = mask_tools.frPyObjects(mask, *mask['size'])
-        left, top, width, height = mask_tools.toBbox(mask).tolist()
+        rle = compress(mask, *mask['size'])
+        left, top, width, height = mask_tools.toBbox(rle).tolist()
         right, bottom = left + width, top + height
     return left >= x + w or right <= x or top >= y + h or bottom <= y
 
@@ -175,11 +171,16 @@ def polygon_area(x: Sequence[float], y: Sequence[float]) -> float:
 
 def decode_mask(mask: list | dict, height: int, width: int) -> np.ndarray:
     """The pixels of an object, of polygons or RLE, (height, width), uint8."""
+    return mask_tools.decode(compress(mask, height, width))
+
+
+def compress(mask: list | dict, height: int, width: int) -> dict:
+    """Polygons or RLE as a compressed RLE, with which pycocotools computes."""
     if isinstance(mask, list):
-        mask = mask_tools.merge(mask_tools.frPyObjects(mask, height, width))
-    elif isinstance(mask['counts'], list):
-        mask = mask_tools.frPyObjects(mask, height, width)
-    return mask_tools.decode(mask)
+        return mask_tools.merge(mask_tools.frPyObjects(mask, height, width))
+    if isinstance(mask['counts'], list):
+        return mask_tools.frPyObjects(mask, height, width)
+    return mask
 
 
 def run_lengths(counts: str) -> list[int]:

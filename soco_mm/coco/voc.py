@@ -342,8 +342,8 @@ class ImageFinder:
                 each for each in places if each.rpartition('/')[2] == noted
             ] or places
         elif not places:
-            places = self.by_name.get(noted) or []
-            places = places or self.alike.get(same_name(_stem(xml.name))) or []
+            alike = self.alike.get(same_name(_stem(xml.name)))
+            places = self.by_name.get(noted) or alike or []
         if len(places) > 1:
             raise UsageError(
                 f'The image of {xml.name} could be {places[0]} or '

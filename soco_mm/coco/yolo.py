@@ -13,7 +13,7 @@ from soco_mm.errors import SoCoError, UsageError
 from soco_mm.utils import ImageError, ImageHead, read_heads
 
 from .account import REPEATED, Account, Reason
-from .boxes import MAX_NO_CORNERS, MIN_OUTSIDE
+from .boxes import are_corners
 from .data_yaml import DataYaml, ImageList, read_data_yaml, split_images
 from .files import path_below, same_name, walk_files
 from .source import Source
@@ -318,31 +318,23 @@ def _read_labels(data: DataYaml, files: list[str]) -> dict[str, list[Label]]:
     if wrong:
         more = len(wrong) - 1
         raise UsageError(wrong[0] + f' {more} more lines are wrong.' * bool(more))
-    _refuse_corners(labels)
-    _refuse_keypoints(labels)
+    lines = [(file, each) for file, found in labels.items() for each in found]
+    _refuse_corners([each for each in lines if each[1].polygon is None])
+    _refuse_keypoints(lines)
     return labels
 
 
-def _refuse_corners(labels: dict[str, list[Label]]) -> None:
-    """Refuse boxes whose four values are two corners.
+def _refuse_corners(boxes: list[tuple[str, Label]]) -> None:
+    """Refuse boxes, with their files, whose four values are two corners.
 
     Raises:
         UsageError: If nearly all can be corners, and many reach out of their image as
             centre and size.
     """
-    boxes = [
-        (file, each)
-        for file, found in labels.items()
-        for each in found
-        if each.polygon is None
-    ]
-    if len(boxes) < 2:
-        return
-    x, y, w, h = np.array([each.box for _, each in boxes]).T
-    reach = np.max([w / 2 - x, x + w / 2 - 1, h / 2 - y, y + h / 2 - 1], axis=0)
-    outside = np.flatnonzero(reach > FRACTION_TOLERANCE)
-    corners = np.mean((w > x) & (h > y))
-    if corners >= 1 - MAX_NO_CORNERS and len(outside) > MIN_OUTSIDE * len(boxes):
+    values = np.array([each.box for _, each in boxes]).reshape(-1, 4)
+    outside = np.flatnonzero(~_inside(*_ends_of(values)))
+    corners = int((values[:, 2:] > values[:, :2]).all(1).sum())
+    if are_corners(len(boxes), corners, len(outside)):
         file, label = boxes[outside[0]]
         raise UsageError(
             f'{file}:{label.line}: this box and {len(outside) - 1} more of '
@@ -351,24 +343,28 @@ def _refuse_corners(labels: dict[str, list[Label]]) -> None:
         )
 
 
-def _refuse_keypoints(labels: dict[str, list[Label]]) -> None:
+def _refuse_keypoints(lines: list[tuple[str, Label]]) -> None:
     """Refuse boxes with keypoints, which would be read as polygons.
+
+    Args:
+        lines (list): All objects with their files.
 
     Raises:
         UsageError: If all lines have as many values, and all but the first four are
             points in the box that those make.
     """
-    lines = [(file, each) for file, found in labels.items() for each in found]
     if len(lines) < 2 or len({np.size(each.polygon) for _, each in lines}) > 1:
         return
-    if lines[0][1].polygon is None:
+    file, label = lines[0]
+    if label.polygon is None:
         return
     values = np.array([np.ravel(each.polygon) for _, each in lines])
     (low, high), rest = _ends_of(values[:, :4]), values[:, 4:]
-    inside = np.all((low >= -FRACTION_TOLERANCE) & (high <= 1 + FRACTION_TOLERANCE))
+    if not _inside(low, high).all():
+        return
     # With x y, or x y and whether it is seen.
     for size in (2, 3):
-        if not inside or rest.shape[1] % size:
+        if rest.shape[1] % size:
             continue
         points = rest.reshape(len(lines), -1, size)[..., :2]
         near = (points >= low[:, None] - FRACTION_TOLERANCE) & (
@@ -376,7 +372,6 @@ def _refuse_keypoints(labels: dict[str, list[Label]]) -> None:
         )
         unseen = (points == 0).all(-1)
         if np.all(near.all(-1) | unseen) and not unseen.all():
-            file, label = lines[0]
             raise UsageError(
                 f'{file}:{label.line}: class, box and keypoints? In all {len(lines)} '
                 'lines the values behind the first four are points in the box of '
@@ -387,6 +382,11 @@ def _refuse_keypoints(labels: dict[str, list[Label]]) -> None:
 def _ends_of(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The corners (N, 2) of boxes of centre and size, (N, 4)."""
     return boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
+
+
+def _inside(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Which boxes with the corners (N, 2) do not reach out of their image, (N,)."""
+    return ((low >= -FRACTION_TOLERANCE) & (high <= 1 + FRACTION_TOLERANCE)).all(1)
 
 
 def parse_label(

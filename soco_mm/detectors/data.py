@@ -5,20 +5,10 @@ from pathlib import Path
 
 from soco_mm.coco import Annotations, has_splits, holds_annotations, read_annotations
 from soco_mm.coco.classes import no_category
-from soco_mm.log import logger
-from soco_mm.utils import (
-    ImageError,
-    ImageHead,
-    SoCoError,
-    UsageError,
-    file_hash,
-    read_heads,
-    read_image,
-)
-from soco_mm.utils.depth import STRETCH, find_depth_loss
-from soco_mm.utils.sizes import sample_indices
+from soco_mm.proposals.summary import warn_of_depth
+from soco_mm.utils import ImageError, SoCoError, UsageError, file_hash, read_image
+from soco_mm.utils.depth import STRETCH, sample_deep
 from soco_mm.utils.stretch import Stretch
-from soco_mm.utils.texts import printable
 
 # Where the depth of images is decided.
 EXPORTED = (
@@ -92,18 +82,16 @@ def check_depth(sources: Mapping[str, Annotations], stretch: Stretch) -> None:
     """
     for each in sources.values():
         root, paths = str(each.root), list(each.images.values())
-        sample = [paths[index] for index in sample_indices(len(paths))]
-        for path, head in zip(sample, read_heads(root, sample)):
-            if not isinstance(head, ImageHead) or not head.deep:
-                continue
+        deep, _ = sample_deep(root, paths)
+        for path in deep:
             try:
                 read_image(each.root / path, stretch)
             except ImageError as error:
                 raise SoCoError(
                     f'{each.path} names {each.root / path}, which {error}. {EXPORTED}.'
                 ) from None
-        if stretch is None and (loss := find_depth_loss(root, paths)):
-            logger.warning(printable(loss.describe(EXPORTED)))
+        if deep:
+            warn_of_depth(root, paths, stretch, EXPORTED)
 
 
 def short_hash(path: str | Path) -> str:

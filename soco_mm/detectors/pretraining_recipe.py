@@ -13,7 +13,7 @@ from soco_mm.engine.config import CONFIG_ROOT, READ, load_config
 from soco_mm.engine.levels import KEY, DetectorLevels
 from soco_mm.engine.pretraining import PretrainArguments, PretrainPlan, detectors_own
 from soco_mm.log import logger
-from soco_mm.models.dense_heads import ObjectDenseHead
+from soco_mm.models.dense_heads.object_dense_head import find_towers, has_own_levels
 from soco_mm.utils import SoCoError, UsageError
 
 from .inheriting import detector_base, read_base_config
@@ -75,8 +75,8 @@ def detector_recipe(
     ):
         wrapper = Config.fromfile(ADAMW).to_dict()['optim_wrapper']
         kept['optim_wrapper'] = dict(wrapper, type=kept['optim_wrapper']['type'])
-    head = made.model.get('bbox_head')
-    if head and ObjectDenseHead(head['head']).separate:
+    head = made.net.bbox_head if made.model.get('bbox_head') else None
+    if head is not None and has_own_levels(getattr(head, find_towers(head)[0])):
         # cuDNN would look for the best algorithms for each number of objects on a
         # level, which hardly comes again.
         kept['env_cfg'] = dict(kept.get('env_cfg') or {}, cudnn_benchmark=False)

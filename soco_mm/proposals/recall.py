@@ -208,10 +208,13 @@ def _find_places(
     made_in = store.header.get('root')
     if others and root and made_in and os.path.isdir(made_in):
         # Folders of splits may have images of the same names.
+        made_in = os.path.realpath(made_in)
         for number, each in enumerate(images):
+            if places[number] is not None:
+                continue
             real = os.path.realpath(root / clean_name(each.file_name))
-            below = path_below(os.path.realpath(made_in), real)
-            if places[number] is None and below and os.path.isfile(real):
+            below = path_below(made_in, real)
+            if below and os.path.isfile(real):
                 places[number] = _index(store, below)
         others -= {
             each.file_name for each, place in zip(images, places) if place is not None

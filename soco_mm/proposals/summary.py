@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from soco_mm.log import logger
-from soco_mm.utils.depth import find_depth_loss
+from soco_mm.utils.depth import ADVICE, find_depth_loss
 from soco_mm.utils.texts import printable
 
 from .layout import FAILURES, FILES, FOUND
@@ -18,7 +18,9 @@ from .store import ProposalStore
 MOSTLY = 0.5
 
 
-def warn_of_depth(root: str, paths: Sequence[str], stretch: tuple | None) -> None:
+def warn_of_depth(
+    root: str, paths: Sequence[str], stretch: tuple | None, advice: str = ADVICE
+) -> None:
     """Warn if the reduction to 8 bits leaves few grey levels.
 
     Args:
@@ -26,9 +28,10 @@ def warn_of_depth(root: str, paths: Sequence[str], stretch: tuple | None) -> Non
         paths (Sequence[str]): Paths of the images relative to it.
         stretch (tuple, optional): How they are reduced; with percentiles,
             nothing is said.
+        advice (str): What to do.
     """
     if stretch is None and (loss := find_depth_loss(root, paths)):
-        logger.warning(printable(loss.describe()))
+        logger.warning(printable(loss.describe(advice)))
 
 
 @dataclass(kw_only=True)

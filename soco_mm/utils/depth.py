@@ -12,6 +12,7 @@ from .sizes import read_heads, sample_indices
 DECODED = 16  # images that may be deep
 FEW_LEVELS = 64  # of 256
 STRETCH = '--stretch 0.5 99.5'
+ADVICE = f'Use the whole range with {STRETCH}'
 
 
 class DepthLoss(NamedTuple):
@@ -31,7 +32,7 @@ class DepthLoss(NamedTuple):
     num_images: int
     looked_at: int
 
-    def describe(self, advice: str = f'Use the whole range with {STRETCH}') -> str:
+    def describe(self, advice: str = ADVICE) -> str:
         """A warning, with what to do."""
         return (
             f'WARNING: {self.num_images} of {self.looked_at} images looked at '
@@ -52,12 +53,7 @@ def find_depth_loss(root: str, paths: Sequence[str]) -> DepthLoss | None:
         DepthLoss: The loss; None if no image has few levels left, or they
         had as few before.
     """
-    sample = [paths[index] for index in sample_indices(len(paths))]
-    deep = [
-        path
-        for path, head in zip(sample, read_heads(root, sample))
-        if not isinstance(head, ImageError) and head.deep
-    ]
+    deep, looked_at = sample_deep(root, paths)
     step = max(1, len(deep) // DECODED)
     losses = []
     for path in deep[::step]:
@@ -72,7 +68,26 @@ def find_depth_loss(root: str, paths: Sequence[str]) -> DepthLoss | None:
     if not losses:
         return None
     levels, before, path = min(losses)
-    return DepthLoss(path, levels, before, len(losses) * step, len(sample))
+    return DepthLoss(path, levels, before, len(losses) * step, looked_at)
+
+
+def sample_deep(root: str, paths: Sequence[str]) -> tuple[list[str], int]:
+    """Those of a sample of images that may have more than 8 bits per channel.
+
+    Args:
+        root (str): The folder of images.
+        paths (Sequence[str]): Paths of the images relative to it.
+
+    Returns:
+        tuple: Their paths, and how many images were looked at.
+    """
+    sample = [paths[index] for index in sample_indices(len(paths))]
+    deep = [
+        path
+        for path, head in zip(sample, read_heads(root, sample))
+        if not isinstance(head, ImageError) and head.deep
+    ]
+    return deep, len(sample)
 
 
 def count_levels(image: np.ndarray) -> int:

@@ -9,7 +9,7 @@ from PIL import UnidentifiedImageError
 from .exif import read_orientation
 from .opening import explain_large, is_pillow_limit, open_image, stored_size, turn
 from .stretch import reduce_depth
-from .tiff import read_layout
+from .tiff import TiffLayout, read_layout
 
 # Smaller images have nothing to learn from.
 MIN_SIDE = 8
@@ -52,10 +52,10 @@ def decode_image(data: np.ndarray, stretch: Percentiles | None = None) -> np.nda
     if layout and (reason := layout.explain_misread(stretch is not None)):
         raise ImageError(reason)
     if stretch is not None:
-        return reduce_depth(decode_deep(data), stretch)
+        return reduce_depth(_decode_whole(data, layout), stretch)
     image = _decode_by_opencv(data, cv2.IMREAD_COLOR)
     if image is None:  # a format that Pillow alone knows, or pixels of 32 bits
-        image = decode_deep(data)
+        image = _decode_whole(data, layout)
         if image.dtype == np.uint16:
             return (image >> 8).astype(np.uint8)
         if image.dtype != np.uint8:
@@ -77,10 +77,14 @@ def decode_deep(data: np.ndarray) -> np.ndarray:
     Raises:
         ImageError: If it is not an image.
     """
-    layout = read_layout(data)
+    return _decode_whole(data, read_layout(data))
+
+
+def _decode_whole(data: np.ndarray, layout: TiffLayout | None) -> np.ndarray:
+    """As :func:`decode_deep`, of a file whose layout is known."""
     # What is said to be grey, OpenCV reads with one band unless it is told not to.
-    bands = layout is not None and layout.grey and layout.bands > 2
-    color = cv2.IMREAD_COLOR if bands else cv2.IMREAD_ANYCOLOR
+    unmarked = layout is not None and layout.unmarked
+    color = cv2.IMREAD_COLOR if unmarked else cv2.IMREAD_ANYCOLOR
     image = _decode_by_opencv(data, cv2.IMREAD_ANYDEPTH | color)
     if image is None:
         return _decode_by_pillow(data)

@@ -49,6 +49,11 @@ class TiffLayout(NamedTuple):
             first(FORMAT, 1) == SIGNED,
         )
 
+    @property
+    def unmarked(self) -> bool:
+        """bool: Whether it has three bands or more that are not marked as RGB."""
+        return self.grey and self.bands > 2
+
     def explain_misread(self, stretched: bool) -> str | None:
         """Why OpenCV would return other pixels than are stored; None if it does not.
 
@@ -57,7 +62,7 @@ class TiffLayout(NamedTuple):
         """
         deep = self.bits > 8
         whole = deep and self.bands <= OPENCV_BANDS  # can be read with its bands
-        if self.grey and self.bands > 2 and not (stretched and whole):
+        if self.unmarked and not (stretched and whole):
             return (
                 f'is a TIFF of {self.bands} bands that are not marked as RGB, of which '
                 'only the first would be read; save it as RGB'
@@ -88,10 +93,10 @@ def read_layout(data: bytes) -> TiffLayout | None:
     Returns:
         TiffLayout, optional: None if it is no TIFF, or its tags cannot be read.
     """
+    if bytes(data[:4]) not in MAGIC:
+        return None  # before its bytes are copied
     stream = io.BytesIO(data)
     head = stream.read(8)
-    if head[:4] not in MAGIC:
-        return None
     if BIG in head[2:4]:
         head += stream.read(8)
     try:

@@ -130,17 +130,22 @@ def test_the_hash_is_of_the_labels(layouts):
         assert hash_of(read_data(layouts / name)['train']) != before
 
 
+def read_one(folder, name):
+    """One image of 50 x 40 pixels and an object, for training and evaluation."""
+    content = dict(
+        images=[dict(id=1, file_name=name, width=50, height=40)],
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[3, 4, 20, 20])],
+        categories=[dict(id=1, name='hand')],
+    )
+    (folder / 'a.json').write_text(json.dumps(content))
+    return read_data(folder / 'a.json', folder, folder / 'a.json')
+
+
 def test_a_loss_of_depth_is_said_for_what_the_detector_reads(tmp_path, caplog):
     rng = np.random.default_rng(0)
     narrow = rng.integers(51200, 51200 + 600, (40, 50)).astype(np.uint16)
     cv2.imwrite(str(tmp_path / 'a.png'), narrow)
-    content = dict(
-        images=[dict(id=1, file_name='a.png', width=50, height=40)],
-        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[3, 4, 20, 20])],
-        categories=[dict(id=1, name='hand')],
-    )
-    (tmp_path / 'a.json').write_text(json.dumps(content))
-    sources = read_data(tmp_path / 'a.json', tmp_path, tmp_path / 'a.json')
+    sources = read_one(tmp_path, 'a.png')
     check_depth(sources, (0.5, 99.5))
     assert not caplog.records
     check_depth(sources, None)
@@ -155,13 +160,7 @@ def test_a_loss_of_depth_is_said_for_what_the_detector_reads(tmp_path, caplog):
 
 def test_images_that_only_a_stretch_reads_are_refused_before_the_training(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.tif'), np.zeros((40, 50), np.float32))
-    content = dict(
-        images=[dict(id=1, file_name='a.tif', width=50, height=40)],
-        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[3, 4, 20, 20])],
-        categories=[dict(id=1, name='hand')],
-    )
-    (tmp_path / 'a.json').write_text(json.dumps(content))
-    sources = read_data(tmp_path / 'a.json', tmp_path, tmp_path / 'a.json')
+    sources = read_one(tmp_path, 'a.tif')
     check_depth(sources, (0.5, 99.5))
     with pytest.raises(SoCoError, match=r'a\.tif, which has pixels of 32 bits'):
         check_depth(sources, None)

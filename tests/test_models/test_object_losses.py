@@ -154,14 +154,13 @@ def test_two_processes_have_losses_and_gradients_of_the_whole_batch(tmp_path):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-7)
 
 
-def test_the_head_gives_boxes_to_the_loss_and_logs_the_regulariser_by_name(small_model):
-    views, boxes, valid = make_inputs(number=4)
-    small_model.head = SoCoHead(
+def make_head(channels):
+    return SoCoHead(
         dict(
             type='NonLinearNeck',
-            in_channels=256,
+            in_channels=channels,
             hid_channels=8,
-            out_channels=256,
+            out_channels=channels,
             num_layers=2,
             with_avg_pool=False,
             norm_cfg=dict(type='BN1d'),
@@ -169,6 +168,11 @@ def test_the_head_gives_boxes_to_the_loss_and_logs_the_regulariser_by_name(small
         loss=dict(type='ObjectInfoNCELoss'),
         regulariser=dict(type='VarianceCovarianceLoss'),
     )
+
+
+def test_the_head_gives_boxes_to_the_loss_and_logs_the_regulariser_by_name(small_model):
+    views, boxes, valid = make_inputs(number=4)
+    small_model.head = make_head(256)
     losses = small_model.loss(views, boxes, valid)
     assert set(losses) == {'loss', 'loss_floor', 'loss_regulariser'}
     # Four terms; twelve objects, of which those that overlap are left out.
@@ -201,19 +205,7 @@ def test_losses_are_float32_in_mixed_precision():
 
 def test_the_regulariser_is_the_mean_over_the_predictions_of_each_view():
     torch.manual_seed(0)
-    head = SoCoHead(
-        dict(
-            type='NonLinearNeck',
-            in_channels=6,
-            hid_channels=8,
-            out_channels=6,
-            num_layers=2,
-            with_avg_pool=False,
-            norm_cfg=dict(type='BN1d'),
-        ),
-        loss=dict(type='ObjectInfoNCELoss'),
-        regulariser=dict(type='VarianceCovarianceLoss'),
-    ).eval()
+    head = make_head(6).eval()
     _, _, valid, boxes = make_objects()
     online = list(torch.randn(3, 4, 3, 6))
     masks = [valid, valid, valid.flip(0)]

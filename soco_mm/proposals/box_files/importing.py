@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from soco_mm.coco.boxes import MAX_NO_CORNERS, MIN_OUTSIDE
+from soco_mm.coco.boxes import are_corners
 from soco_mm.log import logger
 from soco_mm.proposals import PRESETS, ProposalFilter, Proposals, ProposalStore
 from soco_mm.proposals.box_files import (
@@ -42,6 +42,7 @@ BOX_FILES = dict(
     masks='the masks of Segment Anything',
 )
 EXAMPLES = 3
+FEW = 4  # boxes, which do not tell corners from sizes
 MANY_CLIPPED = 0.1  # share of the boxes that rounding hardly explains
 
 
@@ -253,7 +254,7 @@ def _convert(
             f'{normalised} of {given} boxes in {source} look normalised: all their '
             'numbers are from 0 to 1. Give x, y, width and height in pixels.'
         )
-    if corners >= (1 - MAX_NO_CORNERS) * given and outside > MIN_OUTSIDE * given > 1:
+    if given > FEW and are_corners(given, corners, outside):
         raise SoCoError(
             f'{corners} of {given} boxes in {source} look like two corners x1, y1, x2, '
             f'y2, and {outside} reach out of their image as x, y, width and height. '
