@@ -105,7 +105,7 @@ class ScaleAwareRoIExtractor(BaseModule):
                     continue
                 own = (levels == level).unsqueeze(-1)
                 rois = torch.cat([image, torch.where(own, boxes, 0.0)], -1)
-                # MMCV's operator reads the memory as NCHW.
-                feat = feat.to(torch.float32, memory_format=torch.contiguous_format)
+                # MMCV's operator reads the memory as NCHW, in one precision.
+                feat = feat.to(boxes.dtype, memory_format=torch.contiguous_format)
                 pooled = pooled + layer(feat, rois.flatten(0, 1))
         return pooled
