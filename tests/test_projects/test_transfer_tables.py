@@ -100,7 +100,7 @@ def test_only_seeds_that_both_columns_have_are_compared_if_they_are_four():
 
 def test_lengths_and_rates_are_columns():
     text = describe_experiment('curve', made_cells('curve', value, seeds=2))
-    assert 'Faster R-CNN, data set raccoon, 10 % of the labels.' in text
+    assert 'data set bccd, 10 % of the labels.' in text
     assert '| 100 | 200 | 400 |' in text
     cells = {
         cell: dict(metrics=dict(bbox_mAP=cell.rate))
