@@ -57,7 +57,7 @@ def pretrain(
 ) -> PretrainResult:
     """Make proposals, pretrain and export, all into one folder.
 
-    What already exists is not made again. With ``resume``, an argument that is
+    A run that was stopped goes on with ``resume``: an argument that is then
     None keeps the value that the run was started with; workers may then differ,
     the run may become longer, and schedules continue by the epochs done.
 

@@ -244,7 +244,7 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
         type=positive,
         metavar='N',
         help='add up the gradients of N batches for each step of the optimiser '
-        '(default: as the config says, in most 1)',
+        '(default: that of the config, usually 1)',
     )
     parser.add_argument(
         '--auto-scale',

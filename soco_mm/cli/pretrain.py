@@ -25,7 +25,7 @@ def add_pretrain(commands) -> None:
         help='pretrain a detector on a folder of unlabelled images',
         description='Pretrain a detector on unlabelled images: make object '
         'proposals, train on them, and export the weights with an MMDetection '
-        'config that uses them. What an earlier call made is not made again.',
+        'config that uses them. A run that was stopped continues with --resume.',
         epilog=examples(
             'soco-mm pretrain photos --out runs/photos',
             'soco-mm pretrain photos --out runs/quick --config soco_r18_fpn_quick '
@@ -67,7 +67,7 @@ def add_pretrain(commands) -> None:
         '--batch-size',
         type=at_least(2),
         metavar='N',
-        help='images per step (default: that of the config; at most 16 on a '
+        help='images per batch (default: that of the config; at most 16 on a '
         'CPU, 32 of short recipes)',
     )
     add_batch(parser)
@@ -83,8 +83,8 @@ def add_pretrain(commands) -> None:
         '--workers',
         type=natural,
         metavar='N',
-        help='processes that load images and make proposals (default: one per core, of '
-        'those that load images at most 16)',
+        help='processes that load images and make proposals (default: one per core; '
+        'at most 16 load images)',
     )
     add_preset(parser)
     add_fit(parser, measured=True)

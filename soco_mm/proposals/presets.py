@@ -11,7 +11,7 @@ from soco_mm.version import __version__
 
 _LIMITS = dict(max_boxes=None, seed=0, max_pixels=100_000_000, timeout=60, stretch=None)
 # The paper's parameters (3.2, A.1), those of the released code, and a small image
-# whose segments are a little larger, in a tenth of the time.
+# whose segments are a little larger, in a sixth to a tenth of the time.
 PRESETS: dict[str, dict[str, Any]] = dict(
     paper=dict(
         generator=dict(type='SelectiveSearch', scale=500, sigma=0.9, min_size=10),
@@ -36,7 +36,7 @@ METHODS = {
     'selective-search': 'SelectiveSearch',
     'edge-boxes': 'EdgeBoxes',
     'union': 'Union',
-    # In a higher room: it needs a model.
+    # In a layer above this one: it needs a model.
     'rpn': 'soco_mm.detectors.rpn_proposals.RPNProposals',
     'random': 'RandomBoxes',
     'whole': 'WholeImage',

@@ -22,7 +22,7 @@ def add_preset(parser) -> None:
         choices=['paper', 'released', 'fast'],
         default='paper',
         help='parameters of the proposals: those of the paper or of its released code, '
-        'or a search in small images, ten times as fast (default: paper)',
+        'or a search in small images, 6 to 10 times as fast (default: paper)',
     )
 
 
@@ -98,12 +98,14 @@ def add_filter(parser, auto: bool = False) -> None:
         ),
         help='keep boxes with sqrt(wh) / sqrt(WH) in this range, where W and H are '
         'the sides of the image'
-        + '; auto: of the objects in --ann, from which the other settings are derived '
-        'too' * auto + ' (default: 0.3 0.8)',
+        + '; auto: derived, like the other settings, from the objects in --ann' * auto
+        + ' (default: 0.3 0.8)',
     )
     parser.add_argument(
         '--min-side',
         type=number,
         metavar='PIXELS',
-        help='keep boxes at least this wide and high (default: 0; released: 32)',
+        help='keep boxes at least this wide and high (default: 0'
+        + '; released: 32' * auto
+        + ')',
     )

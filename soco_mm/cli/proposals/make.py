@@ -71,8 +71,8 @@ def add_make(commands) -> argparse.ArgumentParser:
         type=positive,
         metavar='N',
         help='keep at most N boxes per image, drawn at random; with --method random '
-        'draw N, with edge-boxes take the N best (default: all; random 32, edge-boxes '
-        '500)',
+        'draw N, with edge-boxes and rpn take the N best (default: all; random 32, '
+        'edge-boxes 500, rpn 100)',
     )
     kept.add_argument(
         '--seed',
