@@ -67,6 +67,32 @@ def given_parts(
     return ('backbone',) if backbone_only else read_parts(parts)
 
 
+def check_trained(model: Mapping, parts: Sequence[str] | None) -> None:
+    """Refuse to hand over nothing but what a training keeps as it is.
+
+    The detector would get the weights that the training starts from.
+
+    Args:
+        model (Mapping): The ``model`` of the pretraining's config.
+        parts (Sequence[str], optional): The parts that are handed over; None
+            for all.
+
+    Raises:
+        UsageError: If all of them are in ``model.frozen_parts``.
+    """
+    heads = ('roi_head', 'bbox_head')
+    frozen = model.get('frozen_parts') or ()
+    kept = {'head' if name in heads else name for name in frozen}
+    if parts and kept.issuperset(parts):
+        names = 'backbone,neck,head' if model.get('neck') else 'backbone,head'
+        raise UsageError(
+            f'Of the model only the {" and ".join(parts)} would be handed over to the '
+            'detector (--parts, --backbone-only, or the recipe), which this training '
+            'keeps as it starts. Hand over what is trained, or train all: --train '
+            f'{names}.'
+        )
+
+
 def keep_parts(
     weights: Mapping, parts: Sequence[str] | None, source: str
 ) -> tuple[dict, list[str]]:

@@ -18,7 +18,12 @@ from soco_mm.checkpoint import (
     explain_mismatch,
     match_names,
 )
-from soco_mm.checkpoint.handed_over import PARTS_BY_NAME, keep_parts, nothing_left
+from soco_mm.checkpoint.handed_over import (
+    PARTS_BY_NAME,
+    check_trained,
+    keep_parts,
+    nothing_left,
+)
 from soco_mm.checkpoint.matching import DENSE_HEAD
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.checkpoint.transfer import PARTS, PartReport
@@ -112,15 +117,15 @@ def fit_detector(
     # Built first, since this says what is wrong with a checkpoint.
     net = pretrained.net
     model, detector = pretrained.model, handoff.detector
+    parts = handoff.parts or pretrained.handed_over
     if detector is None:
         name, text = detector_config(model, WEIGHTS)
     else:
-        name, text = inheriting_config(detector, model, WEIGHTS, handoff.adapt)
+        name, text = inheriting_config(detector, model, WEIGHTS, handoff.adapt, parts)
     (folder / name).write_text(text)
     if pretrained.stretch is not None:
         stretch_detector(folder / name, pretrained.stretch)
     built = build_detector(folder / name, detector)
-    parts = handoff.parts or pretrained.handed_over
     kept, others = keep_parts(pretrained.weights, parts, pretrained.source)
     state = built.state_dict()
     matched, left_out = match_names(kept, state, start_level(built), start_level(net))
@@ -227,9 +232,11 @@ def try_fit(
             over. Defaults to None, all.
 
     Raises:
-        UsageError: If the detector's config cannot be read or built.
+        UsageError: If the detector's config cannot be read or built, or no part
+            that is trained is handed over.
         SoCoError: If the model does not fit it.
     """
+    check_trained(model, handoff.parts or handed_over)
     with tempfile.TemporaryDirectory() as folder:
         untrained = Pretrained.untrained(model, stretch, handed_over)
         fit_detector(untrained, Path(folder), handoff)

@@ -2,6 +2,7 @@
 
 import os
 import pprint
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -29,7 +30,11 @@ NORM_KEYS = ('norm_cfg', 'norm_eval', 'style')
 
 
 def inheriting_config(
-    detector: str | Path, model: Config, weights: str, adapt: bool
+    detector: str | Path,
+    model: Config,
+    weights: str,
+    adapt: bool,
+    parts: Sequence[str] | None = None,
 ) -> tuple:
     """Name and text of a config of any detector that loads weights.
 
@@ -40,6 +45,8 @@ def inheriting_config(
         weights (str): Name of the file of weights beside it.
         adapt (bool): Give the detector the norm layers and the normalisation
             of images that the pretrained model has.
+        parts (Sequence[str], optional): The parts that are filled. Defaults to
+            None, all.
 
     Returns:
         tuple: Name and text of the config.
@@ -51,8 +58,9 @@ def inheriting_config(
     base = detector_base(detector)
     theirs = read_base_config(base, detector).model
     changes = adaptation(theirs, model) if adapt else {}
-    # Without downloading other weights.
-    changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
+    if parts is None or 'backbone' in parts:
+        # Without downloading other weights.
+        changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
     text = INHERITING.format(
         base=base,
         model=pprint.pformat(changes, sort_dicts=False),

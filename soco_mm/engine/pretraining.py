@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.errors import did_you_mean
-from soco_mm.job import resumed_arguments, written_options
+from soco_mm.job import read_job, resumed_arguments, written_options
 from soco_mm.log import logger
 from soco_mm.proposals import ProposalStore, build_settings, make_proposals
 from soco_mm.proposals.fitting import explain_fit, fit_settings
@@ -37,6 +37,21 @@ from .trial import try_pretraining
 PRESET = 'paper'
 # R50 at the paper's views takes 0.4 GB per image.
 CPU_BATCH_SIZE = 16
+# The argument that sets the same as a key of the config.
+SET_BY = {
+    'train_cfg.max_epochs': 'epochs',
+    'train_cfg.max_steps': 'epochs',
+    'model.frozen_parts': 'train',
+    'train_dataloader.batch_size': 'batch_size',
+    'train_dataloader.num_workers': 'workers',
+    'optim_wrapper.accumulative_counts': 'accumulate',
+    'auto_scale_lr.enable': 'auto_scale',
+    'auto_scale_lr.momentum': 'auto_scale',
+    'optim_wrapper.type': 'precision',
+    'optim_wrapper.dtype': 'precision',
+    'optim_wrapper.loss_scale': 'precision',
+    'default_hooks.checkpoint.every': 'checkpoint_every',
+}
 # Shows at the end whether the training helped.
 MEASURE = 'ObjectMetricsHook'
 # What the job sets itself, and the argument that sets it.
@@ -122,28 +137,12 @@ class PretrainArguments:
             raise UsageError(
                 '--preset is for making proposals. Leave it out with --proposals.'
             )
-        set_twice: tuple[tuple[str, str, object], ...] = (
-            ('train_cfg.max_epochs', '--epochs', self.epochs),
-            ('train_cfg.max_steps', '--epochs', self.epochs),
-            ('model.frozen_parts', '--train', self.train),
-            ('train_dataloader.batch_size', '--batch-size', self.batch_size),
-            ('optim_wrapper.accumulative_counts', '--accumulate', self.accumulate),
-            ('auto_scale_lr.enable', '--auto-scale', self.auto_scale),
-            ('auto_scale_lr.momentum', '--auto-scale', self.auto_scale),
-            ('optim_wrapper.type', '--precision', self.precision),
-            ('optim_wrapper.dtype', '--precision', self.precision),
-            ('optim_wrapper.loss_scale', '--precision', self.precision),
-            ('train_dataloader.num_workers', '--workers', workers),
-            (
-                'default_hooks.checkpoint.every',
-                '--checkpoint-every',
-                self.checkpoint_every,
-            ),
-        )
-        for key, argument, given in set_twice:
-            if key in (self.options or {}) and given is not None:
+        values = {**vars(self), 'workers': workers}
+        for key, name in SET_BY.items():
+            if key in (self.options or {}) and values[name] is not None:
                 raise UsageError(
-                    f'{argument} and --cfg-options {key} set the same. Give only one.'
+                    f'--{name.replace("_", "-")} and --cfg-options {key} set the same. '
+                    'Give only one.'
                 )
 
     def complete(self, out: Path, resume: bool) -> 'PretrainArguments':
@@ -165,6 +164,9 @@ class PretrainArguments:
             given['init_sha256'] = hash_weights(self.init)
         if resume:
             given = resumed_arguments(out, given)
+            for key in self.options or {}:  # go before what the run was started with
+                if SET_BY.get(key) in given:
+                    given[SET_BY[key]] = None
         if given['images'] is None:
             nothing = f': there is no run in {out} to resume.' if resume else '.'
             raise UsageError(f'Give the folder of images{nothing}')
@@ -352,10 +354,38 @@ class PretrainPlan:
                 f'A step of {accumulated} batches takes as many images, but there are '
                 f'only {number}. Set a smaller --accumulate.'
             )
+        if resume and latest_checkpoint(self.out):
+            self.check_step(number)
         trial.train_dataloader.batch_size = batch
         if self.epochs != trial.train_cfg.get('max_epochs'):
             set_epochs(trial, self.epochs, self.iterations(batch, number))
         try_pretraining(trial, self.images, self.arguments.options)
+
+    def check_step(self, images: int) -> None:
+        """Refuse to resume with steps of another size where these are counted.
+
+        Half of so many steps would be another place of the data, and of the schedule.
+
+        Args:
+            images (int): Number of images.
+
+        Raises:
+            UsageError: If steps have another number of images than in the run.
+        """
+        there = read_job(self.out)
+        options = self.arguments.options
+        if there is None or self.epochs is not None or 'train_cfg.max_steps' in options:
+            return
+        accumulated = accumulation_of(there['settings']['optim_wrapper'])
+        before = min(there['batch_size'], images // accumulated) * accumulated
+        accumulated = accumulation_of(self.cfg.optim_wrapper)
+        if before == self.images_per_iteration(images) * accumulated:
+            return
+        raise UsageError(
+            f'{self.out} counts in steps of {before} images, of which some are done. '
+            'Resume it with as many a step: --batch-size times --accumulate is to be '
+            f'{before}.'
+        )
 
     def get_proposals(self, workers: int | None) -> ProposalStore:
         """Open existing proposals, or make them.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import small
 import torch
+from commands import refusal
 
 from soco_mm.cli import main
 from soco_mm.engine.config import load_config
@@ -203,6 +204,42 @@ def test_an_option_of_pretrain_changes_the_run(photos, tmp_path, begin, monkeypa
     assert with_init != job(*start[:2])
     for values in (['--init-partial'], ['--init-licence', 'MIT']):
         assert job(*start, *values) != with_init
+
+
+def test_options_go_before_what_a_resumed_run_was_started_with(photos, tmp_path, begin):
+    command = ['pretrain', photos, '--out', tmp_path / 'RUN', '--config', small.SOCO]
+    command += ['--epochs', 5, '--batch-size', 3]
+    begin('soco_mm.apis.pretrain', 'draw_preview', *command)
+    command = ['pretrain', '--out', tmp_path / 'RUN', '--resume', '--cfg-options']
+    command += ['train_dataloader.batch_size=2', 'train_cfg.max_epochs=7']
+    (cfg, *_), _ = begin('soco_mm.apis.pretrain', 'draw_preview', *command)
+    assert cfg.train_dataloader.batch_size == 2 and cfg.train_cfg.max_epochs == 7
+    # And so they stay.
+    (cfg, *_), _ = begin('soco_mm.apis.pretrain', 'draw_preview', *command[:-3])
+    assert cfg.train_dataloader.batch_size == 2 and cfg.train_cfg.max_epochs == 7
+
+
+def test_a_run_that_counts_in_steps_is_resumed_with_steps_of_as_many_images(
+    photos, tmp_path, begin, capsys
+):
+    recipe = tmp_path / 'recipe.py'
+    recipe.write_text(
+        f"_base_ = '{small.SOCO}'\n"
+        "train_cfg = dict(_delete_=True, type='StepTrainLoop', max_steps=8)\n"
+    )
+    run = tmp_path / 'RUN'
+    start = ['pretrain', photos, '--out', run, '--config', recipe]
+    begin('soco_mm.apis.pretrain', 'train_model', *start, '--batch-size', 2)
+    (run / 'checkpoints').mkdir()
+    (run / 'checkpoints/iter_1.pth').touch()
+    job = (run / 'job.json').read_bytes()
+    resume = ['pretrain', '--out', run, '--resume', '--batch-size', 3]
+    code, said = refusal(capsys, *resume)
+    assert code == 2 and 'steps of 2 images' in said and '--accumulate' in said
+    assert (run / 'job.json').read_bytes() == job
+    # More steps are asked for, which is another matter.
+    resume += ['--cfg-options', 'train_cfg.max_steps=6']
+    begin('soco_mm.apis.pretrain', 'train_model', *resume)
 
 
 def test_workers_of_pretrain_make_proposals_and_load_images(photos, tmp_path, begin):

@@ -394,6 +394,9 @@ def test_the_written_config_changes_no_more_than_it_says(tmp_path):
     assert name == 'retinanet_r50_fpn_1x_coco.py'
     assert "model = {'backbone': {'init_cfg': None}}" in text
     assert f'_base_ = {base!r}' in text and 'load_from' in text
+    # A backbone that is not handed over starts as the detector starts it.
+    parts = ('neck', 'head')
+    assert 'init_cfg' not in inheriting_config(base, model, 'w.pth', False, parts)[1]
 
 
 def test_a_detector_that_will_not_fit_is_refused_before_the_training(

@@ -10,7 +10,12 @@ from commands import refusal
 from detector_configs import write_small
 
 from soco_mm.apis import export_detector, export_weights, pretrain
-from soco_mm.checkpoint.handed_over import given_parts, keep_parts, read_parts
+from soco_mm.checkpoint.handed_over import (
+    check_trained,
+    given_parts,
+    keep_parts,
+    read_parts,
+)
 from soco_mm.checkpoint.pretrained import Pretrained
 from soco_mm.cli import main
 from soco_mm.detectors.build import build_detector
@@ -241,3 +246,23 @@ def test_a_pretraining_hands_over_what_its_recipe_or_user_says(
     )
     report = json.loads(made.report.read_text())
     assert len(report['parts']['neck']['filled']) == 48
+
+
+@pytest.mark.parametrize(
+    'parts, kept, refused',
+    [
+        (('backbone',), ('backbone',), True),
+        (('backbone', 'neck'), ('backbone',), False),
+        (('head',), ('backbone', 'roi_head'), True),
+        (('head',), ('backbone', 'bbox_head'), True),
+        (None, ('backbone',), False),
+        (('backbone',), (), False),
+    ],
+)
+def test_what_is_kept_as_it_is_is_not_handed_over_alone(parts, kept, refused):
+    model = dict(frozen_parts=kept, neck=dict(type='FPN'))
+    if not refused:
+        check_trained(model, parts)
+        return
+    with pytest.raises(UsageError, match=f'only the {parts[0]} would.*--train back'):
+        check_trained(model, parts)
