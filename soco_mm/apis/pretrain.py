@@ -11,7 +11,7 @@ from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.levels import say_levels
 from soco_mm.engine.pretraining import PretrainArguments
 from soco_mm.engine.preview import draw_preview
-from soco_mm.engine.retrieval import log_retrieval
+from soco_mm.engine.retrieval import is_half_measured, log_retrieval
 from soco_mm.engine.training import train_model
 from soco_mm.engine.vis_backend import log_to_tensorboard
 from soco_mm.job import claim_run
@@ -132,7 +132,7 @@ def pretrain(
         logger.info(f'Proposals and views: {draw_preview(cfg, out / PREVIEW)}')
         checkpoint = latest_checkpoint(out)
         fresh = checkpoint is None or checkpoint.name != plan.last_name(store)
-        if fresh:
+        if fresh or is_half_measured(out):
             logger.info(plan.describe(store))
             checkpoint = train_model(cfg, out, resume, quiet=not verbose)
         exported = out / 'exported'

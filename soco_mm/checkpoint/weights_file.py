@@ -45,8 +45,9 @@ ARRAYS = {
 }
 # Where a checkpoint keeps its weights.
 WEIGHTS_KEYS = ('state_dict', 'model', 'model_state_dict', 'model_state')
-# The authors' released code has these two encoders.
+# The authors' released code has these two encoders, as PixPro's has, and this layer.
 RELEASED = re.compile(r'(module\.)?encoder(_k)?\.')
+PROJECTOR = re.compile(r'(module\.)?projector\.linear1\.')
 
 
 class Nothing:
@@ -94,7 +95,9 @@ class WeightsFile:
     def is_released(self) -> bool:
         """bool: Whether it is a checkpoint of the authors' released code."""
         found = [match for name in self.weights if (match := RELEASED.match(name))]
-        return len({match[2] for match in found}) == 2  # MoCo has a target's alone
+        # MoCo has a target's alone.
+        two = len({match[2] for match in found}) == 2
+        return two and any(map(PROJECTOR.match, self.weights))
 
 
 def read_weights(path: str | Path) -> WeightsFile:

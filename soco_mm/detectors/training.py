@@ -134,7 +134,9 @@ def best_metrics(scalars: Path, epochs: int) -> dict:
     Returns:
         dict: Its ``epoch`` and metrics; AP is 0 where nothing was found.
     """
-    evaluations = [each for each in read_lines(scalars) if 'coco/bbox_mAP' in each]
+    rows = [each for each in read_lines(scalars) if 'coco/bbox_mAP' in each]
+    # A resumed training may evaluate an epoch again, from another checkpoint.
+    evaluations = {each['step']: each for each in rows}.values()
     nothing = {f'coco/bbox_mAP{end}': 0.0 for end in ('', '_50', '_75')}
     best = max(
         evaluations,

@@ -27,6 +27,12 @@ def log_retrieval(folder: str | Path) -> None:
         logger.info(line)
 
 
+def is_half_measured(folder: str | Path) -> bool:
+    """Whether a run ended while it was measured: before its training, not after."""
+    figures = read_retrieval(folder)
+    return 'before' in figures and 'after' not in figures
+
+
 def describe_retrieval(figures: dict[str, Any]) -> list[str]:
     """The figures of a run as plain lines, with advice if something is wrong.
 

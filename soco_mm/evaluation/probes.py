@@ -18,6 +18,7 @@ from soco_mm.engine import build_runner
 from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.initial_weights import safe_loading
+from soco_mm.engine.processes import exclusive_to_training
 from soco_mm.engine.training import check_resumable
 from soco_mm.evaluation import TEMPERATURE, extract_features, knn_scores, load_backbone
 from soco_mm.evaluation.backbone import backbone_weights
@@ -226,7 +227,7 @@ def linear_probe(
     if last:
         check_resumable(runner, last)
     with in_a_sentence():
-        with safe_loading():
+        with exclusive_to_training(work_dir, 'a probe'), safe_loading():
             runner.train()
         metrics = runner.val()
     result = ProbeResult(

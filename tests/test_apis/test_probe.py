@@ -20,7 +20,7 @@ from soco_mm.engine.config import load_config
 from soco_mm.evaluation.probe_config import LINEAR_PROBE, probe_config, read_backbone
 from soco_mm.evaluation.probes import knn_probe, linear_probe
 from soco_mm.registry import MODELS
-from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils import SoCoError, UsageError, exclusive
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = ('astronaut', 'coffee', 'coins')
@@ -187,6 +187,9 @@ def test_knn_equals_scikit_learn_on_the_features(
 
 def test_linear_probe_learns_and_leaves_the_backbone_alone(folders, weights, tmp_path):
     cfg = small_config(weights, epochs=10, batch_size=12)
+    with exclusive(tmp_path / 'out', 'a probe', inside=True):
+        with pytest.raises(UsageError, match='Another process is making a probe'):
+            linear_probe(cfg, weights, tmp_path / 'out', *folders)
     result = linear_probe(cfg, weights, tmp_path / 'out', *folders)
     assert result.top1 >= 90 and result.top5 is None
     written = json.loads((tmp_path / 'out/linear.json').read_text())

@@ -116,6 +116,19 @@ def test_the_online_encoder_of_moco_and_simsiam(recipe, tmp_path, code, prefix, 
     assert recognise_backbone(weights) == recognise_backbone(backbone_of(source))
 
 
+def test_two_encoders_of_other_code_fill_a_backbone(recipe, tmp_path):
+    source, net = build(recipe, 1), build(recipe, 2)
+    weights = {
+        f'module.{encoder}.{n}': v
+        for encoder in ('encoder', 'encoder_k')
+        for n, v in backbone_of(source).items()
+    }
+    weights['module.projector.conv1.weight'] = torch.ones(8, 8, 1, 1)  # as PixPro's
+    found = fill(tmp_path / 'w.pth', dict(model=weights), recipe, net)
+    assert_same(net, source, 'backbone.')
+    assert numbers(found)['backbone'] == (120, 120)
+
+
 def test_a_counter_that_is_missing_does_not_make_a_backbone_partial(recipe, tmp_path):
     given, net = build(recipe, 1), build(recipe)
     state = {n: v for n, v in backbone_of(given).items() if 'num_batches' not in n}
@@ -561,10 +574,20 @@ def test_real_imagenet_weights_fill_a_mobilenet():
     assert torch.equal(last.bn.running_var, saved['features.17.conv.7.running_var'])
 
 
+def authors_swin_entry(name, value):
+    """In the code of Swin's authors a merging ends a stage."""
+    entry = swin_entry(name, value)
+    if entry is None or '.downsample.' not in entry[0]:
+        return entry
+    stage, rest = re.match(r'layers\.(\d)\.(.*)', entry[0]).groups()
+    return f'layers.{int(stage) - 1}.{rest}', entry[1]
+
+
 @pytest.mark.parametrize(
     'name, entry',
     [
         ('soco_swin-t_fpn_100e', swin_entry),
+        ('soco_swin-t_fpn_100e', authors_swin_entry),
         ('soco_convnext-t_fpn_100e', convnext_entry),
     ],
 )

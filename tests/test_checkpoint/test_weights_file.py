@@ -88,14 +88,16 @@ def test_infinite_numbers_are_refused_in_every_kind(tmp_path, monkeypatch):
             read_weights(tmp_path / 'a')
 
 
-def test_moco_is_not_the_released_code(tmp_path):
+def test_moco_and_pixpro_are_not_the_released_code(tmp_path):
     weights = {'backbone.conv1.weight': WEIGHTS['conv1.weight']}
     targets = {'encoder_k.0.conv1.weight': WEIGHTS['conv1.weight']}
     torch.save(dict(state_dict={**weights, **targets}), tmp_path / 'moco.pth')
     assert not read_weights(tmp_path / 'moco.pth').is_released
-    online = {'encoder.conv1.weight': WEIGHTS['conv1.weight']}
-    torch.save(dict(model={**online, **targets}), tmp_path / 'soco.pth')
-    assert read_weights(tmp_path / 'soco.pth').is_released
+    both = {'encoder.conv1.weight': WEIGHTS['conv1.weight'], **targets}
+    for layer, released in (('conv1', False), ('linear1', True)):  # PixPro's, SoCo's
+        weights = {**both, f'projector.{layer}.weight': WEIGHTS['bn1.bias']}
+        torch.save(dict(model=weights), tmp_path / 'soco.pth')
+        assert read_weights(tmp_path / 'soco.pth').is_released is released
 
 
 def test_other_files_get_a_sentence(tmp_path):

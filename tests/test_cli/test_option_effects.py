@@ -35,6 +35,7 @@ def begin(monkeypatch):
             main(list(map(str, arguments)))
         return begun.value.args
 
+    run.undo = monkeypatch.undo
     return run
 
 
@@ -217,6 +218,20 @@ def test_options_go_before_what_a_resumed_run_was_started_with(photos, tmp_path,
     # And so they stay.
     (cfg, *_), _ = begin('soco_mm.apis.pretrain', 'draw_preview', *command[:-3])
     assert cfg.train_dataloader.batch_size == 2 and cfg.train_cfg.max_epochs == 7
+
+
+def test_a_run_that_ended_while_it_was_measured_is_measured(photos, tmp_path, begin):
+    run = tmp_path / 'RUN'
+    start = ['pretrain', photos, '--out', run, '--config', small.SOCO, '--epochs', 5]
+    begin('soco_mm.apis.pretrain', 'draw_preview', *start)
+    begin.undo()
+    (run / 'checkpoints').mkdir()
+    (run / 'checkpoints/epoch_5.pth').touch()
+    resume = ['pretrain', '--out', run, '--resume']
+    (run / 'retrieval.json').write_text('{"before": {}, "after": {}}')
+    begin('soco_mm.apis.pretrain', 'export_detector', *resume)
+    (run / 'retrieval.json').write_text('{"before": {}}')
+    begin('soco_mm.apis.pretrain', 'train_model', *resume)
 
 
 def test_a_run_that_counts_in_steps_is_resumed_with_steps_of_as_many_images(

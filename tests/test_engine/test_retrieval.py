@@ -20,7 +20,11 @@ from soco_mm.engine.object_metrics import (
     measure_classes,
     measure_objects,
 )
-from soco_mm.engine.retrieval import describe_retrieval, read_retrieval
+from soco_mm.engine.retrieval import (
+    describe_retrieval,
+    is_half_measured,
+    read_retrieval,
+)
 from soco_mm.engine.training import train_model
 from soco_mm.evaluation import ClassFolders
 from soco_mm.registry import MODELS
@@ -71,6 +75,15 @@ def test_a_resumed_training_keeps_what_was_measured_before_it(cfg, tmp_path):
     second = read_retrieval(tmp_path)
     assert second['before'] == first['before']
     assert second['after'] != first['after']
+    # It ended while it was measured: nothing is trained, and the rest is measured.
+    assert not is_half_measured(tmp_path)
+    half = {key: second[key] for key in second if key != 'after'}
+    (tmp_path / 'retrieval.json').write_text(json.dumps(half))
+    assert is_half_measured(tmp_path)
+    number = len(losses(tmp_path))
+    train(cfg, tmp_path, True, resume=True)
+    assert read_retrieval(tmp_path)['after'] == second['after']
+    assert len(losses(tmp_path)) == number
 
 
 def test_objects_are_looked_for_every_n_epochs_without_a_change(cfg, tmp_path):

@@ -209,6 +209,16 @@ def swin_name(name: str) -> str | None:
     return apply_rules(SWIN_RULES, name)
 
 
+def authors_swin_name(name: str) -> str | None:
+    """Name of a Swin's tensor in its authors' code and in earlier timm.
+
+    There merging ends the stage, as here.
+    """
+    if found := SWIN_MERGING.match(name):
+        return f'layers.{found[1]}.downsample.{name[found.end() :]}'
+    return swin_name(name)
+
+
 def swin_pixels(name: str, value: Tensor, back: bool = False) -> Tensor:
     """The tensor in timm, where the four merged pixels come in another order.
 

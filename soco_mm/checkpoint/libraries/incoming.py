@@ -10,7 +10,7 @@ from soco_mm.checkpoint.transfer import PARTS, part_of
 from soco_mm.utils import SoCoError
 
 from .architecture import backbone_type
-from .backbones import convnext_name, swin_name, swin_pixels
+from .backbones import authors_swin_name, convnext_name, swin_name, swin_pixels
 from .detectron2 import detectron2_name, resnet_name
 from .mobilenet_v2 import timm_mobilenet_name, torchvision_mobilenet_name
 from .parts import no_place
@@ -70,7 +70,10 @@ def layouts(
     kind = backbone_type(model)
     bare = dict(bare_names(names))
     if kind == 'SwinTransformer':
-        return [timm_layout(swin_name, bare, swin_back)]
+        return [
+            timm_layout(swin_name, bare, swin_back),
+            Layout("Swin's authors", renamed(authors_swin_name, bare), swin_back),
+        ]
     if kind == 'ConvNeXt':
         return [timm_layout(convnext_name, bare)]
     if kind == 'MobileNetV2':
