@@ -105,7 +105,10 @@ class InitialWeights:
 
 
 def match_weights(
-    file: WeightsFile, model: Mapping, state: dict[str, Tensor]
+    file: WeightsFile,
+    model: Mapping,
+    state: dict[str, Tensor],
+    origin: Origin | None = None,
 ) -> InitialWeights:
     """Give the weights in a file the names that they have in a model.
 
@@ -117,6 +120,8 @@ def match_weights(
         file (WeightsFile): The weights.
         model (Mapping): The ``model`` of the pretraining's config.
         state (dict[str, Tensor]): The model's state dict.
+        origin (Origin, optional): What their model was. Defaults to None, what the
+            file says.
 
     Returns:
         InitialWeights: Those that fit, and what is filled.
@@ -133,7 +138,7 @@ def match_weights(
     library, weights, used = max(found, key=lambda each: count_fitting(each[1], state))
     if not count_fitting(weights, state):
         raise SoCoError(explain_misfit(file, found, state))
-    origin = Origin.of(file)
+    origin = origin or Origin.of(file)
     if difference := origin.explain_difference(model['backbone']):
         raise SoCoError(f'{file.path} does not fit: {difference}.')
     turned = origin.bgr == pixel_statistics(model)['bgr_to_rgb']

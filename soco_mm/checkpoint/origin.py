@@ -11,16 +11,19 @@ import yaml
 from soco_mm.utils.class_names import class_name
 
 from .config_text import config_text, read_assignment
-from .libraries.architecture import MEAN, RESNET, STD, same
+from .libraries.architecture import MEAN, RESNET, STD, pixel_statistics, same
 from .model_config import read_model
 from .weights_file import WeightsFile
 
 LIKE_TORCHVISION = dict(type='ResNet', style='pytorch')
 LIKE_CAFFE = dict(type='ResNet', style='caffe')
+ZOO = 'the defaults of detectron2'
 CAFFE_STD = (1.0, 1.0, 1.0)  # that of detectron2's model zoo
 # Names in detectron2's models, and those of backbones in OpenMMLab's.
 DETECTRON2 = re.compile(r'(backbone\.(bottom_up\.)?)?(stem\.conv1\.|res[2-4]\.0\.)')
 OPENMMLAB = re.compile(r'backbone\.(?!body\.)')
+# The first 3x3 convolution of a bottleneck there, grouped in a ResNeXt.
+GROUPED = re.compile(r'(backbone\.(bottom_up\.)?)?res2\.0\.conv2\.weight')
 # Authors of pickles whose images are normalised as in torchvision.
 RGB_AUTHORS = ('torchvision', 'soco_mm')
 # What normalises the images of a detector; without a mean it leaves them as they are.
@@ -91,14 +94,28 @@ class Origin:
         return cls.in_order(given, not rgb, 'by the config in the file', backbone)
 
     @classmethod
+    def of_model(cls, model: Mapping) -> 'Origin':
+        """Of weights that were trained as a model is, whatever their file says.
+
+        Args:
+            model (Mapping): The ``model`` of the pretraining's config.
+        """
+        pixels, reason = pixel_statistics(model), 'as the model (init_weights.as_model)'
+        return cls.in_order(pixels, not pixels['bgr_to_rgb'], reason, model['backbone'])
+
+    @classmethod
     def of_detectron2(cls, file: WeightsFile) -> 'Origin':
         """By the settings beside a file, else by its author.
 
-        The exports of this plugin have settings beside them; what was
-        converted from torchvision says so; anything else is taken for weights
-        of detectron2's model zoo, which has blue first and no deviation.
+        The exports of this plugin have settings beside them, and a training of
+        detectron2 a ``config.yaml``; what was converted from torchvision says so;
+        anything else is taken for weights of detectron2's model zoo, which has
+        blue first, and no deviation but for ResNeXts.
         """
-        settings = read_settings(Path(file.path).with_suffix('.yaml'))
+        path = Path(file.path)
+        settings = read_settings(path.with_suffix('.yaml')) or read_settings(
+            path.with_name('config.yaml')
+        )
         if settings is not None:
             model = settings['MODEL']
             pixels = dict(mean=model['PIXEL_MEAN'], std=model['PIXEL_STD'])
@@ -113,7 +130,11 @@ class Origin:
             return cls(
                 reason=f'by the author in the file, {author}', backbone=LIKE_TORCHVISION
             )
-        return cls(MEAN, CAFFE_STD, True, 'the defaults of detectron2', LIKE_CAFFE)
+        for name, value in file.weights.items():
+            if GROUPED.fullmatch(name) and value.shape[1] < value.shape[0]:
+                reason = "the ResNeXts of detectron2's model zoo"
+                return cls(MEAN, STD, True, reason, LIKE_TORCHVISION)
+        return cls(MEAN, CAFFE_STD, True, ZOO, LIKE_CAFFE)
 
     @classmethod
     def in_order(cls, pixels: Mapping, bgr: bool, reason: str, backbone) -> 'Origin':
@@ -147,10 +168,16 @@ class Origin:
                 number = min(len(here), len(there))
                 here, there = here[:number], there[:number]
             if not same(here, there):
+                guessed = (
+                    "if it is of detectron2's model zoo, as is supposed; else put the "
+                    'config.yaml of its training beside it'
+                )
                 return (
                     f'its backbone has {key}={there!r}, but model.backbone has '
                     f'{here!r}, so the same weights would compute something else. '
                     f'Set model.backbone.{key} to {there!r}'
+                    + f' {guessed}'
+                    * (self.reason == ZOO)
                 )
         return None
 

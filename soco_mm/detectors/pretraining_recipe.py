@@ -1,9 +1,11 @@
 """A recipe around the pretraining model of a detector."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.runner.checkpoint import get_external_models
 from torch import nn
 
 from soco_mm.checkpoint.pretrained import HANDED_OVER
@@ -129,7 +131,32 @@ def plan_pretraining(
     plan = PretrainPlan.make(arguments, out, recipe, overwrite)
     if recipe is None and detector is not None and not arguments.backbone_only:
         plan.cfg[KEY] = levels_of(detector).to_dict()
+    if recipe is not None and arguments.init is not None:
+        backbone = read_base_config(detector_base(detector), detector).model.backbone
+        plan.init_as_model = names_weights(backbone, arguments.init)
     return plan
+
+
+def names_weights(backbone: Mapping, path: str | Path) -> bool:
+    """Whether the config of a backbone starts from a file of this name.
+
+    Args:
+        backbone (Mapping): The config.
+        path (str | Path): The file.
+
+    Example:
+        >>> from soco_mm.detectors.pretraining_recipe import names_weights
+        >>> init = dict(checkpoint='open-mmlab://detectron2/resnet50_caffe')
+        >>> names_weights(dict(init_cfg=init), 'weights/resnet50_msra-5891d200.pth')
+        True
+    """
+    init = backbone.get('init_cfg')
+    named = init.get('checkpoint') if isinstance(init, Mapping) else None
+    if not isinstance(named, str):
+        return False
+    _, found, alias = named.partition('open-mmlab://')
+    url = get_external_models().get(alias, '') if found else named
+    return Path(url).name == Path(path).name
 
 
 def levels_of(detector: str | Path) -> DetectorLevels:

@@ -27,7 +27,7 @@ from .norms import refuse_other_norms
 from .runtime import unwrap_model
 
 INIT = 'init.json'  # in the folder of a run
-KEYS = ('checkpoint', 'partial', 'licence')
+KEYS = ('checkpoint', 'partial', 'licence', 'as_model')
 # Differences of mean and deviation that are only rounding.
 TOLERANCE = 0.5
 
@@ -42,11 +42,14 @@ class InitChoice:
             Defaults to False.
         licence (str, optional): Their licence, for the record. Defaults to
             None.
+        as_model (bool): Their images and strides are those of the model, whatever
+            the file says. Defaults to False.
     """
 
     checkpoint: str
     partial: bool = False
     licence: str | None = None
+    as_model: bool = False
 
     @classmethod
     def of(cls, cfg: Config) -> 'InitChoice | None':
@@ -67,7 +70,7 @@ class InitChoice:
         if not isinstance(given, Mapping) or not given.get('checkpoint'):
             raise UsageError(
                 'init_weights must be the path of a file, or dict(checkpoint=..., '
-                f'partial=False, licence=None), but is {given!r}.'
+                f'partial=False, licence=None, as_model=False), but is {given!r}.'
             )
         if unknown := [key for key in given if key not in KEYS]:
             raise UsageError(
@@ -98,7 +101,7 @@ def take_over_images(cfg: Config) -> str | None:
             no mean and deviation.
     """
     choice = InitChoice.of(cfg)
-    if choice is None:
+    if choice is None or choice.as_model:
         return None
     origin = Origin.of(read_weights(choice.checkpoint))
     return set_images(cfg, origin.mean, origin.std, choice.checkpoint)
@@ -194,7 +197,8 @@ def match_init_weights(cfg: Config, model: nn.Module) -> InitialWeights | None:
     file = read_weights(choice.checkpoint)
     refuse_other_norms(model.backbone, file.weights, choice.checkpoint)
     state = model.state_dict()
-    found = match_weights(file, cfg.model, state)
+    origin = Origin.of_model(cfg.model) if choice.as_model else None
+    found = match_weights(file, cfg.model, state, origin)
     if not choice.partial:
         refuse_partial(found, cfg.model)
     refuse_random(found, cfg.model, state)

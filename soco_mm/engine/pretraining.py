@@ -213,6 +213,8 @@ class PretrainPlan:
         batch_size (int): Images per step, before there are fewer images.
         epochs (int, optional): Length of the training; None if it counts in steps.
         settings (dict, optional): Those of the proposals; None if they exist.
+        init_as_model (bool): The weights to start from are those that the config
+            of the detector names. Defaults to False.
     """
 
     arguments: PretrainArguments
@@ -223,6 +225,7 @@ class PretrainPlan:
     batch_size: int
     epochs: int | None
     settings: dict | None
+    init_as_model: bool = False
 
     @classmethod
     def make(
@@ -321,6 +324,8 @@ class PretrainPlan:
                 partial=given.init_partial,
                 licence=given.init_licence,
             )
+            if self.init_as_model:
+                self.cfg.init_weights.as_model = True
         latest = latest_checkpoint(self.out) if resume else None
         if latest is not None:
             resume_images(self.cfg, latest)

@@ -17,9 +17,10 @@ from soco_mm.checkpoint.libraries.backbones import convnext_entry, swin_entry
 from soco_mm.checkpoint.libraries.detectron2 import detectron2_weights
 from soco_mm.checkpoint.libraries.parts import split_parts
 from soco_mm.checkpoint.libraries.torchvision import torchvision_weights
+from soco_mm.checkpoint.origin import Origin
 from soco_mm.checkpoint.recognise import recognise_backbone
 from soco_mm.checkpoint.transfer import detector_weights
-from soco_mm.checkpoint.weights_file import read_weights
+from soco_mm.checkpoint.weights_file import WeightsFile, read_weights
 from soco_mm.engine.config import load_config
 from soco_mm.registry import MODELS
 from soco_mm.utils import SoCoError
@@ -343,8 +344,31 @@ def test_the_place_of_the_stride_is_told_by_the_library(r50, tmp_path, author):
         found = fill(tmp_path / 'a.pkl', None, r50, net)
         assert not found.origin.bgr and found.origin.std[0] == 58.395
         return
-    with pytest.raises(SoCoError, match=r"style='caffe'.*Set model.backbone.style"):
+    with pytest.raises(
+        SoCoError, match=r"style='caffe'.*Set model.backbone.style .* if .*config.yaml"
+    ):
         fill(tmp_path / 'a.pkl', None, r50, net)
+    # A training of detectron2 writes its settings beside its weights.
+    (tmp_path / 'config.yaml').write_text(
+        'MODEL: {PIXEL_MEAN: [123.675, 116.28, 103.53], PIXEL_STD: [58, 57, 56], '
+        'RESNETS: {STRIDE_IN_1X1: false}}\nINPUT: {FORMAT: RGB}'
+    )
+    origin = fill(tmp_path / 'a.pkl', None, r50, net).origin
+    assert not origin.bgr and origin.std == (58, 57, 56)
+
+
+def test_the_resnexts_of_detectron2_have_a_deviation(tmp_path):
+    """PIXEL_STD of its X-101 is ImageNet's, and STRIDE_IN_1X1 is False."""
+    shapes = {'stem.conv1.weight': (64, 3, 7, 7), 'res2.0.conv2.weight': (256, 8, 3, 3)}
+    weights = {name: torch.ones(shape) for name, shape in shapes.items()}
+    origin = Origin.of(WeightsFile('x101.pkl', weights))
+    assert origin.bgr and origin.std == (58.395, 57.12, 57.375)
+    assert origin.backbone['style'] == 'pytorch'
+    weights['res2.0.conv2.weight'] = torch.ones(64, 64, 3, 3)
+    origin = Origin.of(WeightsFile('r101.pkl', weights))
+    assert (
+        origin.bgr and origin.std == (1, 1, 1) and origin.backbone['style'] == 'caffe'
+    )
 
 
 def detectron2_names_of(net):

@@ -19,6 +19,7 @@ from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.detectors.pretraining_model import pixels
 from soco_mm.detectors.pretraining_recipe import detector_recipe, plan_pretraining
 from soco_mm.engine.config import load_config
+from soco_mm.engine.init_weights import match_init_weights
 from soco_mm.engine.pretraining import PretrainArguments
 from soco_mm.job import claim_run
 from soco_mm.registry import MODELS
@@ -301,6 +302,31 @@ def test_with_weights_to_start_from_a_detectors_recipe_is_a_short_one(tmp_path):
     again = plan_pretraining(resumed, tmp_path / 'run')
     assert again.cfg.train_cfg == short.cfg.train_cfg
     assert claim_run(tmp_path / 'run', again.job(), True, False) == {}
+
+
+def test_weights_that_the_detector_names_are_as_its_own_model(tmp_path, demo_images):
+    """Nothing in a file of Caffe's weights tells its channels and strides."""
+    backbone = MODELS.build(dict(type='mmdet.ResNet', depth=50, style='caffe'))
+    for name, same in (('resnet50_caffe-788b5fa3.pth', True), ('other.pth', False)):
+        torch.save(backbone.state_dict(), tmp_path / name)
+        given = PretrainArguments(
+            demo_images,
+            detector='mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py',
+            init=tmp_path / name,
+        )
+        out = tmp_path / 'run'
+        plan = plan_pretraining(given.complete(out, False), out)
+        plan.start(False)
+        model = MODELS.build(plan.cfg.model)
+        if not same:
+            with pytest.raises(SoCoError, match="has style='pytorch'"):
+                match_init_weights(plan.cfg, model)
+            continue
+        assert plan.cfg.model.data_preprocessor.std == [1.0, 1.0, 1.0]
+        found = match_init_weights(plan.cfg, model)
+        assert not found.turned and found.origin.bgr
+        first = found.weights['backbone.conv1.weight']
+        assert torch.equal(first, backbone.conv1.weight)
 
 
 def test_of_a_detector_without_neck_a_short_recipe_hands_over_all(tmp_path):
