@@ -3,16 +3,14 @@
 import json
 import math
 import os
-import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import small
 import torch
-from commands import ROOT, SOCO_MM, free_port, refusal, run, run_and_kill
+from commands import ROOT, SOCO_MM, call, free_port, refusal, run, run_and_kill
 
 from soco_mm.utils import exclusive
 
@@ -132,7 +130,7 @@ def test_a_finished_run_becomes_longer_without_its_flags(finished, tmp_path, cap
     out = tmp_path / 'RUN'
     shutil.copytree(finished[0], out)
     command = ['pretrain', '--out', out]
-    printed = run([*SOCO_MM, *command, '--resume', '--epochs', '5']).stdout
+    printed = call(capsys, *command, '--resume', '--epochs', '5').stdout
     assert 'Resumed with other settings: epochs=4, now 5' in printed
     assert '4 of 5 epochs are done' in printed
     state = torch.load(out / 'checkpoints/epoch_5.pth')['state_dict']
@@ -336,21 +334,8 @@ _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 model = dict(
     backbone=dict(depth=18, base_channels=16), neck=dict(in_channels=[16, 32, 64, 128]))
 """)
-    printed = run(
-        [
-            *SOCO_MM,
-            *PRETRAIN,
-            '--out',
-            out,
-            '--proposals',
-            store,
-            '--epochs',
-            '1',
-            '--adapt',
-            '--detector',
-            detector,
-        ]
-    ).stdout
+    command = [*PRETRAIN, '--out', out, '--proposals', store, '--epochs', '1']
+    printed = call(capsys, *command, '--adapt', '--detector', detector).stdout
     assert 'made before (5 images' in printed
     assert not (out / 'proposals').exists()
     assert str(out / 'exported/retinanet.py') in printed
@@ -405,7 +390,7 @@ def test_finetune_trains_what_a_run_exported(finished, tmp_path, capsys):
         'model.train_cfg.rcnn.sampler.num=16',
         'model.test_cfg.rpn.max_per_img=20',
     ]
-    printed = run([*SOCO_MM, *command]).stdout
+    printed = call(capsys, *command).stdout
     assert 'Training MaskRCNN on 5 images with 32 objects with masks' in (printed)
     for name in (
         'best.pth',
@@ -432,33 +417,3 @@ def test_the_checkpoint_of_a_run_is_exported_for_other_libraries(
     code, said = refusal(capsys, *export, out, '--format', 'timm', '--adapt')
     assert code == 2 and '--adapt' in said
     assert not out.exists()
-
-
-@pytest.mark.slow
-def test_the_quickstart_prints_a_page_that_ends_with_a_picture(tmp_path):
-    """In a copy, so that the work_dirs of this clone stay as they are."""
-    for folder in ('configs', 'demo', 'tools', 'soco_mm'):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    shutil.copy(ROOT / 'pyproject.toml', tmp_path)  # marks a clone
-    # The environment is there.
-    (tmp_path / 'tools/setup_env.sh').write_text('')
-    result = subprocess.run(
-        ['bash', 'tools/quickstart.sh', '--here'],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=dict(
-            os.environ,
-            PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
-            PYTHONPATH=str(tmp_path),
-        ),
-    )
-    assert result.returncode == 0, result.stdout
-    lines = result.stdout.splitlines()
-    # A slow machine prints progress more often.
-    assert sum(not re.search(r' left\b', line) for line in lines) <= 70
-    detector = tmp_path / 'work_dirs/quickstart/detector'
-    assert json.loads((detector / 'metrics.json').read_text())['coco/bbox_mAP'] > 0.1
-    assert 'xdg-open work_dirs/quickstart/detector/predictions.png' in lines[-2]
-    assert (detector / 'predictions.png').is_file()

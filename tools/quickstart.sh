@@ -27,8 +27,8 @@ started=$SECONDS
 
 say '1/3 proposals, pretraining and hand-off (soco-mm pretrain)'
 job "$python" -m soco_mm.cli pretrain demo/images --out "$run" \
-  --config soco_r18_fpn_quick --epochs 40 --overwrite \
-  --cfg-options default_hooks.logger.interval=1 default_hooks.checkpoint.interval=10
+  --config soco_r18_fpn_quick --epochs 12 --overwrite \
+  --cfg-options default_hooks.logger.interval=1 default_hooks.checkpoint.interval=6
 
 say '2/3 Mask R-CNN from these weights learns to find coins (soco-mm finetune)'
 job "$python" -m soco_mm.cli finetune "$run/exported" --out "$run/detector" \

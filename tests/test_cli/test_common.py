@@ -94,8 +94,12 @@ def test_other_modules_that_are_missing_are_faults():
         run(main)
 
 
+PRINTING = 'from soco_mm.cli.common import run; run(lambda: print({}))'
+
+
 def test_output_that_nobody_reads_is_no_error():
-    command = f'{sys.executable} -m soco_mm.cli configs soco_r50_fpn_100e | head -1'
+    program = PRINTING.format('"line\\n" * 100_000')  # more than a pipe holds
+    command = f"{sys.executable} -c '{program}' | head -1"
     done = subprocess.run(['bash', '-c', command], capture_output=True, text=True)
     assert done.stdout.count('\n') == 1 and done.stderr == ''
 
@@ -108,7 +112,7 @@ def test_output_that_nobody_reads_is_no_error():
     ],
 )
 def test_output_that_is_written_last_is_no_stack_trace(redirect, code, said):
-    command = f'{sys.executable} -m soco_mm.cli configs soco_r50_fpn_100e {redirect}'
+    command = f"{sys.executable} -c '{PRINTING.format(1)}' {redirect}"
     done = subprocess.run(
         ['bash', '-c', f'{command}; exit ${{PIPESTATUS[0]}}'],
         capture_output=True,

@@ -182,9 +182,11 @@ OF_A_DETECTOR = ['--adapt', '--backbone-only']
 
 def test_an_option_of_pretrain_changes_the_run(photos, tmp_path, begin, monkeypatch):
     # The training is built from what it is asked for, but not tried.
-    monkeypatch.setattr(
-        'soco_mm.engine.pretraining.try_pretraining', lambda *args: None
-    )
+    for module, name in (
+        ('soco_mm.engine.pretraining', 'try_pretraining'),
+        ('soco_mm.apis.pretrain', 'try_fit'),
+    ):
+        monkeypatch.setattr(import_module(module), name, lambda *args: None)
 
     def job(*arguments, until='claim_run'):
         command = ['pretrain', photos, '--out', tmp_path / 'RUN', *arguments]

@@ -163,7 +163,6 @@ def test_batch_norm_is_synchronised_and_trained_everywhere(path):
     assert all(part.norm_cfg == sync for part in parts)
     assert not any(part.get('norm_eval') for part in parts)
     assert cfg.model.backbone.frozen_stages == -1
-    assert not build_detector(path).backbone.conv1.weight.isnan().any()
     assert cfg.model.data_preprocessor.bgr_to_rgb
     assert cfg.model.data_preprocessor.mean == [123.675, 116.28, 103.53]
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from commands import call, refusal
 from conftest import DEMO, ROOT
 from mmengine.config import Config
 from transfer_records import made_cells
@@ -397,7 +398,9 @@ def test_data_sets_without_a_cell_are_refused(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
-def test_the_command_says_what_is_missing_and_still_writes_tables(tmp_path):
+def test_the_command_says_what_is_missing_and_still_writes_tables(
+    tmp_path, monkeypatch, capsys
+):
     out = tmp_path / 'out'
     recorded(out, made_cells('quick', lambda cell: 20 + cell.seed))
     done = run_command(tmp_path, '--out', out, '--quick')
@@ -405,11 +408,15 @@ def test_the_command_says_what_is_missing_and_still_writes_tables(tmp_path):
     assert f'There is no {tmp_path / "bccd"}' in done.stderr
     assert 'Traceback' not in done.stderr
     assert '30.5 ± 0.7 (2)' in (out / 'tables.md').read_text()
+    for name in ('OMP_NUM_THREADS', 'CUDA_VISIBLE_DEVICES'):  # which it sets
+        monkeypatch.setenv(name, '1')
+    tool = 'projects/transfer_study/run.py'
     page = tmp_path / 'page.md'
     page.write_text('no tables')
-    done = run_command(tmp_path, '--out', out, '--quick', '--page', page)
-    assert (done.returncode, 'The page lacks' in done.stderr) == (2, True)
-    done = run_command(tmp_path, '--out', out, '--quick', '--page', tmp_path / 'none')
-    assert (done.returncode, 'There is no page' in done.stderr) == (2, True)
-    assert run_command(tmp_path, '--out', out).returncode == 2
-    assert 'length, rates' in run_command('--help').stdout.replace('\n', ' ')
+    for path, words in ((page, 'The page lacks'), (tmp_path / 'none', 'is no page')):
+        quick = [tmp_path, '--out', out, '--quick', '--page', path]
+        code, said = refusal(capsys, *quick, tool=tool)
+        assert code == 2 and words in said
+    assert refusal(capsys, tmp_path, '--out', out, tool=tool)[0] == 2
+    said = call(capsys, '--help', tool=tool).stdout
+    assert 'length, rates' in said.replace('\n', ' ')
