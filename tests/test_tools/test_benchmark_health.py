@@ -8,7 +8,7 @@ import small
 
 
 @pytest.mark.slow
-def test_the_ratio_is_that_of_the_seconds_and_small(capsys, monkeypatch):
+def test_the_ratio_is_that_of_the_seconds(capsys, monkeypatch):
     monkeypatch.syspath_prepend(commands.ROOT / 'tools/analysis_tools')
     done = commands.call(
         capsys,
