@@ -1,3 +1,4 @@
+import ast
 import functools
 import gc
 import importlib.util
@@ -63,7 +64,7 @@ def pytest_collection_finish():
     # It formats the text of a config wherever it is logged or saved, for readers:
     # 0.2 s. Its successor takes another formatter.
     if hasattr(config, 'FormatCode'):
-        config.FormatCode = lambda text, **style: (text, True)
+        config.FormatCode = lambda text, **style: (ast.parse(text) and text, True)
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -120,7 +120,7 @@ def pretrain(
     if given.proposals is not None:
         check_proposals(given.proposals, plan.images, plan.stretch)
     plan.try_out(resume)
-    try_fit(plan.cfg.model, handoff, plan.stretch, plan.cfg.get(HANDED_OVER))
+    try_fit(plan.cfg.model, handoff, plan.stretch, plan.cfg.get(HANDED_OVER), resume)
     if tensorboard:
         log_to_tensorboard(plan.cfg)
     with exclusive(out, 'a run'):

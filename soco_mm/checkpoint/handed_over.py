@@ -83,12 +83,14 @@ def check_trained(model: Mapping, parts: Sequence[str] | None) -> None:
     heads = ('roi_head', 'bbox_head')
     frozen = model.get('frozen_parts') or ()
     kept = {'head' if name in heads else name for name in frozen}
+    if (model.get('roi_head') or {}).get('shared_head') and 'roi_head' not in frozen:
+        kept.discard('backbone')  # its last stage, res5, is trained as the head
     if parts and kept.issuperset(parts):
         names = 'backbone,neck,head' if model.get('neck') else 'backbone,head'
         raise UsageError(
             f'Of the model only the {" and ".join(parts)} would be handed over to the '
             'detector (--parts, --backbone-only, or the recipe), which this training '
-            'keeps as it starts. Hand over what is trained, or train all: --train '
+            'keeps as it starts. Hand over what is trained too, or train all: --train '
             f'{names}.'
         )
 

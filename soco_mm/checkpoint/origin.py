@@ -17,6 +17,7 @@ from .weights_file import WeightsFile
 
 LIKE_TORCHVISION = dict(type='ResNet', style='pytorch')
 LIKE_CAFFE = dict(type='ResNet', style='caffe')
+SILENT = "ImageNet's, since the file says nothing"
 ZOO = 'the defaults of detectron2'
 CAFFE_STD = (1.0, 1.0, 1.0)  # that of detectron2's model zoo
 # Names in detectron2's models, and those of backbones in OpenMMLab's.
@@ -54,7 +55,7 @@ class Origin:
     mean: tuple = MEAN
     std: tuple = STD
     bgr: bool = False
-    reason: str = "ImageNet's, since the file says nothing"
+    reason: str = SILENT
     backbone: Mapping | None = None
 
     def to_dict(self) -> dict:
@@ -95,12 +96,13 @@ class Origin:
 
     @classmethod
     def of_model(cls, model: Mapping) -> 'Origin':
-        """Of weights that were trained as a model is, whatever their file says.
+        """Of weights that were trained as a model is.
 
         Args:
             model (Mapping): The ``model`` of the pretraining's config.
         """
-        pixels, reason = pixel_statistics(model), 'as the model (init_weights.as_model)'
+        pixels = pixel_statistics(model)
+        reason = 'as the model, since the file says nothing'
         return cls.in_order(pixels, not pixels['bgr_to_rgb'], reason, model['backbone'])
 
     @classmethod
@@ -113,9 +115,10 @@ class Origin:
         blue first, and no deviation but for ResNeXts.
         """
         path = Path(file.path)
-        settings = read_settings(path.with_suffix('.yaml')) or read_settings(
-            path.with_name('config.yaml')
-        )
+        author = str(file.content.get('__author__', ''))
+        settings = read_settings(path.with_suffix('.yaml'))
+        if settings is None and author not in RGB_AUTHORS:
+            settings = read_settings(path.with_name('config.yaml'))
         if settings is not None:
             model = settings['MODEL']
             pixels = dict(mean=model['PIXEL_MEAN'], std=model['PIXEL_STD'])
@@ -125,7 +128,6 @@ class Origin:
             return cls.in_order(
                 pixels, bgr, 'by the settings beside the file', backbone
             )
-        author = str(file.content.get('__author__', ''))
         if author in RGB_AUTHORS:
             return cls(
                 reason=f'by the author in the file, {author}', backbone=LIKE_TORCHVISION

@@ -1,5 +1,6 @@
 """Whether a detector computes what was pretrained."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -226,6 +227,16 @@ def check_normalization(
 def rounded(values: Tensor) -> list[float]:
     """Mean or standard deviation of each channel, rounded."""
     return [round(each, 1) for each in values.flatten().tolist()]
+
+
+def start_notes(detector: nn.Module) -> list[str]:
+    """Notes on a backbone that is not handed over."""
+    init = getattr(detector.backbone, 'init_cfg', None)
+    start = init.get('checkpoint') if isinstance(init, Mapping) else None
+    return [
+        'note: the backbone is not handed over: it starts from '
+        f'{start or "random weights"}, as the config says'
+    ]
 
 
 def frozen_notes(detector: nn.Module) -> list[str]:

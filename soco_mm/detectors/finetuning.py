@@ -4,12 +4,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from soco_mm.coco import Annotations, write_annotations
 from soco_mm.engine import unwrap_model
+from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import set_options
+from soco_mm.engine.initial_weights import match_initial_weights
 from soco_mm.engine.trial import naming
 from soco_mm.job import resumed_arguments, written_options
 from soco_mm.log import logger
@@ -22,6 +25,7 @@ from .finetune_config import choose_epochs, finetune_config
 from .fit import exported_config
 from .pictures import draw_annotations
 from .pipelines import trains_masks
+from .pretraining_model import loads_weights
 from .stretching import detector_stretch
 from .summary import describe_account, describe_finetuning
 from .training import check_weights
@@ -149,6 +153,7 @@ class FinetunePlan:
         )
         if given.scratch:
             cfg.load_from = None
+            drop_pretrained(cfg.model)
         set_options(cfg, given.options, ARGUMENTS)
         check_depth(sources, detector_stretch(cfg))
         with naming(given.options):
@@ -161,6 +166,8 @@ class FinetunePlan:
                 f'({notes[0].partition("(")[2].partition(")")[0]}). Export the '
                 'checkpoint with --adapt, and compare with the detector of that.'
             )
+        if latest_checkpoint(out) is None:  # of parts that the export does not fill
+            match_initial_weights(dict(cfg.to_dict(), load_from=None), model)
         cfg.work_dir = cfg.visualizer.save_dir = str(out)
         return cls(arguments, out, detector, sources, cfg)
 
@@ -252,3 +259,21 @@ def config_of(exported: str | Path) -> Path:
             'CHECKPOINT --out FOLDER.'
         )
     return config.resolve()
+
+
+def drop_pretrained(value: Any) -> None:
+    """Let all parts of a model start from random weights, in place.
+
+    Args:
+        value (Any): The ``model`` of a config, or a part of it.
+    """
+    if isinstance(value, (list, tuple)):
+        for each in value:
+            drop_pretrained(each)
+    if not isinstance(value, dict):
+        return
+    for key, each in value.items():
+        if key == 'pretrained' or (key == 'init_cfg' and loads_weights(each)):
+            value[key] = None
+        else:
+            drop_pretrained(each)

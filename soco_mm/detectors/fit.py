@@ -34,6 +34,7 @@ from soco_mm.detectors.features import (
     frozen_notes,
     load_input,
     start_level,
+    start_notes,
 )
 from soco_mm.detectors.inheriting import inheriting_config
 from soco_mm.detectors.mask_rcnn import detector_config
@@ -141,16 +142,17 @@ def fit_detector(
     report.unused, report.not_handed_over = left_out, others
     if others and parts:
         report.reason = reason_for(parts, bool(handoff.parts))
-    if detector is not None:
+    with_backbone = parts is None or 'backbone' in parts
+    if detector is not None and with_backbone:
         check_normalization(net, built, normalizes(folder / name))
-    if parts is None or 'backbone' in parts:
+    if with_backbone:
         with_neck = parts is None or 'neck' in parts
         towers = any(key.startswith(DENSE_HEAD) for key in matched)
         with default_named(detector):
             report.max_difference = compare_features(
                 net, built, load_input(image), with_neck, with_neck and towers
             )
-    report.notes = frozen_notes(built)
+    report.notes = frozen_notes(built) if with_backbone else start_notes(built)
     return FittedDetector(name, report, matched)
 
 
@@ -220,6 +222,7 @@ def try_fit(
     handoff: HandOff,
     stretch: Stretch = None,
     handed_over: Sequence[str] | None = None,
+    resume: bool = False,
 ) -> None:
     """Refuse a detector that a model will not fit, before it is trained.
 
@@ -230,13 +233,16 @@ def try_fit(
             bits. Defaults to None, as it does.
         handed_over (Sequence[str], optional): The parts that the recipe hands
             over. Defaults to None, all.
+        resume (bool): The training has begun, so that its parts cannot be changed.
+            Defaults to False.
 
     Raises:
         UsageError: If the detector's config cannot be read or built, or no part
             that is trained is handed over.
         SoCoError: If the model does not fit it.
     """
-    check_trained(model, handoff.parts or handed_over)
+    if not resume:
+        check_trained(model, handoff.parts or handed_over)
     with tempfile.TemporaryDirectory() as folder:
         untrained = Pretrained.untrained(model, stretch, handed_over)
         fit_detector(untrained, Path(folder), handoff)

@@ -45,8 +45,8 @@ def inheriting_config(
         weights (str): Name of the file of weights beside it.
         adapt (bool): Give the detector the norm layers and the normalisation
             of images that the pretrained model has.
-        parts (Sequence[str], optional): The parts that are filled. Defaults to
-            None, all.
+        parts (Sequence[str], optional): The parts that are filled. Without the
+            backbone, it and the images stay as they are. Defaults to None, all.
 
     Returns:
         tuple: Name and text of the config.
@@ -61,6 +61,9 @@ def inheriting_config(
     if parts is None or 'backbone' in parts:
         # Without downloading other weights.
         changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
+    else:  # it stays what its own weights are for
+        for key in ('data_preprocessor', 'backbone', 'roi_head'):
+            changes.pop(key, None)
     text = INHERITING.format(
         base=base,
         model=pprint.pformat(changes, sort_dicts=False),

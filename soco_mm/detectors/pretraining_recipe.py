@@ -1,6 +1,7 @@
 """A recipe around the pretraining model of a detector."""
 
 import copy
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -154,8 +155,8 @@ def names_weights(backbone: Mapping, path: str | Path) -> bool:
     named = init.get('checkpoint') if isinstance(init, Mapping) else None
     if not isinstance(named, str):
         return False
-    _, found, alias = named.partition('open-mmlab://')
-    url = get_external_models().get(alias, '') if found else named
+    alias = re.match('open-?mmlab://(.*)', named)
+    url = get_external_models().get(alias[1], '') if alias else named
     return Path(url).name == Path(path).name
 
 

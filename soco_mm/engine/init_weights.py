@@ -17,9 +17,9 @@ from soco_mm.checkpoint.initial import (
 )
 from soco_mm.checkpoint.libraries import pixel_statistics
 from soco_mm.checkpoint.model_config import read_model
-from soco_mm.checkpoint.origin import Origin
+from soco_mm.checkpoint.origin import SILENT, Origin
 from soco_mm.checkpoint.provenance import PROVENANCE
-from soco_mm.checkpoint.weights_file import read_weights
+from soco_mm.checkpoint.weights_file import WeightsFile, read_weights
 from soco_mm.utils import SoCoError, UsageError, atomic_write, file_hash, read_json
 from soco_mm.utils.class_names import class_name
 
@@ -42,8 +42,8 @@ class InitChoice:
             Defaults to False.
         licence (str, optional): Their licence, for the record. Defaults to
             None.
-        as_model (bool): Their images and strides are those of the model, whatever
-            the file says. Defaults to False.
+        as_model (bool): Where the file says nothing of its model's images and
+            strides, they are those of this one. Defaults to False.
     """
 
     checkpoint: str
@@ -101,10 +101,18 @@ def take_over_images(cfg: Config) -> str | None:
             no mean and deviation.
     """
     choice = InitChoice.of(cfg)
-    if choice is None or choice.as_model:
+    if choice is None:
         return None
-    origin = Origin.of(read_weights(choice.checkpoint))
+    origin = origin_of(read_weights(choice.checkpoint), cfg, choice)
     return set_images(cfg, origin.mean, origin.std, choice.checkpoint)
+
+
+def origin_of(file: WeightsFile, cfg: Config, choice: InitChoice) -> Origin:
+    """What the model of some weights was, see :class:`InitChoice`."""
+    found = Origin.of(file)
+    if choice.as_model and found.reason == SILENT:
+        return Origin.of_model(cfg.model)
+    return found
 
 
 def set_images(cfg: Config, mean, std, source: str) -> str | None:
@@ -197,8 +205,7 @@ def match_init_weights(cfg: Config, model: nn.Module) -> InitialWeights | None:
     file = read_weights(choice.checkpoint)
     refuse_other_norms(model.backbone, file.weights, choice.checkpoint)
     state = model.state_dict()
-    origin = Origin.of_model(cfg.model) if choice.as_model else None
-    found = match_weights(file, cfg.model, state, origin)
+    found = match_weights(file, cfg.model, state, origin_of(file, cfg, choice))
     if not choice.partial:
         refuse_partial(found, cfg.model)
     refuse_random(found, cfg.model, state)

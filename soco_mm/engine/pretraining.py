@@ -52,6 +52,7 @@ SET_BY = {
     'optim_wrapper.loss_scale': 'precision',
     'default_hooks.checkpoint.every': 'checkpoint_every',
 }
+SEVERAL = ('auto_scale', 'precision')  # of these keys each
 # Shows at the end whether the training helped.
 MEASURE = 'ObjectMetricsHook'
 # What the job sets itself, and the argument that sets it.
@@ -141,8 +142,8 @@ class PretrainArguments:
         for key, name in SET_BY.items():
             if key in (self.options or {}) and values[name] is not None:
                 raise UsageError(
-                    f'--{name.replace("_", "-")} and --cfg-options {key} set the same. '
-                    'Give only one.'
+                    f'{flag_of(name)} and --cfg-options {key} set the same. Give '
+                    'only one.'
                 )
 
     def complete(self, out: Path, resume: bool) -> 'PretrainArguments':
@@ -165,8 +166,14 @@ class PretrainArguments:
         if resume:
             given = resumed_arguments(out, given)
             for key in self.options or {}:  # go before what the run was started with
-                if SET_BY.get(key) in given:
-                    given[SET_BY[key]] = None
+                name = SET_BY.get(key)
+                if name in SEVERAL and given[name] is not None:
+                    raise UsageError(
+                        f'{out} was started with {flag_of(name)}, which sets '
+                        f'{key} too. Resume it with another {flag_of(name)}.'
+                    )
+                if name in given:
+                    given[name] = None
         if given['images'] is None:
             nothing = f': there is no run in {out} to resume.' if resume else '.'
             raise UsageError(f'Give the folder of images{nothing}')
@@ -185,6 +192,11 @@ class PretrainArguments:
                 init_partial=bool(given['init_partial']),
             ),
         )
+
+
+def flag_of(name: str) -> str:
+    """The flag of an argument."""
+    return f'--{name.replace("_", "-")}'
 
 
 def detectors_own(arguments: Mapping) -> bool:
@@ -324,7 +336,9 @@ class PretrainPlan:
                 partial=given.init_partial,
                 licence=given.init_licence,
             )
-            if self.init_as_model:
+            there = read_job(self.out) if resume else None
+            started = (there or {}).get('settings', {}).get('init_weights')
+            if started.get('as_model') if started else self.init_as_model:
                 self.cfg.init_weights.as_model = True
         latest = latest_checkpoint(self.out) if resume else None
         if latest is not None:
@@ -378,8 +392,10 @@ class PretrainPlan:
             UsageError: If steps have another number of images than in the run.
         """
         there = read_job(self.out)
-        options = self.arguments.options
-        if there is None or self.epochs is not None or 'train_cfg.max_steps' in options:
+        if there is None or self.epochs is not None:
+            return
+        steps = there['settings']['train_cfg'].get('max_steps')
+        if steps != self.cfg.train_cfg.max_steps:  # another length for other steps
             return
         accumulated = accumulation_of(there['settings']['optim_wrapper'])
         before = min(there['batch_size'], images // accumulated) * accumulated

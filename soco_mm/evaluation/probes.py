@@ -19,6 +19,7 @@ from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.processes import exclusive_to_training
+from soco_mm.engine.runtime import start_processes
 from soco_mm.engine.training import check_resumable
 from soco_mm.evaluation import TEMPERATURE, extract_features, knn_scores, load_backbone
 from soco_mm.evaluation.backbone import backbone_weights
@@ -207,19 +208,33 @@ def linear_probe(
             resumed is a probe of other weights or data.
         SoCoError: If the checkpoint or an image cannot be used.
     """
-    make_writable(work_dir)
+    cfg.launcher = launcher
+    start_processes(cfg)
+    with exclusive_to_training(work_dir, 'a probe'):
+        return train_probe(
+            cfg, checkpoint, work_dir, (train, val, images, val_images), resume
+        )
+
+
+def train_probe(
+    cfg: Config,
+    checkpoint: str | Path,
+    work_dir: str | Path,
+    data: tuple,
+    resume: bool,
+) -> ProbeResult:
+    """Train a linear probe in a folder that no other process writes to."""
     last = latest_checkpoint(work_dir)
     if last and not resume:
         raise UsageError(
             f'{work_dir} already holds the checkpoints of a '
             'training. Choose another folder.'
         )
-    classes = choose_data(cfg, train, val, images, val_images)
+    classes = choose_data(cfg, *data)
     topk = prepare(cfg, checkpoint, len(classes))
     if last:
         check_same_probe(cfg, last)
     cfg.work_dir = str(work_dir)
-    cfg.launcher = launcher
     cfg.resume = last is not None
     cfg.load_from = last and str(last)
     with building('a linear probe'):
@@ -227,7 +242,7 @@ def linear_probe(
     if last:
         check_resumable(runner, last)
     with in_a_sentence():
-        with exclusive_to_training(work_dir, 'a probe'), safe_loading():
+        with safe_loading():
             runner.train()
         metrics = runner.val()
     result = ProbeResult(

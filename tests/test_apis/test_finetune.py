@@ -692,6 +692,22 @@ def test_from_scratch_no_weights_are_loaded(
     assert cfg.load_from is None
 
 
+def test_a_backbone_that_is_not_handed_over_starts_as_the_config_says(
+    exported, boxes_alone, demo_images, tmp_path
+):
+    shutil.copytree(exported, tmp_path / 'edited')
+    start = "dict(_delete_=True, type='Pretrained', checkpoint='no.pth')"
+    with (tmp_path / 'edited/mask-rcnn_small.py').open('a') as stream:
+        stream.write(f"\nmodel['backbone'] = dict(init_cfg={start})\n")
+    job = dict(train=boxes_alone, images=demo_images, val=boxes_alone, workers=0)
+    job |= dict(epochs=1, scale=(64, 64))
+    with pytest.raises(SoCoError, match=r'model\.backbone\.init_cfg: .*no\.pth'):
+        finetune(tmp_path / 'edited', tmp_path / 'run', **job)
+    assert not (tmp_path / 'run').exists()
+    made = finetune(tmp_path / 'edited', tmp_path / 'run', scratch=True, **job)
+    assert Config.fromfile(made.config).model.backbone.init_cfg is None
+
+
 def test_from_scratch_nothing_is_frozen(exported, boxes_alone, demo_images, tmp_path):
     shutil.copytree(exported, tmp_path / 'edited')
     with (tmp_path / 'edited/mask-rcnn_small.py').open('a') as stream:

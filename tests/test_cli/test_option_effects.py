@@ -209,14 +209,19 @@ def test_an_option_of_pretrain_changes_the_run(photos, tmp_path, begin, monkeypa
         assert job(*start, *values) != with_init
 
 
-def test_options_go_before_what_a_resumed_run_was_started_with(photos, tmp_path, begin):
+def test_options_go_before_what_a_resumed_run_was_started_with(
+    photos, tmp_path, begin, capsys
+):
     command = ['pretrain', photos, '--out', tmp_path / 'RUN', '--config', small.SOCO]
-    command += ['--epochs', 5, '--batch-size', 3]
+    command += ['--epochs', 5, '--batch-size', 3, '--precision', 'float32']
     begin('soco_mm.apis.pretrain', 'draw_preview', *command)
     command = ['pretrain', '--out', tmp_path / 'RUN', '--resume', '--cfg-options']
     command += ['train_dataloader.batch_size=2', 'train_cfg.max_epochs=7']
     (cfg, *_), _ = begin('soco_mm.apis.pretrain', 'draw_preview', *command)
     assert cfg.train_dataloader.batch_size == 2 and cfg.train_cfg.max_epochs == 7
+    # Of several keys that an argument sets, one alone cannot be replaced.
+    code, said = refusal(capsys, *command[:-2], 'optim_wrapper.loss_scale=8.0')
+    assert code == 2 and 'started with --precision, which sets' in said
     # And so they stay.
     (cfg, *_), _ = begin('soco_mm.apis.pretrain', 'draw_preview', *command[:-3])
     assert cfg.train_dataloader.batch_size == 2 and cfg.train_cfg.max_epochs == 7
@@ -254,7 +259,7 @@ def test_a_run_that_counts_in_steps_is_resumed_with_steps_of_as_many_images(
     code, said = refusal(capsys, *resume)
     assert code == 2 and 'steps of 2 images' in said and '--accumulate' in said
     assert (run / 'job.json').read_bytes() == job
-    # More steps are asked for, which is another matter.
+    # So are fewer and larger ones, if they are asked for.
     resume += ['--cfg-options', 'train_cfg.max_steps=6']
     begin('soco_mm.apis.pretrain', 'train_model', *resume)
 

@@ -395,8 +395,10 @@ def test_the_written_config_changes_no_more_than_it_says(tmp_path):
     assert "model = {'backbone': {'init_cfg': None}}" in text
     assert f'_base_ = {base!r}' in text and 'load_from' in text
     # A backbone that is not handed over starts as the detector starts it.
-    parts = ('neck', 'head')
-    assert 'init_cfg' not in inheriting_config(base, model, 'w.pth', False, parts)[1]
+    for each in (base, 'mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'):
+        text = inheriting_config(each, model, 'w.pth', True, ('neck', 'head'))[1]
+        assert "model = {'neck': {'norm_cfg'" in text
+        assert not re.search('init_cfg|style|data_preprocessor', text)
 
 
 def test_a_detector_that_will_not_fit_is_refused_before_the_training(

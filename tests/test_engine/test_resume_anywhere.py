@@ -239,6 +239,14 @@ def test_another_batch_goes_on_at_the_same_place_of_an_epoch(tmp_path):
     assert steps == [6, 9, 12]  # the first was 13 of 4 images
 
 
+def test_steps_that_are_counted_stay_as_large(tmp_path):
+    """Unless their number changes too, as above."""
+    run(tmp_path, kill_at=3)
+    with pytest.raises(SoCoError, match='steps of 4 images, not 8. Resume it with'):
+        train_model(config(batch=8), tmp_path, resume=True)
+    assert not (tmp_path / 'numbering.json').exists()
+
+
 def test_what_is_done_already_is_not_resumed_as_a_shorter_training(tmp_path):
     train_model(config(), tmp_path)
     cfg = config()

@@ -1,6 +1,7 @@
 """What a run says about the features of objects."""
 
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -84,6 +85,18 @@ def test_a_resumed_training_keeps_what_was_measured_before_it(cfg, tmp_path):
     train(cfg, tmp_path, True, resume=True)
     assert read_retrieval(tmp_path)['after'] == second['after']
     assert len(losses(tmp_path)) == number
+
+
+@pytest.mark.parametrize('done, kept', [(1, False), (4, True)])
+def test_figures_after_a_shorter_training_are_not_those_of_a_longer(
+    tmp_path, done, kept
+):
+    written = dict(before=dict(found=0.1), after=dict(found=0.2))
+    (tmp_path / 'retrieval.json').write_text(json.dumps(written))
+    resumed = SimpleNamespace(iter=done, max_iters=4, work_dir=str(tmp_path))
+    ObjectMetricsHook().before_train(resumed)
+    assert ('after' in read_retrieval(tmp_path)) == kept
+    assert read_retrieval(tmp_path)['before'] == written['before']
 
 
 def test_objects_are_looked_for_every_n_epochs_without_a_change(cfg, tmp_path):

@@ -55,6 +55,10 @@ class ObjectMetricsHook(Hook):
         """Measure the model as the training starts, unless it is resumed."""
         if runner.iter == 0 and (figures := self._measure(runner)):
             self._write(runner, dict(before=figures))
+        elif runner.iter and runner.iter < runner.max_iters and is_main_process():
+            known = read_retrieval(runner.work_dir)
+            if known.pop('after', None):  # it becomes longer
+                self._write(runner, known)
 
     def after_train_epoch(self, runner) -> None:
         """Measure the model between two epochs, if that is due."""
