@@ -20,9 +20,10 @@ OPENCVS = (
 SET_UP, AND = 'bash tools/setup_env.sh --here --force', ' && '
 if not Path(__file__).parents[1].joinpath('tools/setup_env.sh').is_file():
     # It is in a wheel.
-    SET_UP, AND = 'the commands of docs/setup.md, "Without a clone"', ', then '
+    SET_UP, AND = 'the commands of docs/setup.md, "In another environment"', ', then '
 START_AGAIN = f'pip uninstall -y {" ".join(chain(*NEEDED.values()))}{AND}{SET_UP}'
 ABSENT = 3  # exit code of a check
+OTHER_FIX = '; fix: '  # at the end of an error, in the place of the check's own
 
 
 class Absent(Exception):
@@ -92,9 +93,10 @@ def check_installation(quiet: bool = False) -> bool:
         lines = (result.stdout if passed else result.stderr).strip().splitlines()
         said = lines[-1] if lines else f'ended with {result.returncode}'
         mark = 'ok  ' if passed else 'FAIL' if check.needed else 'none'
+        said, _, fix = said.partition(OTHER_FIX)
         print(f'[{mark}] {check.name}: {said}')
-        if not passed and check.fix:
-            print(f'       fix: {check.fix}')
+        if not passed and (fix or check.fix):
+            print(f'       fix: {fix or check.fix}')
     if not quiet:
         print(
             '\nEverything the main job needs is installed.'
@@ -231,6 +233,8 @@ def check_roi_align() -> str:
     except ImportError:
         raise RuntimeError(
             'MMCV has no operators for the GPU, and torchvision is not installed'
+            f'{OTHER_FIX}{sys.executable} -m pip install --no-deps torchvision, of the '
+            f'version for PyTorch {torch.__version__} (0.28.0 for 2.13)'
         ) from None
     return (
         'right on cpu; for the GPU MMCV has none, torchvision has: train with '

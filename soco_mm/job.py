@@ -185,7 +185,7 @@ def claim_run(out: Path, job: dict, resume: bool, overwrite: bool) -> dict:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    claim(out, 'a run', JOB)
+    claim(out, 'a run', JOB, in_place=True)
     changed = {}
     if (there := read_job(out)) is not None:
         check_kind(out, there, job)

@@ -32,6 +32,11 @@ def test_failure_is_named_with_the_command_that_fixes_it(capsys, monkeypatch):
     assert not installation.check_installation(quiet=True)
     out = capsys.readouterr().out
     assert 'FAIL' in out and 'fix: pip install it' in out
+    # An error may know better.
+    monkeypatch.setattr(installation, 'OTHER_FIX', 'Error: ')
+    assert not installation.check_installation(quiet=True)
+    out = capsys.readouterr().out
+    assert 'fix: ' in out and 'pip install it' not in out
 
 
 def test_it_runs_where_nothing_else_does(tmp_path):

@@ -174,7 +174,9 @@ def way_out(version: str) -> str:
         f'Install it and run this again (the CUDA ops take up to 2 hours on 2 '
         f'cores):\n\n  {install}\n\nOr build the CPU ops only, with FORCE_CUDA=0, and '
         "let RoIAlign come from torchvision on the GPU, in PyTorch's version (0.28 for "
-        '2.13):\n\n  pip install --no-deps torchvision==0.28.0\n  --cfg-options '
+        '2.13):\n\n  '
+        + sys.executable
+        + ' -m pip install --no-deps torchvision==0.28.0\n  --cfg-options '
         'model.roi_head.bbox_roi_extractor.use_torchvision=True\n'
     )
 
@@ -505,7 +507,7 @@ def main() -> None:
         fail('PyTorch is not installed; install it before MMCV.')
     cache = (
         args.cache
-        or Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache'))
+        or Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
         / 'soco_mm/wheels'
     )
     cuda = find_cuda(torch)
@@ -528,7 +530,10 @@ def main() -> None:
             'Set XDG_CACHE_HOME to a folder that can.'
         )
     # A second set-up at the same time waits and then finds the wheel.
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        pass
     wheels = sorted(folder.glob('*.whl'))
     print(wheels[0] if wheels else build(args.package, version, cuda, folder))
 

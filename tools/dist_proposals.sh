@@ -18,22 +18,38 @@ nodes=${NNODES:-1}
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 # Each process sets its own number of threads.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+# Of this machine alone any port will do.
+port=${PORT:-29500}
+if [ "$nodes" -eq 1 ] && [ -z "${PORT:-}" ]; then
+  port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+fi
+# A signal for this script ends its processes too.
 "$python" -m torch.distributed.run \
   --nnodes="$nodes" \
   --node_rank="${NODE_RANK:-0}" \
   --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-  --master_port="${PORT:-29500}" \
+  --master_port="$port" \
   --nproc_per_node="$processes" \
-  -m soco_mm.cli proposals "$images" --out "$store" --launcher pytorch "${@:4}"
+  -m soco_mm.cli proposals "$images" --out "$store" --launcher pytorch "${@:4}" &
+child=$!
+stop() {
+  kill -TERM "$child" 2>/dev/null || true
+  wait "$child" || true
+  exit "$1"
+}
+trap 'stop 143' TERM HUP
+trap 'stop 130' INT
+wait "$child"
+trap - TERM HUP INT
 count=$((nodes * processes))
+overwrite=()
+[[ " $* " == *' --overwrite '* ]] && overwrite=(--overwrite)
 shards=()
 for ((i = 1; i <= count; i++)); do
   shards+=("$store.shards/$i-of-$count")
 done
 if [ "$nodes" -gt 1 ]; then
-  echo "When all machines are done: soco-mm proposals merge $(printf '%q ' "${shards[@]}")--out $(printf %q "$store")"
+  echo "When all machines are done: soco-mm proposals merge $(printf '%q ' "${shards[@]}")--out $(printf %q "$store")${overwrite[*]:+ ${overwrite[*]}}"
   exit
 fi
-overwrite=()
-[[ " $* " == *' --overwrite '* ]] && overwrite=(--overwrite)
 "$python" -m soco_mm.cli proposals merge "${shards[@]}" --out "$store" ${overwrite[@]+"${overwrite[@]}"}

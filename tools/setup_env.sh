@@ -40,8 +40,16 @@ esac
 venv=$root/.venv
 if [ "$stack" = onedl ]; then venv=$root/.venv_onedl; fi
 made=false
+# What a path leads to may be gone, with a Python that was upgraded.
+clear=()
+[ -e "$venv" ] && ! "$venv/bin/python" -c '' 2>/dev/null && clear=(--clear)
 if ! $here && "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
   made=true
+  if [ -n "${PYTHON:-}" ] && command -v "$PYTHON" >/dev/null; then
+    version='import sys; print(*sys.version_info[:2], sep=".")'
+    [ "$("$PYTHON" -c "$version")" = "$("$venv/bin/python" -c "$version")" ] ||
+      die "$venv has another Python than PYTHON=$PYTHON. Delete it first, or leave PYTHON out"
+  fi
   python=${PYTHON:-$venv/bin/python} # it needs no other one
 fi
 command -v "$python" >/dev/null ||
@@ -65,7 +73,7 @@ fi
 if ! $here; then
   if ! $made; then
     say "making $venv with $("$python" --version)"
-    "$python" -m venv "$venv" ||
+    "$python" -m venv ${clear[@]+"${clear[@]}"} "$venv" ||
       die "the virtual environment could not be made (Debian/Ubuntu: apt-get install python3-venv)"
   fi
   python="$venv/bin/python"
@@ -77,8 +85,10 @@ versions() {
   "$python" -m pip list --format=freeze 2>/dev/null |
     grep -iE '^(torch|mm[a-z]+|onedl-[a-z]+|numpy|opencv[a-z-]*)==' | tr '\n' ' ' || true
 }
+# Where a GPU or an nvcc has come since, MMCV is looked at again.
+device="${FORCE_CUDA:-} $(command -v nvcc || true)"
 stamp=$("$python" -c 'import sys; print(sys.prefix)')/.soco_mm_setup
-if ! $force && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$root $stack $state $(versions)" ]; then
+if ! $force && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$root $stack $state $device $(versions)" ]; then
   exit 0
 fi
 
@@ -97,9 +107,21 @@ fi
 say 'MMCV with its compiled ops'
 # After PyTorch, which brings the newest setuptools along.
 pip install -q -r "$root/requirements/build.txt"
-mmcv=$("$python" "$root/tools/build_mmcv.py" --package "$mmcv_package")
-mmcv=${mmcv##*$'\n'}
-if ! "$python" -c 'import mmcv.ops' 2>/dev/null; then
+# Of a build for the CPU alone the module is there too.
+runs() {
+  "$python" - 2>/dev/null <<'EOF'
+import os
+import torch
+from mmcv.ops import RoIAlign
+gpu = torch.cuda.is_available() and os.environ.get('FORCE_CUDA') != '0'
+device = 'cuda' if gpu else 'cpu'
+box = torch.tensor([[0, 0, 0, 2, 2.0]], device=device)
+RoIAlign(1)(torch.ones(1, 1, 4, 4, device=device), box)
+EOF
+}
+if ! runs; then
+  mmcv=$("$python" "$root/tools/build_mmcv.py" --package "$mmcv_package")
+  mmcv=${mmcv##*$'\n'}
   pip install -q --force-reinstall --no-deps "$mmcv"
 fi
 
@@ -136,6 +158,6 @@ say 'soco_mm itself'
 pip install -q --no-deps --no-build-isolation -e "$root"
 
 "$python" -m soco_mm.cli doctor --quiet
-printf '%s' "$root $stack $state $(versions)" > "$stamp.partial" && mv "$stamp.partial" "$stamp"
+printf '%s' "$root $stack $state $device $(versions)" > "$stamp.partial" && mv "$stamp.partial" "$stamp"
 say "done in $((SECONDS - started)) s"
 $here || say "activate it with: source ${venv##*/}/bin/activate"

@@ -17,17 +17,25 @@ resume=()
 if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] && [[ " ${*:5} " != *" --resume"* ]]; then
   resume=(--resume)
 fi
+# Jobs on one node need a port each.
+export MASTER_PORT=${MASTER_PORT:-$((20000 + ${SLURM_JOB_ID:-$$} % 20000))}
 # Signals are for the training, whose end is awaited.
 trap : TERM USR1
 code=0
 # SRUN_ARGS holds several words.
 srun -p "$1" --job-name="$2" --gres="gpu:$per_node" --ntasks="$gpus" \
-  --ntasks-per-node="$per_node" --cpus-per-task="${CPUS_PER_TASK:-8}" \
+  --ntasks-per-node="$per_node" --cpus-per-task="${CPUS_PER_TASK:-${SLURM_CPUS_PER_TASK:-8}}" \
   --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
   "${PYTHON:-python}" -u "$root/tools/train.py" "$3" --work-dir="$4" \
   --launcher=slurm ${resume[@]+"${resume[@]}"} "${@:5}" || code=$?
 # Stopped by a signal, after a checkpoint.
 if [ "$code" -eq 75 ] && [ -n "${SLURM_JOB_ID:-}" ]; then
-  scontrol requeue "$SLURM_JOB_ID" || echo "Requeue the job by hand." >&2
+  # A job that ends already was cancelled, or preempted, when Slurm requeues it itself.
+  state=$(squeue -h -j "$SLURM_JOB_ID" -o %T 2>/dev/null || echo RUNNING)
+  if [ "$state" = RUNNING ]; then
+    scontrol requeue "$SLURM_JOB_ID" || echo "Requeue the job by hand." >&2
+  else
+    echo "The job is $state and is not requeued; to go on: scontrol requeue $SLURM_JOB_ID" >&2
+  fi
 fi
 exit "$code"

@@ -13,6 +13,9 @@ from .worker import serve
 
 # Forking a process that runs threads can hang the child.
 _SPAWN = multiprocessing.get_context('spawn')
+# Seconds between two looks at the clock, and more than which a look is late: this
+# process, and with it probably the workers, was suspended.
+LOOK, SUSPENDED = 1.0, 5.0
 # Processes that end one after another before they are ready.
 MAX_FALSE_STARTS = 10
 
@@ -109,9 +112,14 @@ def generate_proposals(
         workers += [_Process(settings, str(root)) for _ in again]
         while workers:
             pipes: dict[Any, _Process] = {worker.pipe: worker for worker in workers}
+            began = time.monotonic()
             soonest = min(worker.deadline for worker in workers)
-            ready = [pipes[pipe] for pipe in wait(pipes, _remaining(soonest))]
+            look = min(LOOK, max(0, soonest - began))
+            ready = [pipes[pipe] for pipe in wait(pipes, look)]
             now = time.monotonic()
+            if (lost := now - began - look) > SUSPENDED:
+                for worker in workers:
+                    worker.deadline += lost
             late = [
                 worker
                 for worker in workers
@@ -157,13 +165,6 @@ def generate_proposals(
             worker.process.kill()
         for worker in workers + idle:
             worker.end(timeout)
-
-
-def _remaining(deadline: float) -> float | None:
-    """Seconds until then; None for no limit."""
-    if deadline == float('inf'):
-        return None
-    return max(0, deadline - time.monotonic())
 
 
 def explain_exit(exitcode: int) -> str:

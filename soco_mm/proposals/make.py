@@ -13,6 +13,7 @@ import numpy as np
 from soco_mm.log import logger
 from soco_mm.utils import SoCoError, UsageError, exclusive, is_older
 from soco_mm.utils.claim import claim
+from soco_mm.utils.cores import usable_cores
 from soco_mm.utils.progress import ImageProgress
 from soco_mm.utils.sizes import sample_indices
 from soco_mm.utils.texts import printable
@@ -128,7 +129,7 @@ def _complete(
         # A continued run, too, may be one that makes all again.
         earlier = None
         if not journal.replaces:
-            earlier = _earlier(out, header, task.paths)
+            earlier = _earlier(out, header, task.paths, task.retry_failed)
         if earlier:
             check_same_images(out, earlier.header.get('root'), task.root, list(earlier))
             _note_newer(earlier, task.root, task.paths)
@@ -188,7 +189,7 @@ def _generate(journal: Journal, task: _StoreTask) -> int:
     if todo and (not shard or shard[0] == 1):
         warn_of_depth(task.root, paths, task.settings.get('stretch'))
     part = f' [{shard[0]}/{shard[1]}]' if shard else ''
-    workers = task.num_workers or len(os.sched_getaffinity(0))
+    workers = task.num_workers or usable_cores()
     failed_before = len(journal.failed)
     first, done = None, 0
     try:
@@ -259,8 +260,13 @@ def _check_generator(settings: dict) -> None:
         ) from None
 
 
-def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | None:
+def _earlier(
+    out: Path, header: dict, paths: Sequence[str], retry_failed: bool = False
+) -> ProposalStore | None:
     """The existing store, if this run may complete it.
+
+    Images that failed may be tried again within larger limits, which change
+    nothing for the others.
 
     Raises:
         UsageError: If it was made with other settings, or holds images that
@@ -276,6 +282,9 @@ def _earlier(out: Path, header: dict, paths: Sequence[str]) -> ProposalStore | N
         ) from None
     same = [key for key in header if key not in INFORMATIVE]
     old, new = ({key: each.get(key) for key in same} for each in (store.header, header))
+    for key in ('timeout', 'max_pixels'):
+        if retry_failed and old.get(key) and new[key] > old[key]:
+            old[key] = new[key]
     difference = describe_difference(old, new)
     if difference:
         raise UsageError(f'{out} was made with other settings ({difference}). {ADVICE}')

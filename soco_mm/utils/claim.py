@@ -1,5 +1,6 @@
 """The folder or file that a job writes."""
 
+import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def claim(
     suffix: str = '',
     files: Collection[str] | None = None,
     replace: bool = True,
+    in_place: bool = False,
     advice: str = 'Choose another place.',
 ) -> Path:
     """Take a folder or file for what a job writes, or say why not.
@@ -33,6 +35,8 @@ def claim(
             anything else would be lost. Defaults to None, anything.
         replace (bool): Whether an earlier result may be replaced. Defaults to
             True.
+        in_place (bool): It is filled under its own name, not under a temporary one
+            that is then renamed. Defaults to False.
         advice (str): What to do if it may not be replaced. Defaults to
             choosing another place.
 
@@ -58,6 +62,11 @@ def claim(
     if suffix and (out.suffix != suffix or out.is_dir()):
         what = 'is a folder' if out.is_dir() else f'does not end in {suffix}'
         raise UsageError(f'{out} {what}. Give a {suffix} file.')
+    if os.path.ismount(out) and not in_place:
+        raise UsageError(
+            f'{out} is a mount point, which cannot be replaced when {kind} is '
+            'complete. Give a folder in it.'
+        )
     if out.is_dir() and not suffix:
         content = {path.name for path in out.iterdir()}
     else:

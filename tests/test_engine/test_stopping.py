@@ -223,6 +223,16 @@ def test_slurm_requeues_a_training_that_was_asked_to_stop(tmp_path):
         srun, scontrol = log.read_text().splitlines()
         assert scontrol == 'scontrol requeue 7'
         assert srun.endswith('--resume') == bool(restarts)
+    # A job that was cancelled is ending.
+    (tmp_path / 'squeue').write_text('#!/bin/sh\necho COMPLETING\n')
+    (tmp_path / 'squeue').chmod(0o755)
+    log.write_text('')
+    environment = dict(os.environ, PATH=path, SLURM_JOB_ID='7')
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 75 and 'is not requeued' in done.stderr
+    assert 'scontrol' not in log.read_text()
 
 
 def test_a_truncated_checkpoint_is_not_resumed(store, demo_images, tmp_path, capsys):

@@ -22,6 +22,13 @@ from soco_mm.utils import SoCoError, UsageError
 MIB = 2**20
 
 
+def test_a_step_takes_no_more_images_than_there_are():
+    cfg = load_config('soco_r50_fpn_100e')
+    with pytest.raises(SoCoError, match=r'100 images are fewer than a step .*\(128\)'):
+        epochs_in(cfg, 100, 1)
+    assert epochs_in(cfg, 128, 1) == 100
+
+
 @pytest.fixture(scope='module')
 def r50():
     return soco_mm.plan('soco_r50_fpn_100e', memory=24)

@@ -1,4 +1,5 @@
 import os
+import time
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ from soco_mm.proposals import (
     SelectiveSearch,
     WholeImage,
     build_settings,
+    generate,
     generate_proposals,
 )
 from soco_mm.utils import read_image
@@ -135,6 +137,44 @@ def test_a_crash_a_hang_and_a_kill_cost_their_images_alone(
         scale = 1 if reason else 2
         assert result.boxes.tolist() == [[0, 0, width / scale, height / scale]]
     assert met == 4
+
+
+def test_the_time_that_a_process_was_suspended_is_not_an_images(
+    demo_images, tmp_path, monkeypatch
+):
+    program = 'from soco_mm.proposals import WholeImage\nimport time\n\n\n'
+    program += 'class SlowGenerator(WholeImage):\n    def __call__(self, *args):\n'
+    program += '        time.sleep(3)\n        return super().__call__(*args)\n'
+    (tmp_path / 'slow_generator.py').write_text(program)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    started = []
+
+    def wait_suspended(pipes, timeout):
+        """Once, after the worker has been given its image."""
+        if started == [1]:
+            started.append(2)
+            time.sleep(1.5 + timeout)
+            timeout = 0
+        ready = wait(pipes, timeout)
+        if ready and not started:
+            started.append(1)
+        return ready
+
+    wait = generate.wait
+    monkeypatch.setattr(generate, 'wait', wait_suspended)
+    settings = build_settings(method='slow_generator.SlowGenerator', timeout=2)
+
+    def failure():
+        started.clear()
+        (path,) = sorted(os.listdir(demo_images))[:1]
+        (result,) = generate.generate_proposals(demo_images, [path], settings)
+        return result.failure
+
+    monkeypatch.setattr(generate, 'SUSPENDED', 1)
+    assert failure() is None
+    monkeypatch.setattr(generate, 'SUSPENDED', 100)
+    assert failure() == 'the generator took longer than 2 s'
 
 
 def test_what_is_random_depends_on_seed_and_path_alone(demo_images):

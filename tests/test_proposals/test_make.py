@@ -323,6 +323,25 @@ def test_failed_images_are_tried_again_on_request(many, tmp_path):
     np.testing.assert_array_equal(store['broken.jpg'], store['0/0.jpg'])
 
 
+def test_images_that_were_too_large_are_tried_again_within_larger_limits(tmp_path):
+    images, out = tmp_path / 'images', tmp_path / 'store'
+    images.mkdir()
+    for size in (20, 60):
+        cv2.imwrite(str(images / f'{size}.png'), np.zeros((size, size, 3), np.uint8))
+
+    def make(pixels, **options):
+        settings = build_settings(method='whole', max_pixels=pixels)
+        return make_proposals(images, out, settings=settings, **options)
+
+    assert make(1000).images == 1
+    with pytest.raises(UsageError, match='max_pixels 1000, not 5000'):
+        make(5000)
+    with pytest.raises(UsageError, match='max_pixels 1000, not 500'):
+        make(500, retry_failed=True)
+    assert make(5000, retry_failed=True).images == 2
+    assert ProposalStore.open(out).header['max_pixels'] == 5000
+
+
 def start(images, out, *arguments):
     """Start making proposals; returns once a few are done."""
     records = out.with_name(out.name + '.unfinished') / 'records.bin'

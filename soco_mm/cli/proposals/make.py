@@ -222,6 +222,7 @@ def make(args: argparse.Namespace) -> None:
     from soco_mm.proposals.fitting import explain_fit, fit_settings
     from soco_mm.proposals.listing import list_input
     from soco_mm.proposals.presets import SETTINGS
+    from soco_mm.utils.cores import usable_cores
     from soco_mm.utils.texts import printable
 
     refuse_misspelt_command(args.images)
@@ -234,7 +235,7 @@ def make(args: argparse.Namespace) -> None:
         out = f'{out}.shards/{part[0]}-of-{part[1]}'
         if workers is None:
             here = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
-            workers = max(1, len(os.sched_getaffinity(0)) // here)
+            workers = max(1, usable_cores() // here)
     given = {key: getattr(args, key) for key in SETTINGS}
     if given['size_range'] == 'auto':
         if args.ann is None:
