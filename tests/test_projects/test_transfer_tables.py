@@ -204,7 +204,7 @@ def test_what_the_readme_and_the_command_say_is_what_the_records_say(
     assert gain.pairs == pairs
     interval = f'95 % {gain.low:+.1f} to {gain.high:+.1f}'
     readme = ' '.join((ROOT / 'README.md').read_text().split())
-    shown = f'{interval}, smallest visible {gain.visible:.1f})'
+    shown = f'{interval}, smallest detectable {gain.visible:.1f})'
     assert f'{gain.mean:+.1f} on {objects} ({shown}' in readme
     if pairs == 8:
         assert f'{gain.mean:+.1f} AP on {objects} ({interval})' in EXPECTED

@@ -140,7 +140,7 @@ def describe_experiment(name: str, cells: Cells) -> str:
             for row in differences(gather(experiment, cells, metric), used, title)
         ]
         lines += table(
-            'Minus ImageNet: mean [95 % interval], p, smallest visible (pairs)',
+            'Minus ImageNet: mean [95 % interval], p, smallest detectable (pairs)',
             names,
             rows,
         )
