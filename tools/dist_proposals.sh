@@ -33,6 +33,7 @@ fi
   -m soco_mm.cli proposals "$images" --out "$store" --launcher pytorch "${@:4}" &
 child=$!
 stop() {
+  echo 'What is done is kept; the same command continues.' >&2
   kill -TERM "$child" 2>/dev/null || true
   wait "$child" || true
   exit "$1"
@@ -52,4 +53,4 @@ if [ "$nodes" -gt 1 ]; then
   echo "When all machines are done: soco-mm proposals merge $(printf '%q ' "${shards[@]}")--out $(printf %q "$store")${overwrite[*]:+ ${overwrite[*]}}"
   exit
 fi
-"$python" -m soco_mm.cli proposals merge "${shards[@]}" --out "$store" ${overwrite[@]+"${overwrite[@]}"}
+exec "$python" -m soco_mm.cli proposals merge "${shards[@]}" --out "$store" ${overwrite[@]+"${overwrite[@]}"}

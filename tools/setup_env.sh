@@ -42,7 +42,11 @@ if [ "$stack" = onedl ]; then venv=$root/.venv_onedl; fi
 made=false
 # What a path leads to may be gone, with a Python that was upgraded.
 clear=()
-[ -e "$venv" ] && ! "$venv/bin/python" -c '' 2>/dev/null && clear=(--clear)
+if ! $here && [ -e "$venv" ] && ! "$venv/bin/python" -c '' 2>/dev/null; then
+  [ -f "$venv/pyvenv.cfg" ] || die "$venv is no virtual environment. Move it away, or use --here"
+  say "$venv/bin/python does not run; $venv is made again"
+  clear=(--clear)
+fi
 if ! $here && "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
   made=true
   if [ -n "${PYTHON:-}" ] && command -v "$PYTHON" >/dev/null; then
@@ -65,7 +69,7 @@ case "$stack" in
   onedl) packages=onedl.txt mmcv_package=onedl-mmcv other=mmengine ;;
   *) stack=openmmlab packages='mminstall.txt mmselfsup.txt' mmcv_package=mmcv other=onedl-mmengine ;;
 esac
-if [ "$stack" = openmmlab ] && { $here || [ ! -x "$venv/bin/python" ]; }; then
+if [ "$stack" = openmmlab ] && { $here || ! $made; }; then
   "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))' ||
     die "MMCV 2.0.1 cannot be built for Python 3.13. Take its successor (--stack onedl), or name an older Python: PYTHON=python3.11 bash tools/setup_env.sh"
 fi
@@ -85,9 +89,13 @@ versions() {
   "$python" -m pip list --format=freeze 2>/dev/null |
     grep -iE '^(torch|mm[a-z]+|onedl-[a-z]+|numpy|opencv[a-z-]*)==' | tr '\n' ' ' || true
 }
-# Where a GPU or an nvcc has come since, MMCV is looked at again.
-device="${FORCE_CUDA:-} $(command -v nvcc || true)"
-stamp=$("$python" -c 'import sys; print(sys.prefix)')/.soco_mm_setup
+prefix=$("$python" -c 'import sys; print(sys.prefix)')
+# FORCE_CUDA stays as it was given once.
+kept=$prefix/.soco_mm_force_cuda
+export FORCE_CUDA=${FORCE_CUDA-$(cat "$kept" 2>/dev/null || true)}
+# Where a GPU has come since, MMCV is looked at again.
+device="$FORCE_CUDA $(ls -d /dev/nvidia[0-9]* 2>/dev/null | tr '\n' ' ' || true)"
+stamp=$prefix/.soco_mm_setup
 if ! $force && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$root $stack $state $device $(versions)" ]; then
   exit 0
 fi
@@ -112,8 +120,10 @@ runs() {
   "$python" - 2>/dev/null <<'EOF'
 import os
 import torch
-from mmcv.ops import RoIAlign
-gpu = torch.cuda.is_available() and os.environ.get('FORCE_CUDA') != '0'
+from mmcv.ops import RoIAlign, get_compiling_cuda_version
+wanted = os.environ['FORCE_CUDA']
+assert wanted != '1' or get_compiling_cuda_version() != 'not available'
+gpu = torch.cuda.is_available() and wanted != '0'
 device = 'cuda' if gpu else 'cpu'
 box = torch.tensor([[0, 0, 0, 2, 2.0]], device=device)
 RoIAlign(1)(torch.ones(1, 1, 4, 4, device=device), box)
@@ -158,6 +168,7 @@ say 'soco_mm itself'
 pip install -q --no-deps --no-build-isolation -e "$root"
 
 "$python" -m soco_mm.cli doctor --quiet
+printf '%s' "$FORCE_CUDA" > "$kept"
 printf '%s' "$root $stack $state $device $(versions)" > "$stamp.partial" && mv "$stamp.partial" "$stamp"
 say "done in $((SECONDS - started)) s"
 $here || say "activate it with: source ${venv##*/}/bin/activate"

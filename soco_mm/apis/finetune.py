@@ -103,7 +103,8 @@ def finetune(
         seed=seed,
         options=options,
     )
-    plan = FinetunePlan.make(given.complete(out, resume, workers), out, workers)
+    given = given.complete(out, resume, workers)
+    plan = FinetunePlan.make(given, out, workers, resume)
     if tensorboard:
         log_to_tensorboard(plan.cfg)
     with exclusive(out, 'a run'):

@@ -120,12 +120,12 @@ def pretrain(
     if given.proposals is not None:
         check_proposals(given.proposals, plan.images, plan.stretch)
     plan.try_out(resume)
-    try_fit(plan.cfg.model, handoff, plan.stretch, plan.cfg.get(HANDED_OVER), resume)
+    begun = resume and latest_checkpoint(out) is not None
+    try_fit(plan.cfg.model, handoff, plan.stretch, plan.cfg.get(HANDED_OVER), begun)
     if tensorboard:
         log_to_tensorboard(plan.cfg)
     with exclusive(out, 'a run'):
         claim_run(out, plan.job(), resume, overwrite)
-
         store = plan.get_proposals(workers)
         plan.use(store, workers)
         cfg = plan.cfg

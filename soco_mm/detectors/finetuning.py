@@ -13,7 +13,7 @@ from soco_mm.engine import unwrap_model
 from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import set_options
 from soco_mm.engine.initial_weights import match_initial_weights
-from soco_mm.engine.trial import naming
+from soco_mm.engine.trial import naming, quiet
 from soco_mm.job import resumed_arguments, written_options
 from soco_mm.log import logger
 from soco_mm.utils import UsageError
@@ -121,9 +121,15 @@ class FinetunePlan:
 
     @classmethod
     def make(
-        cls, arguments: FinetuneArguments, out: Path, workers: int
+        cls, arguments: FinetuneArguments, out: Path, workers: int, resume: bool = False
     ) -> 'FinetunePlan':
         """Read annotations and config, and build the training once.
+
+        Args:
+            arguments (FinetuneArguments): Its arguments, completed.
+            out (Path): The folder of the run.
+            workers (int): Processes that load images.
+            resume (bool): Whether a run in it continues. Defaults to False.
 
         Raises:
             UsageError: If annotations or an option are wrong.
@@ -166,8 +172,10 @@ class FinetunePlan:
                 f'({notes[0].partition("(")[2].partition(")")[0]}). Export the '
                 'checkpoint with --adapt, and compare with the detector of that.'
             )
-        if latest_checkpoint(out) is None:  # of parts that the export does not fill
-            match_initial_weights(dict(cfg.to_dict(), load_from=None), model)
+        if not (resume and latest_checkpoint(out)):
+            # Of parts that the export does not fill.
+            with naming(given.options), quiet():
+                match_initial_weights(dict(cfg.to_dict(), load_from=None), model)
         cfg.work_dir = cfg.visualizer.save_dir = str(out)
         return cls(arguments, out, detector, sources, cfg)
 

@@ -152,7 +152,9 @@ def fit_detector(
             report.max_difference = compare_features(
                 net, built, load_input(image), with_neck, with_neck and towers
             )
-    report.notes = frozen_notes(built) if with_backbone else start_notes(built)
+    report.notes = [] if with_backbone else start_notes(built)
+    if with_backbone or any(name.startswith(PARTS['shared head']) for name in matched):
+        report.notes += frozen_notes(built)
     return FittedDetector(name, report, matched)
 
 
@@ -222,7 +224,7 @@ def try_fit(
     handoff: HandOff,
     stretch: Stretch = None,
     handed_over: Sequence[str] | None = None,
-    resume: bool = False,
+    begun: bool = False,
 ) -> None:
     """Refuse a detector that a model will not fit, before it is trained.
 
@@ -233,7 +235,7 @@ def try_fit(
             bits. Defaults to None, as it does.
         handed_over (Sequence[str], optional): The parts that the recipe hands
             over. Defaults to None, all.
-        resume (bool): The training has begun, so that its parts cannot be changed.
+        begun (bool): The training has begun, so that its parts cannot be changed.
             Defaults to False.
 
     Raises:
@@ -241,7 +243,7 @@ def try_fit(
             that is trained is handed over.
         SoCoError: If the model does not fit it.
     """
-    if not resume:
+    if not begun:
         check_trained(model, handoff.parts or handed_over)
     with tempfile.TemporaryDirectory() as folder:
         untrained = Pretrained.untrained(model, stretch, handed_over)

@@ -62,8 +62,10 @@ def inheriting_config(
         # Without downloading other weights.
         changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
     else:  # it stays what its own weights are for
-        for key in ('data_preprocessor', 'backbone', 'roi_head'):
+        for key in ('data_preprocessor', 'backbone'):
             changes.pop(key, None)
+        if 'head' not in parts:  # which has C4's res5
+            changes.pop('roi_head', None)
     text = INHERITING.format(
         base=base,
         model=pprint.pformat(changes, sort_dicts=False),

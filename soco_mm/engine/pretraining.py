@@ -170,7 +170,7 @@ class PretrainArguments:
                 if name in SEVERAL and given[name] is not None:
                     raise UsageError(
                         f'{out} was started with {flag_of(name)}, which sets '
-                        f'{key} too. Resume it with another {flag_of(name)}.'
+                        f'{key} too and cannot be replaced in part. Leave {key} out.'
                     )
                 if name in given:
                     given[name] = None
@@ -338,7 +338,10 @@ class PretrainPlan:
             )
             there = read_job(self.out) if resume else None
             started = (there or {}).get('settings', {}).get('init_weights')
-            if started.get('as_model') if started else self.init_as_model:
+            as_model = self.init_as_model
+            if isinstance(started, Mapping):  # it stays as it was
+                as_model = started.get('as_model', False)
+            if as_model:
                 self.cfg.init_weights.as_model = True
         latest = latest_checkpoint(self.out) if resume else None
         if latest is not None:

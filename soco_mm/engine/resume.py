@@ -87,7 +87,8 @@ def resume_by_progress(runner: Runner, checkpoint: dict) -> None:
     }
     noted = {key: noted[key] for key in now if key in noted}
     before, after = layouts_of(meta, now)
-    if 'steps' in now and 'steps' not in noted and before.images != after.images:
+    same_length = 'steps' in now and then.get('steps') == now['steps']
+    if same_length and before.images != after.images:
         raise SoCoError(
             f'The training counts in steps, and its checkpoint has steps of '
             f'{before.images} images, not {after.images}. Resume it with as many: '

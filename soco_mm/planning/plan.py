@@ -277,8 +277,9 @@ def epochs_in(cfg: Config, images: int, gpus: int) -> int:
     if not (per_epoch := images // batch_of_step(cfg, gpus)):
         raise SoCoError(
             f'{images:,} images are fewer than a step takes '
-            f'({batch_of_step(cfg, gpus):,}). Set a smaller batch, fewer GPUs or less '
-            'accumulation.'
+            f'({batch_of_step(cfg, gpus):,}). soco-mm pretrain takes a smaller batch '
+            f'then: plan with --cfg-options train_dataloader.batch_size={images}, or '
+            'fewer GPUs or less accumulation.'
         )
     if cfg.train_cfg.get('max_steps'):
         return epochs_of(cfg.train_cfg.max_steps, per_epoch)

@@ -33,6 +33,8 @@ UNFINISHED = '.unfinished'
 TRIED = 20
 ADVICE = 'Choose another place, or replace it with --overwrite.'
 COMPARED = 16  # images, to see whether a folder is the same
+# Settings that say which images fail, and nothing of the boxes of others.
+LIMITS = ('timeout', 'max_pixels')
 LOOKED_AT = 10_000  # images, to see whether they were changed
 
 
@@ -137,6 +139,7 @@ def _complete(
             earlier
             and earlier.header['listing'] == listing
             and not (task.retry_failed and len(earlier.failures()))
+            and all(earlier.header.get(key) == header[key] for key in LIMITS)
         ):
             journal.delete()
             return summarize(earlier, kept=len(task.paths))
@@ -261,7 +264,7 @@ def _check_generator(settings: dict) -> None:
 
 
 def _earlier(
-    out: Path, header: dict, paths: Sequence[str], retry_failed: bool = False
+    out: Path, header: dict, paths: Sequence[str], larger_limits: bool = False
 ) -> ProposalStore | None:
     """The existing store, if this run may complete it.
 
@@ -282,8 +285,13 @@ def _earlier(
         ) from None
     same = [key for key in header if key not in INFORMATIVE]
     old, new = ({key: each.get(key) for key in same} for each in (store.header, header))
-    for key in ('timeout', 'max_pixels'):
-        if retry_failed and old.get(key) and new[key] > old[key]:
+    for key in LIMITS:
+        if old.get(key) and new[key] > old[key]:
+            if not larger_limits:
+                raise UsageError(
+                    f'{out} was made with {key} {old[key]}, not {new[key]}. Give '
+                    '--retry-failed to try the images again that failed.'
+                )
             old[key] = new[key]
     difference = describe_difference(old, new)
     if difference:
@@ -356,7 +364,8 @@ def merge_proposals(
                 for key, value in header.items()
                 if key not in ('listing', 'found')
             }
-            earlier = _earlier(out, same, [path for store in stores for path in store])
+            paths = [path for store in stores for path in store]
+            earlier = _earlier(out, same, paths, larger_limits=True)
             if earlier and _is_merged(earlier, header, stores):
                 return summarize(earlier, kept=len(earlier))
         return summarize(merge_shards(stores, header, out))

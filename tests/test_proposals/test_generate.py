@@ -1,5 +1,6 @@
 import os
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -148,33 +149,32 @@ def test_the_time_that_a_process_was_suspended_is_not_an_images(
     (tmp_path / 'slow_generator.py').write_text(program)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-    started = []
+    calls, lost = [], [0]
 
     def wait_suspended(pipes, timeout):
-        """Once, after the worker has been given its image."""
-        if started == [1]:
-            started.append(2)
-            time.sleep(1.5 + timeout)
-            timeout = 0
+        """Once 100 s pass, after the worker has been given its image."""
+        if calls == ['given']:
+            calls.append('suspended')
+            lost[0] += 100
+            return []
         ready = wait(pipes, timeout)
-        if ready and not started:
-            started.append(1)
+        if ready and not calls:
+            calls.append('given')
         return ready
 
-    wait = generate.wait
+    wait, clock = (
+        generate.wait,
+        SimpleNamespace(monotonic=lambda: time.monotonic() + lost[0]),
+    )
     monkeypatch.setattr(generate, 'wait', wait_suspended)
-    settings = build_settings(method='slow_generator.SlowGenerator', timeout=2)
-
-    def failure():
-        started.clear()
-        (path,) = sorted(os.listdir(demo_images))[:1]
+    monkeypatch.setattr(generate, 'time', clock)
+    settings = build_settings(method='slow_generator.SlowGenerator', timeout=60)
+    path = min(os.listdir(demo_images))
+    for most, failure in ((5, None), (1000, 'the generator took longer than 60 s')):
+        calls.clear()
+        monkeypatch.setattr(generate, 'SUSPENDED', most)
         (result,) = generate.generate_proposals(demo_images, [path], settings)
-        return result.failure
-
-    monkeypatch.setattr(generate, 'SUSPENDED', 1)
-    assert failure() is None
-    monkeypatch.setattr(generate, 'SUSPENDED', 100)
-    assert failure() == 'the generator took longer than 2 s'
+        assert result.failure == failure
 
 
 def test_what_is_random_depends_on_seed_and_path_alone(demo_images):

@@ -334,12 +334,15 @@ def test_images_that_were_too_large_are_tried_again_within_larger_limits(tmp_pat
         return make_proposals(images, out, settings=settings, **options)
 
     assert make(1000).images == 1
-    with pytest.raises(UsageError, match='max_pixels 1000, not 5000'):
+    with pytest.raises(UsageError, match='max_pixels 1000, not 5000.*--retry-failed'):
         make(5000)
     with pytest.raises(UsageError, match='max_pixels 1000, not 500'):
         make(500, retry_failed=True)
     assert make(5000, retry_failed=True).images == 2
     assert ProposalStore.open(out).header['max_pixels'] == 5000
+    # Without a failure too, so that all shards have the same limits.
+    assert make(6000, retry_failed=True).kept == 2
+    assert ProposalStore.open(out).header['max_pixels'] == 6000
 
 
 def start(images, out, *arguments):

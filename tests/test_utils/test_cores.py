@@ -6,7 +6,8 @@ from soco_mm.utils.cores import loading_workers, usable_cores
 
 
 @pytest.mark.parametrize('cores, workers', [(1, 1), (8, 8), (16, 16), (128, 16)])
-def test_many_cores_do_not_make_a_worker_each(monkeypatch, cores, workers):
+def test_many_cores_do_not_make_a_worker_each(monkeypatch, tmp_path, cores, workers):
+    monkeypatch.setattr('soco_mm.utils.cores.QUOTA', tmp_path / 'none')
     monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(cores)))
     assert loading_workers() == workers
 
