@@ -207,3 +207,14 @@ def test_what_the_readme_and_the_command_say_is_what_the_records_say(
     shown = f'{interval}, smallest detectable {gain.visible:.1f})'
     assert f'{gain.mean:+.1f} on {objects} ({shown}' in readme
     assert f'{gain.mean:+.1f} AP on {objects} ({interval})' in EXPECTED
+
+
+def test_what_the_readme_says_of_the_learning_curve_is_what_the_records_say():
+    cells = read_cells(ROOT / 'projects/transfer_study/results')
+    found = gather(EXPERIMENTS['curve'], cells, 'bbox_mAP')
+    column = ('bccd', 0.1, 200, None)
+    gain = compare(found['align', column], found['imagenet', column])
+    assert gain.pairs == 8 and round(gain.p, 2) == 0.06
+    readme = ' '.join((ROOT / 'README.md').read_text().split())
+    interval = f'95 % {gain.low:+.1f} to {gain.high:+.1f}'
+    assert f'{gain.mean:+.1f} on blood cells ({interval}, p .06)' in readme
