@@ -174,9 +174,9 @@ def make_plan(
     step = steps[batch_size]
     length, max_steps = epochs_in(cfg, images, gpus), cfg.train_cfg.get('max_steps')
     scaling = scale(cfg, gpus)
-    # An epoch has whole steps.
-    steps_done = max_steps or images // scaling.batch * length
-    seen = steps_done * scaling.batch
+    # An epoch has whole steps; for few images soco-mm pretrain takes a smaller batch.
+    of_epoch = images // scaling.batch * scaling.batch or images
+    seen = max_steps * scaling.batch if max_steps else of_epoch * length
     hook = cfg.get('default_hooks', {}).get('checkpoint', {})
     made = math.ceil(length / max(1, hook.get('interval', 1)))
     return Plan(
@@ -271,17 +271,11 @@ def epochs_in(cfg: Config, images: int, gpus: int) -> int:
     """Epochs of a training, also of one that counts in steps.
 
     Raises:
-        SoCoError: If it counts in neither, or has less than a step an epoch.
+        SoCoError: If it counts in neither.
     """
-    # An epoch has whole steps, see EpochTrainLoop.
-    if not (per_epoch := images // batch_of_step(cfg, gpus)):
-        raise SoCoError(
-            f'{images:,} images are fewer than a step takes '
-            f'({batch_of_step(cfg, gpus):,}). soco-mm pretrain takes a smaller batch '
-            f'then: plan with --cfg-options train_dataloader.batch_size={images}, or '
-            'fewer GPUs or less accumulation.'
-        )
     if cfg.train_cfg.get('max_steps'):
+        # An epoch has whole steps, see EpochTrainLoop.
+        per_epoch = max(1, images // batch_of_step(cfg, gpus))
         return epochs_of(cfg.train_cfg.max_steps, per_epoch)
     if not cfg.train_cfg.get('max_epochs'):
         raise SoCoError(

@@ -22,13 +22,6 @@ from soco_mm.utils import SoCoError, UsageError
 MIB = 2**20
 
 
-def test_a_step_takes_no_more_images_than_there_are():
-    cfg = load_config('soco_r50_fpn_100e')
-    with pytest.raises(SoCoError, match=r'100 images are fewer than a step .*\(128\)'):
-        epochs_in(cfg, 100, 1)
-    assert epochs_in(cfg, 128, 1) == 100
-
-
 @pytest.fixture(scope='module')
 def r50():
     return soco_mm.plan('soco_r50_fpn_100e', memory=24)
@@ -67,7 +60,7 @@ def test_times_of_the_papers_model_are_near_a_hand_calculation(
     (found,) = [each for each in r50.times if each.name.startswith(gpu)]
     assert found.images_per_second == pytest.approx(images, rel=tolerance)
     assert found.seconds == pytest.approx(128 / found.images_per_second)
-    seen = 100 * 1_281_167
+    seen = 100 * (1_281_167 // 128 * 128)  # whole steps
     assert found.days == pytest.approx(seen / found.images_per_second / 86400)
 
 
