@@ -5,7 +5,7 @@
 #   bash tools/quickstart.sh           uses .venv, which it makes if needed
 #   bash tools/quickstart.sh --here    uses the environment that is active
 #
-# Takes about 4 minutes on 2 cores, after the set-up. Everything goes to
+# Takes about 3 minutes on 2 cores, after the set-up. Everything goes to
 # work_dirs/quickstart; what an earlier call left there is deleted.
 set -euo pipefail
 case "${1:-}" in
