@@ -174,9 +174,8 @@ def way_out(version: str) -> str:
         f'Install it and run this again (the CUDA ops take up to 2 hours on 2 '
         f'cores):\n\n  {install}\n\nOr build the CPU ops only, with FORCE_CUDA=0, and '
         "let RoIAlign come from torchvision on the GPU, in PyTorch's version (0.28 for "
-        '2.13):\n\n  '
-        + sys.executable
-        + ' -m pip install --no-deps torchvision==0.28.0\n  --cfg-options '
+        f'2.13):\n\n  {sys.executable} -m pip install --no-deps torchvision==0.28.0\n'
+        '  --cfg-options '
         'model.roi_head.bbox_roi_extractor.use_torchvision=True\n'
     )
 

@@ -67,6 +67,19 @@ def given_parts(
     return ('backbone',) if backbone_only else read_parts(parts)
 
 
+def trainable_parts(model: Mapping) -> dict[str, str]:
+    """The parts that ``--train`` takes, and their keys in the ``model`` of a config.
+
+    Example:
+        >>> from soco_mm.checkpoint.handed_over import trainable_parts
+        >>> trainable_parts(dict(bbox_head=dict(type='ObjectDenseHead')))
+        {'backbone': 'backbone', 'head': 'bbox_head'}
+    """
+    head = 'bbox_head' if model.get('bbox_head') else 'roi_head'
+    neck = {'neck': 'neck'} if model.get('neck') else {}
+    return {'backbone': 'backbone', **neck, 'head': head}
+
+
 def check_trained(model: Mapping, parts: Sequence[str] | None) -> None:
     """Refuse to hand over nothing but what a training keeps as it is.
 
@@ -86,12 +99,11 @@ def check_trained(model: Mapping, parts: Sequence[str] | None) -> None:
     if (model.get('roi_head') or {}).get('shared_head') and 'roi_head' not in frozen:
         kept.discard('backbone')  # its last stage, res5, is trained as the head
     if parts and kept.issuperset(parts):
-        names = 'backbone,neck,head' if model.get('neck') else 'backbone,head'
         raise UsageError(
             f'Of the model only the {" and ".join(parts)} would be handed over to the '
             'detector (--parts, --backbone-only, or the recipe), which this training '
             'keeps as it starts. Hand over what is trained too, or train all: --train '
-            f'{names}.'
+            f'{",".join(trainable_parts(model))}.'
         )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import pprint
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from mmengine.hub import get_config
 from mmengine.utils import get_installed_path
 
 from soco_mm.checkpoint.config_text import plain_data
+from soco_mm.checkpoint.handed_over import PARTS_BY_NAME
 from soco_mm.checkpoint.libraries import pixel_statistics
 from soco_mm.utils import UsageError, did_you_mean
 from soco_mm.utils.class_names import class_name
@@ -57,15 +58,11 @@ def inheriting_config(
     """
     base = detector_base(detector)
     theirs = read_base_config(base, detector).model
-    changes = adaptation(theirs, model) if adapt else {}
-    if parts is None or 'backbone' in parts:
+    filled = PARTS_BY_NAME if parts is None else parts
+    changes = adaptation(theirs, model, filled) if adapt else {}
+    if 'backbone' in filled:
         # Without downloading other weights.
         changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
-    else:  # it stays what its own weights are for
-        for key in ('data_preprocessor', 'backbone'):
-            changes.pop(key, None)
-        if 'head' not in parts:  # which has C4's res5
-            changes.pop('roi_head', None)
     text = INHERITING.format(
         base=base,
         model=pprint.pformat(changes, sort_dicts=False),
@@ -146,27 +143,31 @@ def read_base_config(base: str, detector: str | Path) -> Config:
     return cfg
 
 
-def adaptation(theirs: Config, ours: Config) -> dict:
+def adaptation(theirs: Config, ours: Config, parts: Collection[str]) -> dict:
     """What to change so that a detector computes what was pretrained.
 
     Args:
         theirs (Config): The ``model`` of the detector's config.
         ours (Config): That of the pretraining's.
+        parts (Collection[str]): The parts that are filled. Without the backbone,
+            it and the images stay what its own weights are for.
 
     Returns:
         dict: Changes of ``theirs``.
     """
-    pixels = pixel_statistics(ours)
-    if not theirs.get('data_preprocessor'):
-        pixels.update(type='DetDataPreprocessor', pad_size_divisor=32)
-    changes = dict(
-        data_preprocessor=pixels, backbone=changed_norms(theirs.backbone, ours.backbone)
-    )
-    if 'frozen_stages' in theirs.backbone:
-        changes['backbone']['frozen_stages'] = -1
+    changes = {}
+    if 'backbone' in parts:
+        pixels = pixel_statistics(ours)
+        if not theirs.get('data_preprocessor'):
+            pixels.update(type='DetDataPreprocessor', pad_size_divisor=32)
+        changes['data_preprocessor'] = pixels
+        changes['backbone'] = changed_norms(theirs.backbone, ours.backbone)
+        if 'frozen_stages' in theirs.backbone:
+            changes['backbone']['frozen_stages'] = -1
     if isinstance(theirs.get('neck'), dict) and ours.get('neck'):
         changes['neck'] = changed_norms(theirs.neck, ours.neck)
-    if shared := (theirs.get('roi_head') or {}).get('shared_head'):
+    shared = (theirs.get('roi_head') or {}).get('shared_head')
+    if shared and ('backbone' in parts or 'head' in parts):
         # res5, which may be the backbone's in the pretraining.
         head = ours.roi_head.get('shared_head') or ours.backbone
         changes['roi_head'] = dict(

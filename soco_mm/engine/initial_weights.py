@@ -14,6 +14,7 @@ from soco_mm.checkpoint import (
     read_checkpoint,
     state_dict_of,
 )
+from soco_mm.checkpoint.handed_over import trainable_parts
 from soco_mm.utils import SoCoError, UsageError
 from soco_mm.utils.class_names import class_name
 from soco_mm.weights_only import only_weights
@@ -114,7 +115,7 @@ def check_frozen(cfg: dict) -> None:
         chosen += [each for part in parts for each in in_list(part.get('init_cfg'))]
         pretrained = any(class_name(each) in PRETRAINED for each in chosen)
         if not pretrained and all(part.get('pretrained') is None for part in parts):
-            names = 'backbone,neck,head' if model.get('neck') else 'backbone,head'
+            names = ','.join(trainable_parts(model))
             raise UsageError(
                 f'The training keeps the {name} as it is (model.frozen_parts), but it '
                 'would start from random weights. Give weights that fill it with '

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
+from soco_mm.checkpoint.handed_over import trainable_parts
 from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.errors import did_you_mean
 from soco_mm.job import read_job, resumed_arguments, written_options
@@ -551,10 +552,7 @@ def frozen_parts(model: Config, train: str | Sequence[str]) -> tuple[str, ...]:
     """
     names = train.split(',') if isinstance(train, str) else train
     names = [str(name).strip() for name in names]
-    head = 'bbox_head' if model.get('bbox_head') else 'roi_head'
-    parts = dict(backbone='backbone', neck='neck', head=head)
-    if not model.get('neck'):
-        del parts['neck']
+    parts = trainable_parts(model)
     for name in names:
         if name not in parts:
             raise UsageError(

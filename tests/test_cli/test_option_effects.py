@@ -35,7 +35,6 @@ def begin(monkeypatch):
             main(list(map(str, arguments)))
         return begun.value.args
 
-    run.undo = monkeypatch.undo
     return run
 
 
@@ -227,11 +226,13 @@ def test_options_go_before_what_a_resumed_run_was_started_with(
     assert cfg.train_dataloader.batch_size == 2 and cfg.train_cfg.max_epochs == 7
 
 
-def test_a_run_that_ended_while_it_was_measured_is_measured(photos, tmp_path, begin):
+def test_a_run_that_ended_while_it_was_measured_is_measured(
+    photos, tmp_path, begin, monkeypatch
+):
     run = tmp_path / 'RUN'
     start = ['pretrain', photos, '--out', run, '--config', small.SOCO, '--epochs', 5]
     begin('soco_mm.apis.pretrain', 'draw_preview', *start)
-    begin.undo()
+    monkeypatch.undo()  # what begin replaced
     (run / 'checkpoints').mkdir()
     (run / 'checkpoints/epoch_5.pth').touch()
     resume = ['pretrain', '--out', run, '--resume']

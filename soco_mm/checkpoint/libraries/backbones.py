@@ -200,23 +200,19 @@ def swin_entry(name: str, value: Tensor) -> tuple | None:
     return None if renamed is None else (renamed, swin_pixels(name, value))
 
 
-def swin_name(name: str) -> str | None:
-    """Name of a Swin's tensor in timm, None if it has none there."""
+def swin_name(name: str, merging: int = 1) -> str | None:
+    """Name of a Swin's tensor in timm, None if it has none there.
+
+    Args:
+        name (str): Its name here, where merging ends a stage.
+        merging (int): How many stages later merging is there: 1 in timm, where it
+            starts the next one, 0 in the authors' code and earlier timm. Defaults to 1.
+    """
     if SWIN_LEFT_OUT.match(name):
         return None
-    if found := SWIN_MERGING.match(name):  # in timm it starts the next stage
-        return f'layers.{int(found[1]) + 1}.downsample.{name[found.end() :]}'
-    return apply_rules(SWIN_RULES, name)
-
-
-def authors_swin_name(name: str) -> str | None:
-    """Name of a Swin's tensor in its authors' code and in earlier timm.
-
-    There merging ends the stage, as here.
-    """
     if found := SWIN_MERGING.match(name):
-        return f'layers.{found[1]}.downsample.{name[found.end() :]}'
-    return swin_name(name)
+        return f'layers.{int(found[1]) + merging}.downsample.{name[found.end() :]}'
+    return apply_rules(SWIN_RULES, name)
 
 
 def swin_pixels(name: str, value: Tensor, back: bool = False) -> Tensor:

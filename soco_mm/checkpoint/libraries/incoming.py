@@ -10,7 +10,7 @@ from soco_mm.checkpoint.transfer import PARTS, part_of
 from soco_mm.utils import SoCoError
 
 from .architecture import backbone_type
-from .backbones import authors_swin_name, convnext_name, swin_name, swin_pixels
+from .backbones import convnext_name, swin_name, swin_pixels
 from .detectron2 import detectron2_name, resnet_name
 from .mobilenet_v2 import timm_mobilenet_name, torchvision_mobilenet_name
 from .parts import no_place
@@ -71,11 +71,13 @@ def layouts(
     bare = dict(bare_names(names))
     if kind == 'SwinTransformer':
         return [
-            timm_layout(swin_name, bare, swin_back),
-            Layout("Swin's authors", renamed(authors_swin_name, bare), swin_back),
+            Layout('timm', renamed(swin_name, bare), swin_back),
+            Layout(
+                "Swin's authors", renamed(lambda x: swin_name(x, 0), bare), swin_back
+            ),
         ]
     if kind == 'ConvNeXt':
-        return [timm_layout(convnext_name, bare)]
+        return [Layout('timm', renamed(convnext_name, bare))]
     if kind == 'MobileNetV2':
         return [
             Layout('torchvision', renamed(torchvision_mobilenet_name, bare)),
@@ -182,12 +184,6 @@ def renamed(
         if theirs is not None:
             found[ours] = theirs
     return found
-
-
-def timm_layout(rename: Callable, bare: dict[str, str], convert=None) -> Layout:
-    """A backbone as timm names it."""
-    layout = Layout('timm', renamed(rename, bare))
-    return layout if convert is None else layout._replace(convert=convert)
 
 
 def swin_back(name: str, value: Tensor) -> Tensor:
