@@ -26,7 +26,10 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
+from runpy import run_path
 from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # The version of each distribution of MMCV that is built if none is named.
 VERSIONS = {'mmcv': '2.0.1', 'onedl-mmcv': '2.3.6'}
@@ -247,7 +250,8 @@ def jobs() -> int:
     """Parallel compilers: one per core, each with about 2 GiB of memory."""
     if 'MAX_JOBS' in os.environ:
         return int(os.environ['MAX_JOBS'])
-    cores = len(os.sched_getaffinity(0))
+    # By its path: the package may not be imported before it is installed.
+    cores = run_path(str(ROOT / 'soco_mm/utils/cores.py'))['usable_cores']()
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_AVPHYS_PAGES')
     return max(1, min(cores, memory // 2**31))
 

@@ -18,17 +18,12 @@ nodes=${NNODES:-1}
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 # Each process sets its own number of threads.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-# Of this machine alone any port will do.
-port=${PORT:-29500}
-if [ "$nodes" -eq 1 ] && [ -z "${PORT:-}" ]; then
-  port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-fi
 # A signal for this script ends its processes too.
-"$python" -m torch.distributed.run \
+"$python" -m soco_mm.cli.launch \
   --nnodes="$nodes" \
   --node_rank="${NODE_RANK:-0}" \
   --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-  --master_port="$port" \
+  ${PORT:+--master_port="$PORT"} \
   --nproc_per_node="$processes" \
   -m soco_mm.cli proposals "$images" --out "$store" --launcher pytorch "${@:4}" &
 child=$!

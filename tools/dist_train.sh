@@ -11,15 +11,10 @@ fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 python=${PYTHON:-python}
 [ -z "${PYTHON:-}" ] && [ -z "${VIRTUAL_ENV:-}" ] && [ -x "$root/.venv/bin/python" ] && python="$root/.venv/bin/python"
-# Of this machine alone any port will do.
-port=${PORT:-29500}
-if [ "${NNODES:-1}" -eq 1 ] && [ -z "${PORT:-}" ]; then
-  port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-fi
 exec "$python" -m soco_mm.cli.launch \
   --nnodes="${NNODES:-1}" \
   --node_rank="${NODE_RANK:-0}" \
   --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-  --master_port="$port" \
+  ${PORT:+--master_port="$PORT"} \
   --nproc_per_node="$2" \
   "$root/tools/train.py" "$1" --launcher pytorch "${@:3}"

@@ -2,12 +2,15 @@
 
 Takes the arguments of torchrun. A signal that asks to stop goes on to the
 processes, which save a checkpoint; the exit code is theirs. Where one is killed,
-the others are ended.
+the others are ended. Without ``--master_port`` processes of one machine meet at a
+free port, those of several at 29500.
 """
 
+import argparse
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +19,8 @@ from soco_mm.errors import Stopped
 
 # Seconds that processes have to end when another one has.
 PATIENCE = 20
+# Of several machines, where each has to know it: torchrun's own default.
+SHARED_PORT = 29500
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
@@ -33,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger('torch.distributed.elastic').setLevel(logging.CRITICAL)
     given = sys.argv[1:] if arguments is None else arguments
     options = {
+        '--master-port': '0',
         '--signals-to-handle': 'SIGHUP,SIGQUIT',
         '--shutdown-timeout': f'{PATIENCE}',
     }
@@ -40,11 +46,41 @@ def main(arguments: list[str] | None = None) -> None:
     args = run.parse_args(
         [*(f'{key}={value}' for key, value in options.items() if key in known), *given]
     )
+    set_port(args)
     follow_signals()
     try:
         run.run(args)
     except ChildFailedError as error:
         sys.exit(report(error.failures))
+
+
+def set_port(args: argparse.Namespace) -> None:
+    """Choose the port at which processes meet, or see that the given one is free.
+
+    Args:
+        args (argparse.Namespace): Those of torchrun; a ``master_port`` of 0 is
+            replaced.
+
+    Raises:
+        SystemExit: If another program uses the port, or none may be opened there.
+    """
+    if not args.master_port and args.nnodes != '1':
+        args.master_port = SHARED_PORT
+    if args.node_rank:  # the first machine opens it
+        return
+    with socket.socket() as opened:
+        # A port that was closed a moment ago counts as free, as for PyTorch.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            opened.bind(('', args.master_port))
+        except OSError as error:
+            print(
+                f'ERROR: Port {args.master_port} cannot be opened ({error.strerror}). '
+                'Set PORT to another one.',
+                file=sys.stderr,
+            )
+            sys.exit(1)
+        args.master_port = opened.getsockname()[1]
 
 
 def follow_signals() -> None:
@@ -120,7 +156,7 @@ def report(failures: dict) -> int:
     reason = ', as the system does when memory runs out' if name == 'SIGKILL' else ''
     print(
         f'ERROR: Process {rank} was killed ({name}{reason}), and the others were '
-        'ended. Continue with the same command and --resume.',
+        'ended. Continue with the same command, a training with --resume.',
         file=sys.stderr,
     )
     return 1

@@ -114,10 +114,11 @@ def test_epochs_move_the_steps(weights):
 
 
 def test_images_are_normalised_as_in_the_pretraining(tmp_path):
-    """A model that takes raw BGR, as those of YOLOX do, is probed with it."""
+    """A model that takes BGR is probed with it, less the means of B, G and R."""
+    mean, std = [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]
     cfg = load_config(small.SOCO, RECIPE)
     cfg.model.data_preprocessor = dict(
-        type='ViewDataPreprocessor', mean=[0.0] * 3, std=[1.0] * 3, rgb_to_bgr=True
+        type='ViewDataPreprocessor', mean=mean, std=std, rgb_to_bgr=True
     )
     pretraining = MODELS.build(cfg.model)
     path = tmp_path / 'checkpoint.pth'
@@ -129,7 +130,8 @@ def test_images_are_normalised_as_in_the_pretraining(tmp_path):
     own = pretraining.data_preprocessor(dict(views=[images], boxes=[], valid=[]), False)
     seen = probe.data_preprocessor(dict(inputs=images.permute(0, 3, 1, 2)))
     torch.testing.assert_close(seen['inputs'], own['views'][0])
-    assert torch.equal(seen['inputs'][:, 0], images[..., 2].float())
+    expected = (images.flip(-1) - torch.tensor(mean)) / torch.tensor(std)
+    torch.testing.assert_close(seen['inputs'], expected.permute(0, 3, 1, 2))
 
 
 def test_checkpoint_tells_its_backbone(weights, tmp_path):

@@ -161,3 +161,43 @@ def test_what_weights_move_in_a_step_counts_all_its_iterations():
 def test_a_single_long_wait_is_none():
     rows = [dict(iter=i, waiting_share=0.7 if i == 2 else 0.0) for i in range(5)]
     assert judge(rows, 10) == []
+
+
+def moved(weights, biases=0.0, steps=50):
+    return dict(
+        iter=steps,
+        learning_rate=1.0,
+        movement_weights=dict(backbone=weights / 2, neck=weights, head=None),
+        movement_biases=dict(backbone=biases, neck=biases / 2),
+    )
+
+
+def spread(spread, rank):
+    return dict(iter=1, spread_projections=spread, effective_rank_projections=rank)
+
+
+@pytest.mark.parametrize(
+    ('name', 'rows', 'healthy'),
+    [
+        # docs/judging.md: half of the training is over; 5 %, and three times as far.
+        ('movement', [moved(0.049, 0.148)], [moved(0.051, 0.148)]),
+        ('movement', [moved(0.049, 0.148)], [moved(0.049, 0.146)]),
+        ('movement', [moved(0.049, 0.148)], [moved(0.049, 0.148, steps=49)]),
+        ('learning_rate', [moved(5.1)], [moved(4.9)]),  # of 50 steps
+        ('learning_rate', [moved(2.0, steps=1), moved(2.31, steps=2)],
+         [moved(2.0, steps=1), moved(2.29, steps=2)]),  # a tenth of three times
+        ('data', [dict(iter=1, waiting_share=0.31)] * 3,
+         [dict(iter=1, waiting_share=0.29)] * 3),
+        ('data', [dict(iter=1, waiting_share=0.31)] * 3,
+         [dict(iter=1, waiting_share=0.31)] * 2),
+        ('objects', [dict(iter=1, masked_share=0.51)] * 3,
+         [dict(iter=1, masked_share=0.49)] * 3),
+        ('collapse', [spread(0.8, 10), spread(0.149, 4.9)],
+         [spread(0.8, 10), spread(0.151, 4.9)]),
+        ('collapse', [spread(0.8, 10), spread(0.149, 4.9)],
+         [spread(0.8, 10), spread(0.149, 5.1)]),
+    ],
+)  # fmt: skip
+def test_each_threshold_is_the_documented_one(name, rows, healthy):
+    assert [each['name'] for each in judge(rows, 100)] == [name]
+    assert judge(healthy, 100) == []

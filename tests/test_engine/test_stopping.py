@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -165,6 +166,27 @@ def test_a_launcher_that_waits_for_other_nodes_is_stopped(number):
         assert started.wait(60) == 128 + number
     finally:
         started.kill()
+
+
+@pytest.mark.parametrize('script', ['dist_train.sh', 'dist_proposals.sh'])
+def test_a_port_that_is_in_use_is_refused(script, tmp_path):
+    with socket.socket() as other:
+        other.bind(('', 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = subprocess.run(
+            ['bash', f'tools/{script}', 'soco_minimal', tmp_path / 'store', '2'],
+            cwd=ROOT,
+            env=dict(os.environ, PYTHON=sys.executable, PORT=str(port)),
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f'ERROR: Port {port} cannot be opened (Address already in use). Set PORT to '
+        'another one.\n'
+    )
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import importlib.util
+import os
 import sys
 import tarfile
 from pathlib import Path
@@ -290,3 +291,26 @@ def test_another_version_of_mmcv_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         build_mmcv.join_sources(tmp_path)
     assert 'not the version this script knows' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('given', 'free', 'expected'), [('3', 64, 3), (None, 64, 2), (None, 3, 1)]
+)
+def test_compilers_are_within_the_quota_of_a_container_and_its_memory(
+    monkeypatch, given, free, expected
+):
+    monkeypatch.delenv('MAX_JOBS', raising=False)
+    if given:
+        monkeypatch.setenv('MAX_JOBS', given)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(8)))
+    sizes = dict(SC_PAGE_SIZE=2**30, SC_AVPHYS_PAGES=free)
+    monkeypatch.setattr(os, 'sysconf', sizes.__getitem__)
+    read = Path.read_text
+
+    def quota(path, *args, **kwargs):
+        if path == Path('/sys/fs/cgroup/cpu.max'):
+            return '200000 100000\n'
+        return read(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, 'read_text', quota)
+    assert build_mmcv.jobs() == expected
