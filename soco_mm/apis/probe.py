@@ -41,7 +41,7 @@ def probe(
         images (str | Path, optional): The folder of the images of
             annotations. Defaults to None, where the layout says.
         val_images (str | Path, optional): The same for ``val``. Defaults to
-            None, ``images``.
+            None, see :func:`soco_mm.coco.images_of_val`.
         method (str): ``knn``, where the nearest training images vote, or
             ``linear``, the paper's linear probe. Defaults to ``knn``.
         config (str | Path, optional): The config of the pretraining, or its

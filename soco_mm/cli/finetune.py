@@ -55,7 +55,8 @@ def add_finetune(commands) -> None:
     parser.add_argument(
         '--val-images',
         metavar='FOLDER',
-        help='the folder of their images (default: that of --images)',
+        help='the folder of their images (default: that of --images, unless --val is '
+        'another Pascal VOC data set with images of its own)',
     )
     parser.add_argument(
         '--out', required=True, metavar='RUN', help='the folder to write everything to'

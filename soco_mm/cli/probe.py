@@ -50,7 +50,8 @@ def add_probe(commands) -> None:
     parser.add_argument(
         '--val-images',
         metavar='FOLDER',
-        help='the folder of the images of --val (default: that of --images)',
+        help='the folder of the images of --val (default: that of --images, unless '
+        '--val is another Pascal VOC data set with images of its own)',
     )
     parser.add_argument(
         '--method',

@@ -5,7 +5,7 @@ from .annotations import Annotations, read_annotations, write_annotations
 from .files import AmbiguousName, NameFinder, clean_name
 from .masks import decode_mask
 from .source import Source
-from .sources import has_splits, holds_annotations, read_source
+from .sources import has_splits, holds_annotations, images_of_val, read_source
 from .structure import (
     Category,
     ImageEntry,
@@ -31,6 +31,7 @@ __all__ = [
     'decode_mask',
     'has_splits',
     'holds_annotations',
+    'images_of_val',
     'read_annotations',
     'read_categories',
     'read_images',

@@ -65,6 +65,12 @@ BY_TAIL = Reason(
     'files that are found only by the end of their name',
     'used',
 )
+PARTLY = Reason(
+    'image that is annotated for some categories only (LVIS)',
+    'images that are annotated for some categories only (LVIS)',
+    "used; COCO's AP counts right detections of other categories as wrong, and "
+    'compares with itself only',
+)
 ROOT = Reason(
     'category without objects that only groups others',
     'categories without objects that only group others',

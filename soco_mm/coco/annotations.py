@@ -17,6 +17,7 @@ from .account import (
     IGNORED,
     INVISIBLE,
     OTHER_CLASS,
+    PARTLY,
     REPEATED,
     SAME_BOX,
     TURNED,
@@ -129,6 +130,9 @@ def read_annotations(
             '--images (of --val: --val-images).'
         )
     images = read_images(content, path)
+    for entry in images:
+        if entry.partly:
+            source.account.add(PARTLY, entry.file_name)
     categories = read_categories(content, path)
     entries = read_objects(
         list_of(content, 'annotations', path), path, images, categories

@@ -6,7 +6,7 @@ from soco_mm.errors import UsageError
 from soco_mm.utils import read_json
 
 from .source import Source
-from .voc import LISTS, find_annotations, is_voc, read_voc
+from .voc import LISTS, find_annotations, find_layout, has_images, is_voc, read_voc
 from .yolo import read_yolo
 
 EXPECTED_LAYOUTS = (
@@ -35,6 +35,35 @@ def has_splits(path: str | Path) -> bool:
     if path.is_dir():
         return (path / DATA_YAML).is_file() or any((path / LISTS).glob('*.txt'))
     return path.suffix.lower() in YAML
+
+
+def images_of_val(
+    train: str | Path, val: str | Path, images: str | Path | None
+) -> str | Path | None:
+    """The folder of the images of an evaluation, where no other is given.
+
+    Args:
+        train (str | Path): The annotations of the training.
+        val (str | Path): Those of the evaluation.
+        images (str | Path, optional): The folder of the images of the training.
+
+    Returns:
+        str | Path, optional: That folder; None, where the layout says, if ``val`` is
+        another Pascal VOC data set with images of its own.
+    """
+    train, val = Path(train), Path(val)
+    if images is None or not _holds_voc(val):
+        return images
+    if _holds_voc(train) and find_layout(train).xmls.samefile(find_layout(val).xmls):
+        return images
+    return None if has_images(val) else images
+
+
+def _holds_voc(path: Path) -> bool:
+    """Whether a path is of a Pascal VOC data set."""
+    if path.is_dir():
+        return is_voc(path)
+    return path.suffix.lower() == '.txt' and find_annotations(path) is not None
 
 
 def read_source(

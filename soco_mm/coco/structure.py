@@ -17,6 +17,8 @@ EXPECTED = (
     '"annotations" (image_id, category_id, bbox of four numbers).'
 )
 # Exceptions from reading an entry with wrong types.
+# Of the images of LVIS.
+PARTLY = ('neg_category_ids', 'not_exhaustive_category_ids')
 _WRONG = (AttributeError, KeyError, TypeError, ValueError)
 
 
@@ -30,6 +32,8 @@ class ImageEntry:
         file_name (str): The name as it is in the file.
         width (int, optional): In pixels; None if it is not said.
         height (int, optional): The same.
+        partly (bool): Whether only objects of some categories are annotated, which
+            LVIS names.
     """
 
     number: int
@@ -37,6 +41,7 @@ class ImageEntry:
     file_name: str
     width: int | None = None
     height: int | None = None
+    partly: bool = False
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -141,6 +146,7 @@ def read_images(content: Any, path: str | Path) -> list[ImageEntry]:
                 name,
                 to_side(each.get('width'), 'width'),
                 to_side(each.get('height'), 'height'),
+                any(key in each for key in PARTLY),
             )
         except _WRONG as error:
             raise wrong(path, 'image', number, each, error) from None

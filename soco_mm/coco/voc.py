@@ -9,6 +9,7 @@ from pathlib import Path
 
 from soco_mm.errors import UsageError
 from soco_mm.utils import list_images
+from soco_mm.utils.image_files import IMAGE_SUFFIXES
 from soco_mm.utils.sizes import THREADS
 
 from .account import Account, Reason
@@ -183,6 +184,14 @@ def find_layout(
     return VocLayout(xmls, Path(images), listed)
 
 
+def has_images(path: Path) -> bool:
+    """Whether the images of a Pascal VOC data set are where its layout says."""
+    try:
+        return bool(list_images(find_layout(path).images).paths)
+    except UsageError:  # there is none
+        return False
+
+
 def find_annotations(path: Path) -> Path | None:
     """The folder ``Annotations`` beside a list of images or above it."""
     places = [each / ANNOTATIONS for each in path.absolute().parents[:3]]
@@ -214,7 +223,7 @@ def _list_xmls(layout: VocLayout) -> list[str]:
         if not line.strip():
             continue
         names = _names_of(line.strip())
-        xmls = (by_stem.get(each) or by_stem.get(_stem(each)) for each in names)
+        xmls = (by_stem.get(each) or by_stem.get(_without(each)) for each in names)
         xml = next(filter(None, xmls), None)
         if xml is None:
             raise UsageError(
@@ -234,6 +243,15 @@ def _names_of(line: str) -> list[str]:
     """
     name, _, flag = line.rpartition(' ')
     return [line, name.strip()] if name and flag in ('-1', '0', '1') else [line]
+
+
+def _without(name: str) -> str:
+    """A name of a list without the suffix that it should not have.
+
+    What else follows a dot belongs to it, as in frame.10.
+    """
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in (*IMAGE_SUFFIXES, '.xml') else name
 
 
 def read_voc_file(folder: Path, name: str) -> VocFile:

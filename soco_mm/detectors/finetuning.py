@@ -19,7 +19,7 @@ from soco_mm.log import logger
 from soco_mm.utils import UsageError
 from soco_mm.visualization import write_png
 
-from .data import check_depth, hash_of, read_data, short_hash
+from .data import check_pixels, hash_of, read_data, short_hash
 from .features import frozen_notes
 from .finetune_config import choose_epochs, finetune_config
 from .fit import exported_config
@@ -161,7 +161,7 @@ class FinetunePlan:
             cfg.load_from = None
             drop_pretrained(cfg.model)
         set_options(cfg, given.options, ARGUMENTS)
-        check_depth(sources, detector_stretch(cfg))
+        check_pixels(sources, detector_stretch(cfg))
         with naming(given.options):
             model = unwrap_model(try_finetuning(cfg, train, val).model)
         if cfg.load_from:

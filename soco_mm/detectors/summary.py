@@ -24,6 +24,11 @@ def describe_finetuning(cfg: Config, train: Annotations, val: Annotations) -> st
         masks = f' only by their boxes ({reason})'
     left_out = len(train.images) - len(train.boxes)
     some = f' ({left_out} more have none and are left out)' * bool(left_out)
+    # Crowds count neither way.
+    empty = len(val.images) - len(
+        {each['image_id'] for each in val.content['annotations']}
+    )
+    none = f' ({empty} have no object: what is found there is wrong)' * bool(empty)
     names = ', '.join(train.classes[:5]) + ', ...' * (len(train.classes) > 5)
     start = 'pretrained weights' if cfg.load_from else 'random weights'
     return (
@@ -31,7 +36,7 @@ def describe_finetuning(cfg: Config, train: Annotations, val: Annotations) -> st
         f'{train.num_boxes} objects{masks}{some}, {len(train.classes)} '
         f'classes ({names}); {cfg.train_cfg.max_epochs} epochs, '
         f'{cfg.train_dataloader.batch_size} images per step, from {start}; '
-        f'evaluated on {len(val.images)} images{shared(train, val)}'
+        f'evaluated on {len(val.images)} images{none}{shared(train, val)}'
     )
 
 
@@ -78,7 +83,8 @@ def shared(train: Annotations, val: Annotations) -> str:
     )
     if not trained & evaluated:
         return ''
+    names = ' (if only their names are equal, give --val-images)'
     return (
         f'. {len(trained & evaluated)} of them are also trained with, '
-        'which makes the metrics too good'
+        f'which makes the metrics too good{names * (train.path != val.path)}'
     )

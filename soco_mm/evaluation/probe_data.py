@@ -3,10 +3,12 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from soco_mm.coco import has_splits, holds_annotations
+from soco_mm.coco import has_splits, holds_annotations, images_of_val
 from soco_mm.evaluation import ObjectCrops, find_classes
 from soco_mm.log import logger
 from soco_mm.utils import UsageError
+
+SAME_NAMES = ' (if only their names are equal, give --val-images)'
 
 
 def choose_data(
@@ -29,7 +31,7 @@ def choose_data(
         images (str | Path, optional): The folder of the images of
             annotations. Defaults to None, where the layout says.
         val_images (str | Path, optional): The same for validation. Defaults
-            to None, ``images``.
+            to None, see :func:`soco_mm.coco.images_of_val`.
 
     Returns:
         tuple[str]: Names of the classes.
@@ -77,7 +79,9 @@ def choose_data(
     cfg.val_dataloader.dataset = _crops(
         queries,
         train if val is None else val,
-        images if val_images is None else val_images,
+        images_of_val(train, val or train, images)
+        if val_images is None
+        else val_images,
         'val',
     )
     return _read_crops(cfg)
@@ -113,11 +117,15 @@ def _read_crops(cfg: Config) -> tuple[str, ...]:
         }
         crops = ObjectCrops(**known)
         classes = dataset.classes = list(crops.metainfo['classes'])
-        paths = {crops.get_data_info(i)['img_path'] for i in range(len(crops))}
+        paths = {
+            os.path.realpath(crops.get_data_info(i)['img_path'])
+            for i in range(len(crops))
+        }
         lines = describe_crops(crops)
         if twice := len(paths & seen):
             lines.append(
-                f'  {twice} images are also in train, which makes the accuracy too good'
+                f'  {twice} images are also in train, which makes the accuracy too '
+                f'good{SAME_NAMES}'
             )
         seen = paths
         head = (

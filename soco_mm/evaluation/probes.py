@@ -113,7 +113,7 @@ def knn_probe(
         images (str | Path, optional): The folder of the images of
             annotations. Defaults to None, where the layout says.
         val_images (str | Path, optional): The same for ``val``. Defaults to
-            None, ``images``.
+            None, see :func:`soco_mm.coco.images_of_val`.
 
     Returns:
         ProbeResult: The result.
@@ -198,7 +198,7 @@ def linear_probe(
         images (str | Path, optional): The folder of the images of
             annotations. Defaults to None, where the layout says.
         val_images (str | Path, optional): The same for ``val``. Defaults to
-            None, ``images``.
+            None, see :func:`soco_mm.coco.images_of_val`.
 
     Returns:
         ProbeResult: The result after the last epoch.

@@ -9,7 +9,7 @@ from PIL import UnidentifiedImageError
 from .exif import read_orientation
 from .opening import explain_large, is_pillow_limit, open_image, stored_size, turn
 from .stretch import reduce_depth
-from .tiff import TiffLayout, read_layout
+from .tiff import WHITE_IS_ZERO, TiffLayout, read_layout
 
 # Smaller images have nothing to learn from.
 MIN_SIDE = 8
@@ -51,6 +51,8 @@ def decode_image(data: np.ndarray, stretch: Percentiles | None = None) -> np.nda
     layout = read_layout(data)
     if layout and (reason := layout.explain_misread(stretch is not None)):
         raise ImageError(reason)
+    if layout and layout.alpha and (stretch is None or layout.bits <= 8):
+        _check_alpha(data)
     if stretch is not None:
         return reduce_depth(_decode_whole(data, layout), stretch)
     image = _decode_by_opencv(data, cv2.IMREAD_COLOR)
@@ -88,9 +90,30 @@ def _decode_whole(data: np.ndarray, layout: TiffLayout | None) -> np.ndarray:
     image = _decode_by_opencv(data, cv2.IMREAD_ANYDEPTH | color)
     if image is None:
         return _decode_by_pillow(data)
+    if layout is not None and layout.bits > 8 and layout.photometric == WHITE_IS_ZERO:
+        # OpenCV inverts these with 8 bits only.
+        image = ~image if image.dtype.kind in 'iu' else -image
     if image.ndim == 2:
         return np.repeat(image[..., None], 3, axis=2)
     return np.ascontiguousarray(image[..., ::-1])
+
+
+def _check_alpha(data: np.ndarray) -> None:
+    """Refuse a TIFF whose colours OpenCV multiplies by a band that is no mask.
+
+    Raises:
+        ImageError: If it is one, such as the near infrared of GDAL's default.
+    """
+    image = _decode_by_opencv(data, cv2.IMREAD_UNCHANGED)
+    if image is None or image.ndim != 3 or image.shape[2] != 4:
+        return  # not read by OpenCV, or without the band
+    band = image[..., 3]
+    if band.dtype.kind != 'u' or ((band > 0) & (band < np.iinfo(band.dtype).max)).any():
+        raise ImageError(
+            'is a TIFF whose fourth band is marked as alpha (ExtraSamples 2) but is '
+            'no mask, and OpenCV multiplies the colours by it; save it with three '
+            'bands, or with GDAL as ALPHA=NO'
+        )
 
 
 def _decode_by_opencv(data: np.ndarray, flags: int) -> np.ndarray | None:
@@ -166,12 +189,14 @@ def read_intact_image(
         data = Path(path).read_bytes()
     except OSError as error:
         raise ImageError(f'cannot be read ({error.strerror})') from None
+    drawn = False  # whether its transparency shows something
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             with open_image(io.BytesIO(data)) as pil:
                 _check_pixels(*stored_size(pil), max_pixels)
                 pil.load()
+                drawn = 'A' in pil.getbands() and np.ptp(pil.getextrema()[-1]) > 0
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -187,6 +212,8 @@ def read_intact_image(
             f'is too small ({width}x{height} pixels, at least {MIN_SIDE}x'
             f'{MIN_SIDE} are needed)'
         )
+    if drawn and image.min() == image.max():
+        raise ImageError('is of one colour without its transparency, which is not used')
     return image
 
 

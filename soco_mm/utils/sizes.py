@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from .exif import read_orientation
 from .image import MIN_SIDE, ImageError, decode_deep, read_image
 from .opening import explain_large, is_pillow_limit, open_image, stored_size
-from .tiff import OPENCV_BANDS, TiffLayout
+from .tiff import TiffLayout
 
 # OpenCV reads all images of the formats that Pillow names so.
 OPENCV_FORMATS = {
@@ -180,7 +180,7 @@ def _is_deep(image: Image.Image) -> bool:
 def _opencv_reads(image: Image.Image, path: str) -> bool:
     """Whether OpenCV knows the format of an image."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return TiffLayout.of(image.tag_v2).bands <= OPENCV_BANDS
+        return TiffLayout.of(image.tag_v2).opencv
     if image.format in OPENCV_FORMATS:
         return True
     try:

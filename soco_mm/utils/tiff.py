@@ -1,19 +1,25 @@
 """How a TIFF stores its pixels, of which OpenCV misreads some kinds silently."""
 
 import io
+import os
 import warnings
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from multiprocessing.pool import ThreadPool
+from typing import BinaryIO, NamedTuple
 
 from PIL import TiffImagePlugin
 
 MAGIC = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 BIG = 43  # the version of a BigTIFF, whose head is longer
 # Numbers of tags.
-WIDTH, BITS, PHOTOMETRIC, SAMPLES, PLANAR, FORMAT = 256, 258, 262, 277, 284, 339
-GREY = (0, 1)  # WhiteIsZero and BlackIsZero
+WIDTH, BITS, PHOTOMETRIC, SAMPLES, PLANAR = 256, 258, 262, 277, 284
+EXTRA, FORMAT = 338, 339
+WHITE_IS_ZERO, BLACK_IS_ZERO, CMYK = 0, 1, 5
+UNASSOCIATED_ALPHA = 2
 SIGNED = 2
 OPENCV_BANDS = 4  # it reads no TIFF of more
+THREADS = 8  # most of the time goes into waiting for storage
 
 
 class TiffLayout(NamedTuple):
@@ -22,16 +28,19 @@ class TiffLayout(NamedTuple):
     Attributes:
         bands (int): Channels of a pixel, with those beyond its colours.
         bits (int): Of a channel.
-        grey (bool): Whether it says that its first band is a grey image.
+        photometric (int): What its first bands are, as the standard numbers it.
         planar (bool): Whether its bands are stored one after the other.
         signed (bool): Whether its pixels are signed integers.
+        alpha (bool): Whether a band is marked as alpha that the colours are yet to
+            be multiplied by.
     """
 
     bands: int
     bits: int
-    grey: bool
+    photometric: int
     planar: bool
     signed: bool
+    alpha: bool
 
     @classmethod
     def of(cls, tags: Mapping) -> 'TiffLayout':
@@ -44,10 +53,22 @@ class TiffLayout(NamedTuple):
         return cls(
             first(SAMPLES, 1),
             first(BITS, 1),
-            first(PHOTOMETRIC, GREY[1]) in GREY,
+            first(PHOTOMETRIC, BLACK_IS_ZERO),
             first(PLANAR, 1) == 2,
             first(FORMAT, 1) == SIGNED,
+            first(EXTRA, 0) == UNASSOCIATED_ALPHA,
         )
+
+    @property
+    def grey(self) -> bool:
+        """bool: Whether it says that its first band is a grey image."""
+        return self.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO)
+
+    @property
+    def opencv(self) -> bool:
+        """bool: Whether OpenCV decodes it at all."""
+        deep_cmyk = self.photometric == CMYK and self.bits > 8
+        return self.bands <= OPENCV_BANDS and not deep_cmyk
 
     @property
     def unmarked(self) -> bool:
@@ -95,7 +116,37 @@ def read_layout(data: bytes) -> TiffLayout | None:
     """
     if bytes(data[:4]) not in MAGIC:
         return None  # before its bytes are copied
-    stream = io.BytesIO(data)
+    return _read_tags(io.BytesIO(data))
+
+
+def read_layouts(
+    root: str, paths: Iterable[str]
+) -> Iterator[tuple[str, TiffLayout | None]]:
+    """Read the layouts of many files, of which a few bytes are read.
+
+    Args:
+        root (str): The folder of images.
+        paths (Iterable[str]): Paths of the images relative to it.
+
+    Yields:
+        tuple: A path and its layout, as from :func:`read_layout`.
+    """
+    with ThreadPool(THREADS) as pool:
+        yield from pool.imap(partial(_read_file, root), paths, chunksize=64)
+
+
+def _read_file(root: str, path: str) -> tuple[str, TiffLayout | None]:
+    try:
+        with open(os.path.join(root, path), 'rb') as file:
+            found = _read_tags(file) if file.read(4) in MAGIC else None
+    except OSError:  # said where the image is used
+        found = None
+    return path, found
+
+
+def _read_tags(stream: BinaryIO) -> TiffLayout | None:
+    """The layout of a TIFF; None if its tags cannot be read."""
+    stream.seek(0)
     head = stream.read(8)
     if BIG in head[2:4]:
         head += stream.read(8)

@@ -18,7 +18,7 @@ from soco_mm.apis.finetune import finetune
 from soco_mm.cli import main
 from soco_mm.coco import read_annotations
 from soco_mm.detectors.finetune_config import choose_epochs, finetune_config
-from soco_mm.detectors.summary import shared
+from soco_mm.detectors.summary import describe_finetuning, shared
 from soco_mm.detectors.training import best_metrics
 from soco_mm.engine.config import load_config
 from soco_mm.engine.vis_backend import JSONVisBackend, read_lines
@@ -667,6 +667,31 @@ def test_images_that_are_trained_with_and_evaluated_on_are_counted(
     other = read_annotations(annotations, demo_images / '..' / 'images')
     assert shared(same, other).startswith('. 5 of them are also trained with')
     assert not shared(same, read_annotations(mixed['val'], mixed['images']))
+
+
+def test_images_without_objects_are_counted_where_they_are_evaluated_on(
+    annotations, demo_images, tmp_path
+):
+    content = json.loads(annotations.read_text())
+    read = read_annotations(annotations, demo_images)
+    cfg = Config(
+        dict(
+            model=dict(type='FasterRCNN'),
+            load_from=None,
+            train_cfg=dict(max_epochs=1),
+            train_dataloader=dict(batch_size=1),
+            val_evaluator=dict(metric=['bbox']),
+        )
+    )
+    assert describe_finetuning(cfg, read, read).partition(';')[2].count('object') == 0
+    first = content['images'][0]['id']
+    for each in content['annotations']:
+        each['image_id'] = first
+    (tmp_path / 'few.json').write_text(json.dumps(content))
+    few = read_annotations(tmp_path / 'few.json', demo_images)
+    assert (
+        'evaluated on 5 images (4 have no object: what is found there is wrong). '
+    ) in describe_finetuning(cfg, read, few)
 
 
 @pytest.mark.parametrize('norm', ['SyncBN', 'MMSyncBN'])

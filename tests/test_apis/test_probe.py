@@ -395,6 +395,18 @@ def test_what_is_left_out_of_annotations_is_said(annotations, weights, capsys):
         small_config(weights), weights, path, path, k=3, images=annotations / 'images'
     )
     assert '4 images are also in train' in capsys.readouterr().out
+    # By another way.
+    images = annotations / 'voc/../images'
+    knn_probe(
+        small_config(weights),
+        weights,
+        path,
+        path,
+        k=3,
+        images=annotations / 'images',
+        val_images=images,
+    )
+    assert '4 images are also in train' in capsys.readouterr().out
 
 
 def test_annotations_that_do_not_fit_are_refused(annotations, folders, weights):

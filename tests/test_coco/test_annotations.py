@@ -569,6 +569,13 @@ def test_file_names_of_lvis_are_in_the_url(read, content, tmp_path):
     assert read_annotations(path, tmp_path).images[2] == 'b.png'
 
 
+def test_images_that_are_annotated_for_some_categories_are_counted(read, content):
+    assert not any('LVIS' in line for line in read().account.lines())
+    content['images'][1]['neg_category_ids'] = [2]
+    (line,) = (line for line in read().account.lines() if 'LVIS' in line)
+    assert line.startswith('1 image that is annotated for some categories only')
+
+
 @pytest.mark.parametrize(
     'flag, crowd', [('0', 0), ('false', 0), ('', 0), (None, 0), ('1', 1), (True, 1)]
 )

@@ -379,3 +379,17 @@ def test_texts_of_other_encodings_are_read(voc):
         )
         assert ElementTree.parse(path).findtext('object/name') == 'nüt'
         assert read_voc(root).content['categories'][0]['name'] == 'nüt'
+
+
+def test_what_follows_a_dot_in_a_list_is_part_of_the_name(voc):
+    for name in ('frame', 'frame.20'):
+        root = voc(object_of('nut', (1, 1, 40, 20)), name)
+        shutil.copy(root / 'JPEGImages/a.png', root / f'JPEGImages/{name}.png')
+    path = root / 'ImageSets/Main/train.txt'
+    for line in ('frame.20', 'frame.20.png', 'frame.20.xml'):
+        path.write_text(f'{line}\n')
+        (image,) = read_voc(path).content['images']
+        assert image['file_name'] == 'frame.20.png'
+    path.write_text('frame.10\n')  # not the image of frame.xml
+    with pytest.raises(UsageError, match=r'train.txt:1: there is no .*/frame.10.xml'):
+        read_voc(path)

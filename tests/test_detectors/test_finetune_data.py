@@ -1,13 +1,16 @@
 """What finetune reads of each layout."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 from label_layouts import names_of, write_voc, write_yolo
+from tiffs import GREY, make_tiff, ramp
 
-from soco_mm.detectors.data import check_depth, hash_of, read_data
+from soco_mm.detectors.data import check_pixels, hash_of, read_data
+from soco_mm.detectors.summary import shared
 from soco_mm.utils import SoCoError, UsageError
 
 
@@ -146,21 +149,90 @@ def test_a_loss_of_depth_is_said_for_what_the_detector_reads(tmp_path, caplog):
     narrow = rng.integers(51200, 51200 + 600, (40, 50)).astype(np.uint16)
     cv2.imwrite(str(tmp_path / 'a.png'), narrow)
     sources = read_one(tmp_path, 'a.png')
-    check_depth(sources, (0.5, 99.5))
+    check_pixels(sources, (0.5, 99.5))
     assert not caplog.records
-    check_depth(sources, None)
+    check_pixels(sources, None)
     warning, _ = caplog.messages  # of train and val
     assert '3 grey levels of' in warning
     assert 'pretrain with --stretch 0.5 99.5 to use the whole range' in warning
     cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((40, 50), np.uint8))
     caplog.clear()
-    check_depth(sources, None)
+    check_pixels(sources, None)
     assert not caplog.records
 
 
 def test_images_that_only_a_stretch_reads_are_refused_before_the_training(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.tif'), np.zeros((40, 50), np.float32))
     sources = read_one(tmp_path, 'a.tif')
-    check_depth(sources, (0.5, 99.5))
+    check_pixels(sources, (0.5, 99.5))
     with pytest.raises(SoCoError, match=r'a\.tif, which has pixels of 32 bits'):
-        check_depth(sources, None)
+        check_pixels(sources, None)
+
+
+def test_every_tiff_that_would_be_misread_is_named(tmp_path):
+    """Also among more images than a sample, and of 8 bits."""
+    names = [f'{index:03d}.tif' for index in range(200)]
+    good = make_tiff(ramp(np.uint8)).tobytes()
+    for name in names:
+        (tmp_path / name).write_bytes(good)
+    content = dict(
+        images=[
+            dict(id=index, file_name=name, width=40, height=24)
+            for index, name in enumerate(names)
+        ],
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[3, 4, 20, 20])],
+        categories=[dict(id=1, name='hand')],
+    )
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps(content))
+    check_pixels(read_data(path, tmp_path, path), None)
+    for pixels, options, reason in (
+        (ramp(np.uint8), dict(photometric=GREY), '3 bands that are not marked as RGB'),
+        (ramp(np.uint8, 4), dict(extra=2), 'fourth band is marked as alpha'),
+        (ramp(np.int8, 1), dict(photometric=GREY), 'signed pixels'),
+    ):
+        for name in names[101:104]:  # between those of a sample
+            (tmp_path / name).write_bytes(make_tiff(pixels, **options).tobytes())
+        with pytest.raises(SoCoError, match=rf'101\.tif, which .*{reason}') as refused:
+            check_pixels(read_data(path, tmp_path, path), None)
+        assert ', and 2 more such.' in str(refused.value)
+        assert ('pretrain with --stretch' in str(refused.value)) == (reason[0] == 's')
+
+
+def test_images_of_another_pascal_voc_are_its_own(layouts):
+    """As Roboflow writes them, with names that all splits have."""
+    for split in ('train', 'valid'):
+        (layouts / 'splits' / split).mkdir(parents=True)
+        for number, name in ((1, 'a'), (3, 'b')):
+            shutil.copy(
+                layouts / f'images/{number}.png',
+                layouts / 'splits' / split / f'{name}.png',
+            )
+            shutil.copy(
+                layouts / f'voc/Annotations/{number}.xml',
+                layouts / 'splits' / split / f'{name}.xml',
+            )
+    train, valid = layouts / 'splits/train', layouts / 'splits/valid'
+    found = read_data(train, train, valid)
+    assert (found['train'].root, found['val'].root) == (train, valid)
+    assert shared(found['train'], found['val']) == ''
+    # Where it has none, and where another folder is named.
+    for path in valid.glob('*.png'):
+        path.unlink()
+    found = read_data(train, train, valid)
+    assert found['val'].root == train
+    assert '(if only their names are equal, give --val-images)' in shared(
+        found['train'], found['val']
+    )
+    found = read_data(train, train, layouts / 'voc', layouts / 'images')
+    assert found['val'].root == layouts / 'images'
+    # Lists of one data set have the same images.
+    main = layouts / 'voc/ImageSets/Main'
+    shutil.copytree(layouts / 'images', layouts / 'better')
+    found = read_data(main / 'train.txt', layouts / 'better', main / 'val.txt')
+    assert found['val'].root == layouts / 'better'
+
+
+def test_a_class_is_named_once(layouts):
+    with pytest.raises(UsageError, match='The class nut is named twice'):
+        read_data(layouts / 'yolo', classes=['nut', 'washer', 'nut'])

@@ -163,3 +163,17 @@ def test_a_large_note_in_a_png_does_no_harm(tmp_path, demo_images):
         Image.open(path).load()
     assert (read_intact_image(path) == read_image(path)).all()
     assert read_size(path) == (60, 40)
+
+
+def test_what_only_transparency_shows_is_no_image(tmp_path):
+    """As of icons: all its colours are black."""
+    image = Image.new('RGBA', (20, 30))
+    image.paste((0, 0, 0, 255), (5, 5, 15, 15))
+    image.save(tmp_path / 'a.png')
+    with pytest.raises(ImageError, match='of one colour without its transparency'):
+        read_intact_image(tmp_path / 'a.png')
+    image.putpixel((0, 0), (1, 0, 0, 255))
+    image.save(tmp_path / 'b.png')
+    assert read_intact_image(tmp_path / 'b.png').max() == 1
+    Image.new('RGBA', (20, 30)).save(tmp_path / 'c.png')  # nothing is drawn
+    assert not read_intact_image(tmp_path / 'c.png').any()

@@ -1,63 +1,13 @@
-import struct
-
+import cv2
 import numpy as np
 import pytest
+from tiffs import CMYK, GREY, make_tiff, ramp
 
 from soco_mm.utils import ImageError, read_head
 from soco_mm.utils.image import decode_deep, decode_image
-from soco_mm.utils.tiff import TiffLayout, read_layout
+from soco_mm.utils.tiff import TiffLayout, read_layout, read_layouts
 
 STRETCH = (0.0, 100.0)
-GREY, RGB = 1, 2  # PhotometricInterpretation
-FORMATS = dict(u=1, i=2, f=3)
-
-
-def make_tiff(pixels, photometric=RGB, planar=False):
-    """The bytes of an uncompressed TIFF of pixels (H, W, C), by the standard."""
-    height, width, bands = pixels.shape
-    bits = 8 * pixels.dtype.itemsize
-    content = (pixels.transpose(2, 0, 1) if planar else pixels).tobytes()
-    plane = len(content) // (bands if planar else 1)
-    number = bands if planar else 1
-    extra = bands - (3 if photometric == RGB else 1)
-    tags = {
-        256: [width],
-        257: [height],
-        258: [bits] * bands,
-        259: [1],
-        262: [photometric],
-        273: None,  # where the strips are, below
-        277: [bands],
-        278: [height],
-        279: [plane] * number,
-        284: [2 if planar else 1],
-        338: [0] * extra,
-        339: [FORMATS[pixels.dtype.kind]] * bands,
-    }
-    tags = {tag: value for tag, value in tags.items() if value != []}
-    beyond = 8 + 2 + 12 * len(tags) + 4
-    start = beyond + 16 * len(tags)
-    tags[273] = [start + index * plane for index in range(number)]
-    entries = values = b''
-    for tag, value in sorted(tags.items()):
-        long = tag in (273, 279)
-        packed = struct.pack(f'<{len(value)}{"IH"[not long]}', *value)
-        if len(packed) > 4:
-            place = struct.pack('<I', beyond + len(values))
-            values += packed.ljust(16, b'\0')
-        else:
-            place = packed.ljust(4, b'\0')
-        entries += struct.pack('<HHI', tag, 4 if long else 3, len(value)) + place
-    head = b'II*\0' + struct.pack('<IH', 8, len(tags)) + entries + bytes(4)
-    data = (head + values).ljust(start, b'\0') + content
-    return np.frombuffer(data, np.uint8)
-
-
-def ramp(dtype, bands=3):
-    """An image whose bands differ, from the smallest value to the largest."""
-    limits = np.iinfo(dtype) if np.dtype(dtype).kind in 'iu' else np.finfo(np.float16)
-    steps = np.linspace(float(limits.min), float(limits.max), 24 * 40 * bands)
-    return steps.reshape(24, 40, bands)[:, ::-1].astype(dtype)
 
 
 @pytest.mark.parametrize('bands', [3, 4])
@@ -131,7 +81,67 @@ def test_more_bands_than_opencv_reads_are_no_image_for_a_detector(tmp_path):
 
 def test_the_layout_is_that_of_the_tags_and_none_of_other_files(demo_images):
     data = make_tiff(ramp(np.uint16), planar=True)
-    assert read_layout(data) == TiffLayout(3, 16, False, True, False)
+    assert read_layout(data) == TiffLayout(3, 16, 2, True, False, False)
     assert read_layout(data[:9]) is None
     assert read_layout(np.frombuffer(b'II*\0', np.uint8)) is None
     assert read_layout(np.fromfile(demo_images / 'coffee.jpg', np.uint8)) is None
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_colours_are_never_multiplied_by_a_band_that_is_no_mask(dtype):
+    """Such as near infrared, which GDAL and tifffile mark as alpha."""
+    pixels = ramp(dtype, 4)
+    data = make_tiff(pixels, extra=2)
+    deep = dtype is np.uint16
+    with pytest.raises(
+        ImageError, match='fourth band is marked as alpha .* is no mask'
+    ):
+        decode_image(data)
+    if deep:
+        assert decode_image(data, STRETCH).shape == (24, 40, 3)
+        assert (decode_deep(data) == pixels[..., :3]).all()
+    else:
+        with pytest.raises(ImageError, match='is no mask'):
+            decode_image(data, STRETCH)
+    eight = (pixels[..., :3] >> 8 * deep).astype(int)
+    for extra in (0, 1):  # unspecified, and colours that are multiplied already
+        read = decode_image(make_tiff(pixels, extra=extra))
+        assert np.abs(read - eight).max() <= 1
+    # A mask makes black what is outside.
+    mask = np.arange(40) < 30
+    pixels[..., 3] = np.where(mask, np.iinfo(dtype).max, 0)
+    read = decode_image(make_tiff(pixels, extra=2))
+    assert np.abs(read - eight * mask[:, None]).max() <= 1
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.int16, np.float32])
+def test_what_is_white_at_zero_is_so_with_all_its_bits(dtype):
+    pixels = ramp(dtype, 1)
+    expected = decode_image(make_tiff(pixels, GREY), STRETCH)
+    read = decode_image(make_tiff(pixels, photometric=0), STRETCH)
+    assert read[0, -1, 0] == 255 - read[-1, 0, 0] != read[-1, 0, 0]
+    assert np.abs(read.astype(int) - (255 - expected.astype(int))).max() <= 1
+
+
+def test_deep_cmyk_is_no_image_for_a_detector(tmp_path):
+    path = tmp_path / 'a.tif'
+    for dtype, opencv in ((np.uint8, True), (np.uint16, False)):
+        path.write_bytes(make_tiff(ramp(dtype, 4), CMYK).tobytes())
+        assert read_head(str(path)).opencv == opencv
+        assert (cv2.imread(str(path)) is not None) == opencv
+
+
+def test_layouts_of_files_are_those_of_their_bytes(tmp_path):
+    files = dict(
+        a=make_tiff(ramp(np.uint16), planar=True),
+        b=make_tiff(ramp(np.uint8, 4), extra=2),
+        c=np.zeros(2, np.uint8),
+    )
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data.tobytes())
+    expected = [(name, read_layout(data)) for name, data in files.items()]
+    assert list(read_layouts(str(tmp_path), [*files, 'none'])) == [
+        *expected,
+        ('none', None),
+    ]
+    assert expected[1][1] == TiffLayout(4, 8, 2, False, False, True)
