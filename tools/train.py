@@ -46,14 +46,12 @@ def main() -> None:
         '--local_rank',
         '--local-rank',
         type=int,
-        default=0,
         help='set by some launchers',
     )
     add_config_options(parser, 'train_dataloader.batch_size=64')
     args = parser.parse_args()
-    # Open MPI says it in a variable of its own, which MMEngine does not read.
-    local_rank = os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', args.local_rank)
-    os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    if args.local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
     cfg = load_config(args.config, args.cfg_options)
     set_batch(cfg, args.auto_scale, args.accumulate)

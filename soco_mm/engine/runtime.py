@@ -3,11 +3,13 @@
 import itertools
 import os
 
+import torch
 from mmengine.config import Config
 from mmengine.device import is_cuda_available
 from mmengine.dist import init_dist, is_distributed
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 from torch import distributed, nn
 
 from soco_mm.models.layers import ViewSyncBatchNorm
@@ -18,6 +20,7 @@ from soco_mm.utils import UsageError
 from .disk import keep_logging
 from .precision import adapt_precision
 from .quiet_log import QuietRunner, tell
+from .recomputation import not_reentrant
 from .schedules import count_optimizer_steps
 
 _run_numbers = itertools.count()
@@ -38,6 +41,11 @@ class TrainingRunner(Runner):
                 wrapper = model_wrapper_cfg or dict(broadcast_buffers=False)
                 model_wrapper_cfg = dict(wrapper, find_unused_parameters=True)
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def train(self) -> nn.Module:
+        """Train, see MMEngine's Runner; a backbone may have ``with_cp=True``."""
+        with not_reentrant():
+            return super().train()
 
 
 class QuietTrainingRunner(QuietRunner, TrainingRunner):
@@ -68,6 +76,10 @@ def build_runner(cfg: Config, quiet: bool = False) -> Runner:
     """
     note = adapt_to_device(cfg)
     cfg.setdefault('experiment_name', f'run_{next(_run_numbers)}')
+    if cfg.get('compile'):
+        # Else a compiled model ignores hooks that are registered later, such as those
+        # that watch its features now and then.
+        torch._dynamo.config.skip_nnmodule_hook_guards = False
     runner = (QuietTrainingRunner if quiet else TrainingRunner).from_cfg(cfg)
     count_optimizer_steps(runner)
     keep_logging(runner.logger)
@@ -114,8 +126,15 @@ def start_processes(cfg: Config) -> None:
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none' or is_distributed():
         return
+    if launcher == 'mpi' and 'OMPI_COMM_WORLD_LOCAL_RANK' in os.environ:
+        # The Runner reads the one, Open MPI says the other.
+        local_rank = os.environ['OMPI_COMM_WORLD_LOCAL_RANK']
+        os.environ.setdefault('LOCAL_RANK', local_rank)
     if is_cuda_available():
-        init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+        env_cfg = cfg.get('env_cfg', {})
+        # First: what MMEngine would choose here, its Runner warns of later.
+        set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
+        init_dist(launcher, **env_cfg.get('dist_cfg', {}))
         return
     if 'RANK' not in os.environ:
         raise UsageError(

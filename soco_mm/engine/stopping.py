@@ -48,7 +48,10 @@ def signals_noted() -> Iterator[list[signal.Signals]]:
         yield noted
     except Stopped:
         if get_world_size() > 1:
-            before.clear()  # a launcher ends all as soon as one has ended
+            # A launcher ends all as soon as one has ended. Python's handlers are gone
+            # before libraries are torn down; what is ignored stays so, and the exit
+            # code is that of a stop.
+            before = dict.fromkeys(SIGNALS, signal.SIG_IGN)
         raise
     finally:
         for each, handler in before.items():

@@ -28,6 +28,7 @@ def extract_features(
     model.eval()
     features, labels, done = None, [], 0
     for batch in loader:
+        labels += [label_of(sample) for sample in batch['data_samples']]
         batch = model.data_preprocessor(batch)
         (pooled,) = model.extract_feat(batch['inputs'])
         if features is None:
@@ -37,7 +38,6 @@ def extract_features(
             )
         features[done : done + len(pooled)] = normalize(pooled.float())
         done += len(pooled)
-        labels += [label_of(sample) for sample in batch['data_samples']]
         for _ in pooled:
             progress()
     assert features is not None and done == len(features)

@@ -9,18 +9,17 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.runner import Runner
 
 from soco_mm.checkpoint import read_checkpoint, state_dict_of
 from soco_mm.checkpoint.config_text import config_text, read_assignment
 from soco_mm.engine import build_runner
-from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import building
 from soco_mm.engine.initial_weights import safe_loading
-from soco_mm.engine.processes import exclusive_to_training
+from soco_mm.engine.processes import exclusive_to_training, together
 from soco_mm.engine.runtime import start_processes
-from soco_mm.engine.training import check_resumable
+from soco_mm.engine.training import check_resumable, choose_checkpoint
 from soco_mm.evaluation import TEMPERATURE, extract_features, knn_scores, load_backbone
 from soco_mm.evaluation.backbone import backbone_weights
 from soco_mm.evaluation.probe_data import choose_data
@@ -224,16 +223,11 @@ def train_probe(
     resume: bool,
 ) -> ProbeResult:
     """Train a linear probe in a folder that no other process writes to."""
-    last = latest_checkpoint(work_dir)
-    if last and not resume:
-        raise UsageError(
-            f'{work_dir} already holds the checkpoints of a '
-            'training. Choose another folder.'
-        )
-    classes = choose_data(cfg, *data)
-    topk = prepare(cfg, checkpoint, len(classes))
+    last = choose_checkpoint(work_dir, resume)
+    classes = together(lambda: choose_data(cfg, *data))
+    topk = together(lambda: prepare(cfg, checkpoint, len(classes)))
     if last:
-        check_same_probe(cfg, last)
+        together(lambda: check_same_probe(cfg, last))
     cfg.work_dir = str(work_dir)
     cfg.resume = last is not None
     cfg.load_from = last and str(last)
@@ -245,6 +239,7 @@ def train_probe(
         with safe_loading():
             runner.train()
         metrics = runner.val()
+    barrier()  # the first process still writes
     result = ProbeResult(
         **of_config(cfg, 'linear', runner.val_dataloader.dataset.samples),
         epochs=cfg.train_cfg.max_epochs,

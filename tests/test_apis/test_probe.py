@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -505,3 +508,48 @@ def test_tool_runs_a_config(folders, weights, tmp_path, capsys):
     result = json.loads((tmp_path / 'out/linear.json').read_text())
     assert f'linear: top-1 {result["top1"]:.2f} %' in done.stdout
     assert result['epochs'] == 1 and result['num_val'] == 15
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_linear_probe_and_resume_it(folders, weights, tmp_path):
+    train, val = folders
+    out = tmp_path / 'out'
+
+    def launch(*arguments, epochs):
+        return subprocess.run(
+            [
+                *(sys.executable, '-m', 'soco_mm.cli.launch', '--nproc_per_node=2'),
+                'tools/benchmarks/linear_probe.py',
+                *(LINEAR_PROBE, weights, '--train', train, '--val', val),
+                *('--work-dir', out, '--launcher', 'pytorch', *arguments),
+                '--cfg-options',
+                'model.backbone.depth=18',
+                'model.backbone.base_channels=32',
+                f'train_cfg.max_epochs={epochs}',
+                'train_dataloader.batch_size=6',
+                'train_dataloader.num_workers=0',
+                'train_dataloader.persistent_workers=False',
+                'val_dataloader.num_workers=0',
+                'val_dataloader.persistent_workers=False',
+            ],
+            cwd=ROOT,
+            env=dict(os.environ, OMP_NUM_THREADS='1'),
+            capture_output=True,
+            text=True,
+        )
+
+    done = launch(epochs=1)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((out / 'linear.json').read_text())
+    assert (result['num_train'], result['num_val']) == (36, 15)
+    # Each of the 15 counts once, although 2 processes classify 8 each.
+    assert result['top1'] * 15 % 100 == pytest.approx(0, abs=0.01)
+    assert done.stdout.count('top-1') == 1
+    done = launch(epochs=2)
+    assert done.returncode == 2
+    assert done.stderr.count('already holds the checkpoints of a training') == 1
+    done = launch('--resume', epochs=2)
+    assert done.returncode == 0, done.stderr
+    assert 'Epoch(train) [2]' in done.stdout and 'Epoch(train) [1]' not in done.stdout
+    (last,) = (out / 'last_checkpoint').read_text().splitlines()
+    assert last.endswith('epoch_2.pth')

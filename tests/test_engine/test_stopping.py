@@ -14,6 +14,7 @@ from commands import ROOT, call, free_port
 from mmengine.hooks import Hook
 
 from soco_mm.engine.checkpoint_files import latest_checkpoint
+from soco_mm.engine.stopping import SIGNALS, signals_noted
 from soco_mm.engine.training import train_model
 from soco_mm.errors import SoCoError, Stopped
 from soco_mm.registry import HOOKS
@@ -60,6 +61,22 @@ def test_a_training_saves_when_it_is_asked_to_stop_and_goes_on_to_the_bit(
     resumed = torch.load(train_model(cfg, tmp_path / 'run', resume=True))
     for name, value in undisturbed['state_dict'].items():
         assert torch.equal(resumed['state_dict'][name], value), name
+
+
+def test_one_of_several_processes_ends_with_its_own_exit_code(monkeypatch):
+    """A launcher sends SIGTERM as soon as another one has ended."""
+    monkeypatch.setattr('soco_mm.engine.stopping.get_world_size', lambda: 2)
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+    try:
+        with pytest.raises(Stopped), signals_noted() as noted:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert noted == [signal.SIGTERM]
+            raise Stopped('')
+        # Not only noted: Python's handlers are gone when it ends, this is not.
+        assert {signal.getsignal(each) for each in SIGNALS} == {signal.SIG_IGN}
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def test_without_checkpoints_it_stops_and_is_not_started_again(
