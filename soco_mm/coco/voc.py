@@ -223,7 +223,9 @@ def _list_xmls(layout: VocLayout) -> list[str]:
         if not line.strip():
             continue
         names = _names_of(line.strip())
-        xmls = (by_stem.get(each) or by_stem.get(_without(each)) for each in names)
+        xmls = (
+            by_stem.get(each) or by_stem.get(_without_suffix(each)) for each in names
+        )
         xml = next(filter(None, xmls), None)
         if xml is None:
             raise UsageError(
@@ -245,7 +247,7 @@ def _names_of(line: str) -> list[str]:
     return [line, name.strip()] if name and flag in ('-1', '0', '1') else [line]
 
 
-def _without(name: str) -> str:
+def _without_suffix(name: str) -> str:
     """A name of a list without the suffix that it should not have.
 
     What else follows a dot belongs to it, as in frame.10.

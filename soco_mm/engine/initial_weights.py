@@ -39,7 +39,11 @@ def safe_loading() -> Iterator[None]:
 
 
 def load_from_file(filename: str, map_location=None) -> dict:
-    """Read a checkpoint for MMEngine; its log says ``file backend``."""
+    """Read a checkpoint for MMEngine; its log says ``file backend``.
+
+    On the CPU, wherever MMEngine wants it: steps of AdamW that are on a GPU would each
+    be waited for in each iteration, and two copies of the tensors would be there.
+    """
     checkpoint = read_checkpoint(filename)
     return dict(checkpoint, state_dict=state_dict_of(checkpoint, filename))
 

@@ -13,6 +13,7 @@ from .tiff import WHITE_IS_ZERO, TiffLayout, read_layout
 
 # Smaller images have nothing to learn from.
 MIN_SIDE = 8
+PAM = b'P7'  # how the files start
 Percentiles = tuple[float, float]
 
 
@@ -118,6 +119,8 @@ def _check_alpha(data: np.ndarray) -> None:
 
 def _decode_by_opencv(data: np.ndarray, flags: int) -> np.ndarray | None:
     """The image, BGR or grey; None if OpenCV cannot decode it."""
+    if bytes(data[:2]) == PAM:
+        raise ImageError('is a PAM, whose red and blue OpenCV swaps; save it as PPM')
     try:
         return cv2.imdecode(data, flags)
     except cv2.error as error:

@@ -177,3 +177,13 @@ def test_what_only_transparency_shows_is_no_image(tmp_path):
     assert read_intact_image(tmp_path / 'b.png').max() == 1
     Image.new('RGBA', (20, 30)).save(tmp_path / 'c.png')  # nothing is drawn
     assert not read_intact_image(tmp_path / 'c.png').any()
+
+
+def test_a_pam_is_refused_since_its_colours_would_be_swapped(tmp_path):
+    head = b'P7\nWIDTH 9\nHEIGHT 8\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n'
+    path = tmp_path / 'a.pam'
+    path.write_bytes(head + bytes([200, 100, 50]) * 72)
+    assert cv2.imread(str(path))[0, 0, 0] == 200  # blue, where it is red
+    for read in (read_image, read_intact_image, read_size):
+        with pytest.raises(ImageError, match='PAM, whose red and blue OpenCV swaps'):
+            read(path)
