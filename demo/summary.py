@@ -37,7 +37,7 @@ def main() -> None:
             f'xdg-open {shlex.quote(str(run / "preview.png"))}',
         ),
         (
-            f'pretraining: loss over its floor from {first:.2f} to {last:.2f}',
+            f'pretraining: loss above its floor from {first:.2f} to {last:.2f}',
             f'less {shlex.quote(str(run / "vis_data/scalars.json"))}',
         ),
         (

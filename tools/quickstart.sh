@@ -16,7 +16,7 @@ case "${1:-}" in
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # The next steps are in the table at the end. A pipe would hide the live line.
-job() { if [ -t 1 ]; then "$@"; else "$@" | sed -u '/^Use next:/,$d'; fi; }
+job() { if [ -t 1 ]; then "$@"; else "$@" | sed -u '/^Files of this run:/,$d'; fi; }
 say() { printf '\n[quickstart] %s\n' "$*"; }
 
 bash tools/setup_env.sh "$@"

@@ -56,6 +56,8 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     set_batch(cfg, args.auto_scale, args.accumulate)
     set_precision(cfg, args.precision)
+    if args.amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
     work_dir = (
         args.work_dir
         or cfg.get('work_dir')
@@ -64,7 +66,7 @@ def main() -> None:
     cfg.launcher = args.launcher
     start_processes(cfg)
     with exclusive_to_training(work_dir, 'a run'):
-        checkpoint = train_model(cfg, work_dir, args.resume, args.amp, args.launcher)
+        checkpoint = train_model(cfg, work_dir, args.resume, args.launcher)
     if checkpoint is not None and int(os.environ.get('RANK', 0)) == 0:
         print(f'The last checkpoint is {checkpoint}.')
 

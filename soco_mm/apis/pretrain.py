@@ -72,11 +72,11 @@ def pretrain(
         epochs (int, optional): Length of the training. Defaults to the config's.
         batch_size (int, optional): Images of an iteration. Defaults to the config's,
             at most 16 on a CPU if it counts in epochs, at most all images.
-        accumulate (int, optional): Iterations of an optimiser step. Defaults to 1.
+        accumulate (int, optional): Iterations of a step. Defaults to the config's.
         auto_scale (bool, optional): See :mod:`soco_mm.engine.batch_scaling`.
         precision (str, optional): See :func:`set_precision`.
         checkpoint_every (str, optional): See :class:`AtomicCheckpointHook`.
-        workers (int, optional): Loading (16 at most) and proposals; one per core.
+        workers (int, optional): Processes that load images; one per core, at most 16.
         preset (str, optional): Settings of the proposals. Defaults to ``paper``.
         ann (str | Path, optional): Annotations of a few images, to which the
             proposals are fitted, see :func:`fit_settings`. Defaults to None.

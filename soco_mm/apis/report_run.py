@@ -49,7 +49,7 @@ def report_run(
 ) -> RunReportResult:
     """Write an HTML page about a run, or one that compares two.
 
-    Loss over its floor, learning rate and other scalars, health and what is
+    Loss above its floor, learning rate and other scalars, health and what is
     wrong, where the time went, what the model sees, which objects it finds
     alike, the config, and what the run was made from and has exported. The run
     may have finished, have been killed, or still go on: nothing in its folder is
@@ -70,9 +70,7 @@ def report_run(
     """
     folders = [runs] if isinstance(runs, (str, Path)) else list(runs)
     if not 1 <= len(folders) <= 2:
-        raise UsageError(
-            f'A page is about one run or two, but {len(folders)} are given.'
-        )
+        raise UsageError(f'Give one run, or two to compare, not {len(folders)}.')
     records = [RunRecord.read(Path(folder).resolve()) for folder in folders]
     page = claim(
         records[0].folder / PAGE if out is None else out,

@@ -147,6 +147,6 @@ def finetune(args: argparse.Namespace) -> None:
                 f'AP50 {100 * best[f"coco/{kind}_mAP_50"]:.1f}  '
                 f'AP75 {100 * best[f"coco/{kind}_mAP_75"]:.1f}'
             )
-    print('\nUse next:')
+    print('\nFiles of this run:')
     for name, path in vars(made).items():
         print(f'  {name:11s} {path}')

@@ -61,7 +61,7 @@ def add_pretrain(commands) -> None:
         '--train',
         metavar='PARTS',
         help='train only these parts, of backbone, neck and head, separated by '
-        'commas; the others stay as they are (default: as the config says)',
+        'commas; the others are frozen (default: as the config says)',
     )
     parser.add_argument(
         '--batch-size',
@@ -156,7 +156,7 @@ def pretrain(args: argparse.Namespace) -> None:
         tensorboard=args.tensorboard,
         verbose=args.verbose,
     )
-    print('\nUse next:')
+    print('\nFiles of this run:')
     for name, path in vars(made).items():
         print(f'  {name:11s} {path}')
     print(f'How it went, on one page: soco-mm report {shlex.quote(args.out)}')

@@ -90,13 +90,13 @@ class Batches:
         said = ' '.join(str(error).split()) or type(error).__name__
         if len(self.killed) > MOST_KILLED:
             raise SoCoError(
-                f'Processes that load images were killed {len(self.killed)} times '
+                f'Workers of the data loader were killed {len(self.killed)} times '
                 f'within {WITHIN} batches ({said}). Memory may be short: continue with '
                 '--resume and fewer --workers (train_dataloader.num_workers).'
             ) from error
         print_log(
-            f'A process that loads images was killed ({said}). The loader is started '
-            'again, with the same batch.',
+            f'A worker of the data loader was killed ({said}). The loader starts again '
+            'with the same batch.',
             logger='current',
             level=logging.WARNING,
         )

@@ -17,6 +17,7 @@ from soco_mm.detectors.pipelines import (
 from soco_mm.utils import SoCoError, UsageError
 
 COCO_IMAGES = 118_287  # in train2017, for which 12 epochs are the standard
+EVALUATIONS = 10  # of a training
 # Parts of a detector that distinguish classes; an RPN does not.
 HEADS = ('roi_head', 'bbox_head', 'mask_head')
 
@@ -43,7 +44,6 @@ def finetune_config(
     val: Annotations,
     epochs: int,
     batch_size: int,
-    evaluations: int = 10,
     scale: tuple | None = None,
     num_workers: int = 2,
     seed: int = 0,
@@ -61,7 +61,6 @@ def finetune_config(
         val (Annotations): The annotations to evaluate on, of the same classes.
         epochs (int): Length of the training.
         batch_size (int): Images per step.
-        evaluations (int): How often it is evaluated. Defaults to 10.
         scale (tuple, optional): Largest long and short side of the images, in
             pixels. Defaults to None, as in the detector's config.
         num_workers (int): Processes that load images. Defaults to 2.
@@ -107,7 +106,7 @@ def finetune_config(
     optimizer.lr *= batch_size / rate_of
     cfg.auto_scale_lr = dict(enable=False, base_batch_size=batch_size)
     iterations = math.ceil(len(train.boxes) / batch_size)
-    set_loops(cfg, epochs, iterations, math.ceil(epochs / evaluations))
+    set_loops(cfg, epochs, iterations, math.ceil(epochs / EVALUATIONS))
     cfg.randomness = dict(seed=seed)
     return cfg
 

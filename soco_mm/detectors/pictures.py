@@ -48,20 +48,17 @@ def pick(ids: list, num_picked: int) -> list:
 
 
 @torch.no_grad()
-def draw_predictions(
-    runner: Runner, val: Annotations, path: Path, num_images: int = SHOWN
-) -> None:
+def draw_predictions(runner: Runner, val: Annotations, path: Path) -> None:
     """Draw annotated and predicted objects of some images side by side.
 
     Args:
         runner (Runner): A runner with the trained detector.
         val (Annotations): The annotations to evaluate on.
         path (Path): The PNG file to write.
-        num_images (int): How many images, evenly picked. Defaults to 6.
     """
     dataset = runner.val_dataloader.dataset
     model = unwrap_model(runner.model).eval()
-    picked = pick(list(val.boxes), num_images)
+    picked = pick(list(val.boxes), SHOWN)
     indices = {
         dataset.get_data_info(index)['img_id']: index for index in range(len(dataset))
     }

@@ -337,7 +337,8 @@ def load_config(
     Args:
         path (str | Path): The config, or its name under ``configs/soco``.
         options (dict, optional): Values by dotted key, as ``--cfg-options``
-            gives them; each key must already exist. Defaults to None.
+            gives them; each key must exist, but for arguments of a component or
+            data loader. Defaults to None.
         arguments (dict, optional): What cannot be set this way: the argument
             of the job that sets it, by dotted key. Defaults to None.
 

@@ -25,7 +25,8 @@ numbers by part or level:
 ``movement_weights``           by part: :math:`\\|w - w_0\\| / \\|w_0\\|` of the weights
                                of convolutions and linear layers
 ``movement_biases``            by part: the same of biases and norms
-``masked_share``               proposals that no pair of views has a box of in both
+``masked_share``               of the K proposals an image: without a box in the first
+                               view and another one
 ``boxes_by_level``             by level (P2, ...): share of the boxes of all views
 ``target_momentum``            momentum of the target network at the next step
 ``waiting_share``              share of the time that waits for data

@@ -152,7 +152,7 @@ def data(rows: Sequence[Row], max_steps: int) -> str | None:
 
 
 def objects(rows: Sequence[Row], max_steps: int) -> str | None:
-    """Most proposals are not in two views."""
+    """Most proposals have no box in the first view and another one."""
     share = recent(rows, 'masked_share')
     if share is None or share < MANY_MASKED:
         return None

@@ -155,7 +155,7 @@ class BoxLevels:
             return ''
         long, short = max(self.detector.scale), min(self.detector.scale)
         return (
-            f'; after the stroke the level to which {self.detector.detector} assigns '
+            f'; after the slash the level to which {self.detector.detector} assigns '
             f'the object, in images of up to {long} x {short} pixels'
         )
 
@@ -208,15 +208,12 @@ def say_levels(cfg: Config) -> None:
             logger.info(printable(found.describe()))
 
 
-def compare_levels(
-    cfg: Config, dataset: ObjectViewDataset, most: int = COUNTED
-) -> LevelAgreement | None:
+def compare_levels(cfg: Config, dataset: ObjectViewDataset) -> LevelAgreement | None:
     """Count the objects whose level is the detector's.
 
     Args:
         cfg (Config): The config of the training.
         dataset (ObjectViewDataset): Its data.
-        most (int): How many images are read, evenly picked. Defaults to 200.
 
     Returns:
         LevelAgreement, optional: None if the config names no detector, or
@@ -228,7 +225,7 @@ def compare_levels(
     found = LevelAgreement(
         levels.detector.detector, [], [], dict.fromkeys(levels.strides, 0)
     )
-    step = -(-len(dataset) // most)
+    step = -(-len(dataset) // COUNTED)
     for index in range(0, len(dataset), step):
         try:
             size = dataset.load_image(index)['image'].shape[1::-1]

@@ -3,6 +3,7 @@
 from math import ceil
 
 from mmengine.config import Config
+from mmengine.hooks import LoggerHook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader
 from soco_mm.datasets.batches import Batches
 from soco_mm.datasets.sampler import EpochSampler, has_parts
 from soco_mm.registry import LOOPS
+from soco_mm.utils import UsageError
 from soco_mm.utils.class_names import class_name
 
 
@@ -120,6 +122,25 @@ def iterations_of(runner: Runner) -> int:
     """Iterations of an epoch, also in one that ends early."""
     loop = runner.train_loop
     return getattr(loop, 'per_epoch', None) or len(runner.train_dataloader)
+
+
+def log_interval(runner: Runner) -> int:
+    """Iterations between two lines of MMEngine's log."""
+    intervals = (each.interval for each in runner.hooks if isinstance(each, LoggerHook))
+    return min(intervals, default=1)
+
+
+def check_length(cfg: Config) -> None:
+    """Refuse a config without a length that is known here.
+
+    Raises:
+        UsageError: If it counts neither epochs nor steps of :class:`StepTrainLoop`.
+    """
+    if not (cfg.train_cfg.get('max_epochs') or cfg.train_cfg.get('max_steps')):
+        raise UsageError(
+            f'The config {cfg.filename} sets neither train_cfg.max_epochs nor '
+            'train_cfg.max_steps.'
+        )
 
 
 def use_own_loop(cfg: Config) -> None:

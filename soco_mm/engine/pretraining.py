@@ -29,7 +29,7 @@ from .checkpoint_files import EPOCH, ITERATION, latest_checkpoint
 from .config import load_config, set_options
 from .init_weights import resume_images, take_over_images
 from .initial_weights import check_frozen
-from .loops import accumulation_of
+from .loops import accumulation_of, check_length
 from .precision import set_precision
 from .recipe_choice import CONFIG, choose_recipe
 from .schedules import set_epochs
@@ -223,7 +223,7 @@ class PretrainPlan:
         cfg (Config): The config of the training.
         images (ImageSet): The images.
         stretch (tuple, optional): How images of more than 8 bits are reduced.
-        batch_size (int): Images per step, before there are fewer images.
+        batch_size (int): Images of an iteration, before there are fewer images.
         epochs (int, optional): Length of the training; None if it counts in steps.
         settings (dict, optional): Those of the proposals; None if they exist.
         init_as_model (bool): The weights to start from are those that the config
@@ -287,11 +287,7 @@ class PretrainPlan:
         batch_size = arguments.batch_size
         if batch_size is None:
             batch_size = choose_batch_size(cfg, options)
-        if not {'max_epochs', 'max_steps'} & set(cfg.train_cfg):
-            raise UsageError(
-                f'The config {cfg.filename} counts neither in epochs nor in steps '
-                'of StepTrainLoop.'
-            )
+        check_length(cfg)
         if arguments.train is not None:
             cfg.model.frozen_parts = frozen_parts(cfg.model, arguments.train)
         epochs = arguments.epochs or cfg.train_cfg.get('max_epochs')
@@ -374,8 +370,8 @@ class PretrainPlan:
         if not batch:
             accumulated = accumulation_of(trial.optim_wrapper)
             raise UsageError(
-                f'A step of {accumulated} batches takes as many images, but there are '
-                f'only {number}. Set a smaller --accumulate.'
+                f'--accumulate {accumulated} needs as many images, but there are only '
+                f'{number}. Set a smaller one.'
             )
         if resume and latest_checkpoint(self.out):
             self.check_step(number)
@@ -407,8 +403,8 @@ class PretrainPlan:
         if before == self.images_per_iteration(images) * accumulated:
             return
         raise UsageError(
-            f'{self.out} counts in steps of {before} images, of which some are done. '
-            'Resume it with as many a step: --batch-size times --accumulate is to be '
+            f'{self.out} was trained with {before} images per step, and its schedule '
+            'counts steps. Resume it with --batch-size times --accumulate = '
             f'{before}.'
         )
 
@@ -503,9 +499,9 @@ class PretrainPlan:
         """What is trained, as one line."""
         cfg = self.cfg
         frozen = cfg.model.get('frozen_parts')
-        kept = f'; kept as it is: {", ".join(frozen)}' if frozen else ''
+        kept = f'; frozen: {", ".join(frozen)}' if frozen else ''
         accumulated = accumulation_of(cfg.optim_wrapper)
-        every = f', a step every {accumulated}' * (accumulated > 1)
+        every = f', {accumulated} batches a step' * (accumulated > 1)
         length = f'{self.epochs} epoch{"s" * (self.epochs != 1)}'
         if self.epochs is None:
             length = f'{cfg.train_cfg.max_steps} steps'
@@ -581,15 +577,15 @@ def hash_weights(path: str | Path) -> str:
 
 
 def choose_batch_size(cfg: Config, options: dict) -> int:
-    """Images per step if the arguments do not say.
+    """Images of an iteration if the arguments do not say.
 
     Args:
         cfg (Config): The config of the training.
         options (dict): The values that were set in it.
 
     Returns:
-        int: As the config says; on a CPU, if it is for several GPUs, no more
-        than 16, unless it was set.
+        int: As the config says; on a CPU at most 16, unless it was set or the
+        recipe counts in steps.
 
     Raises:
         UsageError: If the config has no such number.

@@ -9,6 +9,8 @@ from soco_mm.registry import DATASETS
 from soco_mm.utils import ImageError, SoCoError
 from soco_mm.visualization import DrawnView, draw_overview, write_png
 
+SHOWN = 5  # images of a preview, evenly picked
+
 
 def build_dataset(cfg: Config) -> Dataset:
     """Build the data set of a training, with the same random numbers.
@@ -31,13 +33,12 @@ def build_dataset(cfg: Config) -> Dataset:
         return DATASETS.build(data)
 
 
-def draw_preview(cfg: Config, path: str | Path, num_images: int = 5) -> Path:
+def draw_preview(cfg: Config, path: str | Path) -> Path:
     """Draw what training will see: proposals, and an object in all views.
 
     Args:
         cfg (Config): The config of the training.
         path (str | Path): The PNG file to write.
-        num_images (int): How many images, evenly picked. Defaults to 5.
 
     Returns:
         Path: The file.
@@ -48,8 +49,8 @@ def draw_preview(cfg: Config, path: str | Path, num_images: int = 5) -> Path:
     """
     dataset = build_dataset(cfg)
     samples = []
-    step = max(1, len(dataset) // num_images)
-    for index in range(0, len(dataset), step)[:num_images]:
+    step = max(1, len(dataset) // SHOWN)
+    for index in range(0, len(dataset), step)[:SHOWN]:
         try:
             info = dataset.load_image(index)
         except ImageError:  # deleted since the proposals were made

@@ -1,10 +1,10 @@
 """What a training has done to the features of objects, in words."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from soco_mm.log import logger
+from soco_mm.utils.files import read_dict
 
 RETRIEVAL = 'retrieval.json'
 # An effective rank below it, or below this share of that at the start, is a collapse.
@@ -14,11 +14,7 @@ LOW_SHARE = 0.1
 
 def read_retrieval(folder: str | Path) -> dict[str, Any]:
     """The figures of a run, see :class:`ObjectMetricsHook`; empty if there are none."""
-    try:
-        figures = json.loads(Path(folder, RETRIEVAL).read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return figures if isinstance(figures, dict) else {}
+    return read_dict(Path(folder, RETRIEVAL))
 
 
 def log_retrieval(folder: str | Path) -> None:

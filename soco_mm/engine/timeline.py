@@ -25,7 +25,7 @@ def read_timeline(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def share_time(processes: list[dict[str, Any]]) -> dict[str, float]:
-    """Split the time from the first start to the last sign of life.
+    """Split the time from the first start to the last recorded activity.
 
     Steps that a process did after the checkpoint from which the next one went
     on are lost: they count as ``lost`` with the mean time of its steps, and not

@@ -66,7 +66,6 @@ def train_model(
     cfg: Config,
     work_dir: str | Path,
     resume: bool | str | Path = False,
-    amp: bool = False,
     launcher: str = 'none',
     quiet: bool = False,
 ) -> Path:
@@ -78,8 +77,6 @@ def train_model(
             go.
         resume (bool | str | Path): Continue from the last checkpoint in the
             work dir if there is one, or from this one. Defaults to False.
-        amp (bool): Train in mixed precision whatever the config says.
-            Defaults to False.
         launcher (str): What started the processes: ``none``, ``pytorch``,
             ``slurm`` or ``mpi``. Defaults to ``none``.
         quiet (bool): Show progress on the console, and write MMEngine's log
@@ -116,8 +113,6 @@ def train_model(
         cfg.update(resume=True, load_from=str(checkpoint))
     use_own_loop(cfg)
     replaced = use_own_saver(cfg)
-    if amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
     scale_momentum(cfg)
     cfg.train_dataloader.dataset.setdefault('seed', settle_seed(cfg, checkpoint))
     with building():

@@ -9,8 +9,7 @@ from mmengine.config import Config
 from torch import nn
 
 from soco_mm.engine.batch_scaling import batch_of_step, rate_factor
-from soco_mm.engine.loops import accumulation_of, epochs_of
-from soco_mm.utils import SoCoError
+from soco_mm.engine.loops import accumulation_of, check_length, epochs_of
 
 from .counting import OTHER, PARTS, StepCount
 from .loading import loading_rate, open_data
@@ -271,17 +270,13 @@ def epochs_in(cfg: Config, images: int, gpus: int) -> int:
     """Epochs of a training, also of one that counts in steps.
 
     Raises:
-        SoCoError: If it counts in neither.
+        UsageError: If it counts in neither.
     """
+    check_length(cfg)
     if cfg.train_cfg.get('max_steps'):
         # An epoch has whole steps, see EpochTrainLoop.
         per_epoch = max(1, images // batch_of_step(cfg, gpus))
         return epochs_of(cfg.train_cfg.max_steps, per_epoch)
-    if not cfg.train_cfg.get('max_epochs'):
-        raise SoCoError(
-            f'The config {cfg.filename} counts neither in epochs nor in steps of '
-            'StepTrainLoop.'
-        )
     return cfg.train_cfg.max_epochs
 
 

@@ -53,7 +53,7 @@ class Replay:
     def describe(self) -> str:
         """What was found, as lines of text."""
         first = (
-            f'Iteration {self.iteration} (epoch {self.epoch}) again: loss '
+            f'Replayed iteration {self.iteration} (epoch {self.epoch}): loss '
             f'{self.loss:g}.'
         )
         if not self.found:

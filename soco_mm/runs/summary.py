@@ -119,7 +119,7 @@ def figures_of(record: RunRecord) -> list[tuple[str, str, str]]:
         found.append(('steps', str(int(row['step'])), where if epoch else ''))
         loss = f'loss {row["loss"]:.3f}' if number(row, 'loss') else ''
         if number(row, 'over'):
-            found.append(('loss over its floor', f'{row["over"]:.3f}', loss))
+            found.append(('loss above its floor', f'{row["over"]:.3f}', loss))
         elif loss:
             found.append(('loss', f'{row["loss"]:.3f}', ''))
         if number(row, 'time'):

@@ -10,7 +10,7 @@ from .line_chart import Line, draw_lines
 # Key of a scalar -> heading, and what is said below.
 TRAINING = {
     'over': (
-        'Loss over its floor',
+        'Loss above its floor',
         'At zero a constant output does as well; below, objects are told apart.',
     ),
     'loss': ('Loss and floor', 'The floor is the loss of the best constant output.'),

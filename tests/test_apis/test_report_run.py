@@ -63,7 +63,7 @@ def test_the_page_shows_a_real_run_in_a_browser(trained, browser, capsys):
     assert done.returncode == 0, done.stderr
     page = run / 'report.html'
     assert f'Report: {page}' in done.stdout
-    assert 'RUN: steps 4, loss over its floor ' in done.stdout
+    assert 'RUN: steps 4, loss above its floor ' in done.stdout
     after = {path for path in run.rglob('*') if path.is_file()} - {page}
     # Nothing but the page is written.
     assert after == set(before)
@@ -211,7 +211,7 @@ def test_what_is_no_run_is_refused_before_anything_is_written(run, tmp_path, cap
     for arguments, words in (
         ([tmp_path / 'other'], 'is not the folder of a run'),
         ([tmp_path / 'nowhere'], 'is not the folder of a run'),
-        ([run, run, run], 'one run or two, but 3'),
+        ([run, run, run], 'or two to compare, not 3'),
         ([run, '--out', tmp_path / 'page.txt'], 'Give a .html file'),
         ([run, '--out', tmp_path / 'other/mine.html'], 'exists and is not the report'),
     ):

@@ -258,7 +258,7 @@ def test_a_run_that_counts_in_steps_is_resumed_with_steps_of_as_many_images(
     job = (run / 'job.json').read_bytes()
     resume = ['pretrain', '--out', run, '--resume', '--batch-size', 3]
     code, said = refusal(capsys, *resume)
-    assert code == 2 and 'steps of 2 images' in said and '--accumulate' in said
+    assert code == 2 and 'with 2 images per step' in said and '--accumulate' in said
     assert (run / 'job.json').read_bytes() == job
     # So are fewer and larger ones, if they are asked for.
     resume += ['--cfg-options', 'train_cfg.max_steps=6']

@@ -68,7 +68,7 @@ def test_a_killed_loader_goes_on_with_the_same_batch(
     hooks = [dict(type='KillWorkerHook', iterations=[0, 6])]
     cfg = small.training(store, demo_images, options, hooks)
     killed = train_model(cfg, tmp_path / 'killed', quiet=True)
-    assert caplog.text.count('The loader is started again, with the same batch') == 2
+    assert caplog.text.count('The loader starts again with the same batch') == 2
     assert 'Traceback' not in caplog.text
     assert same(weights(killed), weights(undisturbed))
 

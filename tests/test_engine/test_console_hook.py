@@ -88,7 +88,7 @@ def said():
 def test_the_last_epoch_has_a_line_with_the_loss_over_its_floor(cfg, said):
     run_training(build_runner(cfg, quiet=True))
     *_, last = said
-    over = r'( 2\.000 over its floor|\(floor \+2\.000\))'
+    over = r'( 2\.000 above its floor|\(2\.000 above floor\))'
     assert re.match(rf'epoch 4/4  loss 3\.000 {over}  ', last)
     assert re.search(r'[\d.]+ im(g|ages)/s  wait(ing)? \d+ %  0:00 left$', last)
 

@@ -69,7 +69,7 @@ def test_a_short_pretraining_ends_after_its_steps_and_keeps_the_backbone(
     # Of the second epoch one iteration.
     assert made.checkpoint.name == 'iter_3.pth'
     said = capsys.readouterr().out
-    assert '3 steps; kept as it is: backbone' in said and 'step 3/3' in said
+    assert '3 steps; frozen: backbone' in said and 'step 3/3' in said
     before, after = weights(tmp_path / 'init.pth'), weights(made.checkpoint)
     assert kept(before, after, 'backbone.')
     assert not kept(before, after, 'neck.lateral_convs.0.conv')

@@ -116,7 +116,7 @@ def test_everything_is_visible(shown):
         assert shown.execute_script('return arguments[0].naturalWidth', each) == 120
     titles = [each.text for each in visible(shown, '.charts h3')]
     assert titles == [
-        'Loss over its floor',
+        'Loss above its floor',
         'Loss and floor',
         'Learning rate',
         'Seconds a step',

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from soco_mm.log import logger
 from soco_mm.utils.live_line import LiveLine, clock, longest_that_fits
 
-from ..loops import StepTrainLoop, iterations_of
+from ..loops import StepTrainLoop, accumulation_of, iterations_of
 
 
 class ConsoleHook(Hook):
@@ -127,15 +127,16 @@ class ConsoleHook(Hook):
 
     def _position(self, runner, done: int) -> str:
         """The position of a training after ``done`` iterations, as text."""
-        loop = runner.train_loop
+        loop, each = runner.train_loop, accumulation_of(runner.optim_wrapper)
         if isinstance(loop, StepTrainLoop):
-            return f'step {done // loop.accumulated}/{loop.max_steps}'
+            return f'step {done // each}/{loop.max_steps}'
         if not isinstance(loop, EpochBasedTrainLoop):
-            return f'step {done}/{runner.max_iters}'
-        steps = iterations_of(runner)
-        epoch = max(1, -(-done // steps))
+            return f'step {done // each}/{runner.max_iters // each}'
+        iterations = iterations_of(runner)
+        epoch = max(1, -(-done // iterations))
         words = f'epoch {epoch}/{runner.max_epochs}'
-        step = done - (epoch - 1) * steps
+        steps = iterations // each
+        step = (done - (epoch - 1) * iterations) // each
         return words if step in (0, steps) else f'{words}  step {step}/{steps}'
 
     def _forms(self, runner, done: int, losses: dict) -> list[str]:
@@ -152,8 +153,8 @@ class ConsoleHook(Hook):
         loss = f'loss {losses["loss"]:.3f}' if 'loss' in losses else ''
         if 'loss_floor' in losses:
             over = losses['loss'] - losses['loss_floor']
-            long = f'{loss}  {over:.3f} over its floor  '
-            short = f'{loss} (floor {over:+.3f})  '
+            long = f'{loss}  {over:.3f} above its floor  '
+            short = f'{loss} ({over:.3f} above floor)  '
         else:
             rates = next(iter(runner.optim_wrapper.get_lr().values()), [0.0])
             long = short = f'{loss}  lr {rates[0]:.2g}  '.lstrip()

@@ -5,10 +5,11 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from soco_mm.registry import HOOKS
+
+from ..runtime import unwrap_model
 
 
 @HOOKS.register_module()
@@ -71,8 +72,7 @@ class PreciseBNHook(Hook):
 
     def _run(self, runner, batches: Iterable) -> None:
         """Update the statistics of the runner's model."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrap_model(runner.model)
         with runner.optim_wrapper.optim_context(model):
             number = update_statistics(model, islice(batches, self.num_iters))
         print_log(

@@ -2,12 +2,13 @@ import math
 
 import torch
 from mmengine.dist import get_rank
-from mmengine.hooks import LoggerHook, RuntimeInfoHook
+from mmengine.hooks import RuntimeInfoHook
 
 from soco_mm.registry import HOOKS
 from soco_mm.utils import SoCoError
 
 from ..checkpoint_files import last_healthy
+from ..loops import log_interval
 from ..processes import first_of
 from .step_guard_hook import keep_step
 
@@ -26,10 +27,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         """Find out when the logger is due."""
         super().before_train(runner)
         self.pending: list = []
-        self.interval = min(
-            (hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)),
-            default=1,
-        )
+        self.interval = log_interval(runner)
 
     def after_train_iter(
         self,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
-from mmengine.hooks import Hook, LoggerHook
+from mmengine.hooks import Hook
 from torch import Tensor, nn
 
 from soco_mm.checkpoint.io import write_checkpoint
@@ -13,7 +13,7 @@ from soco_mm.datasets import EpochSampler, ObjectViewDataset
 from soco_mm.datasets.replaced import REPLACED
 from soco_mm.utils import UsageError
 
-from ..loops import iterations_of
+from ..loops import iterations_of, log_interval
 from ..processes import first_of
 from ..quiet_log import tell
 from ..random_states import random_states
@@ -46,12 +46,8 @@ class StepGuardHook(Hook):
         self.going = torch.tensor(True, device=device)
         self.finite = torch.ones(len(self.kept), dtype=torch.bool, device=device)
         self.step = torch.tensor(runner.iter, device=device)
-        interval = min(
-            (hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)),
-            default=1,
-        )
         # Losses are read that often.
-        self.random: deque = deque(maxlen=interval + 2)
+        self.random: deque = deque(maxlen=log_interval(runner) + 2)
         self.batch: tuple = (None, None)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:

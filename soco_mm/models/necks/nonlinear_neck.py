@@ -83,8 +83,8 @@ class NonLinearNeck(BaseModule):
         """Apply the layers.
 
         Args:
-            x (Sequence[Tensor]): One tensor, (N, C), or (N, C, H, W) which is
-                averaged or flattened.
+            x (Sequence[Tensor]): One tensor: maps, (N, C, H, W), which are averaged;
+                with ``with_avg_pool=False`` features, (N, C), or maps, flattened.
 
         Returns:
             list[Tensor]: One tensor, (N, C').
