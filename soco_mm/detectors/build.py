@@ -62,3 +62,21 @@ def class_of(net: nn.Module, path: str) -> str:
     for name in path.split('.'):
         net = getattr(net, name, None)
     return '' if net is None else type(net).__name__
+
+
+def backbone_class(backbone: Config) -> type:
+    """The class of a backbone, from its config.
+
+    Raises:
+        UsageError: If MMDetection has no such class.
+    """
+    from mmdet.registry import MODELS as MMDET_MODELS
+    from mmdet.utils import register_all_modules
+
+    register_all_modules(init_default_scope=False)
+    kind = backbone.type
+    if isinstance(kind, type):
+        return kind
+    if (found := MMDET_MODELS.get(kind)) is None:
+        raise UsageError(f'MMDetection has no backbone {kind}.')
+    return found

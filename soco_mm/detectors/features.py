@@ -13,6 +13,8 @@ from soco_mm.models.dense_heads.object_dense_head import (
 )
 from soco_mm.utils import ImageError, SoCoError, read_image
 
+from .signatures import nothing_frozen
+
 
 def load_input(image: str | Path | None) -> torch.Tensor:
     """A normalised image for the comparison of features, (1, 3, H, W)."""
@@ -187,15 +189,15 @@ def start_level(net: nn.Module) -> int:
 
 
 def check_normalization(
-    pretrained: nn.Module, detector: nn.Module, in_pipeline: bool
+    pretrained: nn.Module, detector: nn.Module, in_pipeline: Mapping | None
 ) -> None:
     """Refuse a detector that normalises images differently.
 
     Args:
         pretrained (nn.Module): The pretrained model.
         detector (nn.Module): The detector.
-        in_pipeline (bool): Whether its pipeline normalises images, which is not
-            checked.
+        in_pipeline (Mapping, optional): What its pipeline normalises images with,
+            see :func:`pipeline_pixels`; None is not checked.
 
     Raises:
         SoCoError: If it does.
@@ -203,24 +205,41 @@ def check_normalization(
     ours = pretrained.data_preprocessor
     theirs = getattr(detector, 'data_preprocessor', None)
     normal = getattr(theirs, '_enable_normalize', False)
-    if in_pipeline and not normal:
+    if in_pipeline and normal:
+        raise SoCoError(
+            'The detector normalises images twice, in its pipeline (Normalize) and in '
+            'model.data_preprocessor. Remove one of them from its config.'
+        )
+    if in_pipeline is None and not normal:
         return
     # Without a mean it takes images as they are, as YOLOX does.
     pixels = dict(mean=ours.mean.new_zeros(3, 1, 1), std=ours.mean.new_ones(3, 1, 1))
     if normal:
         pixels = dict(mean=theirs.mean, std=theirs.std)
+    elif in_pipeline:
+        pixels = {
+            key: value.new_tensor(in_pipeline[key])[:, None, None]
+            for key, value in pixels.items()
+        }
+    swaps = getattr(theirs, '_channel_conversion', False)
+    if in_pipeline:
+        swaps = swaps != in_pipeline['bgr_to_rgb']
     wrong = [
         f'{name} {rounded(value)}, not {rounded(getattr(ours, name))}'
         for name, value in pixels.items()
         if not torch.allclose(value, getattr(ours, name), atol=0.5)
     ]
-    if getattr(theirs, '_channel_conversion', False) == ours.rgb_to_bgr:
+    if swaps == ours.rgb_to_bgr:
         wrong.append('RGB, not BGR' if ours.rgb_to_bgr else 'BGR, not RGB')
     if wrong:
         raise SoCoError(
             'The detector normalises images differently from the '
-            f'pretraining ({"; ".join(wrong)}). Set '
-            'model.data_preprocessor, or add --adapt.'
+            f'pretraining ({"; ".join(wrong)}). '
+            + (
+                'Set Normalize of its pipelines.'
+                if in_pipeline
+                else 'Set model.data_preprocessor, or add --adapt.'
+            )
         )
 
 
@@ -244,8 +263,9 @@ def frozen_notes(detector: nn.Module) -> list[str]:
     frozen = []
     backbone = detector.backbone
     shared = getattr(getattr(detector, 'roi_head', None), 'shared_head', None)
-    if getattr(backbone, 'frozen_stages', -1) >= 0:
-        frozen.append(f'backbone.frozen_stages={backbone.frozen_stages}')
+    stages = getattr(backbone, 'frozen_stages', -1)
+    if stages > nothing_frozen(type(backbone)):
+        frozen.append(f'backbone.frozen_stages={stages}')
     for name, part in (('backbone', backbone), ('shared_head', shared)):
         if getattr(part, 'norm_eval', False):
             frozen.append(f'{name}.norm_eval=True')

@@ -11,6 +11,7 @@ from soco_mm.coco import Annotations
 from soco_mm.detectors.pipelines import (
     check_pipeline,
     find_pipeline,
+    set_batch_size,
     set_pipeline,
     uses_masks,
 )
@@ -18,8 +19,10 @@ from soco_mm.utils import SoCoError, UsageError
 
 COCO_IMAGES = 118_287  # in train2017, for which 12 epochs are the standard
 EVALUATIONS = 10  # of a training
-# Parts of a detector that distinguish classes; an RPN does not.
-HEADS = ('roi_head', 'bbox_head', 'mask_head')
+# All other parts of a detector are heads that distinguish classes.
+NO_HEADS = ('backbone', 'neck', 'rpn_head', 'data_preprocessor')
+# Of hooks: when they do something, in epochs.
+HOOK_EPOCHS = ('begin_epoch', 'switch_epoch', 'num_last_epochs')
 
 
 def choose_epochs(num_images: int) -> int:
@@ -95,8 +98,14 @@ def finetune_config(
     masks = train.masks and val.masks and uses_masks(pipelines[0])
     if uses_masks(pipelines[0]) and not masks:
         drop_mask_head(model, detector)
-    for pipeline in pipelines:
+    cfg.resume = False
+    switched = scale_hooks(cfg, epochs)
+    for pipeline in switched:
+        check_pipeline(pipeline, detector)
+    for pipeline in (*pipelines, *switched):
         set_pipeline(pipeline, masks, scale)
+    if scale:
+        set_batch_size(model.get('data_preprocessor') or {}, scale)
     set_data(cfg, (train, val), pipelines, batch_size, num_workers)
     cfg.val_evaluator = cfg.test_evaluator = dict(
         type='CocoMetric',
@@ -146,6 +155,25 @@ def set_data(
     )
 
 
+def scale_hooks(cfg: Config, epochs: int) -> list[list]:
+    """Move what hooks do in an epoch to that of another length, in place.
+
+    Args:
+        cfg (Config): The config, with the detector's own length.
+        epochs (int): The other length.
+
+    Returns:
+        list[list]: The pipelines to which hooks switch.
+    """
+    hooks = cfg.get('custom_hooks') or []
+    if before := cfg.get('train_cfg', {}).get('max_epochs'):
+        for hook in hooks:
+            for key in HOOK_EPOCHS:
+                if hook.get(key):
+                    hook[key] = min(epochs, max(1, round(hook[key] * epochs / before)))
+    return [each.switch_pipeline for each in hooks if each.get('switch_pipeline')]
+
+
 def set_loops(cfg: Config, epochs: int, iterations: int, interval: int) -> None:
     """Set length, schedule, hooks and logs of a training, in place.
 
@@ -165,6 +193,7 @@ def set_loops(cfg: Config, epochs: int, iterations: int, interval: int) -> None:
         imports=['soco_mm.engine', 'soco_mm.detectors.batches', *imports(cfg)],
         allow_failed_imports=False,
     )
+    cfg.setdefault('default_hooks', {})
     cfg.default_hooks.checkpoint = dict(
         type='soco_mm.AtomicCheckpointHook',
         interval=interval,
@@ -204,23 +233,23 @@ def schedule(iterations: int) -> list:
     ]
 
 
-def set_classes(node, num_classes: int, heads: bool = False) -> int:
+def set_classes(node, num_classes: int) -> int:
     """Set the number of classes of all heads except the RPN.
 
     Returns:
         int: Number of places where it was set.
     """
     if isinstance(node, (list, tuple)):
-        return sum(set_classes(each, num_classes, heads) for each in node)
+        return sum(set_classes(each, num_classes) for each in node)
     if not isinstance(node, dict):
         return 0
     found = 0
     for key, value in node.items():
-        if key == 'num_classes' and heads:
+        if key == 'num_classes':
             node[key] = num_classes
             found += 1
-        elif heads or key in HEADS:
-            found += set_classes(value, num_classes, True)
+        elif key not in NO_HEADS:
+            found += set_classes(value, num_classes)
     return found
 
 

@@ -38,7 +38,7 @@ from soco_mm.detectors.features import (
 )
 from soco_mm.detectors.inheriting import inheriting_config
 from soco_mm.detectors.mask_rcnn import detector_config
-from soco_mm.detectors.pipelines import normalizes
+from soco_mm.detectors.pipelines import pipeline_pixels
 from soco_mm.detectors.stretching import stretch_detector
 from soco_mm.utils import SoCoError
 from soco_mm.utils.stretch import Stretch
@@ -144,7 +144,7 @@ def fit_detector(
         report.reason = reason_for(parts, bool(handoff.parts))
     with_backbone = parts is None or 'backbone' in parts
     if detector is not None and with_backbone:
-        check_normalization(net, built, normalizes(folder / name))
+        check_normalization(net, built, pipeline_pixels(Config.fromfile(folder / name)))
     if with_backbone:
         with_neck = parts is None or 'neck' in parts
         towers = any(key.startswith(DENSE_HEAD) for key in matched)

@@ -17,7 +17,10 @@ from soco_mm.utils import UsageError, did_you_mean
 from soco_mm.utils.class_names import class_name
 from soco_mm.utils.texts import first_line
 
+from .build import backbone_class
 from .mask_rcnn import beside
+from .pipelines import pipeline_pixels
+from .signatures import nothing_frozen
 
 INHERITING = """\
 # The detector of the config below, which starts from SoCo's weights.
@@ -57,12 +60,15 @@ def inheriting_config(
             or is not of a detector with a backbone.
     """
     base = detector_base(detector)
-    theirs = read_base_config(base, detector).model
+    cfg = read_base_config(base, detector)
     filled = PARTS_BY_NAME if parts is None else parts
-    changes = adaptation(theirs, model, filled) if adapt else {}
+    changes = adaptation(cfg, model, filled) if adapt else {}
     if 'backbone' in filled:
         # Without downloading other weights.
-        changes['backbone'] = dict(changes.get('backbone', {}), init_cfg=None)
+        none: dict[str, bool | None] = dict(init_cfg=None)
+        if pretrained := cfg.model.backbone.get('pretrained'):
+            none['pretrained'] = False if pretrained is True else None  # timm's
+        changes['backbone'] = dict(changes.get('backbone', {}), **none)
     text = INHERITING.format(
         base=base,
         model=pprint.pformat(changes, sort_dicts=False),
@@ -143,27 +149,29 @@ def read_base_config(base: str, detector: str | Path) -> Config:
     return cfg
 
 
-def adaptation(theirs: Config, ours: Config, parts: Collection[str]) -> dict:
+def adaptation(cfg: Config, ours: Config, parts: Collection[str]) -> dict:
     """What to change so that a detector computes what was pretrained.
 
     Args:
-        theirs (Config): The ``model`` of the detector's config.
-        ours (Config): That of the pretraining's.
+        cfg (Config): The detector's config.
+        ours (Config): The ``model`` of the pretraining's.
         parts (Collection[str]): The parts that are filled. Without the backbone,
             it and the images stay what its own weights are for.
 
     Returns:
-        dict: Changes of ``theirs``.
+        dict: Changes of its ``model``.
     """
-    changes = {}
+    changes, theirs = {}, cfg.model
     if 'backbone' in parts:
-        pixels = pixel_statistics(ours)
-        if not theirs.get('data_preprocessor'):
-            pixels.update(type='DetDataPreprocessor', pad_size_divisor=32)
-        changes['data_preprocessor'] = pixels
+        if not pipeline_pixels(cfg):
+            pixels = pixel_statistics(ours)
+            if not theirs.get('data_preprocessor'):
+                pixels.update(type='DetDataPreprocessor', pad_size_divisor=32)
+            changes['data_preprocessor'] = pixels
         changes['backbone'] = changed_norms(theirs.backbone, ours.backbone)
         if 'frozen_stages' in theirs.backbone:
-            changes['backbone']['frozen_stages'] = -1
+            kind = backbone_class(theirs.backbone)
+            changes['backbone']['frozen_stages'] = nothing_frozen(kind)
     if isinstance(theirs.get('neck'), dict) and ours.get('neck'):
         changes['neck'] = changed_norms(theirs.neck, ours.neck)
     shared = (theirs.get('roi_head') or {}).get('shared_head')

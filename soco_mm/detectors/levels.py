@@ -9,11 +9,10 @@ from torch import nn
 
 from soco_mm.utils.class_names import class_name
 
-from .pipelines import find_pipeline, transforms
+from .pipelines import RESIZING, find_pipeline, transforms
 
 # MMDetection's usual one, where a config says nothing.
 USUAL_SCALE = (1333, 800)
-RESIZING = ('Resize', 'RandomResize', 'RandomChoiceResize', 'FixScaleResize')
 # Of MMDetection's extractors and most anchors.
 FINEST_SCALE = 56
 ANCHOR_STRIDES = 8

@@ -1,7 +1,6 @@
 """The pretraining model of a detector: its own backbone, neck and head."""
 
 import copy
-import inspect
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from soco_mm.utils.texts import first_line
 
 from .build import build_model
 from .levels import level_bounds
+from .signatures import nothing_frozen, parameters
 
 SIDE = 384  # of the image on which strides are measured; P7 has 3 of its pixels
 ROI_SIZE = 7
@@ -205,7 +205,7 @@ def level_strides(net: nn.Module, maps: Sequence[Tensor], name: str) -> list[int
             that the R-CNN head expects.
     """
     strides = [round(SIDE / each.shape[-1]) for each in maps]
-    roi_head = getattr(net, 'roi_head', None)
+    roi_head = first_of(getattr(net, 'roi_head', None))
     if roi_head is not None:
         declared = list(first_of(roi_head.bbox_roi_extractor).featmap_strides)
         strides = strides[: len(declared)]
@@ -292,7 +292,7 @@ def trained(part: Any, net: nn.Module) -> Any:
         part['type'] = f'mmdet.{kind}'
     settings = parameters(type(net))
     if 'frozen_stages' in settings:
-        part['frozen_stages'] = -1
+        part['frozen_stages'] = nothing_frozen(type(net))
     if 'norm_eval' in settings:
         part['norm_eval'] = False
     usual = getattr(settings.get('norm_cfg'), 'default', None)
@@ -313,19 +313,6 @@ def synced(part: dict) -> dict:
     return part
 
 
-def parameters(cls: type) -> dict[str, inspect.Parameter]:
-    """What a class takes, also through ``**kwargs`` of the classes it is made of."""
-    found: dict[str, inspect.Parameter] = {}
-    for each in cls.__mro__:
-        if '__init__' not in vars(each):
-            continue
-        own = inspect.signature(vars(each)['__init__']).parameters
-        found = {**own, **found}
-        if not any(one.kind is one.VAR_KEYWORD for one in own.values()):
-            break
-    return found
-
-
 def pixels(preprocessor: dict | None, net: nn.Module) -> dict:
     """The data preprocessor that normalises views as the detector does images."""
     made: dict[str, Any] = dict(type='ViewDataPreprocessor')
@@ -335,7 +322,7 @@ def pixels(preprocessor: dict | None, net: nn.Module) -> dict:
         for each in type(module).__mro__
     ):
         made['channels_last'] = False
-    if preprocessor is None:  # its pipeline normalises, usually so
+    if preprocessor is None:
         return made
     if preprocessor.get('mean') is None:
         made.update(mean=[0.0] * 3, std=[1.0] * 3)

@@ -22,6 +22,7 @@ from soco_mm.utils import SoCoError, UsageError
 from .inheriting import detector_base, read_base_config
 from .levels import level_bounds, training_scale
 from .mask_rcnn import is_resnet
+from .pipelines import pipeline_pixels
 from .pretraining_model import (
     built_of,
     feature_maps,
@@ -64,6 +65,11 @@ def detector_recipe(
     """
     theirs = read_base_config(detector_base(detector), detector)
     cfg = load_config(base)
+    if normalized := pipeline_pixels(theirs):
+        preprocessor = theirs.model.get('data_preprocessor') or dict(
+            type='DetDataPreprocessor'
+        )
+        theirs.model.data_preprocessor = dict(preprocessor, **normalized)
     made = pretraining_model(theirs.model, cfg.model, str(detector))
     levels = made_levels(theirs, detector, made.strides, made.bounds)
     kept = {key: value for key, value in cfg.to_dict().items() if key in KEPT}

@@ -17,7 +17,12 @@ from soco_mm.apis.export import export_detector
 from soco_mm.apis.finetune import finetune
 from soco_mm.cli import main
 from soco_mm.coco import read_annotations
-from soco_mm.detectors.finetune_config import choose_epochs, finetune_config
+from soco_mm.detectors.finetune_config import (
+    choose_epochs,
+    finetune_config,
+    set_classes,
+)
+from soco_mm.detectors.pipelines import find_pipeline
 from soco_mm.detectors.summary import describe_finetuning, shared
 from soco_mm.detectors.training import best_metrics
 from soco_mm.engine.config import load_config
@@ -463,6 +468,81 @@ def test_hooks_of_the_detector_are_kept(annotations, demo_images, tmp_path):
     ]
 
 
+def test_hooks_do_the_same_at_the_same_share_of_another_length(
+    boxes_alone, demo_images, tmp_path
+):
+    detector = detector_of(tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+    given = Config.fromfile(detector)
+    second = given.train_dataloader.dataset.pipeline
+    given.custom_hooks = [
+        dict(type='EMAHook', begin_epoch=3),
+        dict(type='mmdet.PipelineSwitchHook', switch_epoch=10, switch_pipeline=second),
+    ]
+    given.dump(detector)
+    ema, switch, _ = config(
+        detector, boxes_alone, demo_images, scale=(64, 48), epochs=36
+    ).custom_hooks
+    assert (ema.begin_epoch, switch.switch_epoch) == (9, 30)  # of 12 epochs
+    assert [e.scale for e in switch.switch_pipeline if 'Resize' in e.type] == [(64, 48)]
+    ema, switch, _ = config(detector, boxes_alone, demo_images, epochs=1).custom_hooks
+    assert ema.begin_epoch == switch.switch_epoch == 1
+
+
+def test_all_that_makes_images_large_follows_the_scale(
+    boxes_alone, demo_images, tmp_path
+):
+    detector = detector_of(
+        tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_8xb8-amp-lsj-200e_coco.py'
+    )
+    given = Config.fromfile(detector)
+    pipeline = find_pipeline(given.train_dataloader.dataset)
+    resize = dict(type='Resize', scale=(1333, 800), keep_ratio=True)
+    pipeline.append(dict(type='AutoAugment', policies=[[resize]]))
+    pipeline.append(dict(type='Pad', size=(640, 640)))
+    find_pipeline(given.val_dataloader.dataset).append(
+        dict(type='FixScaleResize', scale=(800, 1333))
+    )
+    given.dump(detector)
+    cfg = config(detector, boxes_alone, demo_images, scale=(330, 200))
+    (batch,) = cfg.model.data_preprocessor.batch_augments
+    assert batch.size == (352, 352)  # a multiple of 32
+    text = str(cfg.train_dataloader.dataset.pipeline)
+    assert "'crop_size': (330, 330)" in text and "'size': (352, 352)" in text
+    text += str(cfg.val_dataloader.dataset.pipeline)
+    for size in ('1024', '1333', '800', '640'):
+        assert size not in text
+
+
+def test_a_detector_without_default_hooks_that_resumes_is_trained_from_its_weights(
+    boxes_alone, demo_images, tmp_path
+):
+    detector = detector_of(tmp_path, 'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+    given = Config.fromfile(detector)
+    given.pop('default_hooks')
+    given.resume = True
+    given.dump(detector)
+    cfg = config(detector, boxes_alone, demo_images)
+    assert not cfg.resume
+    assert cfg.default_hooks.checkpoint.type == 'soco_mm.AtomicCheckpointHook'
+
+
+def test_every_head_gets_the_classes_whatever_it_is_called():
+    """As those of Co-DETR."""
+    model = dict(
+        backbone=dict(num_classes=1000),
+        query_head=dict(num_classes=80, loss=dict(num_classes=80)),
+        roi_head=[dict(bbox_head=dict(num_classes=80))],
+        rpn_head=dict(num_classes=1),
+    )
+    assert set_classes(model, 3) == 3
+    assert model == dict(
+        backbone=dict(num_classes=1000),
+        query_head=dict(num_classes=3, loss=dict(num_classes=3)),
+        roi_head=[dict(bbox_head=dict(num_classes=3))],
+        rpn_head=dict(num_classes=1),
+    )
+
+
 def test_images_inside_of_choices_are_scaled_too(boxes_alone, demo_images, tmp_path):
     cfg = config(
         detector_of(tmp_path, 'detr/detr_r50_8xb2-150e_coco.py'),
@@ -482,6 +562,10 @@ def test_images_inside_of_choices_are_scaled_too(boxes_alone, demo_images, tmp_p
         ('yolox/yolox_s_8xb8-300e_coco.py', r'mixed images \(Mosaic\)'),
         ('rtmdet/rtmdet_s_8xb32-300e_coco.py', r'mixed images \(CachedMosaic\)'),
         ('fast_rcnn/fast-rcnn_r50_fpn_1x_coco.py', r'\(LoadProposals\)'),
+        (
+            'panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco.py',
+            'begins with LoadPanopticAnnotations|semantic maps',
+        ),
     ],
 )
 def test_a_pipeline_that_needs_more_than_coco_annotations_is_refused(

@@ -333,13 +333,28 @@ def test_a_detector_that_normalises_nothing_is_refused_unless_its_pipeline_does(
             f"model['data_preprocessor'] = {plain}\n"
         )
     refused(tmp_path, r'mean \[0.0, 0.0, 0.0\], not .*BGR, not', path, detector=config)
+
+    def normalise(statistics):
+        with config.open('a') as stream:
+            stream.write(
+                'test_dataloader = dict(dataset=dict(pipeline=['
+                f"dict(type='LoadImageFromFile'), dict(type='Normalize', {statistics}), "
+                "dict(type='PackDetInputs')]))\n"
+            )
+
+    imagenet = 'mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]'
+    # --adapt does not change pipelines, and would normalise twice.
+    for adapt in (False, True):
+        normalise('mean=[0.0] * 3, std=[1.0] * 3')
+        words = r'mean \[0.0, 0.0, 0.0\], not .*\)\. Set Normalize of its pipelines'
+        refused(tmp_path, words, path, detector=config, adapt=adapt)
+        normalise(f'{imagenet}, to_rgb=False')
+        refused(tmp_path, 'BGR, not RGB', path, detector=config, adapt=adapt)
+        normalise(imagenet)
+        export_detector(path, tmp_path / f'made_{adapt}', detector=config, adapt=adapt)
     with config.open('a') as stream:
-        stream.write(
-            'test_dataloader = dict(dataset=dict(pipeline=['
-            "dict(type='LoadImageFromFile'), dict(type='Normalize', "
-            "mean=[0.0] * 3, std=[1.0] * 3), dict(type='PackDetInputs')]))\n"
-        )
-    export_detector(path, tmp_path / 'out', detector=config)
+        stream.write(f"model['data_preprocessor'].update({imagenet})\n")
+    refused(tmp_path, 'normalises images twice', path, detector=config)
 
 
 def test_norms_that_are_fixed_are_noted(pretrained, tmp_path):
@@ -399,6 +414,24 @@ def test_the_written_config_changes_no_more_than_it_says(tmp_path):
         text = inheriting_config(each, model, 'w.pth', True, ('neck', 'head'))[1]
         assert "model = {'neck': {'norm_cfg'" in text
         assert not re.search('init_cfg|style|data_preprocessor', text)
+
+
+@pytest.mark.parametrize(
+    ('given', 'expected'), [('torchvision://resnet50', None), (True, False)]
+)
+def test_no_other_weights_are_downloaded(tmp_path, given, expected):
+    """Whichever way the detector's config names them."""
+    path = tmp_path / 'detector.py'
+    path.write_text(
+        "_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'\n"
+        f'model = dict(backbone=dict(init_cfg=None, pretrained={given!r}))\n'
+    )
+    model = load_config('soco_r50_fpn_100e').model
+    name, text = inheriting_config(path, model, 'w.pth', adapt=False)
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / name).write_text(text)
+    backbone = Config.fromfile(tmp_path / 'out' / name).model.backbone
+    assert backbone.init_cfg is None and backbone.pretrained is expected
 
 
 def test_a_detector_that_will_not_fit_is_refused_before_the_training(

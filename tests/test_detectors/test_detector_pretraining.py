@@ -11,13 +11,16 @@ from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
+from torch import nn
 
 from soco_mm.apis.export import export_detector, export_weights
 from soco_mm.apis.pretrain import pretrain
 from soco_mm.detectors.build import build_detector
+from soco_mm.detectors.features import frozen_notes
 from soco_mm.detectors.fit import WEIGHTS
 from soco_mm.detectors.pretraining_model import pixels
 from soco_mm.detectors.pretraining_recipe import detector_recipe, plan_pretraining
+from soco_mm.detectors.signatures import nothing_frozen
 from soco_mm.engine.config import load_config
 from soco_mm.engine.init_weights import match_init_weights
 from soco_mm.engine.pretraining import PretrainArguments
@@ -180,6 +183,40 @@ def test_all_is_trained_with_the_detectors_pixels(caffe):
     views = [torch.tensor([[[[10, 20, 30]]]], dtype=torch.uint8)]  # RGB
     blue_first = pixels(dict(views=views))['views'][0].flatten().tolist()
     assert blue_first == pytest.approx([30 - 102.9801, 20 - 115.9465, 10 - 122.7717])
+
+
+@pytest.mark.parametrize('preprocessor', [None, dict(pad_size_divisor=32)])
+def test_images_are_those_of_a_pipeline_that_normalises(tmp_path, preprocessor):
+    """As in configs that were converted from MMDetection 2."""
+    path = write_small(tmp_path, 'retinanet/retinanet_r18_fpn_1x_coco.py')
+    cfg = Config.fromfile(path)
+    cfg.model.pop('data_preprocessor')
+    if preprocessor:
+        cfg.model.data_preprocessor = dict(type='DetDataPreprocessor', **preprocessor)
+    own = dict(mean=[10.0, 20.0, 30.0], std=[2.0, 4.0, 8.0])
+    for name in ('train', 'val', 'test'):
+        pipeline = cfg[f'{name}_dataloader'].dataset.pipeline
+        pipeline.insert(-1, dict(type='Normalize', **own, to_rgb=False))
+    cfg.dump(path)
+    pixels = detector_recipe(path, BASE).model.data_preprocessor
+    assert (pixels.mean, pixels.std, pixels.rgb_to_bgr) == (*own.values(), True)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'stages'),
+    [('ResNet', -1), ('SwinTransformer', -1), ('EfficientNet', 0), ('ConvNeXt', 0)],
+)
+def test_nothing_is_frozen_as_each_backbone_says_it(kind, stages):
+    scope = 'mmcls' if kind == 'ConvNeXt' else 'mmdet'
+    cls = MODELS.get(f'{scope}.{kind}')
+    assert nothing_frozen(cls) == stages
+    settings = dict(
+        ResNet=dict(depth=18, norm_eval=False), EfficientNet=dict(arch='b0')
+    )
+    net = cls(frozen_stages=stages, **settings.get(kind, {}))
+    net.train()
+    assert all(each.requires_grad for each in net.parameters())
+    assert frozen_notes(nn.ModuleDict(dict(backbone=net))) == []
 
 
 def test_a_recipe_is_plain_data_and_changes_only_the_model(caffe):
