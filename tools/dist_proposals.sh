@@ -2,12 +2,13 @@
 # Make proposals in several processes or on several machines:
 #   bash tools/dist_proposals.sh IMAGES STORE PROCESSES [arguments]
 # Each process keeps its shard in STORE.shards, of which STORE is made at the
-# end. The same command continues after a kill. On several machines with a common
-# file system set NNODES, NODE_RANK, MASTER_ADDR and PORT on each; it then says
-# how to make STORE when all are done.
+# end. The same command continues after a kill; leave --overwrite out then, which
+# makes all shards again. On several machines with a common file system set NNODES,
+# NODE_RANK, MASTER_ADDR and PORT on each; it then says how to make STORE when all
+# are done.
 set -euo pipefail
 if [ $# -lt 3 ]; then
-  sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

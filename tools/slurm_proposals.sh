@@ -2,7 +2,7 @@
 # Make proposals on a Slurm cluster:
 #   PROCESSES=16 bash tools/slurm_proposals.sh PARTITION JOB_NAME IMAGES STORE [arguments of soco-mm proposals]
 # CPUS_PER_TASK (default 8) processes work in each; SRUN_ARGS is passed on to
-# srun. The same command continues after a kill.
+# srun. The same command continues after a kill (leave --overwrite out then).
 set -euo pipefail
 if [ $# -lt 4 ]; then
   sed -n '2,5s/^# \{0,1\}//p' "$0" >&2

@@ -1,5 +1,6 @@
 """Settings of proposals that fit a few annotated images."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,9 @@ SIDES = (160, 640)
 CONTRAST = 0.25
 # Lower values hardly find more, and higher ones lose large objects too.
 SCALES = (25, 100)
+# The smallest segment is this share of a small object, between two numbers of pixels.
+SEGMENT = 0.1
+SEGMENTS = (10, 100)
 FEW = 20  # objects; fewer say little about the smallest and largest
 # What can be derived for each method; of other classes only the filter.
 FITTED = {
@@ -45,8 +49,8 @@ class Fit(NamedTuple):
     """Settings that were derived from objects.
 
     Attributes:
-        values (dict): ``size_range``, ``max_aspect``, ``max_side`` and
-            ``scale``.
+        values (dict): ``size_range``, ``max_aspect``, ``max_side``, ``scale``, and
+            the largest ``min_side`` and ``min_size`` that keep the objects.
         reasons (dict[str, str]): Why, by the same names.
     """
 
@@ -79,7 +83,8 @@ def derive_settings(
         >>> import numpy as np
         >>> fit = derive_settings(np.array([[9, 9, 73, 73]]), np.array([[640, 640]]))
         >>> fit.values
-        {'size_range': (0.07, 0.15), 'max_aspect': 1.5, 'max_side': 160, 'scale': 65}
+        {'size_range': (0.07, 0.15), 'max_aspect': 1.5, 'max_side': 160, 'scale': 65, \
+'min_side': 45, 'min_size': 25}
     """
     relative, aspect = box_shapes(boxes, sizes)
     longer = np.maximum(aspect, 1 / aspect)
@@ -96,6 +101,7 @@ def derive_settings(
         max_side = int(np.clip(needed, SIDES[0], largest))
     pixels = small * min(max_side, np.max(sizes))
     scale = int(np.clip(5 * np.round(CONTRAST * pixels**2 / 5), *SCALES))
+    shorter = (boxes[:, 2:] - boxes[:, :2]).min(1)
     steps = 100 if low / MARGIN >= 0.02 else 1000
     return Fit(
         dict(
@@ -106,6 +112,8 @@ def derive_settings(
             max_aspect=float(np.ceil(2 * long * MARGIN) / 2),
             max_side=max_side,
             scale=scale,
+            min_side=int(np.quantile(shorter, LEFT_OUT, method='lower') / MARGIN),
+            min_size=int(np.clip(SEGMENT * pixels**2, *SEGMENTS)),
         ),
         dict(
             size_range=f"objects have {low:.3f} to {high:.3f} of the image's side, "
@@ -116,6 +124,8 @@ def derive_settings(
             f'{pixels:.0f} pixels',
             scale=f'segments as small as such objects, {pixels:.0f}x{pixels:.0f} '
             'pixels, then stay apart from what is around them',
+            min_side='objects have shorter sides than the preset keeps',
+            min_size='segments of the preset are larger than parts of such objects',
         ),
     )
 
@@ -158,6 +168,7 @@ def fit_settings(
     settings = build_settings(
         preset, method, **given, **{key: fit.values[key] for key in free}
     )
+    free += keep_small(settings, fit, given)
     settings['derived'] = dict(
         annotations=Path(annotations).name,
         objects=len(boxes),
@@ -166,6 +177,28 @@ def fit_settings(
         reasons={key: fit.reasons[key] for key in free},
     )
     return settings
+
+
+def keep_small(settings: dict, fit: Fit, given: Mapping) -> list[str]:
+    """Lower the smallest sizes of a preset that would leave out the objects.
+
+    Args:
+        settings (dict): The settings, changed in place.
+        fit (Fit): What was derived.
+        given (Mapping): What is set in any case.
+
+    Returns:
+        list[str]: Names of what was lowered.
+    """
+    lowered = []
+    # Of a union the first generator is the search.
+    (search, *_) = settings['generator'].get('generators', [settings['generator']])
+    shape = settings['filter'] or {}
+    for key, part in (('min_side', shape), ('min_size', search)):
+        if key not in given and part.get(key, 0) > fit.values[key]:
+            part[key] = fit.values[key]
+            lowered.append(key)
+    return lowered
 
 
 def explain_fit(settings: dict) -> list[str]:

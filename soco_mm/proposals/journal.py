@@ -66,7 +66,8 @@ class Journal:
         self.failed: set = set()
         self.seconds: dict = {}
         end = 0
-        self._size = os.fstat(self._stream.fileno()).st_size
+        before = os.fstat(self._stream.fileno())
+        self._size, self._written = before.st_size, before.st_mtime
         while result := self._read(end):
             self._note(result, end)
             end = self._stream.tell()
@@ -142,6 +143,30 @@ class Journal:
     def paths(self) -> list[str]:
         """The images that are done."""
         return list(self._offsets)
+
+    def drop_older(self, root: str) -> list[str]:
+        """Drop what was made of images that have been replaced since.
+
+        Those are newer than the last result that was kept.
+
+        Args:
+            root (str): The folder of the images.
+
+        Returns:
+            list[str]: Their paths.
+        """
+        replaced = []
+        for path in self._offsets:
+            try:
+                if os.stat(os.path.join(root, path)).st_mtime > self._written:
+                    replaced.append(path)
+            except OSError:  # counted where it is made
+                continue
+        for path in replaced:
+            del self._offsets[path]
+            self.failed.discard(path)
+            self.seconds.pop(path, None)
+        return replaced
 
     def __len__(self) -> int:
         """Number of images."""

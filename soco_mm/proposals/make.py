@@ -23,7 +23,7 @@ from .journal import Journal, describe_difference
 from .layout import FOUND, INFORMATIVE
 from .listing import ImageSet, ImageSource, list_input
 from .presets import build_settings, made_with
-from .shards import hash_listing, merge_shards, open_shards, take_shard
+from .shards import hash_listing, merge_shards, merged_results, open_shards, take_shard
 from .store import MARKER, ProposalStore
 from .summary import ProposalSummary, summarize, warn_of_depth
 from .worker import Worker
@@ -128,6 +128,11 @@ def _complete(
     unfinished = out.with_name(out.name + UNFINISHED)
     with closing(Journal(unfinished, made_by, overwrite, task.root)) as journal:
         check_same_images(unfinished, journal.root, task.root, journal.paths())
+        if replaced := set(journal.drop_older(task.root)):
+            logger.info(
+                f'{len(replaced)} images are newer than their boxes in {unfinished}, '
+                'which are made again.'
+            )
         # A continued run, too, may be one that makes all again.
         earlier = None
         if not journal.replaces:
@@ -139,12 +144,13 @@ def _complete(
             earlier
             and earlier.header['listing'] == listing
             and not (task.retry_failed and len(earlier.failures()))
+            and not len(journal)  # what --retry-failed has made until a kill
             and all(earlier.header.get(key) == header[key] for key in LIMITS)
         ):
             journal.delete()
             return summarize(earlier, kept=len(task.paths))
         for result in earlier.results() if earlier else ():
-            if result.path not in journal:
+            if result.path not in journal and result.path not in replaced:
                 journal.append(result)
         kept = _generate(journal, task)
         seconds = list(journal.seconds.values())
@@ -153,7 +159,14 @@ def _complete(
             header['found'] = (
                 earlier.header.get('found') if earlier else dict.fromkeys(FOUND, 0)
             )
-        ProposalStore.write(out, header, (journal[path] for path in task.paths))
+        # Where the earlier store holds an image, what was found counts already.
+        results = (
+            journal[path]._replace(found=None)
+            if earlier and path in earlier
+            else journal[path]
+            for path in task.paths
+        )
+        ProposalStore.write(out, header, results)
         journal.delete()
     return summarize(
         ProposalStore.open(out),
@@ -190,7 +203,8 @@ def _generate(journal: Journal, task: _StoreTask) -> int:
     ]
     kept = len(paths) - len(todo)
     if todo and (not shard or shard[0] == 1):
-        warn_of_depth(task.root, paths, task.settings.get('stretch'))
+        limit = task.settings.get('max_pixels')
+        warn_of_depth(task.root, paths, task.settings.get('stretch'), max_pixels=limit)
     part = f' [{shard[0]}/{shard[1]}]' if shard else ''
     workers = task.num_workers or usable_cores()
     failed_before = len(journal.failed)
@@ -212,7 +226,7 @@ def _generate(journal: Journal, task: _StoreTask) -> int:
                     break
     except KeyboardInterrupt:
         logger.info(
-            f'\n{len(journal)} of {len(paths)} images are done and kept; '
+            f'\n{kept + done} of {len(paths)} images are done and kept; '
             'the same command continues.'
         )
         raise
@@ -376,7 +390,14 @@ def _is_merged(
 ) -> bool:
     """Whether a store is already what its shards make together."""
     # The images of a listing stay the same where those that failed are retried.
-    return earlier.header['listing'] == header['listing'] and all(
-        earlier.header[key] == sum(store.header[key] for store in stores)
+    if earlier.header['listing'] != header['listing'] or any(
+        earlier.header[key] != sum(store.header[key] for store in stores)
         for key in ('num_images', 'num_boxes', 'num_failures')
+    ):
+        return False
+    # Other images under the same names may have as many boxes.
+    return all(
+        there[:1] + there[2:5] == made[:1] + made[2:5]
+        and np.array_equal(there.boxes, made.boxes)
+        for there, made in zip(earlier.results(), merged_results(stores))
     )

@@ -277,10 +277,13 @@ def best_overlaps(
 
     Returns:
         tuple: With the proposals, and with the same number of random boxes of
-        the shapes and sizes that the store's filter keeps (or of the paper's,
-        where it has none), each (G,).
+        the shapes and sizes that the store's filter keeps, or its random boxes have
+        (else of the paper's), each (G,).
     """
     shape = dict(store.header.get('filter') or {})
+    generator = store.header.get('generator') or {}
+    if generator.get('type') == RandomBoxes.__name__:  # which are not filtered
+        shape = {key: generator[key] for key in ('max_aspect', 'size_range')}
     shape.pop('min_side', None)
     rng = np.random.default_rng(seed)
     found, by_chance = np.zeros((2, len(objects.boxes)))

@@ -1,13 +1,13 @@
 import hashlib
 import heapq
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from soco_mm.utils import SoCoError, UsageError
 
 from .journal import describe_difference
-from .layout import FOUND, INFORMATIVE, encode_path
+from .layout import FOUND, INFORMATIVE, Proposals, encode_path
 from .store import ProposalStore
 
 # What the shards of a set have in common.
@@ -140,12 +140,13 @@ def merge_shards(
         store.verify()
     if not sum(map(len, stores)):
         raise SoCoError('The shards hold no image that can be used.')
-    ProposalStore.write(
-        out,
-        header,
-        heapq.merge(
-            *(store.results() for store in stores),
-            key=lambda result: encode_path(result.path),
-        ),
-    )
+    ProposalStore.write(out, header, merged_results(stores))
     return ProposalStore.open(out)
+
+
+def merged_results(stores: Sequence[ProposalStore]) -> Iterator[Proposals]:
+    """The results of all shards, sorted by path."""
+    return heapq.merge(
+        *(store.results() for store in stores),
+        key=lambda result: encode_path(result.path),
+    )

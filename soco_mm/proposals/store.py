@@ -1,5 +1,6 @@
 import bisect
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -208,8 +209,8 @@ class ProposalStore:
     def results(self) -> Iterator[Proposals]:
         """All images as they were written, failed ones too, sorted."""
         reasons = {each['image']: each['reason'] for each in self.failures()}
-        left_out = sorted(
-            (path for path in reasons if path not in self), key=encode_path
+        left_out = deque(
+            sorted((path for path in reasons if path not in self), key=encode_path)
         )
         rows = iter(range(len(self)))
         index = next(rows, None)
@@ -218,7 +219,7 @@ class ProposalStore:
             if left_out and (
                 path is None or encode_path(left_out[0]) < encode_path(path)
             ):
-                yield unusable(left_out[0], reasons[left_out.pop(0)])
+                yield unusable(left_out[0], reasons[left_out.popleft()])
                 continue
             yield Proposals(
                 path,

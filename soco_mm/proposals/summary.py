@@ -19,7 +19,11 @@ MOSTLY = 0.5
 
 
 def warn_of_depth(
-    root: str, paths: Sequence[str], stretch: tuple | None, advice: str = ADVICE
+    root: str,
+    paths: Sequence[str],
+    stretch: tuple | None,
+    advice: str = ADVICE,
+    max_pixels: int | None = None,
 ) -> None:
     """Warn if the reduction to 8 bits leaves few grey levels.
 
@@ -29,8 +33,10 @@ def warn_of_depth(
         stretch (tuple, optional): How they are reduced; with percentiles,
             nothing is said.
         advice (str): What to do.
+        max_pixels (int, optional): Larger images are not looked at. Defaults to
+            None, no limit.
     """
-    if stretch is None and (loss := find_depth_loss(root, paths)):
+    if stretch is None and (loss := find_depth_loss(root, paths, max_pixels)):
         logger.warning(printable(loss.describe(advice)))
 
 

@@ -42,18 +42,22 @@ class DepthLoss(NamedTuple):
         )
 
 
-def find_depth_loss(root: str, paths: Sequence[str]) -> DepthLoss | None:
+def find_depth_loss(
+    root: str, paths: Sequence[str], max_pixels: int | None = None
+) -> DepthLoss | None:
     """Look for a loss of grey levels in a sample of images.
 
     Args:
         root (str): The folder of images.
         paths (Sequence[str]): Paths of the images relative to it.
+        max_pixels (int, optional): Larger images are not looked at. Defaults to
+            None, no limit.
 
     Returns:
         DepthLoss: The loss; None if no image has few levels left, or they
         had as few before.
     """
-    deep, looked_at = sample_deep(root, paths)
+    deep, looked_at = sample_deep(root, paths, max_pixels)
     step = max(1, len(deep) // DECODED)
     losses = []
     for path in deep[::step]:
@@ -71,12 +75,16 @@ def find_depth_loss(root: str, paths: Sequence[str]) -> DepthLoss | None:
     return DepthLoss(path, levels, before, len(losses) * step, looked_at)
 
 
-def sample_deep(root: str, paths: Sequence[str]) -> tuple[list[str], int]:
+def sample_deep(
+    root: str, paths: Sequence[str], max_pixels: int | None = None
+) -> tuple[list[str], int]:
     """Those of a sample of images that may have more than 8 bits per channel.
 
     Args:
         root (str): The folder of images.
         paths (Sequence[str]): Paths of the images relative to it.
+        max_pixels (int, optional): Larger ones are left out. Defaults to None, no
+            limit.
 
     Returns:
         tuple: Their paths, and how many images were looked at.
@@ -86,6 +94,7 @@ def sample_deep(root: str, paths: Sequence[str]) -> tuple[list[str], int]:
         path
         for path, head in zip(sample, read_heads(root, sample))
         if not isinstance(head, ImageError) and head.deep
+        if max_pixels is None or head.size[0] * head.size[1] <= max_pixels
     ]
     return deep, len(sample)
 

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -250,3 +251,29 @@ def test_shards_that_are_fitted_make_the_same_store(tmp_path, photos):
     merge_proposals(shards, merged)
     for file in whole.iterdir():
         assert (merged / Path(file).name).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize('method', ['selective-search', 'union'])
+def test_no_preset_leaves_out_the_objects_that_it_is_fitted_to(tmp_path, method):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((480, 640, 3), np.uint8))
+    boxes = [[20 * number, 30, 24, 16] for number in range(20)]
+    content = dict(
+        images=[dict(id=1, file_name='a.png', width=640, height=480)],
+        categories=[dict(id=1, name='car')],
+        annotations=[dict(image_id=1, category_id=1, bbox=each) for each in boxes],
+    )
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps(content))
+    images = list_input(tmp_path)
+    fit = partial(fit_settings, path, images, method=method)
+    settings = fit('released')
+    (search, *_) = settings['generator'].get('generators', [settings['generator']])
+    assert settings['filter']['min_side'] == int(16 / 2**0.5)
+    pixels = (24 * 16) ** 0.5 / 640 * search['max_side']
+    assert search['min_size'] == max(10, int(0.1 * pixels**2)) < 100
+    said = '\n'.join(explain_fit(settings))
+    assert '--min-side 11: ' in said and f'--min-size {search["min_size"]}: ' in said
+    # What the preset keeps anyway, or the user sets, stays.
+    assert fit('paper')['filter']['min_side'] == 0
+    assert 'min_side' not in fit('paper')['derived']['reasons']
+    assert fit('released', min_side=20)['filter']['min_side'] == 20

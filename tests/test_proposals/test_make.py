@@ -1,6 +1,7 @@
 """From images to a store, as ``soco-mm proposals`` does it."""
 
 import glob
+import itertools
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from commands import free_port
 
 from soco_mm.proposals import Journal, ProposalStore, build_settings
+from soco_mm.proposals.generate import generate_proposals
 from soco_mm.proposals.layout import INFORMATIVE
 from soco_mm.proposals.make import make_proposals, merge_proposals
 from soco_mm.utils import SoCoError, UsageError, atomic_folder, read_image
@@ -529,3 +531,121 @@ def test_images_that_are_newer_than_their_boxes_are_counted(tmp_path, caplog):
     (line,) = said()
     assert line.startswith('1 of 3 images are newer than their boxes in ')
     assert 'for example b.png' in line and '--overwrite' in line
+
+
+def interrupted(monkeypatch, after, **job):
+    """Make proposals until a Ctrl-C after some images."""
+    made = itertools.count(1)
+
+    def generate(*args):
+        for result in generate_proposals(*args):
+            yield result
+            if next(made) == after:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr('soco_mm.proposals.make.generate_proposals', generate)
+        with pytest.raises(KeyboardInterrupt):
+            make_proposals(**job, num_workers=1)
+
+
+def make_images(folder, names, value=99, size=(40, 50)):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        image = np.full((*size, 3), value, np.uint8)
+        cv2.imwrite(str(folder / f'{name}.png'), image)
+        os.utime(folder / f'{name}.png', (0, 0))
+
+
+def test_images_that_are_replaced_while_a_run_stands_still_are_made_again(
+    tmp_path, monkeypatch, caplog
+):
+    caplog.set_level('INFO', logger='soco_mm')
+    images, out = tmp_path / 'images', tmp_path / 'store'
+    make_images(images, 'abcd')
+    job = dict(images=images, out=out, settings=build_settings(method='random'))
+    interrupted(monkeypatch, 3, **job)
+    make_images(images, 'b', size=(80, 60))
+    future = time.time() + 60
+    os.utime(images / 'b.png', (future, future))
+    summary = make_proposals(**job, num_workers=1)
+    assert '1 images are newer than their boxes in ' in caplog.text
+    assert summary.kept == 2
+    store = ProposalStore.open(out)
+    assert [store.size(index) for index in range(4)] == [
+        (50, 40),
+        (60, 80),
+        (50, 40),
+        (50, 40),
+    ]
+
+
+def test_what_was_retried_until_a_kill_is_kept(tmp_path, monkeypatch, caplog):
+    caplog.set_level('INFO', logger='soco_mm')
+    images, out = tmp_path / 'images', tmp_path / 'store'
+    make_images(images, 'abcdef')
+    for name in 'abcd':
+        (images / f'{name}.png').write_bytes(b'no image')
+    job = dict(images=images, out=out, settings=build_settings(method='random'))
+    assert make_proposals(**job).failures == 4
+    make_images(images, 'abcd')
+    interrupted(monkeypatch, 3, retry_failed=True, **job)
+    assert '5 of 6 images are done and kept' in caplog.text
+    summary = make_proposals(**job)
+    assert (summary.failures, summary.images) == (1, 5)
+    summary = make_proposals(**job, retry_failed=True)
+    assert (summary.failures, summary.kept) == (0, 5)
+
+
+def test_what_was_found_is_counted_once(demo_images, tmp_path, monkeypatch):
+    """Also after a kill between the store and the end of its run."""
+    images, out = tmp_path / 'images', tmp_path / 'store'
+    shutil.copytree(demo_images, images)
+    (images / 'coins.jpg').rename(tmp_path / 'later.jpg')
+    settings = build_settings(preset='fast')
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, 'delete', lambda self: None)
+        make_proposals(images, out, settings=settings)
+    (tmp_path / 'later.jpg').rename(images / 'coins.jpg')
+    make_proposals(images, out, settings=settings)
+    make_proposals(images, tmp_path / 'once', settings=settings)
+    assert content(out) == content(tmp_path / 'once')
+
+
+def test_shards_of_other_images_with_as_many_boxes_are_merged_again(tmp_path):
+    images, shards = tmp_path / 'images', [tmp_path / '1', tmp_path / '2']
+    settings = build_settings(method='random', max_boxes=4)
+    make_images(images, 'abcd')
+    for seed in (0, 1):
+        for number, shard in enumerate(shards, 1):
+            make_proposals(
+                images,
+                shard,
+                settings=settings,
+                shard=(number, 2),
+                overwrite=True,
+                num_workers=1,
+            )
+        assert merge_proposals(shards, tmp_path / 'merged').images == 4
+        assert merge_proposals(shards, tmp_path / 'merged').kept == 4
+        merged = ProposalStore.open(tmp_path / 'merged')
+        for shard in map(ProposalStore.open, shards):
+            for path in shard:
+                assert (merged[path] == shard[path]).all(), (seed, path)
+        # As many boxes on other images.
+        make_images(images, 'abcd', size=(90, 70))
+
+
+def test_the_look_at_deep_images_keeps_to_the_limit(tmp_path, monkeypatch):
+    images, looked_at = tmp_path / 'images', []
+    images.mkdir()
+    for side in (40, 80):
+        pixels = np.full((side, side), 51200, np.uint16)
+        cv2.imwrite(str(images / f'{side}.png'), pixels)
+    monkeypatch.setattr(
+        'soco_mm.utils.depth.decode_deep', lambda data: looked_at.append(len(data)) or 1
+    )
+    monkeypatch.setattr('soco_mm.utils.depth.count_levels', lambda image: 1)
+    settings = build_settings(method='random', max_pixels=50 * 50)
+    make_proposals(images, tmp_path / 'store', settings=settings, num_workers=1)
+    assert looked_at == [(images / '40.png').stat().st_size]

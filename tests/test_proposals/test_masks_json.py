@@ -67,7 +67,7 @@ def test_an_image_of_a_folder_may_have_no_masks(tmp_path, images):
     (tmp_path / 'sam').mkdir()
     (tmp_path / 'sam/linked').symlink_to(tmp_path / 'masks')
     made = import_proposals(tmp_path / 'sam', tmp_path / 'store', images=images)
-    assert made.without_boxes == 1 and made.first_unmatched == ['a']
+    assert made.without_boxes == 1 and made.first_unmatched == ['linked/a']
     store = ProposalStore.open(tmp_path / 'store')
     assert store['nested/b.png'].tolist() == [[0, 0, 60, 40]]
     save(tmp_path / 'none/b.json', [])
@@ -239,3 +239,36 @@ def test_other_folders_are_refused(tmp_path, files, words):
     save(tmp_path / 'one.json', MASKS)
     with pytest.raises(UsageError, match='Leave it out'):
         read_box_file(tmp_path / 'one.json', tmp_path / 'ann.json')
+
+
+def test_masks_of_images_with_the_same_name_are_matched_by_their_folders(tmp_path):
+    photos, masks = tmp_path / 'photos', tmp_path / 'sam/masks'
+    boxes = dict(train=[1, 1, 20, 20], val=[5, 5, 30, 30])
+    for split, box in boxes.items():
+        (photos / split).mkdir(parents=True)
+        cv2.imwrite(str(photos / split / '1.jpg'), np.full((40, 60, 3), 99, np.uint8))
+        save(masks / split / '1.json', [mask(box, 0.9)])
+
+    def imported(masks, images, name='store'):
+        out = tmp_path / name
+        import_proposals(masks, out, images=images, filter_cfg=None, overwrite=True)
+        store = ProposalStore.open(out)
+        return {path: store[path].tolist() for path in store}
+
+    assert imported(masks, photos) == {
+        'train/1.jpg': [[1, 1, 21, 21]],
+        'val/1.jpg': [[5, 5, 35, 35]],
+    }
+    # Images in a folder of which the masks know more, or less.
+    assert imported(masks.parent, photos).keys() == {
+        'train/1.jpg',
+        'val/1.jpg',
+    }
+    assert imported(masks / 'val', photos / 'val') == {'1.jpg': [[5, 5, 35, 35]]}
+    with pytest.raises(
+        UsageError, match='train/1 and val/1 in .* could be of 1.jpg in .*photos/train'
+    ):
+        imported(masks, photos / 'train')
+    save(tmp_path / 'flat/1.json', [mask([1, 1, 20, 20], 0.9)])
+    with pytest.raises(UsageError, match='differ only in folder and suffix'):
+        imported(tmp_path / 'flat', photos)

@@ -1,5 +1,6 @@
 import os
 import posixpath
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,26 +45,58 @@ def _by_path(item: tuple[str, str]) -> bytes:
 
 
 def _match_stems(names, source, root, listed) -> dict[str, str]:
-    paths: dict[str, str] = {}
+    names_of, images_of = defaultdict(list), defaultdict(list)
+    for name in names:
+        names_of[posixpath.basename(name)].append(name)
     for path in listed:
         stem = posixpath.splitext(posixpath.basename(path))[0]
-        if stem not in names:
-            continue
-        if stem in paths:
-            raise UsageError(
-                f'{paths[stem]} and {path} in {root} differ only in folder '
-                f'and suffix, so the boxes of {stem} in {source} could '
-                'belong to either. Give a folder without one of '
-                'them.'
-            )
-        paths[stem] = path
-    if not paths:
+        if stem in names_of:
+            images_of[stem].append(path)
+    if not images_of:
         raise UsageError(
             f'No image in {root} has boxes in {source}, which has for example '
             f'{next(iter(names))}; the folder has {listed[0]}. Give the '
             'folder that holds the images of these boxes.'
         )
-    return {path: stem for stem, path in paths.items()}
+    paths = {}
+    for stem, images in images_of.items():
+        paths.update(_match_folders(names_of[stem], images, source, root))
+    return paths
+
+
+def _match_folders(names, images, source, root) -> dict[str, str]:
+    """The names of images that differ only in folder and suffix, by their paths.
+
+    Raises:
+        UsageError: If their folders do not tell which is which.
+    """
+    if len(names) == len(images) == 1:
+        return {images[0]: names[0]}
+    fitting = {
+        path: [name for name in names if _end_alike(name, path)] for path in images
+    }
+    found = {path: fits[0] for path, fits in fitting.items() if len(fits) == 1}
+    several = any(len(fits) > 1 for fits in fitting.values())
+    if several or not found or len(set(found.values())) < len(found):
+        first, *others = names if len(names) > 1 else images
+        what = (
+            f'{first} and {others[0]} in {source} are of images of one name, and '
+            f'either could be of {images[0]} in {root}. Give the folder with the boxes '
+            'of these images.'
+            if len(names) > 1
+            else f'{first} and {others[0]} in {root} differ only in folder and suffix, '
+            f'so the boxes of {names[0]} in {source} could belong to either. Give a '
+            'folder without one of them.'
+        )
+        raise UsageError(what)
+    return found
+
+
+def _end_alike(name: str, path: str) -> bool:
+    """Whether the folders of one are the last ones of the other."""
+    pairs = zip(reversed(name.split('/')[:-1]), reversed(path.split('/')[:-1]))
+    alike = [one == other for one, other in pairs]
+    return all(alike) and (bool(alike) or '/' not in name + path)
 
 
 def _match_paths(names, source, root, listed) -> dict[str, str]:

@@ -30,8 +30,9 @@ class BoxFile(NamedTuple):
     Attributes:
         format (str): ``released``, ``coco``, ``coco_results`` or ``masks``.
         boxes (dict): Lists of x, y, w, h in pixels, not checked, by the name
-            of their image: in the released format and of masks its file name
-            without folder and suffix, else its normalised path.
+            of their image: in the released format its file name without folder and
+            suffix, of masks also with the folder of their file, else its normalised
+            path.
         sizes (dict): Width and height in pixels of the images for which the
             file says it, by the same names.
         left_out (Counter): Number of boxes that are not in ``boxes``, by
@@ -77,6 +78,8 @@ def read_box_file(
             part = BoxFile('masks', {image_of(file): []}, {}, Counter())
         else:
             part = _read_content(file, content, annotations, score_thr)
+        if part.format == 'masks' and Path(path).is_dir():
+            part = _below(part, file.parent.relative_to(path).as_posix())
         found = part if found is None else _merge(path, found, part)
     assert found is not None
     if not any(found.boxes.values()):
@@ -102,6 +105,19 @@ def _list_files(path: Path) -> list[Path]:
     if not files:
         raise UsageError(f'{path} holds no .json file. {EXPECTED}')
     return files
+
+
+def _below(part: BoxFile, folder: str) -> BoxFile:
+    """Masks whose images are named with the folder of their file.
+
+    Images of two folders often have the same names.
+    """
+    if folder == '.':
+        return part
+    return part._replace(
+        boxes={f'{folder}/{name}': each for name, each in part.boxes.items()},
+        sizes={f'{folder}/{name}': each for name, each in part.sizes.items()},
+    )
 
 
 def _merge(folder: str | Path, first: BoxFile, second: BoxFile) -> BoxFile:
