@@ -26,6 +26,7 @@ from soco_mm.detectors.pipelines import find_pipeline
 from soco_mm.detectors.summary import describe_finetuning, shared
 from soco_mm.detectors.training import best_metrics
 from soco_mm.engine.config import load_config
+from soco_mm.engine.runtime import unwrap_model
 from soco_mm.engine.vis_backend import JSONVisBackend, read_lines
 from soco_mm.errors import Stopped
 from soco_mm.registry import MODELS
@@ -280,6 +281,38 @@ def test_classes_are_matched_by_name_and_the_copies_are_evaluated(
     cfg = Config.fromfile(made.config)
     assert cfg.model.roi_head.bbox_head.num_classes == 1
     assert cfg.train_dataloader.dataset.metainfo.classes == ('thing',)
+
+
+@pytest.mark.parametrize('stopped', [False, True])
+def test_the_picture_is_of_the_weights_that_are_kept(
+    exported, mixed, tmp_path, stop_with, monkeypatch, stopped
+):
+    """With an EMAHook too, which exchanges weights when a run is resumed."""
+    from mmengine.hooks import Hook
+
+    class Stop(Hook):
+        def before_train_epoch(self, runner):
+            if runner.epoch == 1:
+                raise KeyboardInterrupt
+
+    exported = shutil.copytree(exported, tmp_path / 'exported')
+    with (exported / small.MASK_RCNN.name).open('a') as stream:
+        stream.write("\ncustom_hooks = [dict(type='EMAHook', momentum=0.5)]\n")
+    drawn = {}
+
+    def draw(runner, val, path):
+        drawn.update(unwrap_model(runner.model).state_dict())
+
+    monkeypatch.setattr('soco_mm.apis.finetune.draw_predictions', draw)
+    job = dict(exported=exported, out=tmp_path / 'run', **mixed)
+    if stopped:
+        stop_with(Stop(), **job)
+    made = finetune(resume=stopped, **job)
+    best = torch.load(made.checkpoint)
+    for name, value in best['state_dict'].items():
+        assert torch.equal(drawn[name], value), name
+    raw = best['ema_state_dict']['module.rpn_head.rpn_conv.weight']
+    assert not torch.equal(raw, drawn['rpn_head.rpn_conv.weight'])
 
 
 def test_a_stopped_training_goes_on(
