@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 
 import cv2
 import numpy as np
@@ -303,7 +304,8 @@ def test_the_picture_is_of_the_weights_that_are_kept(
     def draw(runner, val, path):
         drawn.update(unwrap_model(runner.model).state_dict())
 
-    monkeypatch.setattr('soco_mm.apis.finetune.draw_predictions', draw)
+    module = sys.modules[finetune.__module__]
+    monkeypatch.setattr(module, 'draw_predictions', draw)
     job = dict(exported=exported, out=tmp_path / 'run', **mixed)
     if stopped:
         stop_with(Stop(), **job)
