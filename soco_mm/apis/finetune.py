@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from soco_mm.checkpoint import read_checkpoint, state_dict_of
 from soco_mm.detectors.finetuning import FinetuneArguments, FinetunePlan
 from soco_mm.detectors.pictures import draw_predictions
-from soco_mm.detectors.training import best_checkpoint, best_metrics, train_detector
-from soco_mm.engine.runtime import unwrap_model
+from soco_mm.detectors.training import (
+    best_checkpoint,
+    best_metrics,
+    load_weights,
+    train_detector,
+)
 from soco_mm.engine.vis_backend import log_to_tensorboard
 from soco_mm.job import claim_run
 from soco_mm.log import logger
@@ -118,9 +121,7 @@ def finetune(
         runner = train_detector(plan.cfg, resume, quiet=not verbose)
         best = best_checkpoint(runner)
         atomic_write(made.checkpoint, best.read_bytes())
-        # Not by the Runner, whose hooks may exchange the weights (EMA).
-        weights = state_dict_of(read_checkpoint(best), best)
-        unwrap_model(runner.model).load_state_dict(weights)
+        load_weights(runner, best)
         draw_predictions(runner, plan.copies[1], made.picture)
         # Written last, since it marks the run as finished.
         write_json(made.metrics, best_metrics(made.scalars, runner.max_epochs))

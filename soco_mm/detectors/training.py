@@ -23,6 +23,7 @@ from soco_mm.engine.hooks.stop_hook import StopHook
 from soco_mm.engine.initial_weights import safe_loading
 from soco_mm.engine.out_of_memory import memory_named
 from soco_mm.engine.quiet_log import prints_to_log
+from soco_mm.engine.runtime import unwrap_model
 from soco_mm.engine.stopping import signals_noted
 from soco_mm.engine.vis_backend import read_lines
 from soco_mm.utils import SoCoError
@@ -122,6 +123,15 @@ def best_checkpoint(runner: Runner) -> Path:
         return latest_checkpoint(runner.work_dir)
     # By its name: the folder of a run may be moved before it is resumed.
     return Path(runner.work_dir, CHECKPOINT_DIR, Path(best).name)
+
+
+def load_weights(runner: Runner, path: Path) -> None:
+    """Load a checkpoint of a training into its detector.
+
+    Not by the Runner, whose EMAHook exchanges the weights if the run was resumed.
+    """
+    weights = state_dict_of(read_checkpoint(path), path)
+    unwrap_model(runner.model).load_state_dict(weights)
 
 
 def best_metrics(scalars: Path, epochs: int) -> dict:

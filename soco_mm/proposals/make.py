@@ -159,10 +159,11 @@ def _complete(
             header['found'] = (
                 earlier.header.get('found') if earlier else dict.fromkeys(FOUND, 0)
             )
-        # Where the earlier store holds an image, what was found counts already.
+        # What the earlier store has found counts already.
+        failed = {each['image'] for each in earlier.failures()} if earlier else set()
         results = (
             journal[path]._replace(found=None)
-            if earlier and path in earlier
+            if earlier and path in earlier and path not in failed
             else journal[path]
             for path in task.paths
         )
