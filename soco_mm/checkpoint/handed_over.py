@@ -100,10 +100,10 @@ def check_trained(model: Mapping, parts: Sequence[str] | None) -> None:
         kept.discard('backbone')  # its last stage, res5, is trained as the head
     if parts and kept.issuperset(parts):
         raise UsageError(
-            f'Of the model only the {" and ".join(parts)} would be handed over to the '
-            'detector (--parts, --backbone-only, or the recipe), which this training '
-            'keeps as it starts. Hand over what is trained too, or train all: --train '
-            f'{",".join(trainable_parts(model))}.'
+            f'Only the {" and ".join(parts)} would be handed over to the detector '
+            '(--parts, --backbone-only, or the recipe), but this training freezes that '
+            'part, so that the weights are those at its start. Hand over a trained '
+            f'part too, or train all: --train {",".join(trainable_parts(model))}.'
         )
 
 

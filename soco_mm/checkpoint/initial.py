@@ -334,8 +334,8 @@ def refuse_random(
         ]
         if lost and (part != 'backbone' or not set(names) & set(found.weights)):
             raise SoCoError(
-                f'The training keeps the {part} as it is (--train, '
-                f'model.frozen_parts), but {found.path} does not fill it: '
+                f'The {part} is frozen (--train, model.frozen_parts), but '
+                f'{found.path} does not fill it: '
                 f'{lost[0]} would stay random. Train it too, or give weights that '
                 'fill it.'
             )

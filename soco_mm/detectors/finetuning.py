@@ -168,7 +168,7 @@ class FinetunePlan:
             check_weights(model, cfg.load_from)
         elif given.scratch and (notes := frozen_notes(model)):
             raise UsageError(
-                f'--scratch: {detector} would keep parts as they are at random '
+                f'--scratch: {detector} would freeze random weights '
                 f'({notes[0].partition("(")[2].partition(")")[0]}). Export the '
                 'checkpoint with --adapt, and compare with the detector of that.'
             )

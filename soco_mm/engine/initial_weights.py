@@ -121,8 +121,8 @@ def check_frozen(cfg: dict) -> None:
         if not pretrained and all(part.get('pretrained') is None for part in parts):
             names = ','.join(trainable_parts(model))
             raise UsageError(
-                f'The training keeps the {name} as it is (model.frozen_parts), but it '
-                'would start from random weights. Give weights that fill it with '
+                f'The {name} is frozen (model.frozen_parts), but would start from '
+                'random weights. Give weights that fill it with '
                 f'--init (init_weights in a config), or train all parts: --train '
                 f'{names} (model.frozen_parts=()).'
             )
@@ -156,8 +156,8 @@ def check_kept(cfg: dict, report: TransferReport, path: str) -> None:
         ]
         if missing:
             raise SoCoError(
-                f'load_from: {path} does not fill the {name}, which the training keeps '
-                f'as it is (model.frozen_parts): {missing[0]} and {len(missing) - 1} '
+                f'load_from: {path} does not fill the {name}, which is frozen '
+                f'(model.frozen_parts): {missing[0]} and {len(missing) - 1} '
                 'more would stay random. Give weights that fill it, or train all parts.'
             )
 

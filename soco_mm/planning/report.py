@@ -32,7 +32,7 @@ def describe_plan(plan: Plan) -> str:
 
 def parts_table(plan: Plan) -> str:
     """The costs of an image by part."""
-    rows = [['an image', 'weights', 'activations', 'GFLOP', 'moved']]
+    rows = [['per image', 'parameters', 'activations', 'GFLOP', 'memory traffic']]
     total = [0.0] * 4
     for part in plan.parts:
         numbers = (part.parameters, part.activations, part.flops, part.bytes)
@@ -60,13 +60,10 @@ def memory_lines(plan: Plan) -> str:
     rows = [
         ['weights', f'{held.weights / MIB:.0f} MiB'],
         ['target network', f'{held.target / MIB:.0f} MiB'],
-        ['copy for replay', f'{held.replay_copy / MIB:.0f} MiB'],
+        ['weights for replay', f'{held.replay_copy / MIB:.0f} MiB'],
         ['optimiser', f'{held.optimizer / MIB:.0f} MiB'],
         ['gradients', f'{held.gradients / MIB:.0f} MiB, while activations are freed'],
-        *(
-            [['copy for the exchange', f'{held.buckets / MIB:.0f} MiB']]
-            * (plan.gpus > 1)
-        ),
+        *([['DDP buckets', f'{held.buckets / MIB:.0f} MiB']] * (plan.gpus > 1)),
         ['activations', f'{sum(held.activations.values()) / GIB:.2f} GiB'],
         ['peak', f'{held.peak / GIB:.2f} GiB'],
     ]
@@ -85,7 +82,7 @@ def memory_lines(plan: Plan) -> str:
 def times_table(plan: Plan) -> str:
     """Time and loaders on several kinds of GPU."""
     rows = [
-        ['at best', 'largest batch', 'an iteration', 'images/s', 'days', 'loader cores']
+        ['at best', 'largest batch', 'iteration', 'images/s', 'days', 'loading cores']
     ]
     rows += [
         [

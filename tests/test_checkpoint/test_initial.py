@@ -217,7 +217,7 @@ def test_a_part_that_would_stay_random_is_refused(recipe, tmp_path):
     cfg.model.frozen_parts = ['backbone', 'neck']
     state = net.state_dict()
     found = fill(tmp_path / 'a.pth', backbone_of(net), recipe, net)
-    with pytest.raises(SoCoError, match='keeps the neck .* neck.lateral_convs.0'):
+    with pytest.raises(SoCoError, match='The neck is frozen .* neck.lateral_convs.0'):
         refuse_random(found, cfg.model, state)
     refuse_random(found, dict(frozen_parts=['backbone']), state)
     found = fill(tmp_path / 'b.pth', dict(state_dict=state), recipe, net)

@@ -269,5 +269,5 @@ def test_what_is_kept_as_it_is_is_not_handed_over_alone(parts, kept, refused):
     if not refused:
         check_trained(model, parts)
         return
-    with pytest.raises(UsageError, match=f'only the {parts[0]} would.*--train back'):
+    with pytest.raises(UsageError, match=f'Only the {parts[0]} would.*--train back'):
         check_trained(model, parts)

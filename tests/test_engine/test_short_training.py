@@ -142,7 +142,7 @@ def test_names_of_parts_that_do_not_exist_are_refused():
 
 def test_random_weights_are_not_kept_as_they_are():
     cfg = load_config(SHORT)
-    with pytest.raises(UsageError, match='keeps the backbone .* random weights'):
+    with pytest.raises(UsageError, match='The backbone is frozen .* random weights'):
         check_frozen(cfg)
     cfg.load_from = 'weights.pth'
     check_frozen(cfg)

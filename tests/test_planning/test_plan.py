@@ -264,7 +264,7 @@ def test_the_command_prints_a_table_or_all_numbers(capsys):
         '8 images on each of 1 GPU, float32',
         'backbone',
         'each image more',
-        'copy for replay',
+        'weights for replay',
         'Largest batch in 8 GiB',
         'H100 SXM 80 GB',
         'A step has 8 images, the recipe is for 16: --accumulate 2, or --auto-scale',
