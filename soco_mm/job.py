@@ -10,7 +10,7 @@ from soco_mm.log import logger
 from soco_mm.utils import UsageError, atomic_write, make_writable
 from soco_mm.utils.claim import claim
 from soco_mm.utils.differences import flatten, in_words
-from soco_mm.utils.image_files import JOB
+from soco_mm.utils.image_files import JOB, RUN_PARTS, holds_results
 
 # Parts of a job that hold values of a config, by key.
 OF_CONFIG = ('settings', 'options')
@@ -221,6 +221,11 @@ def check_overwrite(out: Path, job: dict) -> None:
     except UsageError:  # it cannot be read, and is replaced
         there = None
     check_kind(out, job if there is None else there, job)
+    if other := other_results(out):
+        raise UsageError(
+            f'--overwrite would delete {other}, which is a result of its own. Move it, '
+            'or choose another --out.'
+        )
     whole = {out.resolve(), Path(os.path.abspath(out))}
     inputs = [(key, job.get(key)) for key in INPUTS]
     for part in (job.get('settings') or {}, read_options(job.get('options') or {})):
@@ -240,6 +245,16 @@ def check_overwrite(out: Path, job: dict) -> None:
                     f'--overwrite would delete {each}, which this run reads '
                     f'({key}). Choose another --out.'
                 )
+
+
+def other_results(out: Path) -> Path | None:
+    """A run, export or store in the folder of a run that is no part of it."""
+    for folder, folders, files in os.walk(out):
+        if folder == str(out):
+            folders[:] = [each for each in folders if not each.startswith(RUN_PARTS)]
+        elif JOB in files or holds_results(folders, files):
+            return Path(folder)
+    return None
 
 
 def compare_jobs(out: Path, there: dict, job: dict, resume: bool) -> dict:

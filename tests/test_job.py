@@ -192,3 +192,23 @@ def test_overwrite_deletes_all_of_the_earlier_run(run):
     (run / 'checkpoints/epoch_1.pth').write_text('old')
     assert claim_run(run, changed(preset='released'), False, True) == {}
     assert [path.name for path in run.iterdir()] == ['job.json']
+
+
+@pytest.mark.parametrize(
+    'name', ['detector/job.json', 'a/b/job.json', 'export/soco_weights.pth']
+)
+def test_other_results_in_a_run_are_not_overwritten(tmp_path, name):
+    out, job = tmp_path / 'run', dict(images='images')
+    claim_run(out, job, False, False)
+    for part in ('exported', 'checkpoints', name.rpartition('/')[0]):
+        (out / part).mkdir(parents=True)
+    (out / 'exported/soco_weights.pth').touch()
+    (out / name).touch()
+    with pytest.raises(
+        UsageError, match=f'delete .*{name.rpartition("/")[0]}, which is'
+    ):
+        claim_run(out, job, False, True)
+    assert (out / name).is_file() and (out / 'job.json').is_file()
+    (out / name).unlink()
+    claim_run(out, job, False, True)
+    assert [each.name for each in out.iterdir()] == ['job.json']

@@ -6,8 +6,16 @@ from soco_mm.engine.config import load_config
 from soco_mm.engine.levels import BoxLevels
 from soco_mm.engine.preview import build_dataset, drawn_views
 from soco_mm.log import logger
-from soco_mm.utils import ImageError, SoCoError, UsageError, atomic_write, make_writable
+from soco_mm.utils import (
+    ImageError,
+    SoCoError,
+    UsageError,
+    atomic_write,
+    make_writable,
+    write_json,
+)
 from soco_mm.utils.claim import claim
+from soco_mm.utils.image_files import BROWSE
 from soco_mm.utils.texts import printable
 from soco_mm.visualization import describe_view, draw_sample, render_gallery, write_png
 from soco_mm.visualization.pages import is_page
@@ -50,7 +58,7 @@ def browse(
 
     Raises:
         UsageError: If there are fewer images than ``start``, ``out`` holds
-            another ``index.html``, or it cannot be written.
+            something else, or it cannot be written.
         SoCoError: If the data set or the model of the config cannot be built,
             or none of the images can be read.
     """
@@ -63,8 +71,7 @@ def browse(
             f'{len(dataset)}, numbered from 0.'
         )
     levels = BoxLevels(cfg)
-    make_writable(out)
-    claim(out / INDEX, 'a page of pictures', is_page, suffix='.html')
+    claim_pictures(out)
     made, entries = [], []
     for index in range(start, min(start + num_images, len(dataset))):
         try:
@@ -76,6 +83,8 @@ def browse(
         sample = dataset[epoch * len(dataset) + index]
         size = info['image'].shape[1::-1]
         views = drawn_views(sample, levels.names(sample, size))
+        if not made:  # by which it is known as a folder of pictures
+            write_json(out / BROWSE, dict(config=str(config), epoch=epoch))
         path = out / picture_name(index, info['img_path'])
         write_png(path, draw_sample(info['image'], info['proposals'], views))
         made.append(path)
@@ -104,6 +113,22 @@ def browse(
     )
     atomic_write(out / INDEX, page)
     return BrowseResult(page=out / INDEX, pictures=made)
+
+
+def claim_pictures(out: Path) -> None:
+    """Take a folder for pictures, which among images would be trained on.
+
+    Raises:
+        UsageError: If it holds something else, or cannot be written.
+    """
+    claim(out, 'a folder of browse', is_own, in_place=True)
+    make_writable(out)
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a folder holds pictures of this command."""
+    page = folder / INDEX  # alone, of earlier versions
+    return (folder / BROWSE).is_file() or (page.is_file() and is_page(page))
 
 
 def picture_name(index: int, path: str) -> str:

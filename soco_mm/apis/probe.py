@@ -26,6 +26,7 @@ def probe(
     batch_size: int | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
+    resume: bool = False,
 ) -> ProbeResult:
     """Measure the quality of a backbone's frozen features.
 
@@ -58,6 +59,8 @@ def probe(
             one per core, 16 at most.
         out (str | Path, optional): The folder of the result. Defaults to
             None: not written for knn, ``work_dirs/linear_probe`` for linear.
+        resume (bool): linear: continue from the last checkpoint in ``out``, if there
+            is one. Defaults to False.
 
     Returns:
         ProbeResult: The accuracies.
@@ -82,4 +85,6 @@ def probe(
     folders: dict[str, Any] = dict(images=images, val_images=val_images)
     if method == 'knn':
         return knn_probe(cfg, checkpoint, train, val, k=k, out=out, **folders)
-    return linear_probe(cfg, checkpoint, out or WORK_DIR, train, val, **folders)
+    return linear_probe(
+        cfg, checkpoint, out or WORK_DIR, train, val, resume=resume, **folders
+    )

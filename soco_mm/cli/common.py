@@ -56,7 +56,12 @@ def run(main: Callable) -> None:
         print(f'ERROR: {error}', file=sys.stderr)
         discard_output()
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SyntaxError) as error:
+        # MMEngine makes a SyntaxError of one that comes while it formats a config.
+        if isinstance(error, SyntaxError) and not isinstance(
+            error.__context__, KeyboardInterrupt
+        ):
+            raise
         print('\nInterrupted.', file=sys.stderr)
         sys.exit(130)
 

@@ -102,6 +102,11 @@ def add_probe(commands) -> None:
         help='linear: learning rate for 256 images, scaled to the batch size '
         '(default: 30)',
     )
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='linear: continue from the last checkpoint in --out, if there is one',
+    )
     parser.set_defaults(function=probe)
 
 
@@ -112,6 +117,8 @@ def probe(args: argparse.Namespace) -> None:
     for flag, method in (('k', 'knn'), ('epochs', 'linear'), ('lr', 'linear')):
         if getattr(args, flag) is not None and args.method != method:
             raise UsageError(f'--{flag} is for --method {method}.')
+    if args.resume and args.method != 'linear':
+        raise UsageError('--resume is for --method linear.')
     from soco_mm import apis
 
     result = apis.probe(
@@ -128,5 +135,6 @@ def probe(args: argparse.Namespace) -> None:
         batch_size=args.batch_size,
         workers=args.workers,
         out=args.out,
+        resume=args.resume,
     )
     print(result.describe())

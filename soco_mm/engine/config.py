@@ -346,8 +346,8 @@ def load_config(
         Config: The config.
 
     Raises:
-        UsageError: If there is no such config, it cannot be read, or one of
-            the keys is not in it or changes nothing.
+        UsageError: If there is no such config, it cannot be read or has no model, or
+            one of the keys is not in it or changes nothing.
     """
     path = find_config(path)
     if Path(path).suffix in CHECKPOINTS:
@@ -359,6 +359,8 @@ def load_config(
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program: anything can happen
         raise UsageError(f'The config {path} cannot be read: {error}') from None
+    if not isinstance(cfg.get('model'), dict):
+        raise UsageError(f'{path} is no config of a training: it has no model.')
     drop_own_scope(cfg._cfg_dict)
     set_options(cfg, options or {}, arguments or {})
     resolve(cfg._cfg_dict)  # the options too

@@ -12,6 +12,8 @@ from .stopping import log_to_file
 
 # What PyTorch says on a CPU, and of libraries that allocate memory themselves.
 NO_MEMORY = re.compile(r"out of memory|DefaultCPUAllocator: can't|_ALLOC_FAILED")
+# Of both its own processes, and those that load.
+SHARED = 'shared memory(shm)'
 
 
 @contextmanager
@@ -28,6 +30,14 @@ def memory_named(advice: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         text = str(error)
+        if SHARED in text:
+            log_to_file('The shared memory is full.')
+            raise SoCoError(
+                'The shared memory (/dev/shm), by which workers of the data loader '
+                'return batches, is full. Load without them, --workers 0 '
+                '(train_dataloader.num_workers=0), or enlarge it: docker run '
+                '--shm-size=8g.'
+            ) from error
         on_gpu = isinstance(error, torch.cuda.OutOfMemoryError)
         if not (on_gpu or NO_MEMORY.search(text)):
             raise

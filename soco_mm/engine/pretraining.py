@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from soco_mm.checkpoint.handed_over import trainable_parts
+from soco_mm.checkpoint.provenance import PROVENANCE
 from soco_mm.datasets.stretching import choose_stretch
 from soco_mm.errors import did_you_mean
 from soco_mm.job import read_job, resumed_arguments, written_options
@@ -21,6 +22,7 @@ from soco_mm.proposals.listing import ImageSet, ImageSource, list_input
 from soco_mm.utils import SoCoError, UsageError, file_hash
 from soco_mm.utils.cores import loading_workers
 from soco_mm.utils.durations import read_duration
+from soco_mm.utils.files import read_dict
 from soco_mm.utils.stretch import Stretch
 from soco_mm.utils.texts import printable
 
@@ -408,6 +410,21 @@ class PretrainPlan:
             f'{before}.'
         )
 
+    def check_proposals(self, store: ProposalStore) -> None:
+        """Refuse to resume with other proposals than those of the run.
+
+        Raises:
+            UsageError: If they were made again.
+        """
+        if not latest_checkpoint(self.out):
+            return
+        before = read_dict(self.out / PROVENANCE).get('proposals') or {}
+        if before.get('sha256', store.header['hash']) != store.header['hash']:
+            raise UsageError(
+                f'{store.folder} was made again after {self.out} was begun with it. '
+                'Put the proposals of the run back, or start again with --overwrite.'
+            )
+
     def get_proposals(self, workers: int | None) -> ProposalStore:
         """Open existing proposals, or make them.
 
@@ -422,6 +439,7 @@ class PretrainPlan:
         folder = Path(self.out / 'proposals' if given is None else given)
         if given is not None or (folder / HEADER).is_file():
             store = ProposalStore.open(folder)
+            self.check_proposals(store)
             as_is = ', taken as they are: --ann only measures' * bool(
                 given and self.arguments.ann
             )

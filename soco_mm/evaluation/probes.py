@@ -26,6 +26,7 @@ from soco_mm.evaluation.probe_data import choose_data
 from soco_mm.openmmlab import accuracy
 from soco_mm.registry import DATASETS, MODELS
 from soco_mm.utils import SoCoError, UsageError, make_writable, write_json
+from soco_mm.utils.image_files import JOB, RESULT_MARKERS
 from soco_mm.utils.progress import ImageProgress
 
 
@@ -209,6 +210,11 @@ def linear_probe(
     """
     cfg.launcher = launcher
     start_processes(cfg)
+    for marker in (*RESULT_MARKERS, JOB):
+        if Path(work_dir, marker).is_file():
+            raise UsageError(
+                f'{work_dir} holds {marker} of another result. Choose another folder.'
+            )
     with exclusive_to_training(work_dir, 'a probe'):
         return train_probe(
             cfg, checkpoint, work_dir, (train, val, images, val_images), resume

@@ -113,9 +113,10 @@ OTHER_SUFFIXES = frozenset(
         '.zip',
     ]
 )
-# Files by which folders of proposals and exports are recognised; the folder of
-# a run has JOB, and folders whose names start with these.
-RESULT_MARKERS = ('path_offsets.npy', 'soco_weights.pth')
+# Files by which folders of proposals, exports and pictures of browse are recognised;
+# the folder of a run has JOB, and folders whose names start with these.
+BROWSE = 'browse.json'
+RESULT_MARKERS = ('path_offsets.npy', 'soco_weights.pth', BROWSE)
 JOB = 'job.json'
 RUN_PARTS = ('annotations', 'checkpoints', 'exported', 'proposals', 'vis_data')
 # Suffixes of folders next to a folder of results.
@@ -228,7 +229,7 @@ def list_images(folder: str | Path, exclude: Sequence[str | Path] = ()) -> Image
 
 
 def holds_results(folders: Sequence[str], files: Sequence[str]) -> bool:
-    """Whether a folder is of a run, proposals or an export.
+    """Whether a folder is of a run, proposals, an export or pictures of browse.
 
     Args:
         folders (Sequence[str]): Names of the folders in it.

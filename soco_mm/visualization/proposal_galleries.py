@@ -77,10 +77,16 @@ def draw_galleries(
     numbers = np.diff(store.arrays['offsets'])
     fewest = np.argsort(numbers, kind='stable')[:FEWEST]
     picked = np.linspace(0, len(store) - 1, min(SHEET, len(store)))
-    return {
+    pictures = {
         'Fewest boxes': _draw(store, folder, fewest),
         'Contact sheet': _draw(store, folder, picked.round().astype(int)),
-    }, ''
+    }
+    if not any(each.jpeg for drawn in pictures.values() for each in drawn):
+        return {}, (
+            f'None of the images can be read in {folder}, so none is shown. Give the '
+            'folder of the images with --images.'
+        )
+    return pictures, ''
 
 
 def _draw(

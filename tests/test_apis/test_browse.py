@@ -5,6 +5,7 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 import pytest
+import small
 import torch
 
 from soco_mm.apis.browse import browse
@@ -14,6 +15,7 @@ from soco_mm.engine.levels import BoxLevels
 from soco_mm.engine.preview import build_dataset
 from soco_mm.registry import DATASETS
 from soco_mm.utils import SoCoError, UsageError
+from soco_mm.utils.image_files import list_images
 from soco_mm.visualization import DrawnView, draw_sample
 
 
@@ -179,6 +181,25 @@ def test_only_a_page_of_its_own_is_replaced(demo_images, store, tmp_path):
     own = tmp_path / 'site/index.html'
     own.parent.mkdir()
     own.write_text('<!DOCTYPE html><p>my home page</p>')
-    with pytest.raises(UsageError, match=r'index.html already exists and is not a pa'):
+    with pytest.raises(
+        UsageError, match='site already exists and is not a folder of browse'
+    ):
         draw(own.parent)
     assert list(own.parent.iterdir()) == [own] and 'my home' in own.read_text()
+
+
+def test_pictures_are_no_images_of_a_training(demo_images, store, tmp_path):
+    """Whether they are below the images, or would lie among them."""
+    images = tmp_path / 'images'
+    shutil.copytree(demo_images, images)
+    options = {
+        'train_dataloader.dataset.data_root': str(images),
+        'train_dataloader.dataset.proposals': str(store),
+    }
+    browse(small.SOCO, images / 'browse', options=options)
+    assert len(list_images(images).paths) == 5
+    with pytest.raises(UsageError, match='is not a folder of browse'):
+        browse(small.SOCO, images, options=options)
+    names = {each.name for each in images.iterdir()}
+    assert names == {'browse', *(each.name for each in demo_images.iterdir())}
+    browse(small.SOCO, images / 'browse', options=options)  # again

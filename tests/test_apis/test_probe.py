@@ -17,6 +17,7 @@ from mmengine.model import revert_sync_batchnorm
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
+from soco_mm.apis import probe
 from soco_mm.checkpoint import detector_weights
 from soco_mm.cli import build_parser
 from soco_mm.engine.config import load_config
@@ -553,3 +554,30 @@ def test_two_processes_train_a_linear_probe_and_resume_it(folders, weights, tmp_
     assert 'Epoch(train) [2]' in done.stdout and 'Epoch(train) [1]' not in done.stdout
     (last,) = (out / 'last_checkpoint').read_text().splitlines()
     assert last.endswith('epoch_2.pth')
+
+
+def test_a_linear_probe_goes_on_from_its_checkpoint(
+    folders, weights, tmp_path, capsys, monkeypatch
+):
+    train, val = folders
+    config = small_config(weights)
+    monkeypatch.setattr(
+        sys.modules[probe.__module__],
+        'probe_config',
+        lambda *args, epochs, **kwargs: small_config(weights, epochs=epochs),
+    )
+    command = ['probe', weights, '--train', train, '--val', val, '--method', 'linear']
+    command += ['--out', tmp_path / 'out', '--epochs']
+    assert call(capsys, *command, 1).returncode == 0
+    done = call(capsys, *command, 2)
+    assert done.returncode == 2 and 'Continue it with --resume' in done.stderr
+    assert call(capsys, *command, 2, '--resume').returncode == 0
+    assert json.loads((tmp_path / 'out/linear.json').read_text())['epochs'] == 2
+    assert (tmp_path / 'out/last_checkpoint').read_text().endswith('epoch_2.pth')
+    # It is not another result's folder.
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/job.json').touch()
+    with pytest.raises(UsageError, match='holds job.json of another result'):
+        linear_probe(config, weights, tmp_path / 'run', train, val)
+    done = call(capsys, *command[:6], '--resume')
+    assert done.returncode == 2 and '--resume is for --method linear' in done.stderr

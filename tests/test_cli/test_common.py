@@ -173,3 +173,22 @@ def test_warnings_of_mmdetection_about_amp_are_not_shown():
         run(lambda: warn('mmdet.models.layers.se_layer'))
         with pytest.raises(FutureWarning):
             run(lambda: warn('mine'))
+
+
+def test_an_interrupt_that_mmengine_turns_into_an_error_is_one(capsys):
+    def main():
+        try:
+            raise KeyboardInterrupt
+        except BaseException:
+            raise SyntaxError('Failed to format the config file')  # noqa: B904
+
+    with pytest.raises(SystemExit) as stopped:
+        run(main)
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == '\nInterrupted.\n'
+
+    def wrong():
+        raise SyntaxError('invalid syntax')
+
+    with pytest.raises(SyntaxError):
+        run(wrong)

@@ -118,6 +118,8 @@ OPTIONS = {
         '--lr': PROBE,
         '--method': PROBE,
         '--out': PROBE,
+        '--resume': 'test_apis/test_probe.py::'
+        'test_a_linear_probe_goes_on_from_its_checkpoint',
         '--train': PROBE,
         '--val': PROBE,
         '--val-images': PROBE,

@@ -160,3 +160,11 @@ def test_text_that_looks_like_a_number_is_refused_unless_it_may_be_one():
     cfg = load_config('soco_r50_fpn_100e', options)
     assert cfg.default_hooks.checkpoint.every == 30
     assert cfg.optim_wrapper.loss_scale == 512.0
+
+
+@pytest.mark.parametrize('text', ['{"images": []}', '{}'])
+def test_a_file_without_a_model_is_no_config(tmp_path, text):
+    path = tmp_path / 'a.json'
+    path.write_text(text)
+    with pytest.raises(UsageError, match='a.json is no config of a training: it has'):
+        load_config(path)

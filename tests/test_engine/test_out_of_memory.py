@@ -55,3 +55,13 @@ def test_libraries_of_the_gpu_say_it_in_their_words(text):
 def test_other_errors_are_left_as_they_are():
     with pytest.raises(RuntimeError, match='^shape'), memory_named('-'):
         raise RuntimeError('shape mismatch')
+
+
+def test_shared_memory_that_is_full_is_said_in_a_sentence():
+    with (
+        pytest.raises(SoCoError, match=r'/dev/shm.* is full.*--workers 0.*--shm-size'),
+        memory_named(''),
+    ):
+        raise RuntimeError(
+            'unable to allocate shared memory(shm) for file </torch_1_2>: No space left'
+        )

@@ -4,6 +4,7 @@ import json
 import math
 from functools import partial
 from math import cos, pi
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,13 +15,16 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from soco_mm.checkpoint.provenance import PROVENANCE
 from soco_mm.engine.checkpoint_files import latest_checkpoint
 from soco_mm.engine.config import load_config
 from soco_mm.engine.loops import use_own_loop
+from soco_mm.engine.pretraining import PretrainPlan
 from soco_mm.engine.schedules import count_optimizer_steps, set_epochs
 from soco_mm.engine.training import check_resumable
 from soco_mm.models import CosineEMA
-from soco_mm.utils import SoCoError
+from soco_mm.proposals import ProposalStore
+from soco_mm.utils import SoCoError, UsageError
 
 IMAGES = 24
 
@@ -274,3 +278,23 @@ def test_a_step_that_the_scaler_skips_is_no_step(tmp_path, monkeypatch, accumula
     assert steps[:4] == pytest.approx(wanted[:4])
     assert steps[4:] == pytest.approx(wanted[3:-1])
     assert model.layer.weight.isfinite().all()
+
+
+def test_a_run_is_not_resumed_with_proposals_that_were_made_again(
+    store, tmp_path, monkeypatch
+):
+    opened = ProposalStore.open(store)
+    run = SimpleNamespace(out=tmp_path)
+    known = dict(proposals=dict(sha256=opened.header['hash']))
+    (tmp_path / PROVENANCE).write_text(json.dumps(known))
+    there = ['epoch_1.pth']
+    monkeypatch.setattr(
+        'soco_mm.engine.pretraining.latest_checkpoint', lambda out: there[0]
+    )
+    PretrainPlan.check_proposals(run, opened)
+    known['proposals']['sha256'] = 'another'
+    (tmp_path / PROVENANCE).write_text(json.dumps(known))
+    with pytest.raises(UsageError, match='was made again after .* was begun with it'):
+        PretrainPlan.check_proposals(run, opened)
+    there[0] = None  # nothing is trained yet
+    PretrainPlan.check_proposals(run, opened)
