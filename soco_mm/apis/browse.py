@@ -72,7 +72,8 @@ def browse(
         )
     levels = BoxLevels(cfg)
     claim_pictures(out)
-    made, entries = [], []
+    made: list[Path] = []
+    entries = []
     for index in range(start, min(start + num_images, len(dataset))):
         try:
             info = dataset.load_image(index)
@@ -81,8 +82,7 @@ def browse(
             logger.info(f'{printable(path)} {error}')
             continue
         sample = dataset[epoch * len(dataset) + index]
-        size = info['image'].shape[1::-1]
-        views = drawn_views(sample, levels.names(sample, size))
+        views = drawn_views(sample, levels.names(sample, info['image'].shape[1::-1]))
         if not made:  # by which it is known as a folder of pictures
             write_json(out / BROWSE, dict(config=str(config), epoch=epoch))
         path = out / picture_name(index, info['img_path'])
