@@ -1,7 +1,8 @@
 """The cells of the study, experiment by experiment."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .cells import Cell
@@ -36,6 +37,7 @@ class Experiment(NamedTuple):
         seeds (Sequence[int]): One detector of each.
         lengths (Sequence[int]): Iterations; those of the data set where empty.
         rates (Sequence[float]): Learning rates; the chosen one where empty.
+        own_rates (Mapping[str, float]): Of starts that have another one then.
         detector (str): As that of a :class:`Cell`.
         frozen (bool): As that of a :class:`Cell`.
     """
@@ -47,6 +49,7 @@ class Experiment(NamedTuple):
     seeds: Sequence[int] = SEEDS
     lengths: Sequence[int] = ()
     rates: Sequence[float] = ()
+    own_rates: Mapping[str, float] = MappingProxyType({})
     detector: str = FASTER_RCNN
     frozen: bool = False
 
@@ -56,7 +59,8 @@ class Experiment(NamedTuple):
             self.data, self.seeds, self.fractions, self.starts
         ):
             lengths = self.lengths or (DATA_SETS[data].iterations,)
-            rates = self.rates or (RATES.get((self.detector, start), RATE),)
+            chosen = RATES.get((self.detector, start), RATE)
+            rates = self.rates or (self.own_rates.get(start, chosen),)
             for iterations, rate in product(lengths, rates):
                 yield Cell(
                     data,
@@ -119,6 +123,18 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
         rates=CANDIDATES,
     ),
     'main': Experiment('Is the short recipe better than the weights people have?'),
+    # `rates`, on one seed: 0.05 suits this start better than 0.02.
+    'own-rate': Experiment(
+        'And where each start has the learning rate that suits it?',
+        data=('bccd',),
+        starts=(IMAGENET, 'align'),
+        own_rates=MappingProxyType({'align': 0.05}),
+    ),
+    'same-rate': Experiment(
+        'And where ImageNet has that learning rate too?',
+        data=('bccd',),
+        rates=(0.05,),
+    ),
     # The others' smallest anchors have 32 pixels, a platelet 15: hardly one is found.
     'anchors': Experiment(
         'And where the anchors fit the smallest class too?',
@@ -177,6 +193,14 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
         fractions=(1.0,),
         seeds=FOUR,
     ),
+    # Planned after those had shown a gain, and so apart from them.
+    'all-again': Experiment(
+        'And does that gain come again, on other seeds?',
+        data=('bccd',),
+        starts=(IMAGENET, 'short'),
+        fractions=(1.0,),
+        seeds=SEEDS[:4],
+    ),
     'retinanet-rates': Experiment(
         'Which learning rate suits RetinaNet?',
         data=('bccd',),
@@ -210,6 +234,13 @@ EXPERIMENTS: dict[str, Experiment | Ablation] = {
         'Is a detector better before it has levelled off?',
         data=('bccd',),
         lengths=(100, 200, 400),
+        detector=FINE,
+    ),
+    'long': Experiment(
+        'And when it is trained twice as long?',
+        data=('bccd',),
+        seeds=FOUR,
+        lengths=(400, 800),
         detector=FINE,
     ),
     'curve-raccoon': Experiment(
