@@ -218,3 +218,19 @@ def test_what_the_readme_says_of_the_learning_curve_is_what_the_records_say():
     readme = ' '.join((ROOT / 'README.md').read_text().split())
     interval = f'95 % {gain.low:+.1f} to {gain.high:+.1f}'
     assert f'{gain.mean:+.1f} on blood cells ({interval}, p .06)' in readme
+    found = gather(EXPERIMENTS['long'], cells, 'bbox_mAP')
+    column = ('bccd', 0.1, 800, None)
+    later = compare(found['align', column], found['imagenet', column])
+    assert later.pairs == 4 and f'({later.mean:+.1f}, four seeds)' in readme
+
+
+def test_what_the_readme_says_of_another_learning_rate_is_what_the_records_say():
+    cells = read_cells(ROOT / 'projects/transfer_study/results')
+    found = gather(EXPERIMENTS['own-rate'], cells, 'bbox_mAP')
+    column = ('bccd', 0.1, 400, None)
+    gain = compare(found['align', column], found['imagenet', column])
+    assert gain.pairs == 8
+    shown = f'95 % {gain.low:+.1f} to {gain.high:+.1f}, p {gain.p:.2f}'
+    readme = ' '.join((ROOT / 'README.md').read_text().split())
+    assert f'{gain.mean:+.1f} there with the usual anchors' in readme
+    assert shown.replace('p 0.', 'p .') in readme
