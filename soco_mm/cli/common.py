@@ -32,6 +32,7 @@ def run(main: Callable) -> None:
         try:
             main()
         finally:  # here, where a full disk or a closed pipe gets a sentence
+            leave_group()
             sys.stdout.flush()
     except SoCoError as error:
         if not error.silent:
@@ -64,6 +65,19 @@ def run(main: Callable) -> None:
             raise
         print('\nInterrupted.', file=sys.stderr)
         sys.exit(130)
+
+
+def leave_group() -> None:
+    """Close the connections of gloo to other processes of a training.
+
+    Where one of them ends first, gloo's threads may abort a process that is ending
+    too ("terminate called without an active exception"), and its exit code is lost.
+    """
+    distributed = sys.modules.get('torch.distributed')
+    if not (distributed and distributed.is_available()):
+        return
+    if distributed.is_initialized() and distributed.get_backend() == 'gloo':
+        distributed.destroy_process_group()
 
 
 def discard_output() -> None:
