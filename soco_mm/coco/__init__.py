@@ -5,7 +5,13 @@ from .annotations import Annotations, read_annotations, write_annotations
 from .files import AmbiguousName, NameFinder, clean_name
 from .masks import decode_mask
 from .source import Source
-from .sources import has_splits, holds_annotations, images_of_val, read_source
+from .sources import (
+    SAME_NAMES,
+    has_splits,
+    holds_annotations,
+    images_of_val,
+    read_source,
+)
 from .structure import (
     Category,
     ImageEntry,
@@ -17,6 +23,7 @@ from .structure import (
 from .subset import coco_subset, write_subset
 
 __all__ = [
+    'SAME_NAMES',
     'Account',
     'AmbiguousName',
     'Annotations',

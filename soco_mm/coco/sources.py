@@ -16,6 +16,8 @@ EXPECTED_LAYOUTS = (
 YAML = ('.yaml', '.yml')
 FILES = ('.json', '.txt', *YAML)
 DATA_YAML = 'data.yaml'
+# What to do where images of an evaluation are those of the training too.
+SAME_NAMES = ' (if only their names are equal, give --val-images)'
 
 
 def holds_annotations(path: str | Path) -> bool:
@@ -38,20 +40,26 @@ def has_splits(path: str | Path) -> bool:
 
 
 def images_of_val(
-    train: str | Path, val: str | Path, images: str | Path | None
+    train: str | Path,
+    val: str | Path | None,
+    images: str | Path | None,
+    val_images: str | Path | None,
 ) -> str | Path | None:
-    """The folder of the images of an evaluation, where no other is given.
+    """The folder of the images of an evaluation.
 
     Args:
         train (str | Path): The annotations of the training.
-        val (str | Path): Those of the evaluation.
+        val (str | Path, optional): Those of the evaluation, if they are others.
         images (str | Path, optional): The folder of the images of the training.
+        val_images (str | Path, optional): That of the evaluation, if it is given.
 
     Returns:
-        str | Path, optional: That folder; None, where the layout says, if ``val`` is
-        another Pascal VOC data set with images of its own.
+        str | Path, optional: Where none is given that of the training; None, where the
+        layout says, if ``val`` is another Pascal VOC data set with images of its own.
     """
-    train, val = Path(train), Path(val)
+    if val_images is not None:
+        return val_images
+    train, val = Path(train), Path(val or train)
     if images is None or not _holds_voc(val):
         return images
     if _holds_voc(train) and find_layout(train).xmls.samefile(find_layout(val).xmls):

@@ -16,9 +16,9 @@ EXPECTED = (
     'Expected "images" (id, file_name), "categories" (id, name) and '
     '"annotations" (image_id, category_id, bbox of four numbers).'
 )
-# Exceptions from reading an entry with wrong types.
-# Of the images of LVIS.
+# Keys of the images of LVIS.
 PARTLY = ('neg_category_ids', 'not_exhaustive_category_ids')
+# Exceptions from reading an entry with wrong types.
 _WRONG = (AttributeError, KeyError, TypeError, ValueError)
 
 

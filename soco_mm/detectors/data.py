@@ -70,9 +70,7 @@ def read_data(
         raise UsageError(no_category(train, first.absent[0], first.categories))
     second = read_annotations(
         train if val is None else val,
-        images_of_val(train, val or train, images)
-        if val_images is None
-        else val_images,
+        images_of_val(train, val, images, val_images),
         first.classes,
         subset,
         split='val',

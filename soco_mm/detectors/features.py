@@ -214,15 +214,12 @@ def check_normalization(
         return
     # Without a mean it takes images as they are, as YOLOX does.
     pixels = dict(mean=ours.mean.new_zeros(3, 1, 1), std=ours.mean.new_ones(3, 1, 1))
+    swaps = getattr(theirs, '_channel_conversion', False)
     if normal:
         pixels = dict(mean=theirs.mean, std=theirs.std)
     elif in_pipeline:
-        pixels = {
-            key: value.new_tensor(in_pipeline[key])[:, None, None]
-            for key, value in pixels.items()
-        }
-    swaps = getattr(theirs, '_channel_conversion', False)
-    if in_pipeline:
+        for key, value in pixels.items():
+            value[:, 0, 0] = value.new_tensor(in_pipeline[key])
         swaps = swaps != in_pipeline['bgr_to_rgb']
     wrong = [
         f'{name} {rounded(value)}, not {rounded(getattr(ours, name))}'

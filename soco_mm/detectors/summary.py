@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from soco_mm.coco import Annotations
+from soco_mm.coco import SAME_NAMES, Annotations
 
 MAX_DETECTIONS = 100  # per image, in COCO's AP
 
@@ -83,8 +83,7 @@ def shared(train: Annotations, val: Annotations) -> str:
     )
     if not trained & evaluated:
         return ''
-    names = ' (if only their names are equal, give --val-images)'
     return (
         f'. {len(trained & evaluated)} of them are also trained with, '
-        f'which makes the metrics too good{names * (train.path != val.path)}'
+        f'which makes the metrics too good{SAME_NAMES * (train.path != val.path)}'
     )

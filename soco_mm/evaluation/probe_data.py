@@ -3,12 +3,10 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from soco_mm.coco import has_splits, holds_annotations, images_of_val
+from soco_mm.coco import SAME_NAMES, has_splits, holds_annotations, images_of_val
 from soco_mm.evaluation import ObjectCrops, find_classes
 from soco_mm.log import logger
 from soco_mm.utils import UsageError
-
-SAME_NAMES = ' (if only their names are equal, give --val-images)'
 
 
 def choose_data(
@@ -79,9 +77,7 @@ def choose_data(
     cfg.val_dataloader.dataset = _crops(
         queries,
         train if val is None else val,
-        images_of_val(train, val or train, images)
-        if val_images is None
-        else val_images,
+        images_of_val(train, val, images, val_images),
         'val',
     )
     return _read_crops(cfg)

@@ -210,15 +210,24 @@ def linear_probe(
     """
     cfg.launcher = launcher
     start_processes(cfg)
+    together(lambda: check_folder(work_dir))
+    with exclusive_to_training(work_dir, 'a probe'):
+        return train_probe(
+            cfg, checkpoint, work_dir, (train, val, images, val_images), resume
+        )
+
+
+def check_folder(work_dir: str | Path) -> None:
+    """Refuse a folder that holds another result.
+
+    Raises:
+        UsageError: If it does.
+    """
     for marker in (*RESULT_MARKERS, JOB):
         if Path(work_dir, marker).is_file():
             raise UsageError(
                 f'{work_dir} holds {marker} of another result. Choose another folder.'
             )
-    with exclusive_to_training(work_dir, 'a probe'):
-        return train_probe(
-            cfg, checkpoint, work_dir, (train, val, images, val_images), resume
-        )
 
 
 def train_probe(

@@ -190,14 +190,18 @@ def keep_small(settings: dict, fit: Fit, given: Mapping) -> list[str]:
         list[str]: Names of what was lowered.
     """
     lowered = []
-    # Of a union the first generator is the search.
-    (search, *_) = settings['generator'].get('generators', [settings['generator']])
     shape = settings['filter'] or {}
-    for key, part in (('min_side', shape), ('min_size', search)):
+    for key, part in (('min_side', shape), ('min_size', search_of(settings))):
         if key not in given and part.get(key, 0) > fit.values[key]:
             part[key] = fit.values[key]
             lowered.append(key)
     return lowered
+
+
+def search_of(settings: dict) -> dict:
+    """The generator that searches: of a union the first, which has all arguments."""
+    generator = settings['generator']
+    return generator.get('generators', [generator])[0]
 
 
 def explain_fit(settings: dict) -> list[str]:
@@ -209,9 +213,7 @@ def explain_fit(settings: dict) -> list[str]:
     derived = settings.get('derived')
     if not derived:
         return []
-    # Of a union those of its first generator, which has all of them.
-    (searched, *_) = settings['generator'].get('generators', [settings['generator']])
-    values = {**searched, **(settings['filter'] or {})}
+    values = {**search_of(settings), **(settings['filter'] or {})}
     number, images = derived['objects'], derived['images']
     lines = [
         f'Fitted to {number} annotated object{"s" * (number != 1)} on {images} '

@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from .exif import read_orientation
 from .image import MIN_SIDE, ImageError, decode_deep, read_image
 from .opening import explain_large, is_pillow_limit, open_image, stored_size
-from .tiff import TiffLayout
+from .tiff import THREADS, TiffLayout
 
 # OpenCV reads all images of the formats that Pillow names so.
 OPENCV_FORMATS = {
@@ -28,8 +28,6 @@ OPENCV_FORMATS = {
 }
 # In these it applies every EXIF orientation; others depend on its version.
 TURNED_FORMATS = {'JPEG', 'MPO', 'PNG', 'TIFF', 'WEBP'}
-# Threads: most of the time goes into waiting for storage, perhaps a remote one.
-THREADS = 8
 SAMPLE = 64  # images that are looked at, of many
 
 

@@ -19,7 +19,8 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, CMYK = 0, 1, 5
 UNASSOCIATED_ALPHA = 2
 SIGNED = 2
 OPENCV_BANDS = 4  # it reads no TIFF of more
-THREADS = 8  # most of the time goes into waiting for storage
+# That read heads of files: most of the time goes into waiting for storage.
+THREADS = 8
 
 
 class TiffLayout(NamedTuple):
